@@ -1,0 +1,126 @@
+# What the machine lacks is compiled, at pinned versions, into a cache outside
+# the checkout: hack/tools.sh, hack/control-plane.sh.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+IMG ?= kong-jwt-operator:$(VERSION)
+
+# Specs of test/e2e with the label "full" run in e2e-full only.
+E2E_LABELS ?= !full
+E2E_TIMEOUT ?= 15m
+# Unit and controller tests: further flags for `go test`.
+TEST_FLAGS ?=
+
+tool = $$(hack/tools.sh $(1))
+# Assignments of their own: a command's environment hides that these failed.
+assets = KUBEBUILDER_ASSETS=$$(hack/control-plane.sh assets); export KUBEBUILDER_ASSETS
+control_plane = $(assets); KJO_CONTROLPLANE=$$(hack/control-plane.sh controlplane); export KJO_CONTROLPLANE
+go_build = CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=$(VERSION)"
+
+##@ See it work
+
+.PHONY: demo
+demo: build ## The tutorial on a local control plane and a simulated Kong; KEEP=1 leaves all running
+	@mkdir -p bin && go build -o bin/demo ./cmd/demo
+	@$(control_plane); KJO_MANAGER="$(CURDIR)/bin/manager" KEEP="$(KEEP)" bin/demo
+
+.PHONY: run
+run: ## Run the operator against the current kube context
+	go run ./cmd/manager $(ARGS)
+
+##@ Test
+
+.PHONY: test
+test: ## Everything: generated files, lint, unit, CRDs, controllers, contract, e2e; a summary at the end
+	@hack/test.sh
+
+.PHONY: unit
+unit: ## Tests that need no API server
+	@packages=$$(hack/packages.sh unit); set -x; \
+	go test $(TEST_FLAGS) $$packages
+
+.PHONY: test-crds
+test-crds: ## Schemas, CEL rules and samples on a real kube-apiserver
+	@packages=$$(hack/packages.sh crds); $(assets); set -x; \
+	go test -count=1 $(TEST_FLAGS) $$packages
+
+.PHONY: test-controllers
+test-controllers: ## Controllers, and all else that tests on a real kube-apiserver
+	@packages=$$(hack/packages.sh controllers); $(control_plane); set -x; \
+	go test -count=1 $(TEST_FLAGS) $$packages
+
+.PHONY: contract
+contract: ## Replay Kong's recorded answers; KONG_ADMIN_URL and KONG_PROXY_URL name a real Kong
+	@go run ./test/contract
+
+.PHONY: e2e
+e2e: build ## End to end, quick part; KONG_ADMIN_URL and KONG_PROXY_URL name a real Kong
+	@$(control_plane); export KJO_MANAGER="$(CURDIR)/bin/manager"; set -x; \
+	go test -count=1 -timeout $(E2E_TIMEOUT) ./test/e2e/... -ginkgo.label-filter='$(E2E_LABELS)' $(E2E_FLAGS)
+
+.PHONY: e2e-full
+e2e-full: ## End to end, everything
+	@$(MAKE) e2e E2E_LABELS= E2E_TIMEOUT=60m
+
+.PHONY: race
+race: ## Unit and controller tests with the race detector (needs a C compiler)
+	@packages=$$(hack/packages.sh unit crds controllers); $(control_plane); set -x; \
+	CGO_ENABLED=1 go test -race $(TEST_FLAGS) $$packages
+
+.PHONY: lint
+lint: ## golangci-lint, with kube-api-linter in it
+	$(call tool,golangci-lint) run ./...
+
+.PHONY: verify
+verify: ## Fail where a generated file is not what `make generate docs` writes
+	@hack/verify.sh
+
+##@ Develop
+
+.PHONY: build
+build: ## The operator's binary, bin/manager
+	@mkdir -p bin
+	$(go_build) -o bin/manager ./cmd/manager
+
+.PHONY: generate
+generate: ## Deep copies, CRDs and RBAC from the Go sources
+	rm -rf config/crd/bases
+	$(call tool,controller-gen) object paths=./api/... crd paths=./api/... output:crd:dir=config/crd/bases
+	$(call tool,controller-gen) rbac:roleName=manager-role $(foreach d,$(wildcard ./controllers ./cmd),paths=$(d)/...) output:rbac:dir=config/rbac
+
+.PHONY: docs
+docs: ## The API reference, docs/reference/api.md, from the types
+	@mkdir -p docs/reference
+	$(call tool,crd-ref-docs) --log-level=ERROR --source-path=api --config=hack/crd-ref-docs/config.yaml \
+	  --templates-dir=hack/crd-ref-docs --renderer=markdown --output-path=docs/reference/api.md
+
+.PHONY: fmt
+fmt: ## Format the Go code
+	$(call tool,golangci-lint) fmt ./...
+
+.PHONY: tools
+tools: ## Install the pinned development tools into the cache
+	@hack/tools.sh all
+
+.PHONY: control-plane
+control-plane: ## Get etcd, kube-apiserver and the all-in-one control plane into the cache
+	@hack/control-plane.sh assets
+	@hack/control-plane.sh controlplane
+
+.PHONY: image
+image: ## The container image
+	docker build --build-arg VERSION=$(VERSION) -t $(IMG) .
+
+.PHONY: clean
+clean: ## Remove what was built in the checkout; the cache stays
+	rm -rf bin
+
+.PHONY: help
+help: ## This list
+	@awk 'BEGIN {FS = ":.*## "} \
+	  /^##@ / {printf "\n%s\n", substr($$0, 5)} \
+	  /^[a-z0-9-]+:.*## / {printf "  %-17s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
