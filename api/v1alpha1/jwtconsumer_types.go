@@ -1,0 +1,325 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// JwtConsumerSpec is a Kong consumer, its JWT credentials and its groups.
+type JwtConsumerSpec struct {
+	// GatewayRef names the KongGateway to program.
+	// +kubebuilder:default={name: "default"}
+	// +optional
+	GatewayRef GatewayReference `json:"gatewayRef,omitempty"`
+	// Suspend stops all work on this resource until it is false again. What is in Kong stays as it is.
+	// +optional
+	Suspend bool `json:"suspend,omitempty"`
+	// Username in Kong. Default: <namespace>.<name>. Where the gateway's policy is Namespaced it has to begin with "<namespace>.".
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=255
+	// +kubebuilder:validation:Pattern=`^[^\x00-\x1f\x7f]+$`
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')",message="must not look like a UUID: Kong would take it for an id"
+	// +optional
+	Username string `json:"username,omitempty"`
+	// CustomID is an id of the consumer in a system of yours; upstreams get it as X-Consumer-Custom-ID.
+	// Only where the gateway's policy for identities is Any.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=255
+	// +kubebuilder:validation:Pattern=`^[^\x00-\x1f\x7f]+$`
+	// +optional
+	CustomID string `json:"customID,omitempty"`
+	// Tags are added to every entity that this resource makes in Kong.
+	// +kubebuilder:validation:MaxItems=16
+	// +listType=set
+	// +optional
+	Tags []Tag `json:"tags,omitempty"`
+	// Groups are the Kong ACL groups of the consumer. Those that begin with "kongjwt:" are the operator's own.
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=255
+	// +kubebuilder:validation:items:Pattern=`^[^,\x00-\x1f\x7f]+$`
+	// +kubebuilder:validation:items:XValidation:rule="!self.startsWith('kongjwt:')",message="groups that begin with kongjwt: are the operator's own; choose another"
+	// +listType=set
+	// +optional
+	Groups []string `json:"groups,omitempty"`
+	// Credentials are the keys and secrets whose tokens make a request this consumer's.
+	// +kubebuilder:validation:MaxItems=16
+	// +listType=map
+	// +listMapKey=name
+	// +optional
+	Credentials []Credential `json:"credentials,omitempty"`
+	// Plugins run for the requests of this consumer.
+	// +kubebuilder:validation:MaxItems=16
+	// +listType=map
+	// +listMapKey=name
+	// +optional
+	Plugins []PluginSpec `json:"plugins,omitempty"`
+	// Revoked takes every credential out of Kong at once. The consumer, its groups and its Secrets stay.
+	// +optional
+	Revoked bool `json:"revoked,omitempty"`
+	// DeletionPolicy says what happens in Kong when this resource is deleted. Default Delete.
+	// +kubebuilder:default=Delete
+	// +optional
+	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
+}
+
+// Credential is one JWT credential of a consumer. Its material has exactly one source.
+//
+// +kubebuilder:validation:XValidation:rule="[has(self.secretRef), has(self.generate), has(self.jwks)].filter(x, x).size() == 1",message="set exactly one source: secretRef, generate or jwks"
+// +kubebuilder:validation:XValidation:rule="!has(self.key) || !has(self.generate) || !has(self.generate.rotation) || !has(self.generate.rotation.overlap)",fieldPath=".key",message="a pinned key cannot overlap: Kong keeps one credential a key. Remove key, or generate.rotation.overlap"
+// +kubebuilder:validation:XValidation:rule="!has(self.key) || !has(self.secretRef) || !has(self.secretRef.overlap)",fieldPath=".key",message="a pinned key cannot overlap: Kong keeps one credential a key. Remove key, or secretRef.overlap"
+// +kubebuilder:validation:XValidation:rule="!has(self.key) || !has(self.secretRef) || !has(self.secretRef.dataKeys) || !has(self.secretRef.dataKeys.key)",fieldPath=".key",message="the key comes from key or from secretRef.dataKeys.key, not from both"
+// +kubebuilder:validation:XValidation:rule="!has(self.key) || !has(self.jwks)",fieldPath=".key",message="with jwks every kid of the set is a key; remove key"
+// +kubebuilder:validation:XValidation:rule="!has(self.generate) || !has(self.generate.length) || self.algorithm.startsWith('HS')",fieldPath=".generate.length",message="length is for HMAC secrets (HS256, HS384, HS512); for RSA use rsaBits"
+// +kubebuilder:validation:XValidation:rule="!has(self.generate) || !has(self.generate.rsaBits) || self.algorithm.startsWith('RS') || self.algorithm.startsWith('PS')",fieldPath=".generate.rsaBits",message="rsaBits is for RSA keys (RS256 to RS512, PS256 to PS512)"
+// +kubebuilder:validation:XValidation:rule="!has(self.generate) || !has(self.generate.rsaBits) || !self.algorithm.startsWith('PS') || self.generate.rsaBits == 2048",fieldPath=".generate.rsaBits",message="Kong verifies PS256, PS384 and PS512 with 2048-bit keys only; set 2048"
+// +kubebuilder:validation:XValidation:rule="!has(self.generate) || !has(self.generate.length) || self.generate.length >= (self.algorithm == 'HS512' ? 64 : (self.algorithm == 'HS384' ? 48 : 32))",fieldPath=".generate.length",message="must be at least the hash's size (RFC 7518 section 3.2): 32 for HS256, 48 for HS384, 64 for HS512"
+// +kubebuilder:validation:XValidation:rule="!has(self.secretRef) || !has(self.secretRef.dataKeys) || !has(self.secretRef.dataKeys.secret) || self.algorithm.startsWith('HS')",fieldPath=".secretRef.dataKeys.secret",message="secret is for HMAC (HS256, HS384, HS512); other algorithms take publicKey"
+// +kubebuilder:validation:XValidation:rule="!has(self.secretRef) || !has(self.secretRef.dataKeys) || !(has(self.secretRef.dataKeys.publicKey) || has(self.secretRef.dataKeys.privateKey)) || !self.algorithm.startsWith('HS')",fieldPath=".secretRef.dataKeys",message="publicKey and privateKey are for asymmetric algorithms; HMAC (HS256, HS384, HS512) takes secret"
+type Credential struct {
+	// Name tells the credentials of one consumer apart.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	// +required
+	Name string `json:"name"`
+	// Algorithm of the tokens, default HS256. With jwks it is for keys that name none themselves.
+	// +kubebuilder:default=HS256
+	// +optional
+	Algorithm Algorithm `json:"algorithm,omitempty"`
+	// Key is what tokens carry in the claim that the service reads (iss, or kid). It is unique in Kong.
+	// Default: <username>.<name>, and with rotation the generation's number behind it.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=255
+	// +kubebuilder:validation:Pattern=`^[^\x00-\x1f\x7f]+$`
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')",message="must not look like a UUID: Kong would take it for an id"
+	// +optional
+	Key string `json:"key,omitempty"`
+	// SecretRef takes the material from a Secret that somebody else owns: you, External Secrets, a Vault operator.
+	// +optional
+	SecretRef *CredentialSecretReference `json:"secretRef,omitempty"`
+	// Generate lets the operator make the material, and publish it in a Secret.
+	// +optional
+	Generate *Generate `json:"generate,omitempty"`
+	// JWKS takes every signing key of an issuer's key set (RFC 7517).
+	// +optional
+	JWKS *JWKS `json:"jwks,omitempty"`
+}
+
+// CredentialSecretReference names a Secret in the consumer's namespace, and the keys of its data.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.overlap) || (has(self.dataKeys) && has(self.dataKeys.key))",fieldPath=".overlap",message="overlap needs dataKeys.key: old and new material live side by side only under two keys"
+type CredentialSecretReference struct {
+	// Name of the Secret.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +required
+	Name string `json:"name"`
+	// DataKeys says where in the Secret things are.
+	// +optional
+	DataKeys *CredentialDataKeys `json:"dataKeys,omitempty"`
+	// Overlap is how long the former material stays valid after the Secret's content changed.
+	// +kubebuilder:validation:XValidation:rule="duration(self) <= duration('8760h')",message="must be at most 8760h (a year)"
+	// +optional
+	Overlap Duration `json:"overlap,omitempty"`
+}
+
+// CredentialDataKeys are keys of a Secret's data.
+type CredentialDataKeys struct {
+	// Secret is where the HMAC secret is. Default: secret.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[-._a-zA-Z0-9]+$`
+	// +optional
+	Secret string `json:"secret,omitempty"`
+	// PublicKey is where the public key (PEM, PKIX) is. Default: public.pem.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[-._a-zA-Z0-9]+$`
+	// +optional
+	PublicKey string `json:"publicKey,omitempty"`
+	// PrivateKey is where the private key (PEM) is, for JwtTokens to be signed with. It never leaves the cluster. Without it nothing is signed.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[-._a-zA-Z0-9]+$`
+	// +optional
+	PrivateKey string `json:"privateKey,omitempty"`
+	// Key is where the credential's key is. Without it the key is the credential's key, or its default.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[-._a-zA-Z0-9]+$`
+	// +optional
+	Key string `json:"key,omitempty"`
+}
+
+// Generate lets the operator make the material.
+type Generate struct {
+	// SecretName of the Secret that clients read: key, algorithm, and secret or private.pem and public.pem. It must not exist, or be this resource's already.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
+	// +required
+	SecretName string `json:"secretName"`
+	// Length of an HMAC secret in random bytes; it is published as base64url without padding, which is a third longer.
+	// Default 48, and 64 for HS512. At most 128.
+	// +kubebuilder:validation:Minimum=32
+	// +kubebuilder:validation:Maximum=128
+	// +optional
+	Length int32 `json:"length,omitempty"`
+	// RSABits is the size of an RSA key. Default 2048.
+	// +kubebuilder:validation:Enum=2048;3072;4096
+	// +optional
+	RSABits int32 `json:"rsaBits,omitempty"`
+	// Rotation replaces the material again and again, with no request refused. Without it the material stays.
+	// +optional
+	Rotation *Rotation `json:"rotation,omitempty"`
+}
+
+// Rotation says when material is replaced.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.overlap) || duration(self.overlap) < duration(self.interval)",fieldPath=".overlap",message="must be below interval: the former material has to be gone before the next change"
+type Rotation struct {
+	// Interval between two rotations. At least 1m, at most 43800h (five years). A part of it at random is taken off, so that many do not rotate at once.
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m') && duration(self) <= duration('43800h')",message="must be from 1m to 43800h (five years)"
+	// +required
+	Interval Duration `json:"interval"`
+	// Overlap is how long the former material stays valid after the new one is published. Default: 24h, or half the interval if that is less.
+	// +kubebuilder:validation:XValidation:rule="duration(self) <= duration('8760h')",message="must be at most 8760h (a year)"
+	// +optional
+	Overlap Duration `json:"overlap,omitempty"`
+}
+
+// JWKS names an issuer's key set. On Kong it means that every token of that issuer becomes this consumer: iss and aud are not checked,
+// and services have to read the key from kid.
+type JWKS struct {
+	// URL of the key set. https, unless the gateway's policy.jwks says otherwise.
+	// +kubebuilder:validation:MinLength=8
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:Pattern=`^https?://[^\s/?#@]+(/[^\s#]*)?$`
+	// +required
+	URL string `json:"url"`
+	// RefreshInterval between two looks at the set. Default 10m, at least 30s, at most 24h. Cache-Control may ask for longer.
+	// +kubebuilder:default="10m"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('30s') && duration(self) <= duration('24h')",message="must be from 30s to 24h"
+	// +optional
+	RefreshInterval Duration `json:"refreshInterval,omitempty"`
+	// CASecretRef names the Secret key with the certificate authorities (PEM) to trust instead of the system's.
+	// +optional
+	CASecretRef *LocalSecretKeyReference `json:"caSecretRef,omitempty"`
+	// Overlap is how long a key stays after it left the set. Default 24h.
+	// +kubebuilder:default="24h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) <= duration('8760h')",message="must be at most 8760h (a year)"
+	// +optional
+	Overlap Duration `json:"overlap,omitempty"`
+	// MaxKeys that are taken from the set. Default 16.
+	// +kubebuilder:default=16
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=64
+	// +optional
+	MaxKeys int32 `json:"maxKeys,omitempty"`
+}
+
+// CredentialPhase is where in its life a credential is.
+type CredentialPhase string
+
+const (
+	// CredentialPending is not in Kong yet.
+	CredentialPending CredentialPhase = "Pending"
+	// CredentialActive is in Kong, and the one to sign with.
+	CredentialActive CredentialPhase = "Active"
+	// CredentialRetiring is still in Kong, until its retirement time.
+	CredentialRetiring CredentialPhase = "Retiring"
+)
+
+// CredentialStatus is what the operator knows of one credential. It never holds material, nor a plain hash of it.
+type CredentialStatus struct {
+	// Name of the credential in the spec.
+	// +required
+	Name string `json:"name"`
+	// Key in Kong.
+	// +optional
+	Key string `json:"key,omitempty"`
+	// KongID is the credential's id in Kong.
+	// +optional
+	KongID string `json:"kongID,omitempty"`
+	// Algorithm of the tokens.
+	// +optional
+	Algorithm Algorithm `json:"algorithm,omitempty"`
+	// Phase is Pending, Active or Retiring.
+	// +optional
+	Phase CredentialPhase `json:"phase,omitempty"`
+	// Generation counts the rotations of generated material, from 1.
+	// +optional
+	Generation int64 `json:"generation,omitempty"`
+	// IssueTime is when the material was made, or first seen.
+	// +optional
+	IssueTime *metav1.Time `json:"issueTime,omitempty"`
+	// RotationTime is when the next material is due.
+	// +optional
+	RotationTime *metav1.Time `json:"rotationTime,omitempty"`
+	// RetirementTime is when this one leaves Kong.
+	// +optional
+	RetirementTime *metav1.Time `json:"retirementTime,omitempty"`
+	// SecretName is the Secret that holds the material.
+	// +optional
+	SecretName string `json:"secretName,omitempty"`
+	// Verified says whether every data plane was seen to accept it.
+	// +optional
+	Verified *bool `json:"verified,omitempty"`
+}
+
+// JwtConsumerStatus is what the operator knows of a consumer.
+type JwtConsumerStatus struct {
+	// ObservedGeneration of the spec that the conditions speak of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// Conditions: Ready, Reconciling, Stalled, WeakSecret, Verified.
+	// +listType=map
+	// +listMapKey=type
+	// +optional
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// Gateway that holds what this resource made, if any.
+	// +optional
+	Gateway string `json:"gateway,omitempty"`
+	// Username in Kong.
+	// +optional
+	Username string `json:"username,omitempty"`
+	// ConsumerID in Kong.
+	// +optional
+	ConsumerID string `json:"consumerID,omitempty"`
+	// Credentials, in the order of the spec.
+	// +kubebuilder:validation:MaxItems=256
+	// +listType=atomic
+	// +optional
+	Credentials []CredentialStatus `json:"credentials,omitempty"`
+}
+
+// JwtConsumer is a Kong consumer, its JWT credentials and its groups.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=jwtc,categories=kongjwt
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Gateway",type=string,JSONPath=`.spec.gatewayRef.name`
+// +kubebuilder:printcolumn:name="Username",type=string,JSONPath=`.status.username`
+// +kubebuilder:printcolumn:name="Since",type=date,JSONPath=`.status.conditions[?(@.type=="Ready")].lastTransitionTime`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
+type JwtConsumer struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// +optional
+	Spec JwtConsumerSpec `json:"spec,omitempty"`
+	// +optional
+	Status JwtConsumerStatus `json:"status,omitempty"`
+}
+
+// JwtConsumerList is a list of JwtConsumers.
+//
+// +kubebuilder:object:root=true
+type JwtConsumerList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []JwtConsumer `json:"items"`
+}

@@ -1,0 +1,551 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// JwtProtectedServiceSpec is a Kong service, its routes, the jwt plugin and what goes with it.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.upstream) != has(self.attachTo)",message="set exactly one of upstream (a service and routes of its own) and attachTo (plugins on what exists in Kong)"
+// +kubebuilder:validation:XValidation:rule="!has(self.attachTo) || !has(self.routes)",fieldPath=".routes",message="routes go with upstream; with attachTo the routes are somebody else's"
+// +kubebuilder:validation:XValidation:rule="!has(self.attachTo) || !has(self.serviceName)",fieldPath=".serviceName",message="serviceName goes with upstream; with attachTo name the service there"
+// +kubebuilder:validation:XValidation:rule="!has(self.access) || !has(self.plugins) || !self.plugins.exists(p, p.plugin == 'acl')",fieldPath=".plugins",message="spec.access already sets the acl plugin; use one of them"
+// +kubebuilder:validation:XValidation:rule="!has(self.rateLimit) || !has(self.plugins) || !self.plugins.exists(p, p.plugin == 'rate-limiting' && !has(p.route))",fieldPath=".plugins",message="spec.rateLimit already sets the rate-limiting plugin; use one of them"
+// +kubebuilder:validation:XValidation:rule="!has(self.plugins) || self.plugins.all(p, !has(p.route) || (has(self.routes) && self.routes.exists(r, r.name == p.route)))",fieldPath=".plugins",message="a plugin's route has to be the name of one of spec.routes"
+// +kubebuilder:validation:XValidation:rule="!has(self.plugins) || self.plugins.all(p, self.plugins.exists_one(q, q.plugin == p.plugin && (has(q.route) ? q.route : \"\") == (has(p.route) ? p.route : \"\")))",fieldPath=".plugins",message="Kong runs a plugin once on a service or route; remove the second of the same plugin, or give it another route"
+type JwtProtectedServiceSpec struct {
+	// GatewayRef names the KongGateway to program.
+	// +kubebuilder:default={name: "default"}
+	// +optional
+	GatewayRef GatewayReference `json:"gatewayRef,omitempty"`
+	// Suspend stops all work on this resource until it is false again. What is in Kong stays as it is.
+	// +optional
+	Suspend bool `json:"suspend,omitempty"`
+	// ServiceName in Kong. Default: <namespace>.<name>. Where the gateway's policy is Namespaced it has to begin with "<namespace>.".
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=255
+	// +kubebuilder:validation:Pattern=`^[0-9A-Za-z._~-]+$`
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')",message="must not look like a UUID: Kong would take it for an id"
+	// +optional
+	ServiceName string `json:"serviceName,omitempty"`
+	// Tags are added to every entity that this resource makes in Kong.
+	// +kubebuilder:validation:MaxItems=16
+	// +listType=set
+	// +optional
+	Tags []Tag `json:"tags,omitempty"`
+	// Upstream is where requests go.
+	// +optional
+	Upstream *Upstream `json:"upstream,omitempty"`
+	// Routes say which requests are meant. Without one nothing reaches the service.
+	// +kubebuilder:validation:MaxItems=16
+	// +listType=map
+	// +listMapKey=name
+	// +optional
+	Routes []Route `json:"routes,omitempty"`
+	// AttachTo puts the plugins on a service or route that exists in Kong and is somebody else's.
+	// +optional
+	AttachTo *AttachTo `json:"attachTo,omitempty"`
+	// JWT is the configuration of the jwt plugin. What is left out gets Kong's default.
+	// +kubebuilder:default={}
+	// +optional
+	JWT JWTPlugin `json:"jwt,omitempty"`
+	// Access narrows who of the consumers may call (Kong's acl plugin). Without it every consumer with a valid token may.
+	// +optional
+	Access *Access `json:"access,omitempty"`
+	// RateLimit bounds how often (Kong's rate-limiting plugin).
+	// +optional
+	RateLimit *RateLimit `json:"rateLimit,omitempty"`
+	// Plugins beside these.
+	// +kubebuilder:validation:MaxItems=16
+	// +listType=map
+	// +listMapKey=name
+	// +optional
+	Plugins []ServicePlugin `json:"plugins,omitempty"`
+	// DeletionPolicy says what happens in Kong when this resource is deleted. Default Delete.
+	// +kubebuilder:default=Delete
+	// +optional
+	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
+}
+
+// Upstream is where requests go.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.url) != has(self.serviceRef)",message="set exactly one of url and serviceRef"
+// +kubebuilder:validation:XValidation:rule="!has(self.path) || !has(self.url) || !self.url.matches('^[a-z]+://[^/]+/.+')",fieldPath=".path",message="the url already has a path; use one of them"
+type Upstream struct {
+	// URL such as http://my-api.example.com:8080/base. http, https, grpc or grpcs; no query, no user and password.
+	// +kubebuilder:validation:MinLength=8
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:Pattern=`^(http|https|grpc|grpcs)://[^\s/?#@]+(/[^\s?#]*)?$`
+	// +optional
+	URL string `json:"url,omitempty"`
+	// ServiceRef names a Service in the resource's own namespace.
+	// +optional
+	ServiceRef *UpstreamServiceReference `json:"serviceRef,omitempty"`
+	// Path that is put before the request's.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:Pattern=`^/[^\s?#]*$`
+	// +optional
+	Path string `json:"path,omitempty"`
+	// Retries after a failed connection. Default 5.
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=32767
+	// +optional
+	Retries *int32 `json:"retries,omitempty"`
+	// ConnectTimeout, default 60s, from 1ms to 24h.
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1ms') && duration(self) <= duration('24h')",message="must be from 1ms to 24h"
+	// +optional
+	ConnectTimeout Duration `json:"connectTimeout,omitempty"`
+	// ReadTimeout between two reads, default 60s, from 1ms to 24h.
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1ms') && duration(self) <= duration('24h')",message="must be from 1ms to 24h"
+	// +optional
+	ReadTimeout Duration `json:"readTimeout,omitempty"`
+	// WriteTimeout between two writes, default 60s, from 1ms to 24h.
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1ms') && duration(self) <= duration('24h')",message="must be from 1ms to 24h"
+	// +optional
+	WriteTimeout Duration `json:"writeTimeout,omitempty"`
+	// TLSVerify says whether the upstream's certificate is verified. Without it, Kong's own setting counts. https only.
+	// +optional
+	TLSVerify *bool `json:"tlsVerify,omitempty"`
+	// TLSVerifyDepth is the length of the certificate chain, 0 to 64.
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=64
+	// +optional
+	TLSVerifyDepth *int32 `json:"tlsVerifyDepth,omitempty"`
+}
+
+// UpstreamServiceReference names a Service in the resource's own namespace.
+type UpstreamServiceReference struct {
+	// Name of the Service.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z]([-a-z0-9]*[a-z0-9])?$`
+	// +required
+	Name string `json:"name"`
+	// Port of the Service.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	// +required
+	Port int32 `json:"port"`
+	// Scheme is http, https, grpc or grpcs. Default http.
+	// +kubebuilder:validation:Enum=http;https;grpc;grpcs
+	// +kubebuilder:default=http
+	// +optional
+	Scheme string `json:"scheme,omitempty"`
+}
+
+// Route says which requests are meant. All of what it sets has to match; of each list, one.
+//
+// +kubebuilder:validation:XValidation:rule="[has(self.paths), has(self.hosts), has(self.methods), has(self.headers), has(self.snis)].exists(x, x)",message="a route has to match on something: set paths, hosts, methods, headers or snis"
+// +kubebuilder:validation:XValidation:rule="!has(self.snis) || !has(self.protocols) || self.protocols.all(p, p in ['https', 'grpcs'])",fieldPath=".snis",message="snis need protocols https or grpcs"
+// +kubebuilder:validation:XValidation:rule="!has(self.protocols) || self.protocols.all(p, p in ['grpc', 'grpcs']) || self.protocols.all(p, p in ['http', 'https'])",fieldPath=".protocols",message="http and https go together, grpc and grpcs go together; use two routes for both"
+// +kubebuilder:validation:XValidation:rule="!has(self.protocols) || !self.protocols.exists(p, p in ['grpc', 'grpcs']) || (!has(self.methods) && !has(self.stripPath))",fieldPath=".protocols",message="a grpc route takes neither methods nor stripPath"
+type Route struct {
+	// Name tells the routes of one service apart; in Kong it is <serviceName>.<name>.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	// +required
+	Name string `json:"name"`
+	// Paths that a request's path begins with, or, after ~, a regular expression that it matches.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=1024
+	// +kubebuilder:validation:items:Pattern=`^(/|~/)[^\s]*$`
+	// +kubebuilder:validation:XValidation:rule="self.all(p, !p.contains('//'))",message="Kong takes no empty segments (//) in a path"
+	// +listType=set
+	// +optional
+	Paths []string `json:"paths,omitempty"`
+	// Hosts; a * may stand for the first or the last label.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=253
+	// +kubebuilder:validation:items:Pattern=`^(\*\.[0-9A-Za-z_.-]+|[0-9A-Za-z_.-]+\.\*|[0-9A-Za-z_.-]+)(:[0-9]{1,5})?$`
+	// +listType=set
+	// +optional
+	Hosts []string `json:"hosts,omitempty"`
+	// Methods, in capital letters.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=32
+	// +kubebuilder:validation:items:Pattern=`^[A-Z]+$`
+	// +listType=set
+	// +optional
+	Methods []string `json:"methods,omitempty"`
+	// Headers by name; of each list one value has to match. A single value that begins with ~* is a regular expression. Host is matched by hosts.
+	// +kubebuilder:validation:MinProperties=1
+	// +kubebuilder:validation:MaxProperties=8
+	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 64 && k.matches('^[0-9A-Za-z_-]+$'))",message="header names are letters, digits, - and _, at most 64"
+	// +kubebuilder:validation:XValidation:rule="self.all(k, k.lowerAscii() != 'host')",message="the Host header is matched by hosts"
+	// +optional
+	Headers map[string]HeaderValues `json:"headers,omitempty"`
+	// SNIs of the TLS connection.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=253
+	// +kubebuilder:validation:items:Pattern=`^(\*\.[0-9A-Za-z_.-]+|[0-9A-Za-z_.-]+\.\*|[0-9A-Za-z_.-]+)$`
+	// +listType=set
+	// +optional
+	SNIs []string `json:"snis,omitempty"`
+	// Protocols: http and https, or grpc and grpcs. Default: https, and http, which tokens should not travel over.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=2
+	// +kubebuilder:validation:items:Enum=http;https;grpc;grpcs
+	// +listType=set
+	// +optional
+	Protocols []string `json:"protocols,omitempty"`
+	// StripPath takes the matched path off before the request goes upstream. Default true.
+	// +optional
+	StripPath *bool `json:"stripPath,omitempty"`
+	// PreserveHost sends the request's own Host header upstream. Default false.
+	// +optional
+	PreserveHost *bool `json:"preserveHost,omitempty"`
+	// RegexPriority orders routes with regular expressions; the higher first. Default 0.
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=2147483647
+	// +optional
+	RegexPriority *int32 `json:"regexPriority,omitempty"`
+	// PathHandling is v0 or v1, Kong's two ways to join paths. Default v0.
+	// +kubebuilder:validation:Enum=v0;v1
+	// +optional
+	PathHandling string `json:"pathHandling,omitempty"`
+	// HTTPSRedirectStatusCode answers a plain request to an https route. Default 426.
+	// +kubebuilder:validation:Enum=301;302;307;308;426
+	// +optional
+	HTTPSRedirectStatusCode *int32 `json:"httpsRedirectStatusCode,omitempty"`
+	// RequestBuffering, default true.
+	// +optional
+	RequestBuffering *bool `json:"requestBuffering,omitempty"`
+	// ResponseBuffering, default true.
+	// +optional
+	ResponseBuffering *bool `json:"responseBuffering,omitempty"`
+}
+
+// HeaderValues are the values of which one has to match.
+//
+// +kubebuilder:validation:MinItems=1
+// +kubebuilder:validation:MaxItems=8
+// +kubebuilder:validation:items:MinLength=1
+// +kubebuilder:validation:items:MaxLength=255
+// +listType=set
+type HeaderValues []string
+
+// AttachTo names a service or a route that exists in Kong.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.serviceName) != has(self.routeName)",message="set exactly one of serviceName and routeName"
+type AttachTo struct {
+	// ServiceName in Kong.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=255
+	// +kubebuilder:validation:Pattern=`^[0-9A-Za-z._~-]+$`
+	// +optional
+	ServiceName string `json:"serviceName,omitempty"`
+	// RouteName in Kong.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=255
+	// +kubebuilder:validation:Pattern=`^[0-9A-Za-z._~-]+$`
+	// +optional
+	RouteName string `json:"routeName,omitempty"`
+}
+
+// JWTPlugin is the configuration of Kong's jwt plugin.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.maximumExpiration) || self.maximumExpiration == 0 || (has(self.claimsToVerify) && 'exp' in self.claimsToVerify)",fieldPath=".maximumExpiration",message="needs exp in claimsToVerify: else expired tokens pass"
+type JWTPlugin struct {
+	// URIParamNames are query parameters to look for a token in. Default: jwt. An empty list turns it off.
+	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=128
+	// +kubebuilder:validation:items:Pattern=`^[0-9A-Za-z._~-]+$`
+	// +listType=set
+	// +optional
+	URIParamNames *[]string `json:"uriParamNames,omitempty"`
+	// CookieNames to look for a token in. Default: none.
+	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=128
+	// +kubebuilder:validation:items:Pattern=`^[0-9A-Za-z!#$%&'*+.^_|~-]+$`
+	// +listType=set
+	// +optional
+	CookieNames *[]string `json:"cookieNames,omitempty"`
+	// HeaderNames to look for a token in, as "Bearer <token>". Default: authorization. An empty list turns it off.
+	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=128
+	// +kubebuilder:validation:items:Pattern=`^[0-9A-Za-z_-]+$`
+	// +listType=set
+	// +optional
+	HeaderNames *[]string `json:"headerNames,omitempty"`
+	// ClaimsToVerify: exp (expiry), nbf (not before). Default: none, so expired tokens pass. Set [exp].
+	// +kubebuilder:validation:MaxItems=2
+	// +kubebuilder:validation:items:Enum=exp;nbf
+	// +listType=set
+	// +optional
+	ClaimsToVerify []string `json:"claimsToVerify,omitempty"`
+	// KeyClaimName is the claim, or the field of the token's header, that holds the credential's key. Default: iss. For JWKS and rotation: kid.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:Pattern=`^[^\x00-\x1f\x7f]+$`
+	// +optional
+	KeyClaimName string `json:"keyClaimName,omitempty"`
+	// SecretIsBase64 decodes HMAC secrets as base64url before use. Default false.
+	// +optional
+	SecretIsBase64 *bool `json:"secretIsBase64,omitempty"`
+	// RunOnPreflight says whether OPTIONS requests need a token. Default true.
+	// +optional
+	RunOnPreflight *bool `json:"runOnPreflight,omitempty"`
+	// MaximumExpiration is how far in the future exp may be, in seconds. 0, the default: any. At most 31536000 (a year).
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=31536000
+	// +optional
+	MaximumExpiration *int32 `json:"maximumExpiration,omitempty"`
+	// Anonymous is the username of the consumer that requests without a valid token become. Default: none, they are refused.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=255
+	// +kubebuilder:validation:Pattern=`^[^\x00-\x1f\x7f]+$`
+	// +optional
+	Anonymous string `json:"anonymous,omitempty"`
+	// Realm in the WWW-Authenticate header. Kong 3.8 or newer.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:Pattern=`^[^"\\\x00-\x1f\x7f]+$`
+	// +optional
+	Realm string `json:"realm,omitempty"`
+}
+
+// Access narrows who may call. Whoever any of it names may.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.groups) || has(self.consumers) || has(self.consumerSelector)",message="set groups, consumers or consumerSelector"
+// +kubebuilder:validation:XValidation:rule="!has(self.consumerNamespaces) || has(self.consumerSelector)",fieldPath=".consumerNamespaces",message="goes with consumerSelector"
+type Access struct {
+	// Groups of consumers.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=255
+	// +kubebuilder:validation:items:Pattern=`^[^,\x00-\x1f\x7f]+$`
+	// +kubebuilder:validation:items:XValidation:rule="!self.startsWith('kongjwt:')",message="groups that begin with kongjwt: are the operator's own; choose another"
+	// +listType=set
+	// +optional
+	Groups []string `json:"groups,omitempty"`
+	// Consumers by name.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=atomic
+	// +optional
+	Consumers []ConsumerReference `json:"consumers,omitempty"`
+	// ConsumerSelector matches JwtConsumers by their labels, in the resource's own namespace unless consumerNamespaces names others.
+	// +optional
+	ConsumerSelector *metav1.LabelSelector `json:"consumerSelector,omitempty"`
+	// ConsumerNamespaces in which consumerSelector looks.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=63
+	// +listType=set
+	// +optional
+	ConsumerNamespaces []string `json:"consumerNamespaces,omitempty"`
+}
+
+// ConsumerReference names a JwtConsumer.
+type ConsumerReference struct {
+	// Namespace of the JwtConsumer. Default: the resource's own.
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+	// Name of the JwtConsumer.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +required
+	Name string `json:"name"`
+}
+
+// RateLimit bounds how often a caller may call.
+//
+// +kubebuilder:validation:XValidation:rule="[has(self.second), has(self.minute), has(self.hour), has(self.day), has(self.month), has(self.year)].exists(x, x)",message="set at least one of second, minute, hour, day, month and year"
+// +kubebuilder:validation:XValidation:rule="!has(self.second) || ((!has(self.minute) || self.second <= self.minute) && (!has(self.hour) || self.second <= self.hour) && (!has(self.day) || self.second <= self.day) && (!has(self.month) || self.second <= self.month) && (!has(self.year) || self.second <= self.year))",fieldPath=".second",message="must not be above the limit of a longer time"
+// +kubebuilder:validation:XValidation:rule="!has(self.minute) || ((!has(self.hour) || self.minute <= self.hour) && (!has(self.day) || self.minute <= self.day) && (!has(self.month) || self.minute <= self.month) && (!has(self.year) || self.minute <= self.year))",fieldPath=".minute",message="must not be above the limit of a longer time"
+// +kubebuilder:validation:XValidation:rule="!has(self.hour) || ((!has(self.day) || self.hour <= self.day) && (!has(self.month) || self.hour <= self.month) && (!has(self.year) || self.hour <= self.year))",fieldPath=".hour",message="must not be above the limit of a longer time"
+// +kubebuilder:validation:XValidation:rule="!has(self.day) || ((!has(self.month) || self.day <= self.month) && (!has(self.year) || self.day <= self.year))",fieldPath=".day",message="must not be above the limit of a longer time"
+// +kubebuilder:validation:XValidation:rule="!has(self.month) || !has(self.year) || self.month <= self.year",fieldPath=".month",message="must not be above the limit of a longer time"
+// +kubebuilder:validation:XValidation:rule="(has(self.policy) && self.policy == 'redis') == has(self.redis)",fieldPath=".redis",message="redis goes with policy: redis, and only with it"
+type RateLimit struct {
+	// Second is how many requests a second.
+	// +kubebuilder:validation:Minimum=1
+	// +optional
+	Second *int32 `json:"second,omitempty"`
+	// Minute is how many requests a minute.
+	// +kubebuilder:validation:Minimum=1
+	// +optional
+	Minute *int32 `json:"minute,omitempty"`
+	// Hour is how many requests an hour.
+	// +kubebuilder:validation:Minimum=1
+	// +optional
+	Hour *int32 `json:"hour,omitempty"`
+	// Day is how many requests a day.
+	// +kubebuilder:validation:Minimum=1
+	// +optional
+	Day *int32 `json:"day,omitempty"`
+	// Month is how many requests a month.
+	// +kubebuilder:validation:Minimum=1
+	// +optional
+	Month *int32 `json:"month,omitempty"`
+	// Year is how many requests a year.
+	// +kubebuilder:validation:Minimum=1
+	// +optional
+	Year *int32 `json:"year,omitempty"`
+	// LimitBy is whose requests are counted together. Default consumer.
+	// +kubebuilder:validation:Enum=consumer;credential;ip;service
+	// +kubebuilder:default=consumer
+	// +optional
+	LimitBy string `json:"limitBy,omitempty"`
+	// Policy is where is counted: local (each node for itself), cluster (Kong's database) or redis. Default local.
+	// +kubebuilder:validation:Enum=local;cluster;redis
+	// +kubebuilder:default=local
+	// +optional
+	Policy string `json:"policy,omitempty"`
+	// FaultTolerant lets requests pass while the place of counting is away. Default true.
+	// +optional
+	FaultTolerant *bool `json:"faultTolerant,omitempty"`
+	// HideClientHeaders leaves the RateLimit headers out of answers. Default false.
+	// +optional
+	HideClientHeaders *bool `json:"hideClientHeaders,omitempty"`
+	// Redis is where policy redis counts.
+	// +optional
+	Redis *RateLimitRedis `json:"redis,omitempty"`
+}
+
+// RateLimitRedis is a Redis server.
+type RateLimitRedis struct {
+	// Host of the server.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +required
+	Host string `json:"host"`
+	// Port of the server. Default 6379.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	// +kubebuilder:default=6379
+	// +optional
+	Port int32 `json:"port,omitempty"`
+	// Database number. Default 0.
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=1023
+	// +optional
+	Database int32 `json:"database,omitempty"`
+	// Username of the server's access list.
+	// +kubebuilder:validation:MaxLength=128
+	// +optional
+	Username string `json:"username,omitempty"`
+	// PasswordSecretRef names the Secret key that holds the password.
+	// +optional
+	PasswordSecretRef *LocalSecretKeyReference `json:"passwordSecretRef,omitempty"`
+	// SSL turns TLS on. Default false.
+	// +optional
+	SSL bool `json:"ssl,omitempty"`
+	// SSLVerify verifies the server's certificate. Default false, as Kong's.
+	// +optional
+	SSLVerify bool `json:"sslVerify,omitempty"`
+	// ServerName to verify and to send as SNI.
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	ServerName string `json:"serverName,omitempty"`
+	// Timeout of one request, default 2s, from 1ms to 1m.
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1ms') && duration(self) <= duration('1m')",message="must be from 1ms to 1m"
+	// +optional
+	Timeout Duration `json:"timeout,omitempty"`
+}
+
+// ServicePlugin is a plugin on the service, or on one of its routes.
+type ServicePlugin struct {
+	PluginSpec `json:",inline"`
+	// Route is the name of one of spec.routes: the plugin then runs for it alone.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	Route string `json:"route,omitempty"`
+	// Protocols the plugin runs for. Default: all that it can.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=4
+	// +kubebuilder:validation:items:Enum=http;https;grpc;grpcs
+	// +listType=set
+	// +optional
+	Protocols []string `json:"protocols,omitempty"`
+}
+
+// EntityStatus is one entity in Kong.
+type EntityStatus struct {
+	// Name in the spec; for the plugins that have fields of their own, the plugin's.
+	// +required
+	Name string `json:"name"`
+	// KongID is the entity's id in Kong.
+	// +optional
+	KongID string `json:"kongID,omitempty"`
+}
+
+// JwtProtectedServiceStatus is what the operator knows of a protected service.
+type JwtProtectedServiceStatus struct {
+	// ObservedGeneration of the spec that the conditions speak of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// Conditions: Ready, Reconciling, Stalled.
+	// +listType=map
+	// +listMapKey=type
+	// +optional
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// Gateway that holds what this resource made, if any.
+	// +optional
+	Gateway string `json:"gateway,omitempty"`
+	// ServiceName in Kong.
+	// +optional
+	ServiceName string `json:"serviceName,omitempty"`
+	// ServiceID in Kong.
+	// +optional
+	ServiceID string `json:"serviceID,omitempty"`
+	// Routes in Kong.
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=atomic
+	// +optional
+	Routes []EntityStatus `json:"routes,omitempty"`
+	// Plugins in Kong.
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=atomic
+	// +optional
+	Plugins []EntityStatus `json:"plugins,omitempty"`
+}
+
+// JwtProtectedService is a Kong service, its routes, the jwt plugin and what goes with it.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=jwtps,categories=kongjwt
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Gateway",type=string,JSONPath=`.spec.gatewayRef.name`
+// +kubebuilder:printcolumn:name="Service",type=string,JSONPath=`.status.serviceName`
+// +kubebuilder:printcolumn:name="Paths",type=string,JSONPath=`.spec.routes[*].paths`
+// +kubebuilder:printcolumn:name="Since",type=date,JSONPath=`.status.conditions[?(@.type=="Ready")].lastTransitionTime`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
+type JwtProtectedService struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// +required
+	Spec JwtProtectedServiceSpec `json:"spec"`
+	// +optional
+	Status JwtProtectedServiceStatus `json:"status,omitempty"`
+}
+
+// JwtProtectedServiceList is a list of JwtProtectedServices.
+//
+// +kubebuilder:object:root=true
+type JwtProtectedServiceList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []JwtProtectedService `json:"items"`
+}

@@ -1,0 +1,125 @@
+package v1alpha1
+
+import (
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// JwtTokenSpec is a signed token, kept fresh in a Secret, for workloads that should not sign themselves.
+//
+// +kubebuilder:validation:XValidation:rule="duration(self.ttl) > duration(self.renewBefore)",fieldPath=".ttl",message="must be above renewBefore: else the token would be renewed for ever"
+type JwtTokenSpec struct {
+	// Suspend stops all work on this resource until it is false again. The token then expires.
+	// +optional
+	Suspend bool `json:"suspend,omitempty"`
+	// ConsumerRef names the JwtConsumer, in the same namespace, and the credential to sign with.
+	// +required
+	ConsumerRef CredentialReference `json:"consumerRef"`
+	// SecretName of the Secret that gets the token, under the keys token and authorization ("Bearer <token>").
+	// It must not exist, or be this resource's already.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
+	// +required
+	SecretName string `json:"secretName"`
+	// Subject is the sub claim.
+	// +kubebuilder:validation:MaxLength=255
+	// +optional
+	Subject string `json:"subject,omitempty"`
+	// Audience is the aud claim.
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=255
+	// +listType=set
+	// +optional
+	Audience []string `json:"audience,omitempty"`
+	// Claims of your own. iss, kid, iat, exp and nbf are the operator's; sub and aud have fields.
+	// +kubebuilder:validation:Type=object
+	// +kubebuilder:pruning:PreserveUnknownFields
+	// +optional
+	Claims *apiextensionsv1.JSON `json:"claims,omitempty"`
+	// TTL is how long a token is valid. Default 1h, at least 10s, at most 8760h (a year).
+	// +kubebuilder:default="1h"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('10s') && duration(self) <= duration('8760h')",message="must be from 10s to 8760h (a year)"
+	// +optional
+	TTL Duration `json:"ttl,omitempty"`
+	// RenewBefore is how long before its expiry a token is replaced. Default 20m, at least 1s.
+	// +kubebuilder:default="20m"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('8760h')",message="must be from 1s to 8760h (a year)"
+	// +optional
+	RenewBefore Duration `json:"renewBefore,omitempty"`
+}
+
+// CredentialReference names a credential of a JwtConsumer.
+type CredentialReference struct {
+	// Name of the JwtConsumer.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +required
+	Name string `json:"name"`
+	// Credential is the name of one of its credentials.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +required
+	Credential string `json:"credential"`
+}
+
+// JwtTokenStatus is what the operator knows of a token. It never holds the token.
+type JwtTokenStatus struct {
+	// ObservedGeneration of the spec that the conditions speak of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// Conditions: Ready, Reconciling, Stalled.
+	// +listType=map
+	// +listMapKey=type
+	// +optional
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// IssueTime is the token's iat.
+	// +optional
+	IssueTime *metav1.Time `json:"issueTime,omitempty"`
+	// ExpirationTime is the token's exp.
+	// +optional
+	ExpirationTime *metav1.Time `json:"expirationTime,omitempty"`
+	// RenewalTime is when the token is replaced.
+	// +optional
+	RenewalTime *metav1.Time `json:"renewalTime,omitempty"`
+	// Key of the credential that signed it: its iss and kid.
+	// +optional
+	Key string `json:"key,omitempty"`
+	// SecretName of the Secret that holds it.
+	// +optional
+	SecretName string `json:"secretName,omitempty"`
+}
+
+// JwtToken is a signed token, kept fresh in a Secret.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=jwtt,categories=kongjwt
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Consumer",type=string,JSONPath=`.spec.consumerRef.name`
+// +kubebuilder:printcolumn:name="Secret",type=string,JSONPath=`.spec.secretName`
+// +kubebuilder:printcolumn:name="Renewal",type=string,JSONPath=`.status.renewalTime`
+// +kubebuilder:printcolumn:name="Expires",type=string,JSONPath=`.status.expirationTime`
+// +kubebuilder:printcolumn:name="Since",type=date,JSONPath=`.status.conditions[?(@.type=="Ready")].lastTransitionTime`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
+type JwtToken struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// +required
+	Spec JwtTokenSpec `json:"spec"`
+	// +optional
+	Status JwtTokenStatus `json:"status,omitempty"`
+}
+
+// JwtTokenList is a list of JwtTokens.
+//
+// +kubebuilder:object:root=true
+type JwtTokenList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []JwtToken `json:"items"`
+}

@@ -1,0 +1,402 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// KongGatewaySpec is one Kong Admin API and what tenants may do on it.
+type KongGatewaySpec struct {
+	// AdminAPI says how to reach Kong's Admin API.
+	// +required
+	AdminAPI AdminAPI `json:"adminAPI"`
+	// Proxy lists the data planes. Where it is set, credential changes are verified on each of them.
+	// +optional
+	Proxy *Proxy `json:"proxy,omitempty"`
+	// AllowedNamespaces says whose resources this gateway takes. Without it, nobody's.
+	// +kubebuilder:default={from: "None"}
+	// +optional
+	AllowedNamespaces AllowedNamespaces `json:"allowedNamespaces,omitempty"`
+	// Policy bounds what tenants may ask for.
+	// +kubebuilder:default={}
+	// +optional
+	Policy GatewayPolicy `json:"policy,omitempty"`
+	// Adoption says whether an entity in Kong that nobody's tag claims is taken over when a resource asks for its name.
+	// Unowned takes it over under its own id and writes nothing but its tags.
+	// +kubebuilder:validation:Enum=Never;Unowned
+	// +kubebuilder:default=Never
+	// +optional
+	Adoption string `json:"adoption,omitempty"`
+	// Drift says what happens to changes that are made in Kong behind the operator's back.
+	// +kubebuilder:default={}
+	// +optional
+	Drift Drift `json:"drift,omitempty"`
+	// Prune says what happens to entities in Kong that carry our tags and whose resource is gone.
+	// +kubebuilder:default={}
+	// +optional
+	Prune Prune `json:"prune,omitempty"`
+	// Takeover lets the operator replace a DB-less Kong's configuration that is not its own.
+	// +optional
+	Takeover bool `json:"takeover,omitempty"`
+	// Suspend stops all work on this gateway, for all its resources, until it is false again.
+	// +optional
+	Suspend bool `json:"suspend,omitempty"`
+}
+
+// AdminAPI says how to reach Kong's Admin API.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.url) != has(self.serviceRef)",message="set exactly one of url and serviceRef"
+type AdminAPI struct {
+	// URL of the Admin API, such as https://kong-admin.example.com:8444. Credentials belong in auth, not in the URL.
+	// +kubebuilder:validation:MinLength=8
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:Pattern=`^https?://[^\s/?#@]+(/[^\s?#]*)?$`
+	// +optional
+	URL string `json:"url,omitempty"`
+	// ServiceRef names the Kubernetes Service of the Admin API.
+	// +optional
+	ServiceRef *GatewayServiceReference `json:"serviceRef,omitempty"`
+	// Workspace of Kong Enterprise that everything is made in. Empty: the default workspace.
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:Pattern=`^[0-9a-zA-Z._~-]*$`
+	// +optional
+	Workspace string `json:"workspace,omitempty"`
+	// Auth is the header that Kong Enterprise's RBAC, or a proxy in front of the Admin API, asks for.
+	// +optional
+	Auth *AdminAuth `json:"auth,omitempty"`
+	// TLS settings for an https Admin API. Without them the system's certificate authorities are trusted.
+	// +optional
+	TLS *ClientTLS `json:"tls,omitempty"`
+	// Timeout of one request. Default 10s, at least 100ms, at most 5m.
+	// +kubebuilder:default="10s"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('100ms') && duration(self) <= duration('5m')",message="must be from 100ms to 5m"
+	// +optional
+	Timeout Duration `json:"timeout,omitempty"`
+	// Concurrency is how many requests may be under way at once.
+	// +kubebuilder:default=50
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=200
+	// +optional
+	Concurrency int32 `json:"concurrency,omitempty"`
+}
+
+// GatewayServiceReference names a Kubernetes Service of Kong's.
+type GatewayServiceReference struct {
+	// Namespace of the Service.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +required
+	Namespace string `json:"namespace"`
+	// Name of the Service.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +required
+	Name string `json:"name"`
+	// Port of the Service.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	// +required
+	Port int32 `json:"port"`
+	// Scheme is http or https.
+	// +kubebuilder:validation:Enum=http;https
+	// +kubebuilder:default=https
+	// +optional
+	Scheme string `json:"scheme,omitempty"`
+}
+
+// AdminAuth is a header with a secret value.
+type AdminAuth struct {
+	// Header that carries the token.
+	// +kubebuilder:default=Kong-Admin-Token
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:Pattern=`^[0-9A-Za-z-]+$`
+	// +optional
+	Header string `json:"header,omitempty"`
+	// SecretRef names the Secret key that holds the token.
+	// +required
+	SecretRef SecretKeyReference `json:"secretRef"`
+}
+
+// ClientTLS is how the operator trusts a server, and how it shows who it is.
+type ClientTLS struct {
+	// CASecretRef names the Secret key with the certificate authorities (PEM) to trust instead of the system's.
+	// +optional
+	CASecretRef *SecretKeyReference `json:"caSecretRef,omitempty"`
+	// ClientCertificateSecretRef names a Secret of type kubernetes.io/tls (tls.crt, tls.key).
+	// +optional
+	ClientCertificateSecretRef *SecretReference `json:"clientCertificateSecretRef,omitempty"`
+	// ServerName to verify, and to send as SNI, instead of the URL's host.
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	ServerName string `json:"serverName,omitempty"`
+	// InsecureSkipVerify turns verification off. Whoever sits between the operator and Kong then reads every secret.
+	// +optional
+	InsecureSkipVerify bool `json:"insecureSkipVerify,omitempty"`
+}
+
+// Proxy lists data planes.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.urls) != has(self.serviceRef)",message="set exactly one of urls and serviceRef"
+type Proxy struct {
+	// URLs of the data planes' proxies.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MinLength=8
+	// +kubebuilder:validation:items:MaxLength=2048
+	// +kubebuilder:validation:items:Pattern=`^https?://[^\s/?#@]+/?$`
+	// +listType=set
+	// +optional
+	URLs []string `json:"urls,omitempty"`
+	// ServiceRef names the Service of the proxies; each ready endpoint is one data plane.
+	// +optional
+	ServiceRef *GatewayServiceReference `json:"serviceRef,omitempty"`
+	// TLS settings for https proxies.
+	// +optional
+	TLS *ClientTLS `json:"tls,omitempty"`
+}
+
+// AllowedNamespaces says whose resources a gateway takes.
+//
+// +kubebuilder:validation:XValidation:rule="(has(self.from) && self.from == 'Selector') == has(self.selector)",message="selector goes with from: Selector, and only with it"
+type AllowedNamespaces struct {
+	// From is None (nobody), All (every namespace) or Selector (the namespaces that selector matches).
+	// +kubebuilder:validation:Enum=None;All;Selector
+	// +kubebuilder:default=None
+	// +optional
+	From string `json:"from,omitempty"`
+	// Selector matches namespaces by their labels.
+	// +optional
+	Selector *metav1.LabelSelector `json:"selector,omitempty"`
+}
+
+// Values of AllowedNamespaces.From.
+const (
+	NamespacesNone     = "None"
+	NamespacesAll      = "All"
+	NamespacesSelector = "Selector"
+)
+
+// GatewayPolicy bounds what tenants may ask for.
+type GatewayPolicy struct {
+	// Identities is Namespaced or Any. Namespaced: usernames, keys and groups that a tenant sets have to begin with
+	// "<namespace>.", and customID may not be set. Any: tenants may claim any identity that is free.
+	// +kubebuilder:validation:Enum=Namespaced;Any
+	// +kubebuilder:default=Namespaced
+	// +optional
+	Identities string `json:"identities,omitempty"`
+	// Plugins that tenants may use. Plugins that run code from their configuration are refused whatever the list says.
+	// +kubebuilder:default={"cors","rate-limiting","request-size-limiting","ip-restriction","correlation-id","http-log","prometheus","bot-detection","response-ratelimiting"}
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule="!self.exists(p, p in ['pre-function', 'post-function', 'serverless-functions', 'jwt'])",message="pre-function, post-function and serverless-functions run Lua from their configuration and jwt is the operator's: none of them can be allowed"
+	// +listType=set
+	// +optional
+	Plugins []string `json:"plugins,omitempty"`
+	// Upstreams bounds where tenants may send requests to.
+	// +kubebuilder:default={}
+	// +optional
+	Upstreams UpstreamPolicy `json:"upstreams,omitempty"`
+	// Routes says which namespaces may claim which hosts and paths. Empty: anyone, the first holder wins.
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=atomic
+	// +optional
+	Routes []RouteClaimPolicy `json:"routes,omitempty"`
+	// JWKS bounds which key sets consumers may use.
+	// +optional
+	JWKS *JWKSPolicy `json:"jwks,omitempty"`
+	// MinSecretBytes refuses HMAC secrets that are shorter, in bytes. 0 refuses none and warns (RFC 7518 section 3.2).
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=512
+	// +optional
+	MinSecretBytes int32 `json:"minSecretBytes,omitempty"`
+}
+
+// Values of GatewayPolicy.Identities.
+const (
+	IdentitiesNamespaced = "Namespaced"
+	IdentitiesAny        = "Any"
+)
+
+// UpstreamPolicy bounds where tenants may send requests to.
+type UpstreamPolicy struct {
+	// Deny lists what an upstream may not be: Loopback, LinkLocal (which holds cloud metadata), AdminAPI (Kong's own),
+	// ExternalName (Services of that type), a network such as 10.0.0.0/8, or a host, where *.example.com stands for all below it.
+	// Names are judged as they are written; they are not looked up.
+	// +kubebuilder:default={"Loopback","LinkLocal","AdminAPI","ExternalName"}
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=253
+	// +kubebuilder:validation:items:Pattern=`^[0-9A-Za-z*:./_-]+$`
+	// +listType=set
+	// +optional
+	Deny []string `json:"deny,omitempty"`
+}
+
+// Words of UpstreamPolicy.Deny.
+const (
+	DenyLoopback     = "Loopback"
+	DenyLinkLocal    = "LinkLocal"
+	DenyAdminAPI     = "AdminAPI"
+	DenyExternalName = "ExternalName"
+)
+
+// RouteClaimPolicy lets some namespaces claim some hosts and paths.
+type RouteClaimPolicy struct {
+	// Namespaces that may claim.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=63
+	// +listType=set
+	// +required
+	Namespaces []string `json:"namespaces"`
+	// Hosts they may claim; *.example.com stands for all below it. Empty: any.
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=253
+	// +listType=set
+	// +optional
+	Hosts []string `json:"hosts,omitempty"`
+	// PathPrefixes they may claim. Empty: any.
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=1024
+	// +kubebuilder:validation:items:Pattern=`^/`
+	// +listType=set
+	// +optional
+	PathPrefixes []string `json:"pathPrefixes,omitempty"`
+}
+
+// JWKSPolicy bounds which key sets consumers may use.
+type JWKSPolicy struct {
+	// URLs that may be used; a URL that ends in / stands for all below it. Empty: any.
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=8
+	// +kubebuilder:validation:items:MaxLength=2048
+	// +kubebuilder:validation:items:Pattern=`^https?://`
+	// +listType=set
+	// +optional
+	URLs []string `json:"urls,omitempty"`
+	// AllowHTTP permits http URLs. Whoever sits on the way can then issue tokens.
+	// +optional
+	AllowHTTP bool `json:"allowHTTP,omitempty"`
+	// AllowPrivateAddresses permits issuers on private, loopback and link-local addresses.
+	// +optional
+	AllowPrivateAddresses bool `json:"allowPrivateAddresses,omitempty"`
+}
+
+// Drift says what happens to changes that are made in Kong behind the operator's back.
+type Drift struct {
+	// Policy is Correct (put back) or Report (only say so).
+	// +kubebuilder:validation:Enum=Correct;Report
+	// +kubebuilder:default=Correct
+	// +optional
+	Policy string `json:"policy,omitempty"`
+	// Interval between two looks at what Kong holds. Default 5m, at least 5s, at most 24h.
+	// +kubebuilder:default="5m"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('5s') && duration(self) <= duration('24h')",message="must be from 5s to 24h"
+	// +optional
+	Interval Duration `json:"interval,omitempty"`
+}
+
+// Prune says what happens to entities in Kong that carry our tags and whose resource is gone.
+type Prune struct {
+	// Policy is Delete or Report.
+	// +kubebuilder:validation:Enum=Delete;Report
+	// +kubebuilder:default=Delete
+	// +optional
+	Policy string `json:"policy,omitempty"`
+	// MaxPercent of the gateway's entities that may be pruned at once. More than that looks like a mistake: nothing is pruned, and the gateway says so.
+	// +kubebuilder:default=20
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100
+	// +optional
+	MaxPercent int32 `json:"maxPercent,omitempty"`
+}
+
+// GatewayMode is how Kong keeps its configuration.
+type GatewayMode string
+
+const (
+	// ModeDatabase is a Kong with PostgreSQL.
+	ModeDatabase GatewayMode = "Database"
+	// ModeDBLess is a Kong that holds one declarative configuration in memory.
+	ModeDBLess GatewayMode = "DBLess"
+)
+
+// KongGatewayStatus is what the operator knows of a gateway.
+type KongGatewayStatus struct {
+	// ObservedGeneration of the spec that the conditions speak of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// Conditions: Ready, Reconciling, Stalled.
+	// +listType=map
+	// +listMapKey=type
+	// +optional
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// KongVersion, as the Admin API gives it.
+	// +optional
+	KongVersion string `json:"kongVersion,omitempty"`
+	// Mode is Database or DBLess.
+	// +optional
+	Mode GatewayMode `json:"mode,omitempty"`
+	// PropagationDelay is how long a change may take to reach every worker of every node: Kong's db_update_frequency
+	// and worker_state_update_frequency, and a margin.
+	// +optional
+	PropagationDelay string `json:"propagationDelay,omitempty"`
+	// Managed counts the entities in Kong that are this operator's, by kind.
+	// +optional
+	Managed *ManagedEntities `json:"managed,omitempty"`
+}
+
+// ManagedEntities counts entities in Kong.
+type ManagedEntities struct {
+	// +optional
+	Consumers int32 `json:"consumers"`
+	// +optional
+	Credentials int32 `json:"credentials"`
+	// +optional
+	Groups int32 `json:"groups"`
+	// +optional
+	Services int32 `json:"services"`
+	// +optional
+	Routes int32 `json:"routes"`
+	// +optional
+	Plugins int32 `json:"plugins"`
+}
+
+// KongGateway is one Kong Admin API and what tenants may do on it.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Cluster,shortName=kgw,categories=kongjwt
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.status.kongVersion`
+// +kubebuilder:printcolumn:name="Mode",type=string,JSONPath=`.status.mode`
+// +kubebuilder:printcolumn:name="Consumers",type=integer,JSONPath=`.status.managed.consumers`
+// +kubebuilder:printcolumn:name="Services",type=integer,JSONPath=`.status.managed.services`
+// +kubebuilder:printcolumn:name="Since",type=date,JSONPath=`.status.conditions[?(@.type=="Ready")].lastTransitionTime`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",message="metadata.name must be at most 63 characters: it is part of Kong tags"
+type KongGateway struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// +required
+	Spec KongGatewaySpec `json:"spec"`
+	// +optional
+	Status KongGatewayStatus `json:"status,omitempty"`
+}
+
+// KongGatewayList is a list of KongGateways.
+//
+// +kubebuilder:object:root=true
+type KongGatewayList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []KongGateway `json:"items"`
+}

@@ -1,0 +1,219 @@
+// Package crds holds the custom resource definitions to what they refuse, on a real kube-apiserver.
+package crds
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"github.com/kongjwt/kong-jwt-operator/test/testenv"
+)
+
+// Valid objects, which each case spoils in one place.
+var valid = map[string]string{
+	"KongGateway":         `{"spec": {"adminAPI": {"url": "http://127.0.0.1:8001"}}}`,
+	"JwtConsumer":         `{"spec": {"credentials": [{"name": "primary", "algorithm": "HS256", "secretRef": {"name": "s"}}]}}`,
+	"JwtProtectedService": `{"spec": {"upstream": {"url": "http://example.com"}, "routes": [{"name": "api", "paths": ["/api"]}]}}`,
+	"JwtToken":            `{"spec": {"consumerRef": {"name": "c", "credential": "primary"}, "secretName": "t"}}`,
+}
+
+// refusal is a spec that has to be refused: by which field, and with what said.
+type refusal struct {
+	name, kind string
+	// patch is merged over the valid object (RFC 7396).
+	patch string
+	field string
+	says  string
+}
+
+const uuidName = "0f3a3f0e-4d56-4f8e-9a53-0c6c2b0b7e11"
+
+func credential(fields string) string {
+	return `{"spec": {"credentials": [{"name": "primary", ` + fields + `}]}}`
+}
+
+func route(fields string) string { return `{"spec": {"routes": [{"name": "api", ` + fields + `}]}}` }
+
+func refusals() []refusal {
+	return []refusal{
+		{"no source", "JwtConsumer", credential(`"algorithm": "HS256"`), "spec.credentials[0]", "exactly one source"},
+		{"two sources", "JwtConsumer", credential(`"secretRef": {"name": "s"}, "generate": {"secretName": "g"}`), "spec.credentials[0]", "exactly one source"},
+		{"two credentials of a name", "JwtConsumer", `{"spec": {"credentials": [{"name": "a", "secretRef": {"name": "s"}}, {"name": "a", "secretRef": {"name": "s"}}]}}`, "spec.credentials[1]", "Duplicate"},
+		{"pinned key with overlap", "JwtConsumer", credential(`"key": "k", "generate": {"secretName": "g", "rotation": {"interval": "48h", "overlap": "1h"}}`), "spec.credentials[0].key", "Remove key"},
+		{"pinned key with a Secret's overlap", "JwtConsumer", credential(`"key": "k", "secretRef": {"name": "s", "overlap": "1h", "dataKeys": {"key": "k"}}`), "spec.credentials[0].key", "Remove key"},
+		{"overlap without dataKeys.key", "JwtConsumer", credential(`"secretRef": {"name": "s", "overlap": "1h"}`), "spec.credentials[0].secretRef.overlap", "dataKeys.key"},
+		{"overlap not below interval", "JwtConsumer", credential(`"generate": {"secretName": "g", "rotation": {"interval": "1h", "overlap": "1h"}}`), "spec.credentials[0].generate.rotation.overlap", "below interval"},
+		{"length on RSA", "JwtConsumer", credential(`"algorithm": "RS256", "generate": {"secretName": "g", "length": 48}`), "spec.credentials[0].generate.length", "rsaBits"},
+		{"rsaBits on HMAC", "JwtConsumer", credential(`"algorithm": "HS256", "generate": {"secretName": "g", "rsaBits": 2048}`), "spec.credentials[0].generate.rsaBits", "RSA"},
+		{"PS256 with 4096 bits", "JwtConsumer", credential(`"algorithm": "PS256", "generate": {"secretName": "g", "rsaBits": 4096}`), "spec.credentials[0].generate.rsaBits", "2048"},
+		{"short HS512", "JwtConsumer", credential(`"algorithm": "HS512", "generate": {"secretName": "g", "length": 48}`), "spec.credentials[0].generate.length", "RFC 7518"},
+		{"secret on RSA", "JwtConsumer", credential(`"algorithm": "RS256", "secretRef": {"name": "s", "dataKeys": {"secret": "x"}}`), "spec.credentials[0].secretRef.dataKeys.secret", "publicKey"},
+		{"publicKey on HMAC", "JwtConsumer", credential(`"algorithm": "HS256", "secretRef": {"name": "s", "dataKeys": {"publicKey": "x"}}`), "spec.credentials[0].secretRef.dataKeys", "HMAC"},
+		{"key with jwks", "JwtConsumer", credential(`"algorithm": "RS256", "key": "k", "jwks": {"url": "https://i.example.com/jwks"}`), "spec.credentials[0].key", "remove key"},
+		{"unknown algorithm", "JwtConsumer", credential(`"algorithm": "none", "secretRef": {"name": "s"}`), "spec.credentials[0].algorithm", "HS256"},
+		{"username like a UUID", "JwtConsumer", `{"spec": {"username": "` + uuidName + `"}}`, "spec.username", "UUID"},
+		{"empty username", "JwtConsumer", `{"spec": {"username": ""}}`, "spec.username", "at least 1"},
+		{"control characters in a username", "JwtConsumer", `{"spec": {"username": "a\nb"}}`, "spec.username", "should match"},
+		{"key like a UUID", "JwtConsumer", credential(`"key": "` + uuidName + `", "secretRef": {"name": "s"}`), "spec.credentials[0].key", "UUID"},
+		{"tag with a comma", "JwtConsumer", `{"spec": {"tags": ["a,b"]}}`, "spec.tags[0]", "should match"},
+		{"tag with a slash", "JwtProtectedService", `{"spec": {"tags": ["a/b"]}}`, "spec.tags[0]", "should match"},
+		{"tag of ours", "JwtConsumer", `{"spec": {"tags": ["kongjwt-owner:x"]}}`, "spec.tags[0]", "choose another"},
+		{"group of ours", "JwtConsumer", `{"spec": {"groups": ["kongjwt:a.b"]}}`, "spec.groups[0]", "choose another"},
+		{"jwt under plugins", "JwtConsumer", `{"spec": {"plugins": [{"name": "x", "plugin": "jwt"}]}}`, "spec.plugins[0].plugin", "spec.jwt"},
+
+		{"claims but exp and nbf", "JwtProtectedService", `{"spec": {"jwt": {"claimsToVerify": ["aud"]}}}`, "spec.jwt.claimsToVerify[0]", "exp"},
+		{"maximumExpiration without exp", "JwtProtectedService", `{"spec": {"jwt": {"maximumExpiration": 60}}}`, "spec.jwt.maximumExpiration", "exp in claimsToVerify"},
+		{"maximumExpiration above a year", "JwtProtectedService", `{"spec": {"jwt": {"claimsToVerify": ["exp"], "maximumExpiration": 31536001}}}`, "spec.jwt.maximumExpiration", "31536000"},
+		{"upstream with both", "JwtProtectedService", `{"spec": {"upstream": {"serviceRef": {"name": "s", "port": 80}}}}`, "spec.upstream", "exactly one of url and serviceRef"},
+		{"upstream with neither", "JwtProtectedService", `{"spec": {"upstream": {"url": null, "path": "/x"}}}`, "spec.upstream", "exactly one of url and serviceRef"},
+		{"upstream and attachTo", "JwtProtectedService", `{"spec": {"attachTo": {"serviceName": "x"}}}`, "spec", "exactly one of upstream"},
+		{"neither upstream nor attachTo", "JwtProtectedService", `{"spec": {"upstream": null}}`, "spec", "exactly one of upstream"},
+		{"route that matches on nothing", "JwtProtectedService", route(`"protocols": ["https"]`), "spec.routes[0]", "match on something"},
+		{"path without slash", "JwtProtectedService", route(`"paths": ["api"]`), "spec.routes[0].paths[0]", "should match"},
+		{"path with an empty segment", "JwtProtectedService", route(`"paths": ["/a//b"]`), "spec.routes[0].paths", "empty segments"},
+		{"protocol that jwt does not know", "JwtProtectedService", route(`"paths": ["/a"], "protocols": ["tcp"]`), "spec.routes[0].protocols[0]", "https"},
+		{"http and grpc together", "JwtProtectedService", route(`"paths": ["/a"], "protocols": ["http", "grpc"]`), "spec.routes[0].protocols", "two routes"},
+		{"bad header name", "JwtProtectedService", route(`"headers": {"x y": ["1"]}`), "spec.routes[0].headers", "letters, digits"},
+		{"host as a header", "JwtProtectedService", route(`"headers": {"Host": ["1"]}`), "spec.routes[0].headers", "hosts"},
+		{"bad method", "JwtProtectedService", route(`"methods": ["get"]`), "spec.routes[0].methods[0]", "should match"},
+		{"bad token header name", "JwtProtectedService", `{"spec": {"jwt": {"headerNames": ["a b"]}}}`, "spec.jwt.headerNames[0]", "should match"},
+		{"snis on http", "JwtProtectedService", route(`"snis": ["a.example.com"], "protocols": ["http"]`), "spec.routes[0].snis", "https"},
+		{"service name with a space", "JwtProtectedService", `{"spec": {"serviceName": "a b"}}`, "spec.serviceName", "should match"},
+		{"service name like a UUID", "JwtProtectedService", `{"spec": {"serviceName": "` + uuidName + `"}}`, "spec.serviceName", "UUID"},
+		{"limits out of order", "JwtProtectedService", `{"spec": {"rateLimit": {"minute": 50, "hour": 10}}}`, "spec.rateLimit.minute", "longer time"},
+		{"no limit", "JwtProtectedService", `{"spec": {"rateLimit": {"policy": "local"}}}`, "spec.rateLimit", "at least one"},
+		{"redis without its policy", "JwtProtectedService", `{"spec": {"rateLimit": {"minute": 1, "redis": {"host": "r"}}}}`, "spec.rateLimit.redis", "policy: redis"},
+		{"jwt under a service's plugins", "JwtProtectedService", `{"spec": {"plugins": [{"name": "x", "plugin": "jwt"}]}}`, "spec.plugins[0].plugin", "spec.jwt"},
+		{"acl twice", "JwtProtectedService", `{"spec": {"access": {"groups": ["g"]}, "plugins": [{"name": "x", "plugin": "acl"}]}}`, "spec.plugins", "spec.access"},
+		{"rate-limiting twice", "JwtProtectedService", `{"spec": {"rateLimit": {"minute": 1}, "plugins": [{"name": "x", "plugin": "rate-limiting"}]}}`, "spec.plugins", "spec.rateLimit"},
+		{"the same plugin twice", "JwtProtectedService", `{"spec": {"plugins": [{"name": "x", "plugin": "cors"}, {"name": "y", "plugin": "cors"}]}}`, "spec.plugins", "once"},
+		{"plugin on an unknown route", "JwtProtectedService", `{"spec": {"plugins": [{"name": "x", "plugin": "cors", "route": "nope"}]}}`, "spec.plugins", "spec.routes"},
+		{"access for nobody", "JwtProtectedService", `{"spec": {"access": {}}}`, "spec.access", "groups, consumers"},
+
+		{"ttl not above renewBefore", "JwtToken", `{"spec": {"ttl": "10m", "renewBefore": "10m"}}`, "spec.ttl", "above renewBefore"},
+		{"no Admin API", "KongGateway", `{"spec": {"adminAPI": {"url": null, "workspace": "w"}}}`, "spec.adminAPI", "exactly one of url and serviceRef"},
+		{"password in the URL", "KongGateway", `{"spec": {"adminAPI": {"url": "http://a:b@kong"}}}`, "spec.adminAPI.url", "should match"},
+		{"selector without from", "KongGateway", `{"spec": {"allowedNamespaces": {"selector": {}}}}`, "spec.allowedNamespaces", "from: Selector"},
+		{"Lua allowed", "KongGateway", `{"spec": {"policy": {"plugins": ["pre-function"]}}}`, "spec.policy.plugins", "Lua"},
+	}
+}
+
+func TestRefusedAtApply(t *testing.T) {
+	kube := newClient(t)
+	for kind := range valid {
+		t.Run(kind+" is valid before it is spoiled", func(t *testing.T) {
+			if err := kube.Create(t.Context(), object(t, kind, "{}")); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	for _, r := range refusals() {
+		t.Run(r.kind+" "+r.name, func(t *testing.T) {
+			wantRefused(t, kube.Create(t.Context(), object(t, r.kind, r.patch)), r.field, r.says)
+		})
+	}
+}
+
+// badDurations are what Go cannot read, and what no field may be.
+var badDurations = []string{"30d", "", "1", "-5m", "1h30", "1e3s", "9999999999h", "h", "1 h", "999999999h"}
+
+func TestEveryDurationFieldRefusesWhatGoCannotRead(t *testing.T) {
+	kube := newClient(t)
+	fields := []struct{ kind, patch, path string }{
+		{"KongGateway", `{"spec": {"adminAPI": {"timeout": %}}}`, "spec.adminAPI.timeout"},
+		{"KongGateway", `{"spec": {"drift": {"interval": %}}}`, "spec.drift.interval"},
+		{"JwtConsumer", credential(`"generate": {"secretName": "g", "rotation": {"interval": %}}`), "spec.credentials[0].generate.rotation.interval"},
+		{"JwtConsumer", credential(`"generate": {"secretName": "g", "rotation": {"interval": "9000h", "overlap": %}}`), "spec.credentials[0].generate.rotation.overlap"},
+		{"JwtConsumer", credential(`"secretRef": {"name": "s", "dataKeys": {"key": "k"}, "overlap": %}`), "spec.credentials[0].secretRef.overlap"},
+		{"JwtConsumer", credential(`"jwks": {"url": "https://i.example.com", "refreshInterval": %}`), "spec.credentials[0].jwks.refreshInterval"},
+		{"JwtConsumer", credential(`"jwks": {"url": "https://i.example.com", "overlap": %}`), "spec.credentials[0].jwks.overlap"},
+		{"JwtProtectedService", `{"spec": {"upstream": {"connectTimeout": %}}}`, "spec.upstream.connectTimeout"},
+		{"JwtProtectedService", `{"spec": {"upstream": {"readTimeout": %}}}`, "spec.upstream.readTimeout"},
+		{"JwtProtectedService", `{"spec": {"upstream": {"writeTimeout": %}}}`, "spec.upstream.writeTimeout"},
+		{"JwtProtectedService", `{"spec": {"rateLimit": {"minute": 1, "policy": "redis", "redis": {"host": "r", "timeout": %}}}}`, "spec.rateLimit.redis.timeout"},
+		{"JwtToken", `{"spec": {"ttl": %}}`, "spec.ttl"},
+		{"JwtToken", `{"spec": {"renewBefore": %}}`, "spec.renewBefore"},
+	}
+	if known := countDurations(t); known != len(fields) {
+		t.Errorf("the schemas have %d duration fields, and %d are tested here: add what is missing", known, len(fields))
+	}
+	for _, f := range fields {
+		for _, bad := range badDurations {
+			t.Run(f.path+" "+bad, func(t *testing.T) {
+				quoted, err := json.Marshal(bad)
+				if err != nil {
+					t.Fatal(err)
+				}
+				patch := strings.ReplaceAll(f.patch, "%", string(quoted))
+				wantRefused(t, kube.Create(t.Context(), object(t, f.kind, patch)), f.path, "")
+			})
+		}
+	}
+}
+
+func newClient(t *testing.T) client.Client {
+	t.Helper()
+	kube, err := client.New(testenv.For(t), client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kube
+}
+
+// object makes a valid object of a kind with a patch over it.
+func object(t *testing.T, kind, patch string) *unstructured.Unstructured {
+	t.Helper()
+	var base, over map[string]any
+	for text, into := range map[string]*map[string]any{valid[kind]: &base, patch: &over} {
+		if err := yaml.Unmarshal([]byte(text), into); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+	}
+	merge(base, over)
+	o := &unstructured.Unstructured{Object: base}
+	o.SetAPIVersion("kongjwt.dev/v1alpha1")
+	o.SetKind(kind)
+	o.SetGenerateName("t-")
+	if kind != "KongGateway" {
+		o.SetNamespace("default")
+	}
+	return o
+}
+
+func merge(base, over map[string]any) {
+	for name, value := range over {
+		inner, isObject := value.(map[string]any)
+		former, wasObject := base[name].(map[string]any)
+		switch {
+		case value == nil:
+			delete(base, name)
+		case isObject && wasObject:
+			merge(former, inner)
+		default:
+			base[name] = value
+		}
+	}
+}
+
+func wantRefused(t *testing.T, err error, field, says string) {
+	t.Helper()
+	if !apierrors.IsInvalid(err) {
+		t.Fatalf("got %v, want the object to be refused as invalid", err)
+	}
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		t.Fatalf("got %T, which has no status", err)
+	}
+	for _, cause := range status.Status().Details.Causes {
+		if cause.Field == field && strings.Contains(cause.Message, says) {
+			return
+		}
+	}
+	t.Errorf("got %v, want a cause at %s that says %q", err, field, says)
+}

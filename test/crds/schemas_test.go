@@ -1,0 +1,99 @@
+package crds
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+)
+
+const (
+	definitions = "../../config/crd/bases/*.yaml"
+	samples     = "../../config/samples/*/*.yaml"
+)
+
+// countDurations walks the schemas for fields that look like durations, so that a new one cannot be forgotten.
+func countDurations(t *testing.T) int {
+	t.Helper()
+	files, err := filepath.Glob(definitions)
+	if err != nil || len(files) != len(valid) {
+		t.Fatalf("got %d definitions, %v; want %d", len(files), err, len(valid))
+	}
+	count := 0
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var definition apiextensionsv1.CustomResourceDefinition
+		if err := yaml.Unmarshal(content, &definition); err != nil {
+			t.Fatal(err)
+		}
+		count += durationsIn(*definition.Spec.Versions[0].Schema.OpenAPIV3Schema)
+	}
+	return count
+}
+
+func durationsIn(schema apiextensionsv1.JSONSchemaProps) int {
+	count := 0
+	if slices.ContainsFunc(schema.XValidations, func(rule apiextensionsv1.ValidationRule) bool {
+		return rule.Rule == "duration(self) <= duration('87600h')"
+	}) {
+		count++
+	}
+	for _, property := range schema.Properties {
+		count += durationsIn(property)
+	}
+	if schema.Items != nil && schema.Items.Schema != nil {
+		count += durationsIn(*schema.Items.Schema)
+	}
+	return count
+}
+
+func TestSamplesAreAccepted(t *testing.T) {
+	kube := newClient(t)
+	files, err := filepath.Glob(samples)
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no samples: %v", err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			for _, o := range read(t, file) {
+				applied := client.ApplyConfigurationFromUnstructured(o)
+				if err := kube.Apply(t.Context(), applied, client.FieldOwner("samples"), client.ForceOwnership); err != nil {
+					t.Errorf("%s %s: %v", o.GetKind(), o.GetName(), err)
+				}
+			}
+		})
+	}
+}
+
+func read(t *testing.T, file string) []*unstructured.Unstructured {
+	t.Helper()
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var objects []*unstructured.Unstructured
+	decoder := utilyaml.NewYAMLOrJSONDecoder(bytes.NewReader(content), 4096)
+	for {
+		o := &unstructured.Unstructured{}
+		err := decoder.Decode(o)
+		if errors.Is(err, io.EOF) {
+			return objects
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		objects = append(objects, o)
+	}
+}
