@@ -1,0 +1,157 @@
+package kong
+
+import (
+	"encoding/json"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Canonical is an entity in the one form that is compared: JSON of the fields that we manage and no
+// others, as Kong keeps them. Two entities that mean the same to Kong have the same canonical form,
+// whether one was built by us and the other answered by Kong, whatever its version.
+//
+// plugins gives the schemas that plugin configurations are normalised by; a configuration whose
+// schema is not known is compared as it is. The id is not part of the form. The form holds secrets:
+// keep a hash of it, never the form.
+func Canonical(e Entity, plugins func(name string) (Schema, bool)) []byte {
+	fields, err := values(e.Fields)
+	if err != nil {
+		// Such an entity cannot be sent either; Put says so. It equals no other.
+		return []byte("invalid " + string(e.Kind) + " " + e.ID)
+	}
+	var out map[string]any
+	switch e.Kind {
+	case KindConsumer:
+		out = project(consumerFields, fields)
+	case KindJWT:
+		out = canonicalJWT(fields)
+	case KindACL:
+		out = project(aclFields, fields)
+	case KindService:
+		applyURL(fields)
+		out = project(serviceFields, fields)
+	case KindRoute:
+		out = canonicalRoute(fields)
+	case KindPlugin:
+		out = canonicalPlugin(fields, plugins)
+	default:
+		out = fields
+	}
+	if tags, ok := out["tags"].([]any); ok && len(tags) == 0 {
+		// No tag can be found by an empty set of them.
+		out["tags"] = nil
+	}
+	out["@kind"] = string(e.Kind)
+	if e.Kind.underConsumer() {
+		out["@consumer"] = e.ConsumerID
+	}
+	body, err := json.Marshal(out)
+	if err != nil {
+		return []byte("invalid " + string(e.Kind) + " " + e.ID)
+	}
+	return body
+}
+
+// project is the object of these fields alone, normalised.
+func project(fields []Field, object map[string]any) map[string]any {
+	out := make(map[string]any, len(fields)+2)
+	for _, field := range fields {
+		value, present := object[field.Name]
+		normal, err := field.value(value, present)
+		if err != nil {
+			normal = value
+		}
+		out[field.Name] = normal
+	}
+	return out
+}
+
+// canonicalJWT leaves the secret of an asymmetric credential out: Kong demands one, generates it where
+// there is none, and never uses it.
+func canonicalJWT(object map[string]any) map[string]any {
+	out := project(jwtFields, object)
+	if algorithm, _ := out["algorithm"].(string); !strings.HasPrefix(algorithm, "HS") {
+		delete(out, "secret")
+	}
+	if pem, ok := out["rsa_public_key"].(string); ok {
+		out["rsa_public_key"] = strings.TrimRight(pem, " \t\r\n")
+	}
+	return out
+}
+
+// canonicalRoute minds that strip_path is off by default for gRPC (kong/db/schema/entities/routes_subschemas.lua).
+func canonicalRoute(object map[string]any) map[string]any {
+	out := project(routeFields, object)
+	protocols, _ := out["protocols"].([]any)
+	grpc := slices.Contains(protocols, any("grpc")) || slices.Contains(protocols, any("grpcs"))
+	if grpc && object["strip_path"] == nil {
+		out["strip_path"] = false
+	}
+	return out
+}
+
+func canonicalPlugin(object map[string]any, plugins func(string) (Schema, bool)) map[string]any {
+	out := project(pluginFields, object)
+	name, _ := object["name"].(string)
+	config, _ := object["config"].(map[string]any)
+	if config == nil {
+		config = map[string]any{}
+	}
+	out["config"] = config
+	if plugins == nil {
+		return out
+	}
+	schema, known := plugins(name)
+	if !known {
+		return out
+	}
+	if object["protocols"] == nil && schema.Protocols != nil {
+		out["protocols"] = sortedSet(schema.Protocols)
+	}
+	if normal, err := schema.Normalize(config); err == nil {
+		out["config"] = normal
+	}
+	return out
+}
+
+func sortedSet(names []string) []any {
+	set := make([]any, len(names))
+	for i, name := range names {
+		set[i] = name
+	}
+	sortSet(&set)
+	return set
+}
+
+// applyURL takes a service's url apart as Kong does (kong/db/schema/entities/services.lua).
+func applyURL(object map[string]any) {
+	raw, ok := object["url"].(string)
+	if !ok {
+		return
+	}
+	address, err := url.Parse(raw)
+	if err != nil {
+		return
+	}
+	port, err := strconv.ParseFloat(address.Port(), 64)
+	protocol := address.Scheme
+	switch {
+	case protocol == "" && port == 443:
+		protocol = "https"
+	case protocol == "":
+		protocol = "http"
+	}
+	switch {
+	case err == nil:
+	case protocol == "https":
+		port = 443
+	default:
+		port = 80
+	}
+	object["protocol"], object["host"], object["port"], object["path"] = protocol, address.Hostname(), port, nil
+	if address.Path != "" {
+		object["path"] = address.EscapedPath()
+	}
+}
