@@ -1,0 +1,97 @@
+package jwtplugin
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+)
+
+// Config is the configuration of one jwt plugin, with Kong's defaults filled
+// in by whoever builds it (see DefaultConfig).
+type Config struct {
+	// URIParamNames are query parameters that may carry a token; names are case-sensitive.
+	URIParamNames []string
+	// CookieNames are cookies that may carry a token; nginx compares their names without case.
+	CookieNames []string
+	// HeaderNames are headers that may carry `Bearer <token>`.
+	HeaderNames []string
+	// KeyClaimName is the claim, of the payload or else of the JOSE header, that names the credential.
+	KeyClaimName string
+	// SecretIsBase64 says that HMAC secrets are base64url text of the key.
+	SecretIsBase64 bool
+	// ClaimsToVerify holds "exp", "nbf", both or neither.
+	ClaimsToVerify []string
+	// MaximumExpiration is the longest time in seconds from now to exp; 0 means no bound.
+	MaximumExpiration float64
+	// Anonymous is the id or username of the consumer that stands for callers
+	// without a valid token; empty means such callers are refused.
+	Anonymous string
+	// RunOnPreflight says whether OPTIONS requests need a token too.
+	RunOnPreflight bool
+	// Realm is told in the WWW-Authenticate challenge; empty leaves it out. Kong 3.8 or newer.
+	Realm string
+}
+
+// DefaultConfig is the configuration of a jwt plugin created with a name only.
+func DefaultConfig() Config {
+	return Config{
+		URIParamNames:  []string{"jwt"},
+		HeaderNames:    []string{"authorization"},
+		KeyClaimName:   "iss",
+		RunOnPreflight: true,
+	}
+}
+
+// Request is what the plugin looks at in a request.
+type Request struct {
+	Method   string
+	RawQuery string
+	// Header has canonical names, as net/http servers deliver it, with cookies under "Cookie".
+	Header http.Header
+}
+
+// Secret is HMAC key material. Every way of printing it gives "[redacted]".
+type Secret string
+
+const redacted = "[redacted]"
+
+// String implements fmt.Stringer.
+func (Secret) String() string { return redacted }
+
+// GoString implements fmt.GoStringer.
+func (Secret) GoString() string { return redacted }
+
+// Format implements fmt.Formatter, so that no verb prints the material.
+func (Secret) Format(s fmt.State, _ rune) { _, _ = s.Write([]byte(redacted)) }
+
+// MarshalText implements encoding.TextMarshaler; encoding/json uses it.
+func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// LogValue implements slog.LogValuer.
+func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// Credential is a jwt credential as the data plane knows it.
+type Credential struct {
+	ID         string
+	Key        string
+	Algorithm  string // empty means HS256
+	Secret     Secret
+	PublicKey  string // PEM; Kong's rsa_public_key, of whatever key type
+	ConsumerID string
+}
+
+// Consumer is a Kong consumer as the data plane knows it.
+type Consumer struct {
+	ID       string
+	Username string
+	CustomID string
+}
+
+// Directory answers what the data plane knows. Both methods are called at most
+// once for a token, and Consumer once more for an anonymous consumer.
+type Directory interface {
+	// Credential finds a credential by its key.
+	Credential(key string) (Credential, bool)
+	// Consumer finds a consumer by id, or else by username.
+	Consumer(ref string) (Consumer, bool)
+}

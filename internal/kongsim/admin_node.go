@@ -1,0 +1,136 @@
+package kongsim
+
+import (
+	"net/http"
+	"os"
+	"slices"
+)
+
+// priorities are those of the plugins' handlers, each kong/plugins/NAME/handler.lua.
+var priorities = map[string]int{
+	"acl": 950, "bot-detection": 2500, "correlation-id": 100001, "cors": 2000, "http-log": 12, "ip-restriction": 990, "jwt": 1450, "key-auth": 1250,
+	"prometheus": 13, "rate-limiting": 910, "request-size-limiting": 951, "request-termination": 2, "response-ratelimiting": 900,
+}
+
+// node serves GET /.
+func (a *admin) node(*call) (*answer, *failed) {
+	available := object{}
+	for _, name := range a.library.plugins() {
+		available[name] = object{"version": a.options.Version, "priority": priorities[name]}
+	}
+	enabled := []string{}
+	for _, row := range a.store.all(kinds["plugins"]) {
+		if name := textOf(row, "name"); !slices.Contains(enabled, name) {
+			enabled = append(enabled, name)
+		}
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "localhost"
+	}
+	workers := []int{}
+	for i := range a.options.Workers {
+		workers = append(workers, firstWorker+i)
+	}
+	return ok(object{
+		"tagline": "Welcome to kong", "version": a.options.Version, "edition": "community", "node_id": a.nodeID, "hostname": host,
+		"lua_version": "LuaJIT 2.1.0-20231117", "timers": object{"pending": 0, "running": 0},
+		"pids":          object{"master": firstWorker - 1, "workers": workers},
+		"plugins":       object{"available_on_server": available, "enabled_in_cluster": enabled},
+		"configuration": a.configuration(),
+	})
+}
+
+// firstWorker is the process id of the first worker: one that is made up.
+const firstWorker = 1001
+
+// configuration is kong.conf as GET / shows it, as far as an operator of Kong may ask for it.
+func (a *admin) configuration() object {
+	loaded := object{}
+	for _, name := range a.library.plugins() {
+		loaded[name] = true
+	}
+	return object{
+		"database": a.options.Database, "role": "traditional", "router_flavor": "traditional_compatible",
+		"worker_consistency": "eventual", "worker_state_update_frequency": a.options.WorkerStateUpdateFrequency.Seconds(),
+		"db_update_frequency": a.options.DBUpdateFrequency.Seconds(), "db_update_propagation": 0, "db_cache_ttl": 0,
+		"plugins": []string{"bundled"}, "loaded_plugins": loaded,
+		"nginx_admin_client_max_body_size": "10m", "nginx_worker_processes": "auto",
+		"admin_listen": []string{a.options.AdminAddress}, "proxy_listen": []string{a.options.ProxyAddress},
+	}
+}
+
+// sharedMemory is what a node sets aside, by name.
+var sharedMemory = map[string]string{
+	"kong": "5.00 MiB", "kong_cluster_events": "5.00 MiB", "kong_core_db_cache": "128.00 MiB", "kong_core_db_cache_miss": "12.00 MiB",
+	"kong_db_cache": "128.00 MiB", "kong_db_cache_miss": "12.00 MiB", "kong_healthchecks": "5.00 MiB", "kong_locks": "8.00 MiB",
+	"kong_rate_limiting_counters": "12.00 MiB", "kong_secrets": "5.00 MiB", "prometheus_metrics": "5.00 MiB",
+}
+
+// status serves GET /status. Its numbers are made up.
+func (a *admin) status(*call) (*answer, *failed) {
+	shared := object{}
+	for name, capacity := range sharedMemory {
+		shared[name] = object{"allocated_slabs": "0.04 MiB", "capacity": capacity}
+	}
+	workers := []any{}
+	for i := range a.options.Workers {
+		workers = append(workers, object{"http_allocated_gc": "47.49 MiB", "pid": firstWorker + i})
+	}
+	body := object{
+		"memory": object{"lua_shared_dicts": shared, "workers_lua_vms": workers},
+		"server": object{
+			"connections_accepted": 1, "connections_active": 1, "connections_handled": 1, "connections_reading": 0,
+			"connections_waiting": 0, "connections_writing": 1, "total_requests": 1,
+		},
+	}
+	if a.readOnly {
+		body["configuration_hash"] = a.config.hash()
+	} else {
+		body["database"] = object{"reachable": !a.options.faults.databaseDown()}
+	}
+	return ok(body)
+}
+
+func (a *admin) enabledPlugins(*call) (*answer, *failed) {
+	return ok(object{"enabled_plugins": a.library.plugins()})
+}
+
+// schemas serves GET /schemas/NAME and GET /schemas/plugins/NAME.
+func (a *admin) schemas(c *call) (*answer, *failed) {
+	name := c.segments[1]
+	if len(c.segments) == 2 {
+		if schema, found := a.library.served[name]; found {
+			return ok(schema)
+		}
+		return nil, message(http.StatusNotFound, "No entity named '"+name+"'")
+	}
+	if name != "plugins" {
+		return nil, notFound()
+	}
+	if schema, found := a.library.served["plugins/"+c.segments[2]]; found {
+		return ok(schema)
+	}
+	return nil, message(http.StatusNotFound, "No plugin named '"+c.segments[2]+"'")
+}
+
+// validateOnly serves POST /schemas/NAME/validate.
+func (a *admin) validateOnly(c *call) (*answer, *failed) {
+	k := kinds[c.segments[1]]
+	if k == nil {
+		return nil, message(http.StatusNotFound, "No entity named '"+c.segments[1]+"'")
+	}
+	input, problem := a.read(c, k)
+	if problem != nil {
+		return nil, problem
+	}
+	schema := a.library.entities[k.name]
+	row, wrong := schema.fill(input, inserting, a.store.now())
+	if len(wrong) == 0 {
+		wrong = schema.validate(row, true)
+	}
+	if len(wrong) > 0 {
+		return nil, schemaViolation(wrong)
+	}
+	return ok(object{"message": "schema validation successful"})
+}

@@ -1,0 +1,106 @@
+package kongsim
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// faultsDocument is what ControlHandler takes for Faults.
+type faultsDocument struct {
+	Seed         uint64          `json:"seed"`
+	DatabaseDown bool            `json:"databaseDown"`
+	Faults       []faultDocument `json:"faults"`
+}
+
+type faultDocument struct {
+	Methods     []string `json:"methods"`
+	PathPrefix  string   `json:"pathPrefix"`
+	Probability float64  `json:"probability"`
+	Count       int      `json:"count"`
+	Latency     string   `json:"latency"`
+	Status      int      `json:"status"`
+	RetryAfter  string   `json:"retryAfter"`
+	ResetBefore bool     `json:"resetBefore"`
+	ResetAfter  bool     `json:"resetAfter"`
+	Hang        bool     `json:"hang"`
+}
+
+func (d faultDocument) fault() (Fault, error) {
+	f := Fault{
+		Methods: d.Methods, PathPrefix: d.PathPrefix, Probability: d.Probability, Count: d.Count,
+		Status: d.Status, ResetBefore: d.ResetBefore, ResetAfter: d.ResetAfter, Hang: d.Hang,
+	}
+	if d.Status != 0 && (d.Status < 100 || d.Status > 599) {
+		return Fault{}, fmt.Errorf("status %d is none of HTTP", d.Status)
+	}
+	var latencyErr, retryErr error
+	f.Latency, latencyErr = readDuration(d.Latency)
+	f.RetryAfter, retryErr = readDuration(d.RetryAfter)
+	return f, errors.Join(latencyErr, retryErr)
+}
+
+func readDuration(text string) (time.Duration, error) {
+	if text == "" {
+		return 0, nil
+	}
+	return time.ParseDuration(text)
+}
+
+// ControlHandler is for whoever breaks the simulation from outside: a listener of its own, never the Admin API's.
+//
+//	PUT /faults       {"seed": 1, "databaseDown": false, "faults": [{"pathPrefix": "/consumers", "status": 503, "retryAfter": "2s", "count": 3}]}
+//	DELETE /faults    nothing goes wrong any more
+//	GET /requests     what the Admin API got
+//	DELETE /requests  forget it
+//	DELETE /admin     the Admin API's port refuses connections
+//	PUT /admin        it is back
+func (s *Server) ControlHandler() http.Handler {
+	mux := http.NewServeMux()
+	answer := func(w http.ResponseWriter, err error) {
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}
+	mux.HandleFunc("PUT /faults", func(w http.ResponseWriter, r *http.Request) { answer(w, s.setFaults(r)) })
+	mux.HandleFunc("DELETE /faults", func(w http.ResponseWriter, _ *http.Request) {
+		s.Faults.Set(0)
+		s.Faults.SetDatabaseDown(false)
+		answer(w, nil)
+	})
+	mux.HandleFunc("GET /requests", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(s.Requests()) // the client is gone if this fails
+	})
+	mux.HandleFunc("DELETE /requests", func(w http.ResponseWriter, _ *http.Request) {
+		s.ResetRequests()
+		answer(w, nil)
+	})
+	mux.HandleFunc("DELETE /admin", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.StopAdmin()) })
+	mux.HandleFunc("PUT /admin", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.StartAdmin()) })
+	return mux
+}
+
+func (s *Server) setFaults(r *http.Request) error {
+	var document faultsDocument
+	decoder := json.NewDecoder(r.Body)
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&document); err != nil {
+		return fmt.Errorf("read the faults: %w", err)
+	}
+	faults := make([]Fault, 0, len(document.Faults))
+	for i, one := range document.Faults {
+		fault, err := one.fault()
+		if err != nil {
+			return fmt.Errorf("fault %d: %w", i, err)
+		}
+		faults = append(faults, fault)
+	}
+	s.Faults.Set(document.Seed, faults...)
+	s.Faults.SetDatabaseDown(document.DatabaseDown)
+	return nil
+}

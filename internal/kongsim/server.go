@@ -1,0 +1,175 @@
+package kongsim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Options configure a simulated Kong. The zero value is Kong 3.9.3 with a database, on free ports of the loopback address, whose workers take changes in
+// at once.
+type Options struct {
+	// AdminAddress and ProxyAddress to listen on, host:port; 127.0.0.1:0 by default.
+	AdminAddress, ProxyAddress string
+	// Version is Kong's; "3.9.3" by default.
+	Version string
+	// Database is "postgres" (the default) or "off".
+	Database string
+	// DBUpdateFrequency and WorkerStateUpdateFrequency are what GET / says of them. How late workers are is Propagation's matter.
+	DBUpdateFrequency, WorkerStateUpdateFrequency time.Duration
+	// Workers (2 by default) and Propagation are the proxy's.
+	Workers     int
+	Propagation Propagation
+	// MaxBodyBytes is the longest body that the Admin API takes; 10 MiB by default, as nginx_admin_client_max_body_size is.
+	MaxBodyBytes int64
+	// ConfigLoadTime is how long a configuration of a Kong without a database takes to load. Others are answered 429 meanwhile.
+	ConfigLoadTime time.Duration
+	// Seed makes what is random repeatable.
+	Seed uint64
+	// ServiceTime is how long each Admin API request takes; MaxRate how many there are a second. 0: as fast as it goes.
+	ServiceTime time.Duration
+	MaxRate     float64
+
+	faults *Faults
+}
+
+// Server is a running simulated Kong.
+type Server struct {
+	// Faults can be set while it runs.
+	Faults *Faults
+
+	options  Options
+	proxy    *Proxy
+	handler  http.Handler // of the Admin API
+	requests requestLog
+
+	mu    sync.Mutex // guards admin
+	admin *listening
+	front *listening // of the proxy
+}
+
+// listening is a server on its listener.
+type listening struct {
+	listener net.Listener
+	server   *http.Server
+	done     chan struct{}
+}
+
+// Start starts a simulated Kong. Close stops it.
+func Start(o Options) (*Server, error) {
+	o = o.withDefaults()
+	s := &Server{Faults: &Faults{}, options: o}
+	s.options.faults = s.Faults
+	library, err := loadLibrary(o.Database == "off")
+	if err != nil {
+		return nil, fmt.Errorf("read the schemas: %w", err)
+	}
+	database := newStore(time.Now)
+	s.proxy = newProxy(database, ProxyOptions{Workers: o.Workers, Propagation: o.Propagation, Seed: o.Seed, Version: o.Version})
+	database.notify = s.proxy.changed
+	api := &admin{
+		dao:     &dao{store: database, library: library, readOnly: o.Database == "off"},
+		options: s.options, nodeID: newID(), config: &declarative{current: emptyHash},
+	}
+	s.handler = s.requests.wrap(s.Faults.wrap(newPace(o.ServiceTime, o.MaxRate).wrap(api)))
+	if s.admin, err = listen(o.AdminAddress, &http.Server{Handler: s.handler}); err != nil {
+		return nil, fmt.Errorf("listen for the Admin API: %w", err)
+	}
+	if s.front, err = listen(o.ProxyAddress, &http.Server{Handler: s.proxy, ConnContext: s.proxy.ConnContext}); err != nil {
+		return nil, errors.Join(fmt.Errorf("listen for the proxy: %w", err), s.Close())
+	}
+	return s, nil
+}
+
+func (o Options) withDefaults() Options {
+	set := func(value *string, fallback string) {
+		if *value == "" {
+			*value = fallback
+		}
+	}
+	set(&o.AdminAddress, "127.0.0.1:0")
+	set(&o.ProxyAddress, "127.0.0.1:0")
+	set(&o.Version, "3.9.3")
+	set(&o.Database, "postgres")
+	if o.Workers == 0 {
+		o.Workers = 2
+	}
+	if o.MaxBodyBytes == 0 {
+		o.MaxBodyBytes = 10 << 20
+	}
+	return o
+}
+
+func listen(address string, server *http.Server) (*listening, error) {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	server.ReadHeaderTimeout = time.Minute
+	l := &listening{listener: listener, server: server, done: make(chan struct{})}
+	go func() {
+		defer close(l.done)
+		_ = server.Serve(listener) // http.ErrServerClosed, after close
+	}()
+	return l, nil
+}
+
+// shutdownTime is how long requests under way have to end.
+const shutdownTime = time.Second
+
+func (l *listening) close() error {
+	if l == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTime)
+	defer cancel()
+	var err error
+	if l.server.Shutdown(ctx) != nil {
+		err = l.server.Close()
+	}
+	<-l.done
+	return err
+}
+
+// AdminURL is where the Admin API is.
+func (s *Server) AdminURL() string { return "http://" + s.adminListening().listener.Addr().String() }
+
+// ProxyURL is where the proxy is.
+func (s *Server) ProxyURL() string { return "http://" + s.front.listener.Addr().String() }
+
+func (s *Server) adminListening() *listening {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.admin
+}
+
+// StopAdmin takes the Admin API away: its port refuses connections. The proxy and all entities stay.
+func (s *Server) StopAdmin() error {
+	l := s.adminListening()
+	err := l.server.Close()
+	<-l.done
+	return err
+}
+
+// StartAdmin brings the Admin API back, on the same address.
+func (s *Server) StartAdmin() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l, err := listen(s.admin.listener.Addr().String(), &http.Server{Handler: s.handler})
+	if err != nil {
+		return fmt.Errorf("listen for the Admin API: %w", err)
+	}
+	s.admin = l
+	return nil
+}
+
+// Close stops the server; requests under way get a second to end.
+func (s *Server) Close() error {
+	err := errors.Join(s.adminListening().close(), s.front.close())
+	s.proxy.Close()
+	return err
+}

@@ -1,0 +1,314 @@
+package kongsim
+
+import (
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// kind is a table of the database and a collection of the Admin API.
+type kind struct {
+	// name of the table, as Kong's messages have it; path of its collection, and below a parent, where they differ.
+	name, path, nested string
+	// lookup is the field that an entity may be named by, beside its id (endpoint_key).
+	lookup string
+	// uniques are the sets of fields of which each combination of values is held once.
+	uniques [][]string
+	// references are the fields that point to other entities. Of those in restrict the target cannot go; from the others, all goes with it.
+	references map[string]string
+	restrict   map[string]bool
+}
+
+var kinds = map[string]*kind{
+	"consumers": {name: "consumers", path: "consumers", lookup: "username", uniques: [][]string{{"username"}, {"custom_id"}}},
+	"jwt_secrets": {
+		name: "jwt_secrets", path: "jwts", nested: "jwt", lookup: "key", uniques: [][]string{{"key"}},
+		references: map[string]string{"consumer": "consumers"},
+	},
+	"keyauth_credentials": {
+		name: "keyauth_credentials", path: "key-auths", nested: "key-auth", lookup: "key", uniques: [][]string{{"key"}},
+		references: map[string]string{"consumer": "consumers"},
+	},
+	"acls": {
+		name: "acls", path: "acls", uniques: [][]string{{"consumer", "group"}},
+		references: map[string]string{"consumer": "consumers"},
+	},
+	"services": {name: "services", path: "services", lookup: "name", uniques: [][]string{{"name"}}},
+	"routes": {
+		name: "routes", path: "routes", lookup: "name", uniques: [][]string{{"name"}},
+		references: map[string]string{"service": "services"}, restrict: map[string]bool{"service": true},
+	},
+	"plugins": {
+		name: "plugins", path: "plugins", lookup: "instance_name",
+		uniques:    [][]string{{"consumer", "name", "route", "service"}, {"instance_name"}},
+		references: map[string]string{"consumer": "consumers", "route": "routes", "service": "services"},
+	},
+}
+
+// kindNames in the order in which entities can be made: what is referred to comes first.
+var kindNames = []string{"consumers", "services", "routes", "plugins", "jwt_secrets", "keyauth_credentials", "acls"}
+
+// table holds the rows of a kind. A row is never changed in place.
+type table struct {
+	rows map[string]object
+	// order are the ids, sorted: what a database with UUIDs as primary keys lists by.
+	order []string
+	// children are the ids of the rows that refer to an id, by field.
+	children map[string]map[string]map[string]bool
+}
+
+// store is the database.
+type store struct {
+	mu     sync.RWMutex
+	tables map[string]*table
+	unique map[string]string // kind, fields and values to id
+	now    func() time.Time
+	// notify tells the data plane of a change, once it can be read.
+	notify func(dataChange)
+}
+
+func newStore(now func() time.Time) *store {
+	s := &store{tables: map[string]*table{}, unique: map[string]string{}, now: now, notify: func(dataChange) {}}
+	for name := range kinds {
+		s.tables[name] = &table{rows: map[string]object{}, children: map[string]map[string]map[string]bool{}}
+	}
+	return s
+}
+
+// find gives the row that an id, or the kind's lookup field, names.
+func (s *store) find(k *kind, name string) object {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if isUUID(name) {
+		return s.tables[k.name].rows[strings.ToLower(name)]
+	}
+	if k.lookup == "" {
+		return nil
+	}
+	return s.findUnique(k, []string{k.lookup}, object{k.lookup: name})
+}
+
+// findBy gives the row that holds a unique combination of values.
+func (s *store) findBy(k *kind, fields []string, values object) object {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.findUnique(k, fields, values)
+}
+
+func (s *store) findUnique(k *kind, fields []string, values object) object {
+	key := uniqueKey(k, fields, values)
+	if key == "" {
+		return nil
+	}
+	return s.tables[k.name].rows[s.unique[key]]
+}
+
+// page lists rows by id: those after an id that keep takes, size at most; more says that there are others.
+func (s *store) page(k *kind, within object, after string, size int, keep func(object) bool) (rows []object, more bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	t := s.tables[k.name]
+	ids := t.order
+	for name := range within {
+		ids = slices.Sorted(maps.Keys(t.children[name][refID(within, name)]))
+	}
+	start, found := slices.BinarySearch(ids, after)
+	if found {
+		start++
+	}
+	for _, id := range ids[start:] {
+		row := t.rows[id]
+		if keep != nil && !keep(row) {
+			continue
+		}
+		if len(rows) == size {
+			return rows, true
+		}
+		rows = append(rows, row)
+	}
+	return rows, false
+}
+
+// all lists rows by id.
+func (s *store) all(k *kind) []object {
+	rows, _ := s.page(k, nil, "", math.MaxInt, nil)
+	return rows
+}
+
+func idOf(row object) string { id, _ := row["id"].(string); return id }
+
+func refID(row object, name string) string {
+	reference, _ := row[name].(object)
+	return strings.ToLower(idOf(reference))
+}
+
+// put writes a row, new or over a former one. It fails where a unique value is another's, or a row that it refers to is not there.
+func (s *store) put(k *kind, row object) *failed {
+	s.mu.Lock()
+	change, problem := s.putLocked(k, row)
+	s.mu.Unlock()
+	if problem == nil {
+		s.notify(change)
+	}
+	return problem
+}
+
+// insert is put for a row that must be new.
+func (s *store) insert(k *kind, row object) *failed {
+	s.mu.Lock()
+	if s.tables[k.name].rows[idOf(row)] != nil {
+		s.mu.Unlock()
+		return primaryKeyViolation(idOf(row))
+	}
+	change, problem := s.putLocked(k, row)
+	s.mu.Unlock()
+	if problem == nil {
+		s.notify(change)
+	}
+	return problem
+}
+
+func (s *store) putLocked(k *kind, row object) (dataChange, *failed) {
+	id := idOf(row)
+	for _, fields := range k.uniques {
+		key := uniqueKey(k, fields, row)
+		if holder := s.unique[key]; key != "" && holder != "" && holder != id {
+			return dataChange{}, uniqueViolation(fields, row)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(k.references)) {
+		target := k.references[name]
+		if to := refID(row, name); to != "" && s.tables[target].rows[to] == nil {
+			return dataChange{}, foreignMissing(name, target, to)
+		}
+	}
+	t := s.tables[k.name]
+	former := t.rows[id]
+	if former == nil {
+		at, _ := slices.BinarySearch(t.order, id)
+		t.order = slices.Insert(t.order, at, id)
+	} else {
+		s.unindex(k, former)
+	}
+	t.rows[id] = row
+	s.index(k, row)
+	return changeOf(k, former, row), nil
+}
+
+func (s *store) index(k *kind, row object) {
+	for _, fields := range k.uniques {
+		if key := uniqueKey(k, fields, row); key != "" {
+			s.unique[key] = idOf(row)
+		}
+	}
+	t := s.tables[k.name]
+	for name := range k.references {
+		to := refID(row, name)
+		if to == "" {
+			continue
+		}
+		if t.children[name] == nil {
+			t.children[name] = map[string]map[string]bool{}
+		}
+		if t.children[name][to] == nil {
+			t.children[name][to] = map[string]bool{}
+		}
+		t.children[name][to][idOf(row)] = true
+	}
+}
+
+func (s *store) unindex(k *kind, row object) {
+	for _, fields := range k.uniques {
+		if key := uniqueKey(k, fields, row); key != "" {
+			delete(s.unique, key)
+		}
+	}
+	for name := range k.references {
+		siblings := s.tables[k.name].children[name]
+		to := refID(row, name)
+		delete(siblings[to], idOf(row))
+		if len(siblings[to]) == 0 {
+			delete(siblings, to)
+		}
+	}
+}
+
+// uniqueKey gives the key of a row's values, or nothing where they are null: null is not unique, but for a plugin's scope.
+func uniqueKey(k *kind, fields []string, row object) string {
+	var key strings.Builder
+	key.WriteString(k.name)
+	for _, name := range fields {
+		value, _ := row[name].(string)
+		if reference, isReference := row[name].(object); isReference {
+			value = strings.ToLower(idOf(reference))
+		} else if row[name] == nil && len(fields) == 1 {
+			return ""
+		}
+		key.WriteString("\x00" + name + "=" + value)
+	}
+	return key.String()
+}
+
+// remove deletes a row and what goes with it. It fails where a row refers to it that does not go.
+func (s *store) remove(k *kind, id string) *failed {
+	s.mu.Lock()
+	row := s.tables[k.name].rows[id]
+	if row == nil {
+		s.mu.Unlock()
+		return nil
+	}
+	if by := s.holder(k, id); by != "" {
+		s.mu.Unlock()
+		return referenced(by, k.name)
+	}
+	var change dataChange
+	s.drop(k, row, &change, false)
+	s.mu.Unlock()
+	s.notify(change)
+	return nil
+}
+
+// holder is the kind that keeps a row from being deleted, or nothing.
+func (s *store) holder(k *kind, id string) string {
+	for _, name := range kindNames {
+		for field := range kinds[name].restrict {
+			if kinds[name].references[field] == k.name && len(s.tables[name].children[field][id]) > 0 {
+				return name
+			}
+		}
+	}
+	return ""
+}
+
+// drop takes a row out with its children.
+func (s *store) drop(k *kind, row object, change *dataChange, cascade bool) {
+	id := idOf(row)
+	for _, name := range kindNames {
+		for field, target := range kinds[name].references {
+			if target != k.name {
+				continue
+			}
+			for child := range maps.Clone(s.tables[name].children[field][id]) {
+				s.drop(kinds[name], s.tables[name].rows[child], change, true)
+			}
+		}
+	}
+	s.unindex(k, row)
+	t := s.tables[k.name]
+	delete(t.rows, id)
+	if at, found := slices.BinarySearch(t.order, id); found {
+		t.order = slices.Delete(t.order, at, at+1)
+	}
+	change.add(changeOf(k, row, nil), cascade)
+}
+
+// swap takes another database's content for its own, all at once.
+func (s *store) swap(other *store) {
+	s.mu.Lock()
+	s.tables, s.unique = other.tables, other.unique
+	s.mu.Unlock()
+	s.notify(dataChange{everything: true})
+}

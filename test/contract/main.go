@@ -1,0 +1,202 @@
+// Command contract replays what a real Kong answered (testdata), step by step, and says where an answer differs.
+//
+// By default the simulated Kong answers, a new one for each file. KONG_ADMIN_URL and KONG_PROXY_URL name a real one instead,
+// KONG_DBLESS_ADMIN_URL and KONG_DBLESS_PROXY_URL one without a database; what has neither is skipped. UPSTREAM_ADDRESS is the address,
+// host:port, that the echo upstream listens on and that the real Kong reaches it at. A real Kong may hold other things: a file that would
+// write to them is refused, and what a file made is deleted after it. One without a database has to be empty.
+//
+// The last line is "N of N steps"; the exit status is 1 if they are not all the same.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/echo"
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	only := flag.String("only", "", "replay the files whose names contain this")
+	flag.Parse()
+	same, err := run(ctx, os.Stdout, *only, os.Getenv)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+	}
+	if err != nil || !same {
+		os.Exit(1)
+	}
+}
+
+// named is the gateway that the environment names for a scenario; "" where there is none.
+func named(s scenario, env func(string) string) gateway {
+	if s.dbless() {
+		return gateway{env("KONG_DBLESS_ADMIN_URL"), env("KONG_DBLESS_PROXY_URL")}
+	}
+	return gateway{env("KONG_ADMIN_URL"), env("KONG_PROXY_URL")}
+}
+
+// run replays scenarios and says whether every step was answered as recorded.
+func run(ctx context.Context, out io.Writer, only string, env func(string) string) (bool, error) {
+	scenarios, err := loadScenarios(only)
+	if err != nil {
+		return false, err
+	}
+	keys, err := loadKeys()
+	if err != nil {
+		return false, err
+	}
+	address := env("UPSTREAM_ADDRESS")
+	if address == "" {
+		address = "127.0.0.1:0"
+	}
+	upstream, err := echo.Start(address)
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = upstream.Close() }()
+
+	work, skipped, err := assign(scenarios, env)
+	if err != nil {
+		return false, err
+	}
+	perform(ctx, work, upstream, keys)
+	total, same := 0, 0
+	for _, one := range work {
+		if one.err != nil {
+			return false, fmt.Errorf("%s: %w", one.file, one.err)
+		}
+		fmt.Fprint(out, one.report)
+		total += len(one.Steps)
+		same += one.same
+	}
+	for _, s := range skipped {
+		fmt.Fprintf(out, "skip %-30s %d steps: no Kong of its kind is named\n", s.file, len(s.Steps))
+	}
+	fmt.Fprintf(out, "%d of %d steps\n", same, total)
+	return same == total, nil
+}
+
+// job is a scenario to replay, and how that went.
+type job struct {
+	scenario
+	target gateway // "" for a simulated one of its own
+	same   int     // steps that were answered as recorded
+	report string
+	err    error
+}
+
+// assign says where each scenario is replayed. Once any real gateway is named, only real ones are asked.
+func assign(scenarios []scenario, env func(string) string) (work []*job, skipped []scenario, err error) {
+	anyNamed := env("KONG_ADMIN_URL") != "" || env("KONG_DBLESS_ADMIN_URL") != ""
+	for _, s := range scenarios {
+		target := named(s, env)
+		if (target.adminURL == "") != (target.proxyURL == "") {
+			return nil, nil, errors.New("name both the Admin API and the proxy of a Kong, or neither")
+		}
+		if anyNamed && target.adminURL == "" {
+			skipped = append(skipped, s)
+			continue
+		}
+		target.adminURL = strings.TrimSuffix(target.adminURL, "/")
+		work = append(work, &job{scenario: s, target: target})
+	}
+	return work, skipped, nil
+}
+
+// perform replays: simulated gateways side by side, each scenario having its own, and a real one's scenarios one by one.
+func perform(ctx context.Context, work []*job, upstream *echo.Server, keys map[string]key) {
+	var running sync.WaitGroup
+	for _, one := range work {
+		if one.target.adminURL != "" {
+			one.replay(ctx, upstream, keys)
+			continue
+		}
+		running.Go(func() { one.replay(ctx, upstream, keys) })
+	}
+	running.Wait()
+}
+
+// replay runs a scenario on its gateway.
+func (j *job) replay(ctx context.Context, upstream *echo.Server, keys map[string]key) {
+	target := j.target
+	if target.adminURL == "" {
+		simulated, err := kongsim.Start(simulation(j.scenario))
+		if err != nil {
+			j.err = err
+			return
+		}
+		defer func() { j.err = errors.Join(j.err, simulated.Close()) }()
+		target = gateway{simulated.AdminURL(), simulated.ProxyURL()}
+	}
+	r := newReplay(target, upstream, keys)
+	defer r.close()
+	if j.err = r.refuseIfTaken(ctx, j.scenario); j.err != nil {
+		return
+	}
+	j.report, j.err = j.steps(ctx, r)
+	// Also after an interrupt: ctx is done then.
+	j.err = errors.Join(j.err, r.clean(context.WithoutCancel(ctx), j.scenario))
+}
+
+// steps runs the steps in order and reports those that are answered otherwise. The others go on: more may be learnt from them.
+func (j *job) steps(ctx context.Context, r *replay) (string, error) {
+	var report strings.Builder
+	for i, one := range j.Steps {
+		differences, err := r.do(ctx, one)
+		if err != nil {
+			return "", fmt.Errorf("step %d, %s: %w", i+1, one.Name, err)
+		}
+		if len(differences) == 0 {
+			j.same++
+			continue
+		}
+		fmt.Fprintf(&report, "  step %d, %s: %s %s\n", i+1, one.Name, one.Request.Method, one.Request.Path)
+		for _, d := range differences {
+			fmt.Fprintf(&report, "    %s\n", d)
+		}
+	}
+	verdict := "ok  "
+	if j.same < len(j.Steps) {
+		verdict = "FAIL"
+	}
+	return fmt.Sprintf("%s %-30s %d of %d steps\n%s", verdict, j.file, j.same, len(j.Steps), report.String()), nil
+}
+
+func simulation(s scenario) kongsim.Options {
+	o := kongsim.Options{Propagation: kongsim.Typical(), Seed: 1}
+	if s.dbless() {
+		o.Database = s.Kong.Database
+	}
+	return o
+}
+
+// refuseIfTaken keeps a scenario away from what it did not make.
+func (r *replay) refuseIfTaken(ctx context.Context, s scenario) error {
+	held, err := taken(ctx, r.client, r.gateway.adminURL, s)
+	if err != nil {
+		return err
+	}
+	if len(held) > 0 {
+		return fmt.Errorf("the gateway already holds %s; name one that does not", strings.Join(held, ", "))
+	}
+	return nil
+}
+
+// clean deletes what the scenario made.
+func (r *replay) clean(ctx context.Context, s scenario) error {
+	if s.dbless() {
+		return nil // its last step is an empty configuration
+	}
+	return r.created.clean(ctx, r.client, r.gateway.adminURL)
+}
