@@ -1,0 +1,72 @@
+package credential
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
+)
+
+// maxKey is the longest key: in characters where a person chose it, as in the schema, and in bytes where we did.
+const maxKey = 255
+
+// DefaultKey is the key of a credential that sets none: <username>.<name>, and behind it the generation where it is not zero.
+// One that would be longer than 255 bytes ends in a hash of it instead.
+func DefaultKey(username, name string, generation int64) string {
+	key := username + "." + name
+	if generation > 0 {
+		key = fmt.Sprintf("%s.%d", key, generation)
+	}
+	return bounded(key, maxKey)
+}
+
+const (
+	maxSecretName = 253
+	stateSuffix   = "-kongjwt-state"
+)
+
+// StateSecretName is the name of the Secret in which the operator keeps what it generated for a consumer. The name of a consumer that
+// leaves no room for the suffix is shortened with a hash.
+func StateSecretName(consumer string) string {
+	return bounded(consumer, maxSecretName-len(stateSuffix)) + stateSuffix
+}
+
+// bounded cuts a text to max bytes, between characters, and puts a hash of the whole where it ends: texts that differ stay different.
+// A Kubernetes name stays one: no dot or dash is left before the hash.
+func bounded(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	sum := sha256.Sum256([]byte(text))
+	hash := "-" + hex.EncodeToString(sum[:16])
+	cut := limit - len(hash)
+	for cut > 0 && !utf8.RuneStart(text[cut]) {
+		cut--
+	}
+	return strings.TrimRight(text[:cut], ".-") + hash
+}
+
+// CheckSecretNames refuses a consumer whose credentials would be published into one another's Secret, or over the operator's own state.
+// The error is a *status.StalledError with reason InvalidSpec.
+func CheckSecretNames(consumer string, credentials []v1alpha1.Credential) error {
+	taken := map[string]string{}
+	for i, c := range credentials {
+		if c.Generate == nil {
+			continue
+		}
+		name := c.Generate.SecretName
+		field := fmt.Sprintf("spec.credentials[%d].generate.secretName", i)
+		if name == StateSecretName(consumer) {
+			return status.Stalled(v1alpha1.ReasonInvalidSpec, "%s: %s is where the operator keeps its state of this consumer; choose another name", field, name)
+		}
+		if other, found := taken[name]; found {
+			return status.Stalled(v1alpha1.ReasonInvalidSpec, "%s: credential %s is published in Secret %s already; choose another name", field, other, name)
+		}
+		taken[name] = c.Name
+	}
+	return nil
+}

@@ -1,0 +1,84 @@
+package secrets
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
+)
+
+// Snapshot is a Secret of an owner's as it was read, or that there was none.
+//
+// The Secret is behind a function, since fmt looks into structs, and pointers to structs, past every method that would stop it.
+type Snapshot struct{ secret func() *corev1.Secret }
+
+func snapshotOf(secret *corev1.Secret) Snapshot {
+	return Snapshot{secret: func() *corev1.Secret { return secret }}
+}
+
+// Found says whether there was one.
+func (s Snapshot) Found() bool { return s.secret != nil }
+
+// Value is what is under a key; nil where there is nothing.
+func (s Snapshot) Value(key string) []byte {
+	if s.secret == nil {
+		return nil
+	}
+	return s.secret().Data[key]
+}
+
+// Format writes a placeholder, for every verb.
+func (s Snapshot) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[redacted]") }
+
+// Snapshot reads a Secret of an owner's live. The error is a *status.StalledError with reason SecretConflict where a Secret of that name is
+// somebody else's.
+func (s *Store) Snapshot(ctx context.Context, owner Owner, field, name string) (Snapshot, error) {
+	secret, err := s.get(ctx, owner.Object.GetNamespace(), name)
+	if err != nil || secret == nil {
+		return Snapshot{}, err
+	}
+	if !owner.holds(secret) {
+		return Snapshot{}, owner.conflict(field, secret)
+	}
+	return snapshotOf(secret), nil
+}
+
+// Replace writes data where a snapshot was read: it creates the Secret where there was none, and else changes it only as it was read. What was decided
+// from a snapshot is so never written over what somebody else decided meanwhile. The error is a *status.WaitError where a Secret was made, changed or
+// deleted since: read it again, and decide again. The snapshot that it gives is of what was written.
+func (s *Store) Replace(ctx context.Context, owner Owner, name string, from Snapshot, data map[string][]byte) (Snapshot, error) {
+	next, _, err := s.replace(ctx, owner, name, from, data)
+	return next, err
+}
+
+func (s *Store) replace(ctx context.Context, owner Owner, name string, from Snapshot, data map[string][]byte) (next Snapshot, written bool, err error) {
+	namespace := owner.Object.GetNamespace()
+	if !owner.Object.GetDeletionTimestamp().IsZero() {
+		return from, false, status.Wait(0, v1alpha1.ReasonDeleting, "%s is being deleted: Secret %s/%s is not written for it any more", owner, namespace, name)
+	}
+	if !from.Found() {
+		secret := s.make(owner, name, data)
+		if err := s.create(ctx, secret); err != nil {
+			return from, false, err
+		}
+		return snapshotOf(secret), true, nil
+	}
+	secret := from.secret().DeepCopy()
+	secret.Data = data
+	secret.OwnerReferences = owner.with(secret.OwnerReferences)
+	if sameSecret(from.secret(), secret) {
+		return from, false, nil
+	}
+	if err := s.update(ctx, secret); err != nil {
+		return from, false, err
+	}
+	return snapshotOf(secret), true, nil
+}
+
+// retryLostRace is the pause after somebody else wrote first.
+const retryLostRace = 200 * time.Millisecond

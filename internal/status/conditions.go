@@ -1,0 +1,95 @@
+package status
+
+import (
+	"errors"
+	"time"
+
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+)
+
+// maxMessage is the longest message that the API server takes, in bytes.
+const maxMessage = 32768
+
+// Apply writes what a reconcile came to into the conditions, by kstatus's rules: Ready always; Reconciling or Stalled while
+// they are true, never both. message is Ready's where err is nil. Conditions change only where they differ.
+func Apply(conditions *[]metav1.Condition, generation int64, message string, err error) {
+	var stalled *StalledError
+	var wait *WaitError
+	switch {
+	case err == nil:
+		set(conditions, generation, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonSucceeded, message)
+		clearAbnormal(conditions, "")
+	case errors.As(err, &stalled) && stalled.Reason == v1alpha1.ReasonSuspended:
+		set(conditions, generation, v1alpha1.ConditionReady, metav1.ConditionFalse, stalled.Reason, stalled.Message)
+		clearAbnormal(conditions, "")
+	case errors.As(err, &stalled):
+		abnormal(conditions, generation, v1alpha1.ConditionStalled, stalled.Reason, stalled.Message)
+	case errors.As(err, &wait):
+		abnormal(conditions, generation, v1alpha1.ConditionReconciling, wait.Reason, wait.Message)
+	default:
+		abnormal(conditions, generation, v1alpha1.ConditionReconciling, v1alpha1.ReasonProgressing, "trying again: "+err.Error())
+	}
+}
+
+func abnormal(conditions *[]metav1.Condition, generation int64, kind, reason, message string) {
+	set(conditions, generation, v1alpha1.ConditionReady, metav1.ConditionFalse, reason, message)
+	set(conditions, generation, kind, metav1.ConditionTrue, reason, message)
+	clearAbnormal(conditions, kind)
+}
+
+func clearAbnormal(conditions *[]metav1.Condition, except string) {
+	for _, kind := range []string{v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled} {
+		if kind != except {
+			apimeta.RemoveStatusCondition(conditions, kind)
+		}
+	}
+}
+
+// Flag sets a condition that is there only while it is true, or takes it off where message is empty.
+func Flag(conditions *[]metav1.Condition, generation int64, kind, reason, message string) {
+	if message == "" {
+		apimeta.RemoveStatusCondition(conditions, kind)
+		return
+	}
+	set(conditions, generation, kind, metav1.ConditionTrue, reason, message)
+}
+
+func set(conditions *[]metav1.Condition, generation int64, kind string, value metav1.ConditionStatus, reason, message string) {
+	if len(message) > maxMessage {
+		message = message[:maxMessage-3] + "..."
+	}
+	apimeta.SetStatusCondition(conditions, metav1.Condition{
+		Type:               kind,
+		Status:             value,
+		Reason:             reason,
+		Message:            message,
+		ObservedGeneration: generation,
+	})
+}
+
+// Next says when to look at the resource again, and whether the error should count as a failure that backs off.
+func Next(err error) (after time.Duration, retry error) {
+	var stalled *StalledError
+	var wait *WaitError
+	switch {
+	case err == nil:
+		return 0, nil
+	case errors.As(err, &stalled):
+		return stalled.RetryAfter, nil
+	case errors.As(err, &wait):
+		return wait.After, nil
+	default:
+		return 0, err
+	}
+}
+
+// Sooner is the earlier of two moments to look again, where zero stands for never.
+func Sooner(a, b time.Duration) time.Duration {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,46 @@
+// Package status turns what happened in a reconcile into conditions, and errors into what to do next.
+package status
+
+import (
+	"fmt"
+	"time"
+)
+
+// StalledError says that somebody has to change something before the work can go on. Trying again at once would not help.
+type StalledError struct {
+	// Reason is one of the API's reasons, such as v1alpha1.ReasonConflict.
+	Reason string
+	// Message says what is wrong, where, and what to do. It never holds a secret.
+	Message string
+	// RetryAfter is when to look again all the same, for causes that no watch reports. Zero: only when something changes.
+	RetryAfter time.Duration
+}
+
+// Error gives the message.
+func (e *StalledError) Error() string { return e.Message }
+
+// Stalled makes a StalledError.
+func Stalled(reason, format string, args ...any) *StalledError {
+	return &StalledError{Reason: reason, Message: fmt.Sprintf(format, args...)}
+}
+
+// WaitError says that the work goes on by itself later.
+type WaitError struct {
+	// Reason is one of the API's reasons, such as v1alpha1.ReasonProgressing.
+	Reason string
+	// Message says what is waited for. It never holds a secret.
+	Message string
+	// After is when to go on. Zero: something else wakes the resource.
+	After time.Duration
+	// Quiet leaves a status that already speaks of this generation as it is: nothing is known to have changed,
+	// as in the first moments of the operator's life.
+	Quiet bool
+}
+
+// Error gives the message.
+func (e *WaitError) Error() string { return e.Message }
+
+// Wait makes a WaitError.
+func Wait(after time.Duration, reason, format string, args ...any) *WaitError {
+	return &WaitError{Reason: reason, Message: fmt.Sprintf(format, args...), After: after}
+}
