@@ -1,0 +1,162 @@
+package desired
+
+import (
+	"slices"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/credential"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+)
+
+// ConsumerInput is what a JwtConsumer's entities are made of.
+type ConsumerInput struct {
+	Consumer *v1alpha1.JwtConsumer
+	// Credentials that shall be in Kong now, in the order of the spec. None where the consumer is revoked.
+	Credentials []Credential
+	// AccessGroups are the reserved groups of the services that name the consumer.
+	AccessGroups []string
+	// Configs of spec.plugins.
+	Configs Configs
+}
+
+// Credential is one credential that shall be in Kong.
+type Credential struct {
+	// Field is where in the spec it comes from, for messages.
+	Field string
+	// Part tells it apart from the consumer's other credentials, generations included.
+	Part string
+	// TenantKey says that the tenant chose the key, so that policy.identities bounds it.
+	TenantKey bool
+	Material  credential.Material
+}
+
+// Parts of a JwtConsumer.
+const partConsumer = "consumer"
+
+// CredentialPart is the part of a credential of the spec.
+func CredentialPart(name string) string { return "credential:" + name }
+
+// ConsumerOwner is the owner that a JwtConsumer is.
+func ConsumerOwner(namespace, name string) Owner {
+	return Owner{Kind: v1alpha1.KindJwtConsumer, Namespace: namespace, Name: name}
+}
+
+// Username of a consumer in Kong.
+func Username(consumer *v1alpha1.JwtConsumer) string {
+	if consumer.Spec.Username != "" {
+		return consumer.Spec.Username
+	}
+	return consumer.Namespace + "." + consumer.Name
+}
+
+// ConsumerID of a consumer in Kong.
+func ConsumerID(scope Scope, namespace, name string) string {
+	return scope.ID(kong.KindConsumer, ConsumerOwner(namespace, name), partConsumer)
+}
+
+// CredentialID of a part of a consumer in Kong.
+func CredentialID(scope Scope, owner Owner, part string) string {
+	return scope.ID(kong.KindJWT, owner, part)
+}
+
+// BuildConsumer says which Kong entities a JwtConsumer wants: the consumer, its credentials, its groups, its plugins.
+// The error is a *status.StalledError where policy forbids it.
+func BuildConsumer(scope Scope, policy Policy, in ConsumerInput) (Set, error) {
+	consumer := in.Consumer
+	b := builder{
+		scope:  scope,
+		policy: policy,
+		owner:  ConsumerOwner(consumer.Namespace, consumer.Name),
+		tags:   consumer.Spec.Tags,
+	}
+	if err := b.checkConsumer(consumer); err != nil {
+		return Set{}, err
+	}
+	id := ConsumerID(scope, consumer.Namespace, consumer.Name)
+	fields := kong.Fields{"username": Username(consumer)}
+	setText(fields, "custom_id", consumer.Spec.CustomID)
+	b.add(kong.KindConsumer, id, "", partConsumer, fields)
+
+	for _, credential := range in.Credentials {
+		if err := b.addCredential(id, credential); err != nil {
+			return Set{}, err
+		}
+	}
+	groups := slices.Concat(consumer.Spec.Groups, in.AccessGroups)
+	slices.Sort(groups)
+	for _, group := range slices.Compact(groups) {
+		b.add(kong.KindACL, scope.ACLID(id, group), id, "group:"+escapePart(group), kong.Fields{"group": group})
+	}
+	for i, plugin := range consumer.Spec.Plugins {
+		fields, err := pluginFields(policy, path("spec.plugins[%d]", i), plugin, in.Configs[plugin.Name])
+		if err != nil {
+			return Set{}, err
+		}
+		fields["consumer"] = ref(id)
+		b.addPlugin(pluginPart(plugin.Name), fields)
+	}
+	return Set{Owner: b.owner, Entities: b.entities}, nil
+}
+
+func (b *builder) checkConsumer(consumer *v1alpha1.JwtConsumer) error {
+	spec := consumer.Spec
+	if err := b.policy.checkIdentity("spec.username", consumer.Namespace, spec.Username); err != nil {
+		return err
+	}
+	if spec.CustomID != "" && b.policy.Identities != v1alpha1.IdentitiesAny {
+		return b.policy.violation("spec.customID", "may be set only where policy.identities is Any; remove it")
+	}
+	for i, group := range spec.Groups {
+		if err := b.policy.checkIdentity(path("spec.groups[%d]", i), consumer.Namespace, group); err != nil {
+			return err
+		}
+	}
+	for field, value := range map[string]string{"spec.username": spec.Username, "spec.customID": spec.CustomID} {
+		if err := b.policy.checkVaultReferences(field, value); err != nil {
+			return err
+		}
+	}
+	if err := b.checkTags(); err != nil {
+		return err
+	}
+	return b.policy.checkVaultReferences("spec.groups", spec.Groups)
+}
+
+func (b *builder) addCredential(consumerID string, c Credential) error {
+	material := c.Material
+	if c.TenantKey {
+		if err := b.policy.checkIdentity(c.Field+".key", b.owner.Namespace, material.Key); err != nil {
+			return err
+		}
+	}
+	id := CredentialID(b.scope, b.owner, c.Part)
+	fields := kong.Fields{"key": material.Key, "algorithm": string(material.Algorithm)}
+	if material.PublicKeyPEM == "" {
+		fields["secret"] = material.Secret.Reveal()
+	} else {
+		fields["rsa_public_key"] = material.PublicKeyPEM
+		// Kong gives every credential a secret and never uses this one. Left out, it would make another at each write.
+		fields["secret"] = b.scope.ID(kong.KindJWT, b.owner, c.Part+" unused secret")
+	}
+	for name, value := range fields {
+		if err := b.policy.checkVaultReferences(c.Field+" "+name, value); err != nil {
+			return err
+		}
+	}
+	b.add(kong.KindJWT, id, consumerID, c.Part, fields)
+	return nil
+}
+
+// ConsumerClaims lists what a JwtConsumer's spec claims by itself, without its Secrets: to find older rivals.
+func ConsumerClaims(consumer *v1alpha1.JwtConsumer) []Claim {
+	claims := []Claim{{Kind: ClaimUsername, Value: Username(consumer)}}
+	if consumer.Spec.CustomID != "" {
+		claims = append(claims, Claim{Kind: ClaimCustomID, Value: consumer.Spec.CustomID})
+	}
+	for _, c := range consumer.Spec.Credentials {
+		if c.Key != "" {
+			claims = append(claims, Claim{Kind: ClaimKey, Value: c.Key})
+		}
+	}
+	return claims
+}

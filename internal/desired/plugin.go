@@ -1,0 +1,150 @@
+package desired
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
+)
+
+// Configs holds, by the plugin's name in the spec, what its configFrom Secrets contain, in their order.
+type Configs map[string][][]byte
+
+// pluginFields makes the Kong fields of a plugin of the spec; the caller adds what it is on.
+func pluginFields(policy Policy, field string, spec v1alpha1.PluginSpec, from [][]byte) (kong.Fields, error) {
+	if err := policy.checkPlugin(field+".plugin", spec.Plugin); err != nil {
+		return nil, err
+	}
+	config, err := mergeConfig(field, spec.Config, from)
+	if err != nil {
+		return nil, err
+	}
+	if err := policy.checkVaultReferences(field+".config", config); err != nil {
+		return nil, err
+	}
+	fields := kong.Fields{"name": spec.Plugin, "enabled": spec.Enabled == nil || *spec.Enabled}
+	if len(config) > 0 {
+		fields["config"] = config
+	}
+	return fields, nil
+}
+
+// mergeConfig puts the objects of configFrom over config, the later over the earlier, object by object (RFC 7396 without its deletions).
+func mergeConfig(field string, base *apiextensionsv1.JSON, from [][]byte) (map[string]any, error) {
+	config := map[string]any{}
+	if base != nil && len(base.Raw) > 0 {
+		if err := json.Unmarshal(base.Raw, &config); err != nil || config == nil {
+			return nil, status.Stalled(v1alpha1.ReasonInvalidSpec, "%s.config: has to be an object, as Kong's documentation of the plugin shows it", field)
+		}
+	}
+	for i, content := range from {
+		var overlay map[string]any
+		// The parser's error would quote the content, which is secret.
+		if err := yaml.Unmarshal(content, &overlay); err != nil || overlay == nil {
+			return nil, status.Stalled(v1alpha1.ReasonSecretInvalid, "%s.configFrom[%d]: the Secret key has to hold a JSON or YAML object", field, i)
+		}
+		merge(config, overlay)
+	}
+	return config, nil
+}
+
+func merge(into, overlay map[string]any) {
+	for name, value := range overlay {
+		inner, isObject := value.(map[string]any)
+		existing, wasObject := into[name].(map[string]any)
+		if isObject && wasObject {
+			merge(existing, inner)
+			continue
+		}
+		into[name] = value
+	}
+}
+
+// jwtConfig makes the jwt plugin's config. What the spec leaves out is left to Kong's defaults.
+func jwtConfig(spec v1alpha1.JWTPlugin) map[string]any {
+	config := map[string]any{}
+	setList := func(name string, values *[]string) {
+		if values != nil {
+			config[name] = *values
+		}
+	}
+	setList("uri_param_names", spec.URIParamNames)
+	setList("cookie_names", spec.CookieNames)
+	setList("header_names", spec.HeaderNames)
+	if len(spec.ClaimsToVerify) > 0 {
+		config["claims_to_verify"] = spec.ClaimsToVerify
+	}
+	setText(config, "key_claim_name", spec.KeyClaimName)
+	setText(config, "anonymous", spec.Anonymous)
+	setText(config, "realm", spec.Realm)
+	setPointer(config, "secret_is_base64", spec.SecretIsBase64)
+	setPointer(config, "run_on_preflight", spec.RunOnPreflight)
+	setPointer(config, "maximum_expiration", spec.MaximumExpiration)
+	return config
+}
+
+// rateLimitConfig makes the rate-limiting plugin's config. password is the content of redis.passwordSecretRef.
+func rateLimitConfig(spec v1alpha1.RateLimit, password string) map[string]any {
+	config := map[string]any{}
+	setPointer(config, "second", spec.Second)
+	setPointer(config, "minute", spec.Minute)
+	setPointer(config, "hour", spec.Hour)
+	setPointer(config, "day", spec.Day)
+	setPointer(config, "month", spec.Month)
+	setPointer(config, "year", spec.Year)
+	setText(config, "limit_by", spec.LimitBy)
+	setText(config, "policy", spec.Policy)
+	setPointer(config, "fault_tolerant", spec.FaultTolerant)
+	setPointer(config, "hide_client_headers", spec.HideClientHeaders)
+	if redis := spec.Redis; redis != nil {
+		config["redis"] = redisConfig(*redis, password)
+	}
+	return config
+}
+
+func redisConfig(spec v1alpha1.RateLimitRedis, password string) map[string]any {
+	config := map[string]any{
+		"host":       spec.Host,
+		"database":   spec.Database,
+		"ssl":        spec.SSL,
+		"ssl_verify": spec.SSLVerify,
+	}
+	if spec.Port != 0 {
+		config["port"] = spec.Port
+	}
+	setText(config, "username", spec.Username)
+	setText(config, "password", password)
+	setText(config, "server_name", spec.ServerName)
+	if timeout := spec.Timeout.Or(0); timeout > 0 {
+		config["timeout"] = timeout.Milliseconds()
+	}
+	return config
+}
+
+func setText(into map[string]any, name, value string) {
+	if value != "" {
+		into[name] = value
+	}
+}
+
+func setPointer[T any](into map[string]any, name string, value *T) {
+	if value != nil {
+		into[name] = *value
+	}
+}
+
+func ref(id string) map[string]any { return map[string]any{"id": id} }
+
+// escapePart makes a text fit for the part tag: Kong's filters give commas and slashes a meaning of their own.
+func escapePart(text string) string {
+	return strings.NewReplacer("%", "%25", ",", "%2C", "/", "%2F").Replace(text)
+}
+
+func path(format string, args ...any) string { return fmt.Sprintf(format, args...) }

@@ -1,0 +1,365 @@
+package desired
+
+import (
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
+)
+
+// ServiceInput is what a JwtProtectedService's entities are made of.
+type ServiceInput struct {
+	Service *v1alpha1.JwtProtectedService
+	// Upstream is the Service that spec.upstream.serviceRef names, nil where it names none or there is none.
+	Upstream *corev1.Service
+	// AccessRows are the rows of the consumers that spec.access names and that exist: they go in before the acl plugin.
+	AccessRows []ACLRow
+	// RedisPassword is the content of spec.rateLimit.redis.passwordSecretRef.
+	RedisPassword string
+	// Configs of spec.plugins.
+	Configs Configs
+}
+
+// Parts of a JwtProtectedService.
+const (
+	partService   = "service"
+	partJWT       = "jwt"
+	partACL       = "acl"
+	partRateLimit = "rate-limiting"
+)
+
+// ReservedGroupPrefix begins the groups that stand for "may call this service".
+const ReservedGroupPrefix = "kongjwt:"
+
+// AccessGroup is the reserved group of a service: the consumers that spec.access names get it.
+func AccessGroup(namespace, name string) string { return ReservedGroupPrefix + namespace + "." + name }
+
+// ParseAccessGroup reads the service out of a reserved group. A namespace has no dots.
+func ParseAccessGroup(group string) (namespace, name string, ok bool) {
+	rest, reserved := strings.CutPrefix(group, ReservedGroupPrefix)
+	namespace, name, found := strings.Cut(rest, ".")
+	return namespace, name, reserved && found
+}
+
+// ServiceOwner is the owner that a JwtProtectedService is.
+func ServiceOwner(namespace, name string) Owner {
+	return Owner{Kind: v1alpha1.KindJwtProtectedService, Namespace: namespace, Name: name}
+}
+
+// ServiceName of a protected service in Kong.
+func ServiceName(service *v1alpha1.JwtProtectedService) string {
+	if service.Spec.ServiceName != "" {
+		return service.Spec.ServiceName
+	}
+	return service.Namespace + "." + service.Name
+}
+
+// NamesConsumers says whether an access block names consumers, by name or by selector, rather than groups alone.
+func NamesConsumers(access *v1alpha1.Access) bool {
+	return access != nil && (len(access.Consumers) > 0 || access.ConsumerSelector != nil)
+}
+
+// BuildService says which Kong entities a JwtProtectedService wants: the service, its plugins, its routes.
+// The error is a *status.StalledError where the policy forbids it or the upstream cannot be.
+func BuildService(scope Scope, policy Policy, in ServiceInput) (Set, error) {
+	service := in.Service
+	b := builder{
+		scope:  scope,
+		policy: policy,
+		owner:  ServiceOwner(service.Namespace, service.Name),
+		tags:   service.Spec.Tags,
+	}
+	if err := b.checkService(service); err != nil {
+		return Set{}, err
+	}
+	fields, err := upstreamFields(policy, service, in.Upstream)
+	if err != nil {
+		return Set{}, err
+	}
+	id := scope.ID(kong.KindService, b.owner, partService)
+	fields["name"] = ServiceName(service)
+	b.add(kong.KindService, id, "", partService, fields)
+	b.addGuards(service.Spec, id, service.Namespace, in.RedisPassword)
+	routes := b.addRoutes(service, id)
+	for i, plugin := range service.Spec.Plugins {
+		fields, err := pluginFields(policy, path("spec.plugins[%d]", i), plugin.PluginSpec, in.Configs[plugin.Name])
+		if err != nil {
+			return Set{}, err
+		}
+		if plugin.Route != "" {
+			fields["route"] = ref(routes[plugin.Route])
+		} else {
+			fields["service"] = ref(id)
+		}
+		if len(plugin.Protocols) > 0 {
+			fields["protocols"] = plugin.Protocols
+		}
+		b.addPlugin(pluginPart(plugin.Name), fields)
+	}
+	return Set{Owner: b.owner, Entities: b.entities, Requires: in.AccessRows}, nil
+}
+
+// addGuards adds the plugins that have fields of their own. They are always on the service, so that no route is without them.
+func (b *builder) addGuards(spec v1alpha1.JwtProtectedServiceSpec, serviceID, namespace, redisPassword string) {
+	on := func(plugin string, config map[string]any) kong.Fields {
+		return kong.Fields{"name": plugin, "enabled": true, "service": ref(serviceID), "config": config}
+	}
+	b.addPlugin(partJWT, on("jwt", jwtConfig(spec.JWT)))
+	if spec.Access != nil {
+		allow := slices.Clone(spec.Access.Groups)
+		if NamesConsumers(spec.Access) {
+			allow = append(allow, AccessGroup(namespace, b.owner.Name))
+		}
+		slices.Sort(allow)
+		b.addPlugin(partACL, on("acl", map[string]any{"allow": slices.Compact(allow), "hide_groups_header": false}))
+	}
+	if spec.RateLimit != nil {
+		b.addPlugin(partRateLimit, on("rate-limiting", rateLimitConfig(*spec.RateLimit, redisPassword)))
+	}
+}
+
+// addRoutes adds the routes and gives their ids by name.
+func (b *builder) addRoutes(service *v1alpha1.JwtProtectedService, serviceID string) map[string]string {
+	ids := make(map[string]string, len(service.Spec.Routes))
+	for _, route := range service.Spec.Routes {
+		part := "route:" + route.Name
+		id := b.scope.ID(kong.KindRoute, b.owner, part)
+		ids[route.Name] = id
+		fields := routeFields(route)
+		fields["name"] = ServiceName(service) + "." + route.Name
+		fields["service"] = ref(serviceID)
+		b.add(kong.KindRoute, id, "", part, fields)
+	}
+	return ids
+}
+
+func (b *builder) checkService(service *v1alpha1.JwtProtectedService) error {
+	spec := service.Spec
+	if err := b.policy.checkIdentity("spec.serviceName", service.Namespace, spec.ServiceName); err != nil {
+		return err
+	}
+	if err := b.policy.checkIdentity("spec.jwt.anonymous", service.Namespace, spec.JWT.Anonymous); err != nil {
+		return err
+	}
+	if err := b.checkTags(); err != nil {
+		return err
+	}
+	if err := b.policy.checkVaultReferences("spec.jwt", jwtConfig(spec.JWT)); err != nil {
+		return err
+	}
+	if spec.Access != nil {
+		if err := b.policy.checkVaultReferences("spec.access.groups", spec.Access.Groups); err != nil {
+			return err
+		}
+	}
+	for i, route := range spec.Routes {
+		if err := b.policy.checkVaultReferences(path("spec.routes[%d]", i), map[string]any(routeFields(route))); err != nil {
+			return err
+		}
+	}
+	return b.checkRateLimit(spec.RateLimit)
+}
+
+func (b *builder) checkRateLimit(spec *v1alpha1.RateLimit) error {
+	if spec == nil {
+		return nil
+	}
+	if spec.Redis != nil {
+		if err := b.policy.checkHost("spec.rateLimit.redis.host", spec.Redis.Host, int(spec.Redis.Port)); err != nil {
+			return err
+		}
+	}
+	return b.policy.checkVaultReferences("spec.rateLimit", rateLimitConfig(*spec, ""))
+}
+
+// routeFields makes a route's Kong fields but for its name and service.
+func routeFields(route v1alpha1.Route) kong.Fields {
+	fields := kong.Fields{}
+	setStrings(fields, "paths", route.Paths)
+	setStrings(fields, "hosts", route.Hosts)
+	setStrings(fields, "methods", route.Methods)
+	setStrings(fields, "snis", route.SNIs)
+	setStrings(fields, "protocols", route.Protocols)
+	if len(route.Headers) > 0 {
+		headers := make(map[string]any, len(route.Headers))
+		for name, values := range route.Headers {
+			headers[name] = []string(values)
+		}
+		fields["headers"] = headers
+	}
+	setPointer(fields, "strip_path", route.StripPath)
+	if slices.Contains(route.Protocols, "grpc") || slices.Contains(route.Protocols, "grpcs") {
+		fields["strip_path"] = false // Kong refuses any other on a grpc route
+	}
+	setPointer(fields, "preserve_host", route.PreserveHost)
+	setPointer(fields, "regex_priority", route.RegexPriority)
+	setText(fields, "path_handling", route.PathHandling)
+	setPointer(fields, "https_redirect_status_code", route.HTTPSRedirectStatusCode)
+	setPointer(fields, "request_buffering", route.RequestBuffering)
+	setPointer(fields, "response_buffering", route.ResponseBuffering)
+	if len(route.SNIs) > 0 && len(route.Protocols) == 0 {
+		fields["protocols"] = []string{"https"} // Kong takes SNIs on TLS protocols alone
+	}
+	return fields
+}
+
+func setStrings(into map[string]any, name string, values []string) {
+	if len(values) > 0 {
+		into[name] = values
+	}
+}
+
+// upstreamFields makes a service's Kong fields but for its name.
+func upstreamFields(policy Policy, service *v1alpha1.JwtProtectedService, target *corev1.Service) (kong.Fields, error) {
+	spec := service.Spec.Upstream
+	fields := kong.Fields{}
+	setText(fields, "path", spec.Path)
+	var err error
+	if spec.ServiceRef != nil {
+		err = serviceRefFields(policy, fields, service.Namespace, *spec.ServiceRef, target)
+	} else {
+		err = urlFields(policy, fields, spec.URL)
+	}
+	if err != nil {
+		return nil, err
+	}
+	setPointer(fields, "retries", spec.Retries)
+	for name, timeout := range map[string]v1alpha1.Duration{
+		"connect_timeout": spec.ConnectTimeout, "read_timeout": spec.ReadTimeout, "write_timeout": spec.WriteTimeout,
+	} {
+		if value := timeout.Or(0); value > 0 {
+			fields[name] = value.Milliseconds()
+		}
+	}
+	if err := policy.checkVaultReferences("spec.upstream", map[string]any(fields)); err != nil {
+		return nil, err
+	}
+	return fields, tlsFields(fields, spec)
+}
+
+func tlsFields(fields kong.Fields, spec *v1alpha1.Upstream) error {
+	protocol := fields.Text("protocol")
+	if (spec.TLSVerify != nil || spec.TLSVerifyDepth != nil) && protocol != "https" {
+		return status.Stalled(v1alpha1.ReasonInvalidSpec,
+			"spec.upstream.tlsVerify: Kong takes it with https only, and the upstream is %s; remove it, or change the upstream", protocol)
+	}
+	if fields.Text("path") != "" && (protocol == "grpc" || protocol == "grpcs") {
+		return status.Stalled(v1alpha1.ReasonInvalidSpec, "spec.upstream.path: Kong takes none with %s; remove it", protocol)
+	}
+	setPointer(fields, "tls_verify", spec.TLSVerify)
+	setPointer(fields, "tls_verify_depth", spec.TLSVerifyDepth)
+	return nil
+}
+
+func urlFields(policy Policy, fields kong.Fields, raw string) error {
+	const field = "spec.upstream.url"
+	u, err := url.Parse(raw)
+	if err != nil || u.Hostname() == "" {
+		return status.Stalled(v1alpha1.ReasonInvalidSpec, "%s: cannot be read as a URL; write it like http://my-api.example.com:8080/base", field)
+	}
+	port := 80
+	if u.Scheme == "https" || u.Scheme == "grpcs" {
+		port = 443
+	}
+	if text := u.Port(); text != "" {
+		if port, err = strconv.Atoi(text); err != nil || port < 1 || port > 65535 {
+			return status.Stalled(v1alpha1.ReasonInvalidSpec, "%s: port %s is not from 1 to 65535", field, text)
+		}
+	}
+	if err := policy.checkHost(field, u.Hostname(), port); err != nil {
+		return err
+	}
+	fields["protocol"], fields["host"], fields["port"] = u.Scheme, u.Hostname(), port
+	if u.Path != "" {
+		fields["path"] = u.EscapedPath()
+	}
+	return nil
+}
+
+// serviceRefFields points the Kong service at a Kubernetes Service by its DNS name, so that its endpoints may change freely.
+func serviceRefFields(policy Policy, fields kong.Fields, namespace string, spec v1alpha1.UpstreamServiceReference, target *corev1.Service) error {
+	const field = "spec.upstream.serviceRef"
+	if target == nil {
+		return status.Stalled(v1alpha1.ReasonInvalidSpec, "%s: Service %s/%s does not exist; create it, or name another", field, namespace, spec.Name)
+	}
+	if target.Spec.Type == corev1.ServiceTypeExternalName && slices.Contains(policy.Upstreams.Deny, v1alpha1.DenyExternalName) {
+		return policy.violation(field, "Service %s/%s is of type ExternalName, which policy.upstreams.deny lists", namespace, spec.Name)
+	}
+	if target.Spec.Type != corev1.ServiceTypeExternalName && !hasPort(target, spec.Port) {
+		return status.Stalled(v1alpha1.ReasonInvalidSpec, "%s.port: Service %s/%s has no port %d; it has %s", field, namespace, spec.Name, spec.Port, ports(target))
+	}
+	hosts := serviceHosts(spec.Name, namespace, policy.ClusterDomain)
+	for _, host := range hosts {
+		if err := policy.checkHost(field, host, int(spec.Port)); err != nil {
+			return err
+		}
+	}
+	if target.Spec.Type == corev1.ServiceTypeExternalName {
+		if err := policy.checkHost(field, target.Spec.ExternalName, int(spec.Port)); err != nil {
+			return err
+		}
+	}
+	fields["protocol"], fields["host"], fields["port"] = spec.Scheme, hosts[len(hosts)-1], spec.Port
+	return nil
+}
+
+func hasPort(service *corev1.Service, port int32) bool {
+	return slices.ContainsFunc(service.Spec.Ports, func(p corev1.ServicePort) bool { return p.Port == port })
+}
+
+func ports(service *corev1.Service) string {
+	if len(service.Spec.Ports) == 0 {
+		return "none"
+	}
+	text := ""
+	for i, port := range service.Spec.Ports {
+		if i > 0 {
+			text += ", "
+		}
+		text += strconv.Itoa(int(port.Port))
+	}
+	return text
+}
+
+// ServiceClaims lists what a JwtProtectedService's spec claims: to find older rivals.
+func ServiceClaims(service *v1alpha1.JwtProtectedService) []Claim {
+	if service.Spec.Upstream == nil {
+		return nil
+	}
+	claims := []Claim{{Kind: ClaimServiceName, Value: ServiceName(service)}}
+	for _, route := range service.Spec.Routes {
+		fields := routeFields(route)
+		fields["name"] = ServiceName(service) + "." + route.Name
+		claims = append(claims, Claims(kong.Entity{Kind: kong.KindRoute, Fields: fields})...)
+	}
+	return claims
+}
+
+// ServiceEntities gives the ids in Kong of what a JwtProtectedService wants, for its status.
+func ServiceEntities(scope Scope, service *v1alpha1.JwtProtectedService) (serviceID string, routes, plugins []v1alpha1.EntityStatus) {
+	owner := ServiceOwner(service.Namespace, service.Name)
+	serviceID = scope.ID(kong.KindService, owner, partService)
+	for _, route := range service.Spec.Routes {
+		routes = append(routes, v1alpha1.EntityStatus{Name: route.Name, KongID: scope.ID(kong.KindRoute, owner, "route:"+route.Name)})
+	}
+	add := func(name, part string) {
+		plugins = append(plugins, v1alpha1.EntityStatus{Name: name, KongID: scope.ID(kong.KindPlugin, owner, part)})
+	}
+	add(partJWT, partJWT)
+	if service.Spec.Access != nil {
+		add(partACL, partACL)
+	}
+	if service.Spec.RateLimit != nil {
+		add(partRateLimit, partRateLimit)
+	}
+	for _, plugin := range service.Spec.Plugins {
+		add(plugin.Name, pluginPart(plugin.Name))
+	}
+	return serviceID, routes, plugins
+}

@@ -1,0 +1,60 @@
+package desired
+
+import (
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
+)
+
+// unsupported is a field that this version takes but cannot act on yet.
+func unsupported(field string) error {
+	return status.Stalled(v1alpha1.ReasonNotImplemented, "%s: this version does not act on it yet, and applies nothing of the spec rather than half of it; remove it", field)
+}
+
+type optional struct {
+	field string
+	set   bool
+}
+
+func firstSet(fields ...optional) error {
+	for _, f := range fields {
+		if f.set {
+			return unsupported(f.field)
+		}
+	}
+	return nil
+}
+
+// CheckGateway refuses what this version cannot do yet of a KongGateway.
+func CheckGateway(spec v1alpha1.KongGatewaySpec) error {
+	return firstSet(
+		optional{"spec.proxy", spec.Proxy != nil},
+		optional{"spec.adoption", spec.Adoption != "" && spec.Adoption != "Never"},
+		optional{"spec.takeover", spec.Takeover},
+		optional{"spec.policy.routes", len(spec.Policy.Routes) > 0},
+		optional{"spec.policy.jwks", spec.Policy.JWKS != nil},
+		optional{"spec.policy.minSecretBytes", spec.Policy.MinSecretBytes != 0},
+		optional{"spec.drift.policy", spec.Drift.Policy != "" && spec.Drift.Policy != "Correct"},
+		optional{"spec.prune.policy", spec.Prune.Policy != "" && spec.Prune.Policy != "Delete"},
+		optional{"spec.prune.maxPercent", spec.Prune.MaxPercent != 0 && spec.Prune.MaxPercent != 20},
+	)
+}
+
+// CheckConsumer refuses what this version cannot do yet of a JwtConsumer.
+func CheckConsumer(spec v1alpha1.JwtConsumerSpec) error {
+	for i, c := range spec.Credentials {
+		field := path("spec.credentials[%d]", i)
+		if err := firstSet(
+			optional{field + ".jwks", c.JWKS != nil},
+			optional{field + ".generate.rotation", c.Generate != nil && c.Generate.Rotation != nil},
+			optional{field + ".secretRef.overlap", c.SecretRef != nil && c.SecretRef.Overlap != ""},
+		); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CheckService refuses what this version cannot do yet of a JwtProtectedService.
+func CheckService(spec v1alpha1.JwtProtectedServiceSpec) error {
+	return firstSet(optional{"spec.attachTo", spec.AttachTo != nil})
+}

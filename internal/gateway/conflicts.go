@@ -1,0 +1,285 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
+)
+
+// reservation is a claim that is on its way into Kong.
+type reservation struct {
+	claim desired.Claim
+	owner desired.Owner
+}
+
+func isConflict(err error) bool {
+	var conflict *kong.ConflictError
+	return errors.As(err, &conflict)
+}
+
+// ambiguous says that a request may have been done all the same.
+func ambiguous(err error) bool {
+	var unavailable *kong.UnavailableError
+	return errors.As(err, &unavailable) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// reserve checks that nobody else holds what an entity newly claims, and keeps others from it until free is called.
+func (g *Gateway) reserve(ctx context.Context, run *syncRun, w wanted) (free func(), err error) {
+	newly := g.newClaims(w)
+	if len(newly) == 0 {
+		return func() {}, nil
+	}
+	var foreign map[claimKey][]kong.Entity
+	if w.kind == kong.KindRoute {
+		if foreign, err = g.foreign.list(ctx, g); err != nil {
+			return nil, err
+		}
+	}
+	g.mu.Lock()
+	for _, claim := range newly {
+		if holder := g.holder(claim, w, foreign); holder != "" {
+			err = g.refuse(run.set.Owner, claim, holder)
+			g.mu.Unlock()
+			return nil, err
+		}
+	}
+	for _, claim := range newly {
+		key := keyOf(claim)
+		if g.reserved[key] == nil {
+			g.reserved[key] = map[string]reservation{}
+		}
+		g.reserved[key][w.id] = reservation{claim, run.set.Owner}
+	}
+	g.mu.Unlock()
+	free = func() { g.unreserve(w.id, newly) }
+	if err := g.yield(run, newly); err != nil {
+		free()
+		return nil, err
+	}
+	return free, nil
+}
+
+// newClaims are the claims of an entity that it does not hold in Kong yet.
+func (g *Gateway) newClaims(w wanted) []desired.Claim {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	held := g.mirror.entries[w.id]
+	if held == nil || held.unknown {
+		return w.claims
+	}
+	return slices.DeleteFunc(slices.Clone(w.claims), func(c desired.Claim) bool { return slices.Contains(held.claims, c) })
+}
+
+func (g *Gateway) unreserve(id string, claims []desired.Claim) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	held := g.mirror.entries[id]
+	for _, claim := range claims {
+		key := keyOf(claim)
+		delete(g.reserved[key], id)
+		if len(g.reserved[key]) == 0 {
+			delete(g.reserved, key)
+		}
+		if held == nil || !slices.Contains(held.claims, claim) {
+			g.wakeWaiting(claimWait(key)) // it did not get it; another may
+		}
+	}
+}
+
+// holder names who holds a claim: one of ours, one on its way, or a route of somebody else's. The caller holds the lock.
+func (g *Gateway) holder(claim desired.Claim, w wanted, foreign map[claimKey][]kong.Entity) string {
+	if held := g.mirror.holder(claim, w.id); held != nil && held.owner != w.owner {
+		return held.owner.String()
+	}
+	for id, r := range g.reserved[keyOf(claim)] {
+		if id != w.id && r.owner != w.owner && r.claim.Overlaps(claim) {
+			return r.owner.String()
+		}
+	}
+	if claim.Kind != desired.ClaimRoute {
+		return "" // Kong itself says so
+	}
+	for _, e := range foreign[keyOf(claim)] {
+		if g.mirror.entries[e.ID] == nil && e.ID != w.id && slices.ContainsFunc(desired.Claims(e), claim.Overlaps) {
+			return g.describeForeign(e)
+		}
+	}
+	return ""
+}
+
+// yield lets an older resource go first where nobody holds a claim.
+func (g *Gateway) yield(run *syncRun, claims []desired.Claim) error {
+	if run.options.Older == nil {
+		return nil
+	}
+	for _, claim := range claims {
+		if older, found := run.options.Older(claim); found {
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			return g.refuse(run.set.Owner, claim, older.String()+", which is older")
+		}
+	}
+	return nil
+}
+
+// refuse says that a claim is held, and notes the owner to be woken when it is free. The caller holds the lock.
+func (g *Gateway) refuse(owner desired.Owner, claim desired.Claim, holder string) error {
+	g.await(claimWait(keyOf(claim)), owner)
+	stalled := status.Stalled(v1alpha1.ReasonConflict, "%s is held by %s; choose another, or delete that one", claim, holder)
+	stalled.RetryAfter = g.backOff(owner)
+	return stalled
+}
+
+// firstRetry is the pause after a first conflict; it doubles up to the drift interval. Somebody else's entities free themselves without a word.
+const firstRetry = 5 * time.Second
+
+func (g *Gateway) backOff(owner desired.Owner) time.Duration {
+	pause := firstRetry << min(g.attempts[owner], 10)
+	g.attempts[owner]++
+	return min(pause, max(g.settings.DriftInterval, firstRetry))
+}
+
+// conflict names who holds what Kong would not give a second time.
+func (g *Gateway) conflict(ctx context.Context, run *syncRun, w wanted, cause error) error {
+	for _, claim := range g.newClaims(w) {
+		holder, found, err := g.lookUp(ctx, claim)
+		if err != nil {
+			return err
+		}
+		if !found || holder.ID == w.id || !slices.ContainsFunc(desired.Claims(holder), claim.Overlaps) {
+			continue
+		}
+		if ownership, ours := desired.ParseTags(holder.Fields.Tags()); ours && ownership.Scope == g.scope && ownership.Owner == w.owner {
+			// A leftover of this very owner, unknown to the mirror: the next plan takes it out first.
+			sum := g.sum(holder)
+			g.note(describe(holder, ownership.Owner, ownership.Part, sum), sum)
+			return errReplan
+		}
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		return g.refuse(run.set.Owner, claim, g.describeForeign(holder))
+	}
+	return g.unnamedConflict(ctx, run, w, cause)
+}
+
+// unnamedConflict is about what no claim stands for: a plugin of the same name on the same parent, a group of the same name.
+func (g *Gateway) unnamedConflict(ctx context.Context, run *syncRun, w wanted, cause error) error {
+	var conflict *kong.ConflictError
+	errors.As(cause, &conflict)
+	rival := ""
+	if parents := w.parents(); len(parents) > 0 && (w.kind == kong.KindPlugin || w.kind == kong.KindACL) {
+		for child, err := range g.api.ListChildren(ctx, parentKind(w.entry), parents[0], w.kind) {
+			if err != nil {
+				return err
+			}
+			other := describe(child, desired.Owner{}, "", hash{})
+			if child.ID == w.id || !slices.Equal(other.unique(), w.unique()) {
+				continue
+			}
+			if ownership, ours := desired.ParseTags(child.Fields.Tags()); ours && ownership.Scope == g.scope && ownership.Owner == w.owner {
+				sum := g.sum(child)
+				g.note(describe(child, ownership.Owner, ownership.Part, sum), sum)
+				return errReplan
+			}
+			rival = g.describeForeign(child)
+		}
+	}
+	if rival == "" {
+		rival = "something in Kong that this operator does not manage"
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	stalled := status.Stalled(v1alpha1.ReasonConflict, "Kong takes no second %s with the same %s: that of %s is there already; delete it, or leave it out here",
+		w.kind.Singular(), strings.Join(conflict.Fields, ", "), rival)
+	stalled.RetryAfter = g.backOff(run.set.Owner)
+	return stalled
+}
+
+// parentKind is the kind of the first of an entry's parents.
+func parentKind(e entry) kong.Kind {
+	switch {
+	case e.consumerID != "" || e.consumer != "":
+		return kong.KindConsumer
+	case e.service != "":
+		return kong.KindService
+	}
+	return kong.KindRoute
+}
+
+// lookUp finds the entity in Kong that holds a claim.
+func (g *Gateway) lookUp(ctx context.Context, claim desired.Claim) (holder kong.Entity, found bool, err error) {
+	kind := map[desired.ClaimKind]kong.Kind{
+		desired.ClaimUsername: kong.KindConsumer, desired.ClaimKey: kong.KindJWT,
+		desired.ClaimServiceName: kong.KindService, desired.ClaimRouteName: kong.KindRoute,
+	}[claim.Kind]
+	switch {
+	case claim.Kind == desired.ClaimCustomID:
+		return g.api.ConsumerByCustomID(ctx, claim.Value)
+	case kind == "":
+		return kong.Entity{}, false, nil
+	}
+	holder, err = g.api.Get(ctx, kind, claim.Value)
+	if isNotFound(err) {
+		return kong.Entity{}, false, nil
+	}
+	return holder, err == nil, err
+}
+
+// describeForeign says whose an entity is.
+func (g *Gateway) describeForeign(e kong.Entity) string {
+	ownership, ours := desired.ParseTags(e.Fields.Tags())
+	switch {
+	case !ours:
+		return fmt.Sprintf("%s %s in Kong, which this operator does not manage", e.Kind.Singular(), e.ID)
+	case ownership.Scope.Installation != g.scope.Installation:
+		return fmt.Sprintf("%s of another installation of this operator (%s)", ownership.Owner, ownership.Scope.Installation)
+	case ownership.Scope.Gateway != g.scope.Gateway:
+		return fmt.Sprintf("%s by KongGateway %s, which is the same Kong", ownership.Owner, ownership.Scope.Gateway)
+	default:
+		return ownership.Owner.String()
+	}
+}
+
+// foreignRoutes keeps a listing of all routes for a moment: Kong takes two routes that match the same requests, so it has to be looked.
+type foreignRoutes struct {
+	mu     sync.Mutex
+	at     time.Time
+	routes map[claimKey][]kong.Entity
+}
+
+// routesAge is how long a listing of all routes serves.
+const routesAge = 2 * time.Second
+
+func (f *foreignRoutes) list(ctx context.Context, g *Gateway) (map[claimKey][]kong.Entity, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := g.options.Now()
+	if f.routes != nil && now.Sub(f.at) < routesAge && !now.Before(f.at) {
+		return f.routes, nil
+	}
+	routes := map[claimKey][]kong.Entity{}
+	for e, err := range g.api.List(ctx, kong.KindRoute, kong.ListOptions{}) {
+		if err != nil {
+			return nil, fmt.Errorf("list all routes: %w", err)
+		}
+		if ownership, ours := desired.ParseTags(e.Fields.Tags()); ours && ownership.Scope == g.scope {
+			continue // the mirror knows them better
+		}
+		for _, claim := range desired.Claims(e) {
+			if claim.Kind == desired.ClaimRoute {
+				routes[keyOf(claim)] = append(routes[keyOf(claim)], e)
+			}
+		}
+	}
+	f.at, f.routes = now, routes
+	return routes, nil
+}

@@ -1,0 +1,383 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+)
+
+// State is what is known of a gateway.
+type State struct {
+	// Ready says that the Admin API answers and that the mirror is filled.
+	Ready bool
+	// Reason and Message say why it is not ready.
+	Reason, Message string
+	KongVersion     string
+	// Database is "postgres", or "off".
+	Database string
+	// PropagationDelay is how long a change may take to reach every worker of every node.
+	PropagationDelay time.Duration
+	Counts           Counts
+}
+
+// Gateway is the engine of one KongGateway. Its methods may be called from many goroutines.
+type Gateway struct {
+	options  Options
+	scope    desired.Scope
+	settings Settings
+	api      AdminAPI
+	hasher   hasher
+	queue    *queue
+	log      logr.Logger
+	stop     context.CancelFunc
+	// stopped is closed when the engine is stopped.
+	stopped <-chan struct{}
+	// suspect asks for a heartbeat at once.
+	suspect chan struct{}
+	// slots bounds how many owners are synced at once.
+	slots   chan struct{}
+	schemas schemas
+	foreign foreignRoutes
+
+	mu        sync.Mutex
+	state     State
+	connected bool
+	mirror    *mirror
+	// writes counts our writes; entries carry its value.
+	writes uint64
+	// reserved are claims on their way into Kong, by whom.
+	reserved map[claimKey]map[string]reservation
+	// waiting are the owners to wake when something becomes free, or there.
+	waiting map[waitKey]map[desired.Owner]bool
+	// absent are the owners to wake when the gateway is back.
+	absent map[desired.Owner]bool
+	// routeGone is when a service was last known to lose a route.
+	routeGone map[string]time.Time
+	// filled is when the mirror was first filled.
+	filled time.Time
+	// entered are the owners that are being synced.
+	entered map[desired.Owner]bool
+	// flying counts requests under way, by the id of the entity that they write.
+	flying map[string]int
+	// patience is since when the acl plugin of an owner waits for rows.
+	patience map[desired.Owner]time.Time
+	// rejected are the owners of what Kong refused: another version may take it.
+	rejected map[desired.Owner]bool
+	// plugins are those that Kong can run.
+	plugins map[string]bool
+	// attempts count conflicts in a row, by owner.
+	attempts map[desired.Owner]int
+	// deleted are entities that we deleted, by when: a listing that began before still has them.
+	deleted map[string]uint64
+	// told are the counts that the last event told of.
+	told Counts
+}
+
+func newGateway(o Options, scope desired.Scope, s Settings, api AdminAPI, h hasher, q *queue) *Gateway {
+	concurrency := s.Client.Concurrency
+	if concurrency <= 0 {
+		concurrency = 50
+	}
+	return &Gateway{
+		options: o, scope: scope, settings: s, api: api, hasher: h, queue: q,
+		log:       o.Log.WithValues("gateway", scope.Gateway),
+		suspect:   make(chan struct{}, 1),
+		slots:     make(chan struct{}, concurrency),
+		schemas:   schemas{api: api, known: map[string]kong.Schema{}},
+		state:     State{Reason: v1alpha1.ReasonProgressing, Message: "connecting to " + s.Client.URL},
+		mirror:    newMirror(),
+		reserved:  map[claimKey]map[string]reservation{},
+		waiting:   map[waitKey]map[desired.Owner]bool{},
+		absent:    map[desired.Owner]bool{},
+		routeGone: map[string]time.Time{},
+		entered:   map[desired.Owner]bool{},
+		flying:    map[string]int{},
+		patience:  map[desired.Owner]time.Time{},
+		rejected:  map[desired.Owner]bool{},
+		attempts:  map[desired.Owner]int{},
+		deleted:   map[string]uint64{},
+	}
+}
+
+// Scope gives the installation and gateway that ids and tags are made of.
+func (g *Gateway) Scope() desired.Scope { return g.scope }
+
+// State gives what is known of the gateway.
+func (g *Gateway) State() State {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	state := g.state
+	state.Counts = g.mirror.counts()
+	return state
+}
+
+// Holds says whether an owner has anything in Kong.
+func (g *Gateway) Holds(owner desired.Owner) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.mirror.byOwner[owner]) > 0
+}
+
+// Groups lists the acl groups that a consumer of ours has in Kong.
+func (g *Gateway) Groups(consumerID string) []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	consumer := g.mirror.entries[consumerID]
+	if consumer == nil {
+		return nil
+	}
+	var groups []string
+	for _, e := range g.mirror.of(consumer.owner) {
+		if e.kind == kong.KindACL {
+			groups = append(groups, e.groups...)
+		}
+	}
+	return groups
+}
+
+// GroupMembers lists the owners of the consumers that have a group.
+func (g *Gateway) GroupMembers(group string) []desired.Owner {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var owners []desired.Owner
+	for _, e := range g.mirror.byGroup[group] {
+		owners = append(owners, e.owner)
+	}
+	return owners
+}
+
+// GroupInUse says whether an acl plugin of ours allows a group.
+func (g *Gateway) GroupInUse(group string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.mirror.allowing[group]) > 0
+}
+
+// HasRow says whether a consumer of ours is known to have a group.
+func (g *Gateway) HasRow(row desired.ACLRow) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	held := g.mirror.entries[g.scope.ACLID(row.ConsumerID, row.Group)]
+	return held != nil && !held.unknown
+}
+
+// Owners lists everyone of whom something is in Kong.
+func (g *Gateway) Owners() []desired.Owner {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Collect(maps.Keys(g.mirror.byOwner))
+}
+
+// Plugins tells which plugins Kong can run. Before it was asked, it is taken to run all.
+func (g *Gateway) Plugins() (available func(name string) bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	plugins := g.plugins
+	return func(name string) bool { return plugins == nil || plugins[name] }
+}
+
+// run connects and keeps looking until ctx ends.
+func (g *Gateway) run(ctx context.Context) {
+	defer g.api.CloseIdle()
+	heartbeat := time.NewTicker(g.options.Heartbeat)
+	defer heartbeat.Stop()
+	drift := time.NewTicker(max(g.settings.DriftInterval, time.Second))
+	defer drift.Stop()
+	g.look(ctx)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-heartbeat.C:
+			g.look(ctx)
+		case <-g.suspect:
+			g.look(ctx)
+		case <-drift.C:
+			if g.ready() {
+				g.check(ctx)
+			}
+		}
+		g.tellCounts()
+	}
+}
+
+// look asks whether the Admin API is there. One that comes, or comes back, is listed before anything is written to it.
+func (g *Gateway) look(ctx context.Context) {
+	if !g.ready() {
+		g.check(ctx)
+		return
+	}
+	var reason, message string
+	for range heartbeatTries {
+		if reason, message = g.heartbeat(ctx); reason == "" {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(heartbeatPause):
+		}
+	}
+	g.lose(reason, message)
+}
+
+// A gateway is away when it fails a few heartbeats in a row: one lost answer is no reason to stop.
+const (
+	heartbeatTries = 3
+	heartbeatPause = 300 * time.Millisecond
+	// heartbeatTimeout is how long a heartbeat waits for its answer: one that hangs is as good as none.
+	heartbeatTimeout = 3 * time.Second
+)
+
+// check reads the node and lists what it holds.
+func (g *Gateway) check(ctx context.Context) {
+	node, err := g.api.Node(ctx)
+	if err == nil && node.Database == "off" {
+		g.setNode(node)
+		g.lose(v1alpha1.ReasonNotImplemented, "this Kong has no database; this version programs Kong in database mode only")
+		return
+	}
+	if err == nil {
+		err = g.refresh(ctx, node)
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	if err != nil {
+		g.failed(ctx, err)
+		return
+	}
+	g.gain()
+}
+
+// failed decides what a failed look means. A gateway that is ready stays so as long as it answers: the listing is tried again.
+func (g *Gateway) failed(ctx context.Context, err error) {
+	reason, message := g.unready(err)
+	if ambiguous(err) {
+		// The status knows better: that it is the database, say, whose lack every other request answers with 500.
+		why, detail := g.heartbeat(ctx)
+		if why == "" && g.ready() {
+			g.log.Info("Kong could not be listed; it is tried again", "error", err.Error())
+			return
+		}
+		if why != "" {
+			reason, message = why, detail
+		}
+	}
+	g.lose(reason, message)
+}
+
+func (g *Gateway) heartbeat(ctx context.Context) (reason, message string) {
+	ctx, cancel := context.WithTimeout(ctx, heartbeatTimeout)
+	defer cancel()
+	status, err := g.api.Status(ctx)
+	if isUnauthorized(err) {
+		// A token for one workspace may not read the status; the node's root is open to it.
+		_, err = g.api.Node(ctx)
+		status.DatabaseReachable = true
+	}
+	if err != nil {
+		return g.unready(err)
+	}
+	if !status.DatabaseReachable {
+		return v1alpha1.ReasonKongUnreachable, fmt.Sprintf("Kong at %s cannot reach its database; nothing is written until it can", g.settings.Client.URL)
+	}
+	return "", ""
+}
+
+func (g *Gateway) ready() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.state.Ready
+}
+
+// lose notes that the gateway is away.
+func (g *Gateway) lose(reason, message string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.state.Ready && g.state.Reason == reason && g.state.Message == message {
+		return
+	}
+	g.state.Ready, g.state.Reason, g.state.Message = false, reason, message
+	g.log.Info("Gateway cannot be used", "reason", reason, "message", message)
+	g.queue.add(Event{Gateway: g.scope.Gateway, Reason: EventChanged})
+}
+
+// gain notes that the gateway is there, and wakes those that waited for it.
+func (g *Gateway) gain() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.state.Ready {
+		return
+	}
+	g.state.Ready, g.state.Reason, g.state.Message = true, v1alpha1.ReasonSucceeded, ""
+	if g.filled.IsZero() {
+		g.filled = g.options.Now()
+	}
+	reason := EventChanged
+	if !g.connected {
+		g.connected, reason = true, EventConnected
+	}
+	g.log.Info("Gateway is ready", "kongVersion", g.state.KongVersion, "propagationDelay", g.state.PropagationDelay.String())
+	g.told = g.mirror.counts()
+	g.queue.add(Event{Gateway: g.scope.Gateway, Reason: reason})
+	for owner := range g.absent {
+		g.wake(owner, EventRecovered)
+	}
+	clear(g.absent)
+}
+
+// tellCounts says that the counts changed, at most once a heartbeat.
+func (g *Gateway) tellCounts() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if counts := g.mirror.counts(); g.state.Ready && counts != g.told {
+		g.told = counts
+		g.queue.add(Event{Gateway: g.scope.Gateway, Reason: EventChanged})
+	}
+}
+
+// wake asks an owner to look again. The caller holds the lock.
+func (g *Gateway) wake(owner desired.Owner, reason string) {
+	g.queue.add(Event{Gateway: g.scope.Gateway, Owner: &owner, Reason: reason})
+}
+
+// setNode keeps what the node says of itself. Schemas are read anew for another version or other plugins, and what was refused is tried again.
+func (g *Gateway) setNode(node kong.Node) (changed bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	changed = g.state.KongVersion != node.Version || !maps.Equal(g.plugins, node.Plugins)
+	if changed {
+		g.schemas.forget()
+		for owner := range g.rejected {
+			g.wake(owner, EventFreed)
+		}
+		clear(g.rejected)
+		if g.state.Ready {
+			// Hashes by the former schemas say nothing until all is listed anew.
+			g.state.Ready, g.state.Reason, g.state.Message = false, v1alpha1.ReasonProgressing, "Kong's version or plugins changed; reading what it holds"
+		}
+	}
+	g.state.KongVersion, g.state.Database, g.plugins = node.Version, node.Database, node.Plugins
+	g.state.PropagationDelay = orDefault(node.DBUpdateFrequency) + orDefault(node.WorkerStateUpdateFrequency) + g.options.Margin
+	return changed
+}
+
+// defaultFrequency is Kong's default of db_update_frequency and of worker_state_update_frequency (kong.conf.default).
+const defaultFrequency = 5 * time.Second
+
+func orDefault(frequency time.Duration) time.Duration {
+	if frequency <= 0 {
+		return defaultFrequency
+	}
+	return frequency
+}

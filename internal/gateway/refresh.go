@@ -1,0 +1,122 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
+)
+
+// refresh lists what Kong holds of ours and makes the mirror say the same. Owners of what differs are woken. What was written while the
+// listing ran is not judged by it.
+func (g *Gateway) refresh(ctx context.Context, node kong.Node) error {
+	rebase := g.setNode(node)
+	g.mu.Lock()
+	began := g.writes
+	g.mu.Unlock()
+
+	listed := make([][]entry, len(kinds))
+	group, groupCtx := errgroup.WithContext(ctx)
+	for i, kind := range kinds {
+		group.Go(func() (err error) {
+			listed[i], err = g.list(groupCtx, kind)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	seen := map[string]bool{}
+	for _, entries := range listed {
+		for _, e := range entries {
+			seen[e.id] = true
+			g.judge(e, began, rebase)
+		}
+	}
+	for id, held := range g.mirror.entries {
+		if !seen[id] && held.stamp <= began && g.flying[id] == 0 {
+			g.drifted(*held, "deleted")
+			g.forget(*held)
+		}
+	}
+	for id, at := range g.deleted {
+		if at <= began {
+			delete(g.deleted, id)
+		}
+	}
+	for id, at := range g.routeGone {
+		if g.rest(at) == 0 {
+			delete(g.routeGone, id)
+		}
+	}
+	return nil
+}
+
+// list reads all entities of a kind that carry our tags.
+func (g *Gateway) list(ctx context.Context, kind kong.Kind) ([]entry, error) {
+	var entries []entry
+	for e, err := range g.api.List(ctx, kind, kong.ListOptions{Tags: g.scope.ListTags()}) {
+		if err != nil {
+			return nil, fmt.Errorf("list %s: %w", kind, err)
+		}
+		ownership, ours := desired.ParseTags(e.Fields.Tags())
+		if !ours || ownership.Scope != g.scope {
+			continue
+		}
+		var rejected *status.StalledError
+		if err := g.schemas.load(ctx, e); err != nil && !errors.As(err, &rejected) {
+			return nil, err
+		}
+		entries = append(entries, describe(e, ownership.Owner, ownership.Part, g.sum(e)))
+	}
+	return entries, nil
+}
+
+// sum hashes what of an entity is ours to say, as Kong keeps it.
+func (g *Gateway) sum(e kong.Entity) hash { return g.hasher.sum(kong.Canonical(e, g.schemas.get)) }
+
+// judge holds one listed entity against the mirror. rebase says that hashes are not comparable, because the schemas changed. The caller holds the lock.
+func (g *Gateway) judge(listed entry, began uint64, rebase bool) {
+	held := g.mirror.entries[listed.id]
+	if held != nil && held.stamp > began || g.deleted[listed.id] > began || g.flying[listed.id] > 0 {
+		return
+	}
+	listed.since = g.options.Now()
+	if held == nil {
+		if g.connected {
+			g.drifted(listed, "appeared")
+		}
+		g.mirror.set(listed)
+		return
+	}
+	listed.stamp = held.stamp
+	same := held.hash == listed.hash && held.owner == listed.owner && held.consumerID == listed.consumerID
+	switch {
+	case same && !held.unknown:
+		return
+	case held.unknown:
+		g.wake(held.owner, EventFreed) // now it is known what came of the write
+	case rebase:
+		listed.since = held.since
+		g.wake(held.owner, EventDrift)
+	default:
+		g.drifted(listed, "changed")
+	}
+	g.release(g.mirror.set(listed))
+}
+
+// drifted says that somebody else changed an entity. The caller holds the lock.
+func (g *Gateway) drifted(e entry, how string) {
+	g.log.Info("Kong was changed by somebody else", "kind", e.kind.Singular(), "plugin", e.plugin, "owner", e.owner.String(), "part", e.part, "how", how)
+	if g.options.Drifted != nil {
+		g.options.Drifted(g.scope.Gateway, e.kind)
+	}
+	g.wake(e.owner, EventDrift)
+}

@@ -1,0 +1,138 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
+)
+
+// SyncOptions are what Sync asks of its caller.
+type SyncOptions struct {
+	// Older finds a resource that was created earlier and claims the same. It is asked where nobody holds the claim in Kong.
+	Older func(desired.Claim) (desired.Owner, bool)
+}
+
+// Result says what a Sync did.
+type Result struct {
+	// Writes is the number of requests that changed something in Kong.
+	Writes int
+}
+
+// Sync brings Kong to what an owner wants: nothing is sent where nothing differs. It does not sleep: a *status.WaitError says when to go on, a
+// *status.StalledError that somebody has to change something. Whatever does not depend on what waits or is refused is done all the same.
+func (g *Gateway) Sync(ctx context.Context, set desired.Set, options SyncOptions) (Result, error) {
+	run := &syncRun{set: set, options: options, want: make(map[string]wanted, len(set.Entities))}
+	done, err := g.enter(ctx, set.Owner)
+	if err != nil {
+		return run.result, err
+	}
+	defer done()
+	for _, e := range set.Entities {
+		if err := g.schemas.load(ctx, e); err != nil {
+			return run.result, g.outcome(set.Owner, "plugin "+e.Fields.Text("name"), err)
+		}
+		ownership, _ := desired.ParseTags(e.Fields.Tags())
+		run.want[e.ID] = wanted{entry: describe(e, set.Owner, ownership.Part, g.sum(e)), entity: e}
+	}
+	return run.result, g.settle(ctx, run)
+}
+
+// settle plans and applies, and plans once more where Kong turned out to hold something else than the mirror said.
+func (g *Gateway) settle(ctx context.Context, run *syncRun) error {
+	for range plansAtOnce {
+		err := g.apply(ctx, run)
+		if errors.Is(err, errReplan) {
+			continue
+		}
+		if err == nil {
+			g.succeeded(run.set.Owner)
+		}
+		return err
+	}
+	return status.Wait(jitter(time.Second), v1alpha1.ReasonProgressing, "Kong is being changed by somebody else; looking again")
+}
+
+// plansAtOnce is how often a plan is made anew before others get their turn.
+const plansAtOnce = 3
+
+// succeeded forgets what went wrong before.
+func (g *Gateway) succeeded(owner desired.Owner) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	delete(g.attempts, owner)
+	delete(g.absent, owner)
+	delete(g.rejected, owner)
+	delete(g.patience, owner)
+}
+
+// busyPause is how long an owner stays away from a gateway whose slots are all taken.
+const busyPause = 200 * time.Millisecond
+
+// enter takes a slot for an owner, where the gateway can be used. An owner has one at a time.
+func (g *Gateway) enter(ctx context.Context, owner desired.Owner) (done func(), err error) {
+	if err := g.usable(owner); err != nil {
+		return nil, err
+	}
+	// No worker waits here: those of other gateways would run out of workers.
+	busy := status.Wait(jitter(busyPause), v1alpha1.ReasonProgressing, "KongGateway %s is busy", g.scope.Gateway)
+	busy.Quiet = true
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	select {
+	case g.slots <- struct{}{}:
+	default:
+		return nil, busy
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.entered[owner] {
+		<-g.slots
+		return nil, busy
+	}
+	g.entered[owner] = true
+	return func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		delete(g.entered, owner)
+		<-g.slots
+	}, nil
+}
+
+// usable says whether the gateway can be written to now. Who comes while it is away is woken when it is back.
+func (g *Gateway) usable(owner desired.Owner) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	select {
+	case <-g.stopped:
+		wait := status.Wait(time.Second, v1alpha1.ReasonGatewayNotReady, "KongGateway %s changed; looking again", g.scope.Gateway)
+		wait.Quiet = true
+		return wait
+	default:
+	}
+	if g.state.Ready {
+		return nil
+	}
+	g.absent[owner] = true
+	wait := status.Wait(0, v1alpha1.ReasonKongUnreachable, "KongGateway %s: %s", g.scope.Gateway, g.state.Message)
+	if g.state.Reason == v1alpha1.ReasonProgressing {
+		wait.Reason, wait.Quiet = v1alpha1.ReasonGatewayNotReady, true
+	}
+	return wait
+}
+
+func (g *Gateway) plan(run *syncRun) []op {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	current := slices.DeleteFunc(g.mirror.of(run.set.Owner), func(e entry) bool { return slices.Contains(run.set.Keep, e.id) })
+	want := make([]wanted, 0, len(run.want))
+	for _, w := range run.want {
+		want = append(want, w)
+	}
+	return diff(current, want)
+}
