@@ -1,0 +1,94 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"go.uber.org/zap/zapcore"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+)
+
+// settings are the operator's flags.
+type settings struct {
+	kubeconfig              string
+	metricsAddress          string
+	probeAddress            string
+	leaderElect             bool
+	namespace               string
+	installationID          string
+	clusterDomain           string
+	gatewaySecretNamespaces string
+	workers                 int
+	gracePeriod             time.Duration
+	log                     zap.Options
+}
+
+func parseFlags(args []string) (settings, error) {
+	s := settings{log: zap.Options{TimeEncoder: zapcore.RFC3339NanoTimeEncoder}}
+	// A flag set of our own: libraries register flags in the global one.
+	set := flag.NewFlagSet("manager", flag.ContinueOnError)
+	set.StringVar(&s.kubeconfig, "kubeconfig", "", "Path of a kubeconfig. Empty: KUBECONFIG, the cluster the operator runs in, or ~/.kube/config.")
+	set.StringVar(&s.metricsAddress, "metrics-bind-address", "0", "Address of the metrics endpoint, such as :8080. 0 turns it off.")
+	set.StringVar(&s.probeAddress, "health-probe-bind-address", ":8081", "Address of /healthz and /readyz. 0 turns them off.")
+	set.BoolVar(&s.leaderElect, "leader-elect", false, "Elect a leader, so that of several replicas one works.")
+	set.StringVar(&s.namespace, "namespace", ownNamespace(), "Namespace of the operator: of its lease, and of the gateways' Secrets.")
+	set.StringVar(&s.installationID, "installation-id", "",
+		"Tells this installation's entities in Kong from others'. Empty: the UID of the kube-system namespace. Entities made under another id are not found again.")
+	set.StringVar(&s.clusterDomain, "cluster-domain", "cluster.local", "DNS domain of the cluster, for upstream.serviceRef.")
+	set.StringVar(&s.gatewaySecretNamespaces, "gateway-secret-namespaces", "",
+		"Further namespaces, separated by commas, that the Secrets of KongGateways may be in.")
+	set.IntVar(&s.workers, "workers", 64, "Resources of a kind that are reconciled at once.")
+	set.DurationVar(&s.gracePeriod, "graceful-shutdown-timeout", 20*time.Second, "Time for reconciles under way to end when the operator stops.")
+	s.log.BindFlags(set)
+	if err := set.Parse(args); err != nil {
+		return s, err
+	}
+	if set.NArg() > 0 {
+		err := fmt.Errorf("unexpected argument %q: all settings are flags", set.Arg(0))
+		fmt.Fprintln(set.Output(), err)
+		return s, err
+	}
+	return s, s.check(set)
+}
+
+func (s settings) check(set *flag.FlagSet) error {
+	var err error
+	switch {
+	case s.workers < 1:
+		err = errors.New("--workers has to be at least 1")
+	case s.namespace == "":
+		err = errors.New("--namespace has to be set outside a cluster")
+	}
+	if err != nil {
+		fmt.Fprintln(set.Output(), err)
+	}
+	return err
+}
+
+func (s settings) secretNamespaces() []string {
+	namespaces := []string{s.namespace}
+	for _, name := range strings.Split(s.gatewaySecretNamespaces, ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			namespaces = append(namespaces, name)
+		}
+	}
+	return namespaces
+}
+
+// namespaceFile is where Kubernetes tells a pod its namespace.
+const namespaceFile = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+
+func ownNamespace() string {
+	if name := os.Getenv("POD_NAMESPACE"); name != "" {
+		return name
+	}
+	content, err := os.ReadFile(namespaceFile)
+	if err != nil {
+		return "kong-jwt-system"
+	}
+	return strings.TrimSpace(string(content))
+}

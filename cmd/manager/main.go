@@ -1,0 +1,20 @@
+// Command manager runs the operator: flags and wiring, nothing else.
+package main
+
+import (
+	"fmt"
+	"os"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+)
+
+func main() {
+	flags, err := parseFlags(os.Args[1:])
+	if err != nil {
+		os.Exit(2) // the flag set has said what is wrong
+	}
+	if err := run(ctrl.SetupSignalHandler(), flags); err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		os.Exit(1)
+	}
+}

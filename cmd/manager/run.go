@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/controllers"
+	"github.com/kongjwt/kong-jwt-operator/internal/gateway"
+	"github.com/kongjwt/kong-jwt-operator/internal/secrets"
+)
+
+// leaseName is the name of the leader's lease.
+const leaseName = "kong-jwt-operator"
+
+func run(ctx context.Context, s settings) error {
+	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&s.log)))
+	config, err := restConfig(s.kubeconfig)
+	if err != nil {
+		return fmt.Errorf("read the kubeconfig: %w", err)
+	}
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return fmt.Errorf("build the scheme: %w", err)
+		}
+	}
+	mgr, err := ctrl.NewManager(config, managerOptions(s, scheme))
+	if err != nil {
+		return fmt.Errorf("set up the manager: %w", err)
+	}
+	if err := addControllers(ctx, mgr, s); err != nil {
+		return err
+	}
+	for path, add := range map[string]func(string, healthz.Checker) error{"healthz": mgr.AddHealthzCheck, "readyz": mgr.AddReadyzCheck} {
+		if err := add(path, healthz.Ping); err != nil {
+			return fmt.Errorf("add %s: %w", path, err)
+		}
+	}
+	return mgr.Start(ctx)
+}
+
+func managerOptions(s settings, scheme *runtime.Scheme) ctrl.Options {
+	return ctrl.Options{
+		Scheme:                        scheme,
+		Metrics:                       metricsserver.Options{BindAddress: s.metricsAddress},
+		HealthProbeBindAddress:        s.probeAddress,
+		LeaderElection:                s.leaderElect,
+		LeaderElectionID:              leaseName,
+		LeaderElectionNamespace:       s.namespace,
+		LeaderElectionReleaseOnCancel: true,
+		GracefulShutdownTimeout:       &s.gracePeriod,
+		Cache: cache.Options{
+			// Managed fields are half of an object and nobody here reads them.
+			DefaultTransform: cache.TransformStripManagedFields(),
+		},
+		Client: client.Options{Cache: &client.CacheOptions{
+			// Content of Secrets is read when it is needed, never kept.
+			DisableFor: []client.Object{&corev1.Secret{}},
+		}},
+	}
+}
+
+func addControllers(ctx context.Context, mgr ctrl.Manager, s settings) error {
+	installation, err := installationID(ctx, mgr.GetAPIReader(), s.installationID)
+	if err != nil {
+		return err
+	}
+	return controllers.Setup(ctx, mgr, controllers.Options{
+		Client:   mgr.GetClient(),
+		Secrets:  secrets.NewStore(mgr.GetAPIReader(), mgr.GetClient()),
+		Gateways: gateway.NewRegistry(gateway.Options{Installation: installation, Log: ctrl.Log.WithName("gateway")}),
+		Recorder: mgr.GetEventRecorder(v1alpha1.ManagedBy),
+
+		ClusterDomain:           s.clusterDomain,
+		GatewaySecretNamespaces: s.secretNamespaces(),
+		Workers:                 s.workers,
+		Now:                     time.Now,
+	})
+}
+
+// installationID is the flag's, or the UID of the kube-system namespace, which lives as long as the cluster.
+func installationID(ctx context.Context, reader client.Reader, flag string) (string, error) {
+	if flag != "" {
+		return flag, nil
+	}
+	var namespace corev1.Namespace
+	if err := reader.Get(ctx, client.ObjectKey{Name: "kube-system"}, &namespace); err != nil {
+		return "", fmt.Errorf("read the kube-system namespace for the installation id (or set --installation-id): %w", err)
+	}
+	return string(namespace.UID), nil
+}
+
+// restConfig finds the cluster. The limits of client-go are off: the API server has fairness of its own, and the workers bound us.
+func restConfig(path string) (*rest.Config, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = path
+	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
+	if err != nil {
+		return nil, err
+	}
+	config.QPS, config.Burst = -1, -1
+	config.UserAgent = v1alpha1.ManagedBy
+	return config, nil
+}

@@ -1,0 +1,63 @@
+// Package controllers reconciles the custom resources. It finds what a resource needs, lets the packages below decide and act,
+// and writes down what came of it. It makes no request to Kong, compares nothing and knows no cryptography.
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/gateway"
+	"github.com/kongjwt/kong-jwt-operator/internal/secrets"
+)
+
+// Options are what all controllers share.
+type Options struct {
+	// Client reads from the cache and writes to the API server.
+	Client client.Client
+	// Secrets reads and writes Secrets, live: they are cached as metadata only.
+	Secrets *secrets.Store
+	// Gateways holds the engine of every KongGateway.
+	Gateways *gateway.Registry
+	// Recorder writes events, on transitions only.
+	Recorder events.EventRecorder
+	// ClusterDomain is the cluster's DNS domain.
+	ClusterDomain string
+	// GatewaySecretNamespaces are the namespaces that a KongGateway's Secrets may be in.
+	GatewaySecretNamespaces []string
+	// Workers is how many resources of a kind are reconciled at once.
+	Workers int
+	// Now is the clock.
+	Now func() time.Time
+}
+
+// Setup adds all controllers, their indexes and their watches to the manager.
+func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
+	if err := addIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
+		return fmt.Errorf("index custom resources: %w", err)
+	}
+	wakeups := newWakeupSource(o)
+	if err := mgr.Add(wakeups); err != nil {
+		return fmt.Errorf("add the gateways' wake-ups: %w", err)
+	}
+	for kind, setup := range map[string]func(ctrl.Manager, *wakeupSource) error{
+		"KongGateway":         (&KongGatewayReconciler{Options: o}).setup,
+		"JwtConsumer":         (&JwtConsumerReconciler{Options: o}).setup,
+		"JwtProtectedService": (&JwtProtectedServiceReconciler{Options: o}).setup,
+		"JwtToken":            (&JwtTokenReconciler{Options: o}).setup,
+	} {
+		if err := setup(mgr, wakeups); err != nil {
+			return fmt.Errorf("set up the %s controller: %w", kind, err)
+		}
+	}
+	return nil
+}
+
+func (o Options) controllerOptions() controller.Options {
+	return controller.Options{MaxConcurrentReconciles: o.Workers}
+}

@@ -1,0 +1,197 @@
+package controllers
+
+import (
+	"context"
+	"slices"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/credential"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+)
+
+// Indexes of the cache: from what changed to the resources that name it.
+const (
+	indexGateway  = "gateway"  // KongGateway name
+	indexSecret   = "secret"   // Secret name, or namespace/name where the resource is cluster-scoped
+	indexService  = "service"  // Kubernetes Service name, or namespace/name where the resource is cluster-scoped
+	indexClaim    = "claim"    // gateway, kind and value of what a spec claims in Kong
+	indexConsumer = "consumer" // namespace/name of a JwtConsumer that is named
+	indexSelector = "selector" // selectsConsumers, where spec.access has a consumerSelector
+)
+
+const selectsConsumers = "yes"
+
+type indexer struct {
+	object client.Object
+	name   string
+	values func(client.Object) []string
+}
+
+func addIndexes(ctx context.Context, fields client.FieldIndexer) error {
+	for _, index := range slices.Concat(gatewayIndexes(), consumerIndexes(), serviceIndexes(), tokenIndexes()) {
+		if err := fields.IndexField(ctx, index.object, index.name, index.values); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// index makes an indexer of a function over one kind.
+func index[T client.Object](object T, name string, values func(T) []string) indexer {
+	return indexer{object: object, name: name, values: func(o client.Object) []string {
+		typed, ok := o.(T)
+		if !ok {
+			return nil
+		}
+		found := slices.DeleteFunc(values(typed), func(value string) bool { return value == "" })
+		slices.Sort(found)
+		return slices.Compact(found)
+	}}
+}
+
+func gatewayIndexes() []indexer {
+	return []indexer{
+		index(&v1alpha1.KongGateway{}, indexSecret, func(g *v1alpha1.KongGateway) []string {
+			var names []string
+			for _, ref := range gatewaySecrets(g.Spec.AdminAPI) {
+				names = append(names, ref.Namespace+"/"+ref.Name)
+			}
+			return names
+		}),
+		index(&v1alpha1.KongGateway{}, indexService, func(g *v1alpha1.KongGateway) []string {
+			if ref := g.Spec.AdminAPI.ServiceRef; ref != nil {
+				return []string{ref.Namespace + "/" + ref.Name}
+			}
+			return nil
+		}),
+	}
+}
+
+func consumerIndexes() []indexer {
+	return []indexer{
+		index(&v1alpha1.JwtConsumer{}, indexGateway, func(c *v1alpha1.JwtConsumer) []string {
+			return []string{c.Spec.GatewayRef.Name, c.Status.Gateway}
+		}),
+		index(&v1alpha1.JwtConsumer{}, indexSecret, func(c *v1alpha1.JwtConsumer) []string {
+			names := pluginSecrets(c.Spec.Plugins)
+			for _, spec := range c.Spec.Credentials {
+				if spec.SecretRef != nil {
+					names = append(names, spec.SecretRef.Name)
+				}
+				if spec.Generate != nil {
+					names = append(names, spec.Generate.SecretName, credential.StateSecretName(c.Name))
+				}
+			}
+			return names
+		}),
+		index(&v1alpha1.JwtConsumer{}, indexClaim, func(c *v1alpha1.JwtConsumer) []string {
+			return claimKeys(c.Spec.GatewayRef.Name, desired.ConsumerClaims(c))
+		}),
+	}
+}
+
+func serviceIndexes() []indexer {
+	return []indexer{
+		index(&v1alpha1.JwtProtectedService{}, indexGateway, func(s *v1alpha1.JwtProtectedService) []string {
+			return []string{s.Spec.GatewayRef.Name, s.Status.Gateway}
+		}),
+		index(&v1alpha1.JwtProtectedService{}, indexSecret, func(s *v1alpha1.JwtProtectedService) []string {
+			names := pluginSecrets(servicePlugins(s))
+			if limit := s.Spec.RateLimit; limit != nil && limit.Redis != nil && limit.Redis.PasswordSecretRef != nil {
+				names = append(names, limit.Redis.PasswordSecretRef.Name)
+			}
+			return names
+		}),
+		index(&v1alpha1.JwtProtectedService{}, indexService, func(s *v1alpha1.JwtProtectedService) []string {
+			if s.Spec.Upstream != nil && s.Spec.Upstream.ServiceRef != nil {
+				return []string{s.Spec.Upstream.ServiceRef.Name}
+			}
+			return nil
+		}),
+		index(&v1alpha1.JwtProtectedService{}, indexClaim, func(s *v1alpha1.JwtProtectedService) []string {
+			return claimKeys(s.Spec.GatewayRef.Name, desired.ServiceClaims(s))
+		}),
+		index(&v1alpha1.JwtProtectedService{}, indexConsumer, func(s *v1alpha1.JwtProtectedService) []string {
+			var names []string
+			if s.Spec.Access != nil {
+				for _, ref := range s.Spec.Access.Consumers {
+					names = append(names, consumerKey(s.Namespace, ref))
+				}
+			}
+			return names
+		}),
+		index(&v1alpha1.JwtProtectedService{}, indexSelector, func(s *v1alpha1.JwtProtectedService) []string {
+			if s.Spec.Access != nil && s.Spec.Access.ConsumerSelector != nil {
+				return []string{selectsConsumers}
+			}
+			return nil
+		}),
+	}
+}
+
+func tokenIndexes() []indexer {
+	return []indexer{
+		index(&v1alpha1.JwtToken{}, indexConsumer, func(t *v1alpha1.JwtToken) []string {
+			return []string{t.Namespace + "/" + t.Spec.ConsumerRef.Name}
+		}),
+		index(&v1alpha1.JwtToken{}, indexSecret, func(t *v1alpha1.JwtToken) []string {
+			return []string{t.Spec.SecretName}
+		}),
+	}
+}
+
+func claimKeys(gateway string, claims []desired.Claim) []string {
+	keys := make([]string, 0, len(claims))
+	for _, claim := range claims {
+		keys = append(keys, claimKey(gateway, claim))
+	}
+	return keys
+}
+
+func claimKey(gateway string, claim desired.Claim) string {
+	return gateway + "\n" + string(claim.Kind) + "\n" + claim.Value
+}
+
+func consumerKey(namespace string, ref v1alpha1.ConsumerReference) string {
+	if ref.Namespace != "" {
+		namespace = ref.Namespace
+	}
+	return namespace + "/" + ref.Name
+}
+
+func pluginSecrets(plugins []v1alpha1.PluginSpec) []string {
+	var names []string
+	for _, plugin := range plugins {
+		for _, from := range plugin.ConfigFrom {
+			names = append(names, from.SecretRef.Name)
+		}
+	}
+	return names
+}
+
+func servicePlugins(s *v1alpha1.JwtProtectedService) []v1alpha1.PluginSpec {
+	plugins := make([]v1alpha1.PluginSpec, 0, len(s.Spec.Plugins))
+	for _, plugin := range s.Spec.Plugins {
+		plugins = append(plugins, plugin.PluginSpec)
+	}
+	return plugins
+}
+
+// gatewaySecrets lists the Secrets that an Admin API connection needs.
+func gatewaySecrets(admin v1alpha1.AdminAPI) []v1alpha1.SecretReference {
+	var refs []v1alpha1.SecretReference
+	if admin.Auth != nil {
+		refs = append(refs, admin.Auth.SecretRef.SecretReference)
+	}
+	if tls := admin.TLS; tls != nil {
+		if tls.CASecretRef != nil {
+			refs = append(refs, tls.CASecretRef.SecretReference)
+		}
+		if tls.ClientCertificateSecretRef != nil {
+			refs = append(refs, *tls.ClientCertificateSecretRef)
+		}
+	}
+	return refs
+}

@@ -1,0 +1,179 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/credential"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/gateway"
+	"github.com/kongjwt/kong-jwt-operator/internal/secrets"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
+)
+
+// JwtConsumerReconciler keeps a consumer, its credentials, its groups and its plugins in Kong, and publishes what it generates.
+type JwtConsumerReconciler struct{ Options }
+
+// +kubebuilder:rbac:groups=kongjwt.dev,resources=jwtconsumers,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=kongjwt.dev,resources=jwtconsumers/status,verbs=patch
+// +kubebuilder:rbac:groups=kongjwt.dev,resources=jwtconsumers/finalizers,verbs=update
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=create;update;patch
+
+func (r *JwtConsumerReconciler) setup(mgr ctrl.Manager, w *wakeupSource) error {
+	return ctrl.NewControllerManagedBy(mgr).
+		For(&v1alpha1.JwtConsumer{}, specOrAnnotations()).
+		WatchesMetadata(&corev1.Secret{}, lookup(r.Client, consumers, indexSecret, bySameNamespaceName), contentChanged()).
+		Watches(&v1alpha1.KongGateway{}, lookup(r.Client, consumers, indexGateway, byClusterName), specOrAnnotations()).
+		Watches(&corev1.Namespace{}, everythingIn(r.Client, consumers), labelsChanged()).
+		Watches(&v1alpha1.JwtProtectedService{}, r.consumersNamed(), onlyWhen(serviceAccessChanged)).
+		WatchesRawSource(w.forOwners(v1alpha1.KindJwtConsumer)).
+		WithOptions(r.controllerOptions()).
+		Complete(r)
+}
+
+// consumersNamed enqueues the consumers that a changed service names, and those that still have its group.
+func (r *JwtConsumerReconciler) consumersNamed() handler.EventHandler {
+	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, object client.Object) []reconcile.Request {
+		service, ok := object.(*v1alpha1.JwtProtectedService)
+		if !ok {
+			return nil
+		}
+		var found []reconcile.Request
+		if desired.NamesConsumers(service.Spec.Access) {
+			if named, err := r.namedConsumers(ctx, service); err == nil {
+				found = requests(&v1alpha1.JwtConsumerList{Items: named})
+			}
+		}
+		engine, running := r.Gateways.Get(service.Spec.GatewayRef.Name)
+		if !running {
+			return found
+		}
+		for _, owner := range engine.GroupMembers(desired.AccessGroup(service.Namespace, service.Name)) {
+			found = append(found, reconcile.Request{NamespacedName: client.ObjectKey{Namespace: owner.Namespace, Name: owner.Name}})
+		}
+		return found
+	})
+}
+
+// consumerRun is one reconcile of a JwtConsumer.
+type consumerRun struct {
+	*JwtConsumerReconciler
+	consumer *v1alpha1.JwtConsumer
+	target   target
+	input    desired.ConsumerInput
+	// state of the generated credentials, the Secret it was read from, and what the spec asks of it.
+	state    credential.State
+	snapshot secrets.Snapshot
+	wants    []credential.Want
+	// formerSecrets were published and are no longer named.
+	formerSecrets []string
+	// keep are the ids of credentials whose material cannot be read now.
+	keep []string
+	// credentials as they are read and generated, in the order of the spec.
+	credentials []credentialRun
+	// weak lists the credentials whose secrets are shorter than they should be.
+	weak []string
+	// problem is the first of what is wrong with single credentials: the others go on.
+	problem error
+}
+
+// Reconcile brings Kong, and the Secrets that clients read, to what a JwtConsumer says.
+func (r *JwtConsumerReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	consumer := &v1alpha1.JwtConsumer{}
+	if err := r.Client.Get(ctx, req.NamespacedName, consumer); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	before := consumer.DeepCopy()
+	run := &consumerRun{JwtConsumerReconciler: r, consumer: consumer, input: desired.ConsumerInput{Consumer: consumer}}
+	err := r.live(ctx, subject{
+		object:  consumer,
+		owner:   desired.ConsumerOwner(consumer.Namespace, consumer.Name),
+		gateway: consumer.Spec.GatewayRef.Name,
+		held:    &consumer.Status.Gateway,
+		suspend: consumer.Spec.Suspend,
+		retain:  consumer.Spec.DeletionPolicy == v1alpha1.DeletionPolicyRetain,
+		refused: desired.CheckConsumer(consumer.Spec),
+		letGo:   run.letSecretsGo,
+	}, run.program)
+	return r.record(ctx, outcome{
+		before: before, object: consumer,
+		conditions: &consumer.Status.Conditions, observed: &consumer.Status.ObservedGeneration,
+		changed: func() bool { return !apiequality.Semantic.DeepEqual(before.Status, consumer.Status) },
+		message: run.message(), err: err,
+	})
+}
+
+func (r *consumerRun) program(ctx context.Context, to target) error {
+	r.target = to
+	phases := []func(context.Context) error{r.readCredentials, r.readConfigs, r.findGroups, r.sync, r.publish}
+	for _, phase := range phases {
+		if err := phase(ctx); err != nil {
+			return err
+		}
+	}
+	return r.problem
+}
+
+func (r *consumerRun) readConfigs(ctx context.Context) error {
+	configs, err := r.pluginConfigs(ctx, r.consumer.Namespace, r.consumer.Spec.Plugins)
+	r.input.Configs = configs
+	return err
+}
+
+// findGroups collects the reserved groups of the services that name the consumer. One that a service no longer gives stays while
+// that service's acl plugin still asks for it: the plugin changes first.
+func (r *consumerRun) findGroups(ctx context.Context) error {
+	groups, err := r.accessGroups(ctx, r.consumer)
+	if err != nil {
+		return err
+	}
+	id := desired.ConsumerID(r.target.scope, r.consumer.Namespace, r.consumer.Name)
+	held := r.target.engine.Groups(id)
+	staying, err := r.stayingGroups(ctx, held)
+	r.input.AccessGroups = append(groups, staying...)
+	return err
+}
+
+func (r *consumerRun) sync(ctx context.Context) error {
+	r.setIdentity()
+	set, err := desired.BuildConsumer(r.target.scope, r.target.policy, r.input)
+	if err != nil {
+		return err
+	}
+	set.Keep = r.keep
+	_, err = r.target.engine.Sync(ctx, set, gateway.SyncOptions{Older: r.older(ctx, r.consumer, consumers())})
+	r.reportCredentials(err == nil)
+	return err
+}
+
+func (r *consumerRun) setIdentity() {
+	r.consumer.Status.Username = desired.Username(r.consumer)
+	r.consumer.Status.ConsumerID = desired.ConsumerID(r.target.scope, r.consumer.Namespace, r.consumer.Name)
+}
+
+func (r *consumerRun) message() string {
+	if r.consumer.Spec.Revoked {
+		return fmt.Sprintf("Consumer %s is in Kong; its credentials are revoked", r.consumer.Status.Username)
+	}
+	return fmt.Sprintf("Consumer %s is in Kong with %d credentials", r.consumer.Status.Username, len(r.input.Credentials))
+}
+
+// flagWeakSecrets says which secrets are shorter than RFC 7518 section 3.2 asks.
+func (r *consumerRun) flagWeakSecrets() {
+	message := ""
+	for i, weak := range r.weak {
+		if i > 0 {
+			message += "; "
+		}
+		message += weak
+	}
+	status.Flag(&r.consumer.Status.Conditions, r.consumer.Generation, v1alpha1.ConditionWeakSecret, "ShortSecret", message)
+}

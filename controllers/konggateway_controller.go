@@ -1,0 +1,189 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/gateway"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
+)
+
+// KongGatewayReconciler keeps an engine running for every KongGateway and says how it fares.
+type KongGatewayReconciler struct{ Options }
+
+// +kubebuilder:rbac:groups=kongjwt.dev,resources=konggateways,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=kongjwt.dev,resources=konggateways/status,verbs=patch
+// +kubebuilder:rbac:groups=kongjwt.dev,resources=konggateways/finalizers,verbs=update
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=namespaces;services,verbs=get;list;watch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+func (r *KongGatewayReconciler) setup(mgr ctrl.Manager, w *wakeupSource) error {
+	secret := func(object client.Object) (string, string) { return byNamespacedName(object) }
+	return ctrl.NewControllerManagedBy(mgr).
+		For(&v1alpha1.KongGateway{}, specOrAnnotations()).
+		WatchesMetadata(&corev1.Secret{}, lookup(r.Client, gateways, indexSecret, secret), contentChanged()).
+		Watches(&v1alpha1.JwtConsumer{}, gatewayOf(), onlyWhen(func(before, after *v1alpha1.JwtConsumer) bool {
+			return before.Spec.GatewayRef != after.Spec.GatewayRef || before.Status.Gateway != after.Status.Gateway
+		})).
+		Watches(&v1alpha1.JwtProtectedService{}, gatewayOf(), onlyWhen(func(before, after *v1alpha1.JwtProtectedService) bool {
+			return before.Spec.GatewayRef != after.Spec.GatewayRef || before.Status.Gateway != after.Status.Gateway
+		})).
+		WatchesRawSource(w.forGateways()).
+		WithOptions(r.controllerOptions()).
+		Complete(r)
+}
+
+// gatewayOf enqueues the gateways that a resource uses: one that is being deleted waits for its last user.
+func gatewayOf() handler.EventHandler {
+	return handler.EnqueueRequestsFromMapFunc(func(_ context.Context, object client.Object) []reconcile.Request {
+		var names []string
+		switch typed := object.(type) {
+		case *v1alpha1.JwtConsumer:
+			names = []string{typed.Spec.GatewayRef.Name, typed.Status.Gateway}
+		case *v1alpha1.JwtProtectedService:
+			names = []string{typed.Spec.GatewayRef.Name, typed.Status.Gateway}
+		}
+		var found []reconcile.Request
+		for _, name := range slices.Compact(names) {
+			if name != "" {
+				found = append(found, reconcile.Request{NamespacedName: client.ObjectKey{Name: name}})
+			}
+		}
+		return found
+	})
+}
+
+// Reconcile connects a gateway, and writes down what its engine knows.
+func (r *KongGatewayReconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	object := &v1alpha1.KongGateway{}
+	if err := r.Client.Get(ctx, req.NamespacedName, object); err != nil {
+		if client.IgnoreNotFound(err) == nil {
+			r.Gateways.Remove(req.Name)
+		}
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	before := object.DeepCopy()
+	err := r.run(ctx, object)
+	return r.record(ctx, outcome{
+		before: before, object: object,
+		conditions: &object.Status.Conditions, observed: &object.Status.ObservedGeneration,
+		changed: func() bool { return !apiequality.Semantic.DeepEqual(before.Status, object.Status) },
+		message: readyMessage(object.Status), err: err,
+	})
+}
+
+func (r *KongGatewayReconciler) run(ctx context.Context, object *v1alpha1.KongGateway) error {
+	if !object.DeletionTimestamp.IsZero() {
+		return r.release(ctx, object)
+	}
+	if object.Spec.Suspend {
+		return status.Stalled(v1alpha1.ReasonSuspended, "spec.suspend is true: nothing of this gateway is changed until it is false")
+	}
+	if err := r.addFinalizer(ctx, object); err != nil {
+		return err
+	}
+	settings, err := r.settings(ctx, object)
+	if err != nil {
+		r.Gateways.Remove(object.Name)
+		return err
+	}
+	engine, err := r.Gateways.Ensure(object.Name, settings)
+	if err != nil {
+		return status.Stalled(v1alpha1.ReasonInvalidSpec, "spec.adminAPI: %v", err)
+	}
+	return observe(object, engine.State())
+}
+
+// release lets a deleted gateway go once nobody uses it any more.
+func (r *KongGatewayReconciler) release(ctx context.Context, object *v1alpha1.KongGateway) error {
+	if !controllerutil.ContainsFinalizer(object, v1alpha1.Finalizer) {
+		return errReleased
+	}
+	users, err := r.users(ctx, object.Name)
+	if err != nil {
+		return err
+	}
+	if len(users) > 0 {
+		return status.Wait(0, v1alpha1.ReasonDeleting, "in use by %s; it goes when they are deleted or name another gateway", abbreviate(users))
+	}
+	r.Gateways.Remove(object.Name)
+	if err := r.removeFinalizer(ctx, object); err != nil {
+		return err
+	}
+	log.FromContext(ctx).Info("Released the gateway")
+	return errReleased
+}
+
+func (r *KongGatewayReconciler) users(ctx context.Context, name string) ([]string, error) {
+	var users []string
+	for kind, list := range map[string]client.ObjectList{
+		v1alpha1.KindJwtConsumer: consumers(), v1alpha1.KindJwtProtectedService: services(),
+	} {
+		if err := r.Client.List(ctx, list, client.MatchingFields{indexGateway: name}); err != nil {
+			return nil, fmt.Errorf("list the users of KongGateway %s: %w", name, err)
+		}
+		for _, user := range requests(list) {
+			users = append(users, kind+" "+user.String())
+		}
+	}
+	slices.Sort(users)
+	return users, nil
+}
+
+// abbreviate names the first few of many.
+func abbreviate(names []string) string {
+	const most = 5
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}
+
+// observe writes what the engine knows into the status. Counts of a gateway that is away stay as they were.
+func observe(object *v1alpha1.KongGateway, state gateway.State) error {
+	if state.KongVersion != "" {
+		object.Status.KongVersion = state.KongVersion
+		object.Status.Mode = v1alpha1.ModeDatabase
+		if state.Database == "off" {
+			object.Status.Mode = v1alpha1.ModeDBLess
+		}
+		object.Status.PropagationDelay = state.PropagationDelay.Round(time.Millisecond).String()
+	}
+	if state.Ready {
+		counts := state.Counts
+		object.Status.Managed = &v1alpha1.ManagedEntities{
+			Consumers: int32(counts.Consumers), Credentials: int32(counts.Credentials), Groups: int32(counts.Groups),
+			Services: int32(counts.Services), Routes: int32(counts.Routes), Plugins: int32(counts.Plugins),
+		}
+		return desired.CheckGateway(object.Spec)
+	}
+	switch state.Reason {
+	case v1alpha1.ReasonProgressing:
+		wait := status.Wait(0, state.Reason, "%s", state.Message)
+		wait.Quiet = true
+		return wait
+	case v1alpha1.ReasonKongUnreachable, v1alpha1.ReasonGatewayNotReady:
+		return status.Wait(0, state.Reason, "%s", state.Message)
+	default:
+		return status.Stalled(state.Reason, "%s", state.Message)
+	}
+}
+
+func readyMessage(s v1alpha1.KongGatewayStatus) string {
+	return fmt.Sprintf("Connected to Kong %s (%s)", s.KongVersion, s.Mode)
+}

@@ -1,0 +1,84 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/gateway"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
+)
+
+// target is the gateway that a resource is programmed on, as far as it may be.
+type target struct {
+	engine *gateway.Gateway
+	scope  desired.Scope
+	policy desired.Policy
+}
+
+// resolve finds the gateway of a resource, and whether it takes resources of the namespace.
+func (o Options) resolve(ctx context.Context, namespace, name string) (target, error) {
+	var object v1alpha1.KongGateway
+	if err := o.Client.Get(ctx, client.ObjectKey{Name: name}, &object); err != nil {
+		if apierrors.IsNotFound(err) {
+			return target{}, status.Stalled(v1alpha1.ReasonGatewayNotFound,
+				"KongGateway %s does not exist; create it, or name another in spec.gatewayRef", name)
+		}
+		return target{}, fmt.Errorf("get KongGateway %s: %w", name, err)
+	}
+	admitted, err := o.admits(ctx, &object, namespace)
+	if err != nil {
+		return target{}, err
+	}
+	if !admitted {
+		return target{}, status.Stalled(v1alpha1.ReasonNamespaceNotAllowed,
+			"KongGateway %s takes no resources of namespace %s; ask for it in its spec.allowedNamespaces, or name another gateway", name, namespace)
+	}
+	engine, err := o.engine(&object)
+	if err != nil {
+		return target{}, err
+	}
+	return target{engine: engine, scope: engine.Scope(), policy: desired.NewPolicy(&object, o.ClusterDomain)}, nil
+}
+
+// engine gives the running engine of a gateway, or what keeps it from running.
+func (o Options) engine(object *v1alpha1.KongGateway) (*gateway.Gateway, error) {
+	if object.Spec.Suspend {
+		return nil, status.Wait(0, v1alpha1.ReasonGatewayNotReady, "KongGateway %s is suspended", object.Name)
+	}
+	if !object.DeletionTimestamp.IsZero() {
+		return nil, status.Wait(0, v1alpha1.ReasonGatewayNotReady, "KongGateway %s is being deleted", object.Name)
+	}
+	engine, found := o.Gateways.Get(object.Name)
+	if found {
+		return engine, nil
+	}
+	stalled := apimeta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionStalled)
+	if stalled != nil && stalled.ObservedGeneration == object.Generation {
+		return nil, status.Wait(0, v1alpha1.ReasonGatewayNotReady, "KongGateway %s cannot be used: %s", object.Name, stalled.Message)
+	}
+	wait := status.Wait(0, v1alpha1.ReasonGatewayNotReady, "KongGateway %s is being connected", object.Name)
+	wait.Quiet = true
+	return nil, wait
+}
+
+func (o Options) admits(ctx context.Context, object *v1alpha1.KongGateway, namespace string) (bool, error) {
+	if object.Spec.AllowedNamespaces.From != v1alpha1.NamespacesSelector {
+		return desired.Admits(object.Spec.AllowedNamespaces, nil)
+	}
+	var ns corev1.Namespace
+	if err := o.Client.Get(ctx, client.ObjectKey{Name: namespace}, &ns); err != nil {
+		return false, fmt.Errorf("get namespace %s: %w", namespace, err)
+	}
+	admitted, err := desired.Admits(object.Spec.AllowedNamespaces, ns.Labels)
+	if err != nil {
+		return false, status.Wait(0, v1alpha1.ReasonGatewayNotReady, "KongGateway %s cannot be used: spec.%v", object.Name, err)
+	}
+	return admitted, nil
+}

@@ -1,0 +1,117 @@
+package controllers
+
+import (
+	"context"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+)
+
+// specOrAnnotations passes changes that a person made: to the spec, to annotations, to labels (selectors look at them), and deletion.
+// Our own writes of status and finalizers are not among them.
+func specOrAnnotations() builder.Predicates {
+	return builder.WithPredicates(predicate.Or[client.Object](
+		predicate.GenerationChangedPredicate{},
+		predicate.AnnotationChangedPredicate{},
+		predicate.LabelChangedPredicate{},
+	))
+}
+
+// contentChanged passes any change of an object's content; of a Secret or Service every write counts.
+func contentChanged() builder.Predicates {
+	return builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})
+}
+
+// labelsChanged passes changes of labels, as a selector of namespaces sees them.
+func labelsChanged() builder.Predicates {
+	return builder.WithPredicates(predicate.LabelChangedPredicate{})
+}
+
+// onlyWhen passes updates that changed says matter, and all creations and deletions.
+func onlyWhen[T client.Object](changed func(before, after T) bool) builder.Predicates {
+	return builder.WithPredicates(predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		before, ok := e.ObjectOld.(T)
+		after, fine := e.ObjectNew.(T)
+		return ok && fine && changed(before, after)
+	}})
+}
+
+// lookup enqueues the resources of a kind that an index finds by a key of the changed object.
+func lookup(reader client.Reader, list func() client.ObjectList, index string, keyOf func(client.Object) (namespace, key string)) handler.EventHandler {
+	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, object client.Object) []reconcile.Request {
+		namespace, key := keyOf(object)
+		return find(ctx, reader, list(), index, namespace, key)
+	})
+}
+
+// find lists what an index finds; namespace is empty where the resources may be anywhere.
+func find(ctx context.Context, reader client.Reader, into client.ObjectList, index, namespace, key string) []reconcile.Request {
+	if err := reader.List(ctx, into, client.InNamespace(namespace), client.MatchingFields{index: key}); err != nil {
+		log.FromContext(ctx).Error(err, "Cannot look up what a change concerns", "index", index)
+		return nil
+	}
+	return requests(into)
+}
+
+func requests(list client.ObjectList) []reconcile.Request {
+	var found []reconcile.Request
+	add := func(object metav1.ObjectMeta) {
+		found = append(found, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: object.Namespace, Name: object.Name}})
+	}
+	switch typed := list.(type) {
+	case *v1alpha1.KongGatewayList:
+		for i := range typed.Items {
+			add(typed.Items[i].ObjectMeta)
+		}
+	case *v1alpha1.JwtConsumerList:
+		for i := range typed.Items {
+			add(typed.Items[i].ObjectMeta)
+		}
+	case *v1alpha1.JwtProtectedServiceList:
+		for i := range typed.Items {
+			add(typed.Items[i].ObjectMeta)
+		}
+	case *v1alpha1.JwtTokenList:
+		for i := range typed.Items {
+			add(typed.Items[i].ObjectMeta)
+		}
+	}
+	return found
+}
+
+func gateways() client.ObjectList  { return &v1alpha1.KongGatewayList{} }
+func consumers() client.ObjectList { return &v1alpha1.JwtConsumerList{} }
+func services() client.ObjectList  { return &v1alpha1.JwtProtectedServiceList{} }
+func tokens() client.ObjectList    { return &v1alpha1.JwtTokenList{} }
+
+// Keys for lookup.
+func bySameNamespaceName(object client.Object) (namespace, key string) {
+	return object.GetNamespace(), object.GetName()
+}
+
+func byNamespacedName(object client.Object) (namespace, key string) {
+	return "", object.GetNamespace() + "/" + object.GetName()
+}
+
+func byClusterName(object client.Object) (namespace, key string) { return "", object.GetName() }
+
+// everythingIn enqueues all resources of a kind in the namespace that changed.
+func everythingIn(reader client.Reader, list func() client.ObjectList) handler.EventHandler {
+	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, namespace client.Object) []reconcile.Request {
+		into := list()
+		if err := reader.List(ctx, into, client.InNamespace(namespace.GetName())); err != nil {
+			log.FromContext(ctx).Error(err, "Cannot list what a namespace holds", "namespace", namespace.GetName())
+			return nil
+		}
+		return requests(into)
+	})
+}
