@@ -1,0 +1,123 @@
+package e2e
+
+import (
+	"context"
+	"sync"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+)
+
+// pollers that ask one route at once: each request is a connection of its own, so that all of Kong's workers are asked.
+const pollers = 4
+
+// watch asks without a pause until stop is called, which gives every answer. An answer that could not be had is a failure.
+func watch(c call) (stop func() []answer) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var group sync.WaitGroup
+	var mu sync.Mutex
+	var answers []answer
+	for range pollers {
+		group.Go(func() {
+			defer GinkgoRecover()
+			for ctx.Err() == nil {
+				a, err := c.send(ctx)
+				if ctx.Err() != nil {
+					return
+				}
+				Expect(err).NotTo(HaveOccurred())
+				mu.Lock()
+				answers = append(answers, a)
+				mu.Unlock()
+			}
+		})
+	}
+	return func() []answer {
+		cancel()
+		group.Wait()
+		return answers
+	}
+}
+
+var _ = Describe("Never reachable unprotected", func() {
+	var namespace string
+
+	BeforeEach(func(ctx SpecContext) { namespace = newNamespace(ctx, "unprotected") })
+
+	// only asserts that nothing but 404 and 401 was answered, both of them, and that nothing got to the upstream.
+	only := func(answers []answer) {
+		GinkgoHelper()
+		Expect(statuses(answers)).To(Equal([]int{401, 404}), "of %d answers", len(answers))
+		for _, a := range answers {
+			Expect(a.upstream).To(BeNil())
+		}
+	}
+	secured := func(name string, change ...func(*v1alpha1.JwtProtectedServiceSpec)) *v1alpha1.JwtProtectedService {
+		return newService(namespace, name, change...)
+	}
+
+	It("from before a service's creation until after its deletion", func(ctx SpecContext) {
+		service := secured("api")
+		path := pathOfService(namespace, "api")
+		stop := watch(at(path))
+		DeferCleanup(func() { stop() })
+		create(ctx, service)
+		awaitReady(ctx, service)
+		expectRefused(ctx, at(path), 401, "Unauthorized")
+		remove(ctx, service)
+		expectRefused(ctx, at(path), 404, "no Route matched")
+		only(stop())
+	})
+
+	It("while the routes, the plugins and the name of a service change", func(ctx SpecContext) {
+		service := secured("changing")
+		path, second := pathOfService(namespace, "changing"), pathOf("changing-second")
+		stops := []func() []answer{watch(at(path)), watch(at(second))}
+		for _, stop := range stops {
+			DeferCleanup(func() { stop() })
+		}
+		create(ctx, service)
+		awaitReady(ctx, service)
+		changes := []func(*v1alpha1.JwtProtectedService){
+			func(s *v1alpha1.JwtProtectedService) {
+				s.Spec.Routes = append(s.Spec.Routes, v1alpha1.Route{Name: "second", Paths: []string{second}, Protocols: []string{"http"}})
+			},
+			func(s *v1alpha1.JwtProtectedService) { s.Spec.JWT = v1alpha1.JWTPlugin{KeyClaimName: "iss"} },
+			func(s *v1alpha1.JwtProtectedService) { s.Spec.ServiceName = named("changing") },
+			func(s *v1alpha1.JwtProtectedService) { s.Spec.Routes = s.Spec.Routes[1:] },
+			func(s *v1alpha1.JwtProtectedService) { s.Spec.Routes = nil },
+		}
+		for _, change := range changes {
+			update(ctx, service, change)
+			awaitReady(ctx, service)
+		}
+		expectRefused(ctx, at(second), 404, "no Route matched")
+		remove(ctx, service)
+		for _, stop := range stops {
+			only(stop())
+		}
+	})
+
+	It("when a service is deleted and made again at once", func(ctx SpecContext) {
+		path := pathOfService(namespace, "again")
+		service := secured("again")
+		stop := watch(at(path))
+		DeferCleanup(func() { stop() })
+		create(ctx, service)
+		awaitReady(ctx, service)
+		expectRefused(ctx, at(path), 401, "Unauthorized")
+		remove(ctx, service)
+		again := secured("again")
+		create(ctx, again)
+		awaitReady(ctx, again)
+		expectRefused(ctx, at(path), 401, "Unauthorized")
+		Expect(env.Client.DeleteAllOf(ctx, &v1alpha1.JwtProtectedService{}, client.InNamespace(namespace))).To(Succeed())
+		awaitGone(ctx, again)
+		expectRefused(ctx, at(path), 404, "no Route matched")
+		only(stop())
+	})
+})

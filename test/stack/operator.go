@@ -1,0 +1,128 @@
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+)
+
+// Operator is the operator's process.
+type Operator struct {
+	// LogPath is where it logs.
+	LogPath string
+	command *exec.Cmd
+	exited  chan struct{}
+	err     error
+}
+
+// Bounds of what takes a second or two on an idle machine.
+const (
+	operatorStart = 2 * time.Minute
+	operatorStop  = 30 * time.Second
+)
+
+// StartOperator starts the operator's binary and returns when it is ready. It ends with Stop, with Kill, or with the stack.
+func (s *Stack) StartOperator(ctx context.Context, flags ...string) (*Operator, error) {
+	binary := os.Getenv(ManagerVariable)
+	if binary == "" {
+		return nil, fmt.Errorf("%s does not name the operator's binary; `make build` makes bin/manager", ManagerVariable)
+	}
+	probe, err := freeAddress()
+	if err != nil {
+		return nil, err
+	}
+	logPath := filepath.Join(s.options.Dir, "operator.log")
+	logFile, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // The caller's folder.
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = logFile.Close() }() // the process has its own descriptor
+
+	arguments := append([]string{
+		"--kubeconfig", s.Kubeconfig, "--namespace", OperatorNamespace,
+		"--health-probe-bind-address", probe, "--metrics-bind-address", "0",
+	}, flags...)
+	o := &Operator{LogPath: logPath, exited: make(chan struct{})}
+	o.command = exec.Command(binary, arguments...) //nolint:gosec // The binary that the caller built.
+	o.command.Stdout, o.command.Stderr = logFile, logFile
+	// The terminal's interrupt is the caller's: it stops the operator when it has cleaned up.
+	o.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := o.command.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", binary, err)
+	}
+	go func() {
+		o.err = o.command.Wait()
+		close(o.exited)
+	}()
+	s.cleanups = append(s.cleanups, o.Stop)
+	if err := o.awaitReady(ctx, probe); err != nil {
+		return nil, errors.Join(err, o.Stop())
+	}
+	return o, nil
+}
+
+func (o *Operator) awaitReady(ctx context.Context, address string) error {
+	return wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, operatorStart, true, func(ctx context.Context) (bool, error) {
+		select {
+		case <-o.exited:
+			return false, fmt.Errorf("the operator ended (%w), see %s", o.err, o.LogPath)
+		default:
+		}
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/readyz", nil)
+		if err != nil {
+			return false, err
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			return false, nil //nolint:nilerr // It does not listen yet.
+		}
+		return response.StatusCode == http.StatusOK, response.Body.Close()
+	})
+}
+
+// Stop asks the operator to end, and waits until it has.
+func (o *Operator) Stop() error {
+	select {
+	case <-o.exited:
+		return nil
+	default:
+	}
+	if err := o.command.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	select {
+	case <-o.exited:
+		if o.err != nil {
+			return fmt.Errorf("the operator ended with %w, see %s", o.err, o.LogPath)
+		}
+		return nil
+	case <-time.After(operatorStop):
+		return errors.Join(errors.New("the operator did not stop in time"), o.Kill())
+	}
+}
+
+// Kill ends the operator at once, as a crash would.
+func (o *Operator) Kill() error {
+	if err := o.command.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	<-o.exited
+	return nil
+}
+
+func freeAddress() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return listener.Addr().String(), listener.Close()
+}

@@ -1,0 +1,152 @@
+// Package stack starts everything that the demo and the end-to-end tests run against: a control plane, a Kong (simulated unless KONG_ADMIN_URL
+// names a real one), an upstream that echoes, and the operator's binary as a process of its own.
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/echo"
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
+	"github.com/kongjwt/kong-jwt-operator/test/testenv"
+)
+
+// Variables of the environment.
+const (
+	// AdminURLVariable and ProxyURLVariable name a real Kong. Both or neither.
+	AdminURLVariable = "KONG_ADMIN_URL"
+	ProxyURLVariable = "KONG_PROXY_URL"
+	// UpstreamVariable is the address that the upstream listens on, host:port, and that a real Kong reaches it at; 127.0.0.1:0 by default.
+	UpstreamVariable = "UPSTREAM_ADDRESS"
+	// ManagerVariable is the path of the operator's binary.
+	ManagerVariable = "KJO_MANAGER"
+)
+
+// OperatorNamespace is the namespace that the operator runs in.
+const OperatorNamespace = "kong-jwt-system"
+
+// Options say how a stack is started.
+type Options struct {
+	// Dir takes logs, the kubeconfig and the control plane's data.
+	Dir string
+	// Progress is told what starts, and how long it took. It may be nil.
+	Progress func(what string, took time.Duration)
+	// Kong configures the simulated Kong; a real one is as it is.
+	Kong kongsim.Options
+}
+
+// Stack is what runs.
+type Stack struct {
+	Config     *rest.Config
+	Kubeconfig string
+	Client     client.Client
+	// AdminURL and ProxyURL of the Kong.
+	AdminURL, ProxyURL string
+	// Real says that the Kong is a real one.
+	Real     bool
+	Upstream *echo.Server
+
+	options  Options
+	cleanups []func() error
+}
+
+// Start starts all but the operator. On an error nothing runs any more.
+func Start(ctx context.Context, options Options) (*Stack, error) {
+	if options.Progress == nil {
+		options.Progress = func(string, time.Duration) {}
+	}
+	s := &Stack{options: options}
+	steps := []struct {
+		what  string
+		start func(context.Context) error
+	}{
+		{"Control plane", s.startControlPlane},
+		{"Custom resource definitions", s.installCRDs},
+		{"Kong", s.startKong},
+		{"Upstream", s.startUpstream},
+	}
+	for _, step := range steps {
+		began := time.Now()
+		if err := step.start(ctx); err != nil {
+			return nil, errors.Join(fmt.Errorf("start the %s: %w", step.what, err), s.Stop())
+		}
+		options.Progress(step.what, time.Since(began))
+	}
+	return s, nil
+}
+
+// Stop stops what Start started, the last first.
+func (s *Stack) Stop() error {
+	var errs []error
+	for i := len(s.cleanups) - 1; i >= 0; i-- {
+		errs = append(errs, s.cleanups[i]())
+	}
+	s.cleanups = nil
+	return errors.Join(errs...)
+}
+
+func (s *Stack) startControlPlane(ctx context.Context) error {
+	config, kubeconfig, stop, err := testenv.StartControlPlane(ctx, filepath.Join(s.options.Dir, "control-plane"))
+	if err != nil {
+		return err
+	}
+	s.Config, s.Kubeconfig = config, kubeconfig
+	s.cleanups = append(s.cleanups, stop)
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+		return err
+	}
+	s.Client, err = client.New(config, client.Options{Scheme: scheme})
+	return err
+}
+
+func (s *Stack) installCRDs(ctx context.Context) error {
+	if err := testenv.InstallCRDs(s.Config); err != nil {
+		return err
+	}
+	return s.Client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: OperatorNamespace}})
+}
+
+func (s *Stack) startKong(context.Context) error {
+	s.AdminURL, s.ProxyURL = os.Getenv(AdminURLVariable), os.Getenv(ProxyURLVariable)
+	if (s.AdminURL == "") != (s.ProxyURL == "") {
+		return fmt.Errorf("set %s and %s, or neither", AdminURLVariable, ProxyURLVariable)
+	}
+	if s.AdminURL != "" {
+		s.Real = true
+		return nil
+	}
+	simulated, err := kongsim.Start(s.options.Kong)
+	if err != nil {
+		return err
+	}
+	s.AdminURL, s.ProxyURL = simulated.AdminURL(), simulated.ProxyURL()
+	s.cleanups = append(s.cleanups, simulated.Close)
+	return nil
+}
+
+func (s *Stack) startUpstream(context.Context) error {
+	address := os.Getenv(UpstreamVariable)
+	if address == "" {
+		address = "127.0.0.1:0"
+	}
+	upstream, err := echo.Start(address)
+	if err != nil {
+		return err
+	}
+	s.Upstream = upstream
+	s.cleanups = append(s.cleanups, upstream.Close)
+	return nil
+}
