@@ -239,7 +239,13 @@ func (g *Gateway) describeForeign(e kong.Entity) string {
 	ownership, ours := desired.ParseTags(e.Fields.Tags())
 	switch {
 	case !ours:
-		return fmt.Sprintf("%s %s in Kong, which this operator does not manage", e.Kind.Singular(), e.ID)
+		name := e.ID
+		for _, field := range []string{"name", "username"} {
+			if text := e.Fields.Text(field); text != "" {
+				name = text + " (" + e.ID + ")"
+			}
+		}
+		return fmt.Sprintf("%s %s in Kong, which this operator does not manage", e.Kind.Singular(), name)
 	case ownership.Scope.Installation != g.scope.Installation:
 		return fmt.Sprintf("%s of another installation of this operator (%s)", ownership.Owner, ownership.Scope.Installation)
 	case ownership.Scope.Gateway != g.scope.Gateway:

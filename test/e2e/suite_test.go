@@ -50,6 +50,7 @@ var (
 func TestEndToEnd(t *testing.T) {
 	RegisterFailHandler(Fail)
 	SetDefaultEventuallyTimeout(patience)
+	EnforceDefaultTimeoutsWhenUsingContexts()
 	SetDefaultEventuallyPollingInterval(interval)
 	SetDefaultConsistentlyDuration(calm)
 	SetDefaultConsistentlyPollingInterval(interval)
