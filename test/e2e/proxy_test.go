@@ -12,6 +12,7 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega/types"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/echo"
 )
@@ -113,8 +114,8 @@ func expectRefused(ctx context.Context, c call, status int, message string) {
 	}).WithContext(ctx).Should(Succeed(), "%s is refused with %d", c.path, status)
 }
 
-// expectPassed waits until every worker lets a call pass, and gives what the upstream was asked last.
-func expectPassed(ctx context.Context, c call) *echo.Request {
+// expectPassed waits until every worker lets a call pass, with headers to the upstream that match, and gives what the upstream was asked last.
+func expectPassed(ctx context.Context, c call, seenAs ...types.GomegaMatcher) *echo.Request {
 	GinkgoHelper()
 	var seen *echo.Request
 	Eventually(func(g Gomega) {
@@ -123,6 +124,9 @@ func expectPassed(ctx context.Context, c call) *echo.Request {
 			g.Expect(err).NotTo(HaveOccurred())
 			g.Expect(a.status).To(Equal(http.StatusOK), a.String)
 			g.Expect(a.upstream).NotTo(BeNil(), "the upstream answers")
+			for _, as := range seenAs {
+				g.Expect(a.upstream.Headers).To(as)
+			}
 			seen = a.upstream
 		}
 	}).WithContext(ctx).Should(Succeed(), "%s is let through", c.path)
