@@ -75,7 +75,7 @@ func BuildService(scope Scope, policy Policy, in ServiceInput) (Set, error) {
 		owner:  ServiceOwner(service.Namespace, service.Name),
 		tags:   service.Spec.Tags,
 	}
-	if err := b.checkService(service); err != nil {
+	if err := b.checkService(service, in.RedisPassword); err != nil {
 		return Set{}, err
 	}
 	fields, err := upstreamFields(policy, service, in.Upstream)
@@ -139,7 +139,7 @@ func (b *builder) addRoutes(service *v1alpha1.JwtProtectedService, serviceID str
 	return ids
 }
 
-func (b *builder) checkService(service *v1alpha1.JwtProtectedService) error {
+func (b *builder) checkService(service *v1alpha1.JwtProtectedService, redisPassword string) error {
 	spec := service.Spec
 	if err := b.policy.checkIdentity("spec.serviceName", service.Namespace, spec.ServiceName); err != nil {
 		return err
@@ -163,10 +163,10 @@ func (b *builder) checkService(service *v1alpha1.JwtProtectedService) error {
 			return err
 		}
 	}
-	return b.checkRateLimit(spec.RateLimit)
+	return b.checkRateLimit(spec.RateLimit, redisPassword)
 }
 
-func (b *builder) checkRateLimit(spec *v1alpha1.RateLimit) error {
+func (b *builder) checkRateLimit(spec *v1alpha1.RateLimit, redisPassword string) error {
 	if spec == nil {
 		return nil
 	}
@@ -175,7 +175,7 @@ func (b *builder) checkRateLimit(spec *v1alpha1.RateLimit) error {
 			return err
 		}
 	}
-	return b.policy.checkVaultReferences("spec.rateLimit", rateLimitConfig(*spec, ""))
+	return b.policy.checkVaultReferences("spec.rateLimit", rateLimitConfig(*spec, redisPassword))
 }
 
 // routeFields makes a route's Kong fields but for its name and service.

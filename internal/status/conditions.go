@@ -2,6 +2,7 @@ package status
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
@@ -59,7 +60,7 @@ func Flag(conditions *[]metav1.Condition, generation int64, kind, reason, messag
 
 func set(conditions *[]metav1.Condition, generation int64, kind string, value metav1.ConditionStatus, reason, message string) {
 	if len(message) > maxMessage {
-		message = message[:maxMessage-3] + "..."
+		message = strings.ToValidUTF8(message[:maxMessage-3], "") + "..." // a letter may have been cut in two
 	}
 	apimeta.SetStatusCondition(conditions, metav1.Condition{
 		Type:               kind,

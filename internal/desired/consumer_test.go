@@ -1,0 +1,196 @@
+package desired
+
+import (
+	"slices"
+	"testing"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/credential"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+)
+
+func testConsumer(change ...func(*v1alpha1.JwtConsumerSpec)) *v1alpha1.JwtConsumer {
+	consumer := &v1alpha1.JwtConsumer{ObjectMeta: metav1.ObjectMeta{Namespace: "team-a", Name: "john"}}
+	for _, f := range change {
+		f(&consumer.Spec)
+	}
+	return consumer
+}
+
+func hmacMaterial(key, secret string) credential.Material {
+	return credential.Material{Key: key, Algorithm: "HS256", Secret: credential.Conceal(secret)}
+}
+
+// only gives the one entity of a kind.
+func only(t *testing.T, set Set, kind kong.Kind) kong.Entity {
+	t.Helper()
+	all := ofKind(set, kind)
+	if len(all) != 1 {
+		t.Fatalf("got %d %s, want 1", len(all), kind)
+	}
+	return all[0]
+}
+
+func ofKind(set Set, kind kong.Kind) []kong.Entity {
+	var found []kong.Entity
+	for _, e := range set.Entities {
+		if e.Kind == kind {
+			found = append(found, e)
+		}
+	}
+	return found
+}
+
+func buildConsumer(t *testing.T, in ConsumerInput) Set {
+	t.Helper()
+	set, err := BuildConsumer(testScope, testPolicy(), in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set
+}
+
+func TestConsumerIsNamedAfterItsNamespace(t *testing.T) {
+	set := buildConsumer(t, ConsumerInput{Consumer: testConsumer()})
+	consumer := only(t, set, kong.KindConsumer)
+	if got := consumer.Fields.Text("username"); got != "team-a.john" {
+		t.Errorf("username %q", got)
+	}
+	if consumer.ID != ConsumerID(testScope, "team-a", "john") {
+		t.Errorf("id %s is not the one that the status names", consumer.ID)
+	}
+	if _, set := consumer.Fields["custom_id"]; set {
+		t.Error("an empty custom_id is sent: Kong refuses it")
+	}
+	if len(set.Entities) != 1 {
+		t.Errorf("%d entities for a consumer alone", len(set.Entities))
+	}
+}
+
+func TestHMACCredentialHasItsSecret(t *testing.T) {
+	set := buildConsumer(t, ConsumerInput{Consumer: testConsumer(), Credentials: []Credential{
+		{Field: "spec.credentials[0]", Part: CredentialPart("primary"), Material: hmacMaterial("team-a.john.primary", "s3cret")},
+	}})
+	jwt := only(t, set, kong.KindJWT)
+	if jwt.ConsumerID != only(t, set, kong.KindConsumer).ID {
+		t.Error("it hangs on another consumer")
+	}
+	if jwt.Fields.Text("secret") != "s3cret" || jwt.Fields.Text("key") != "team-a.john.primary" || jwt.Fields.Text("algorithm") != "HS256" {
+		t.Error("key, algorithm or secret is not the material's")
+	}
+	if _, set := jwt.Fields["rsa_public_key"]; set {
+		t.Error("rsa_public_key is sent with HMAC")
+	}
+}
+
+// Kong makes a secret for every credential that has none, at every write: a listing would never agree with the spec.
+func TestPublicKeyCredentialHasASecretThatStays(t *testing.T) {
+	in := ConsumerInput{Consumer: testConsumer(), Credentials: []Credential{{Part: CredentialPart("primary"), Material: credential.Material{
+		Key: "team-a.john.primary", Algorithm: "RS256", PublicKeyPEM: "PEM", PrivateKeyPEM: credential.Conceal("private"),
+	}}}}
+	first, second := only(t, buildConsumer(t, in), kong.KindJWT), only(t, buildConsumer(t, in), kong.KindJWT)
+	if first.Fields.Text("secret") == "" || first.Fields.Text("secret") != second.Fields.Text("secret") {
+		t.Error("the unused secret is empty, or another at each build")
+	}
+	for name, value := range first.Fields {
+		if value == "private" {
+			t.Errorf("the private key is sent to Kong as %s", name)
+		}
+	}
+}
+
+func TestGroupsAreOneSet(t *testing.T) {
+	set := buildConsumer(t, ConsumerInput{
+		Consumer:     testConsumer(func(s *v1alpha1.JwtConsumerSpec) { s.Groups = []string{"team-a.writers", "team-a.readers"} }),
+		AccessGroups: []string{AccessGroup("team-b", "orders"), "team-a.readers"},
+	})
+	var groups []string
+	for _, acl := range ofKind(set, kong.KindACL) {
+		groups = append(groups, acl.Fields.Text("group"))
+		if acl.ID != testScope.ACLID(acl.ConsumerID, acl.Fields.Text("group")) {
+			t.Errorf("the row of %s has another id than a service waits for", acl.Fields.Text("group"))
+		}
+	}
+	slices.Sort(groups)
+	if want := []string{"kongjwt:team-b.orders", "team-a.readers", "team-a.writers"}; !slices.Equal(groups, want) {
+		t.Errorf("got groups %v, want %v", groups, want)
+	}
+}
+
+func TestConsumerPluginMergesItsSecrets(t *testing.T) {
+	set := buildConsumer(t, ConsumerInput{
+		Consumer: testConsumer(func(s *v1alpha1.JwtConsumerSpec) {
+			s.Plugins = []v1alpha1.PluginSpec{{Name: "log", Plugin: "http-log", Config: &apiextensionsv1.JSON{Raw: []byte(`{"http_endpoint":"https://a.example.com","headers":{"a":"1"}}`)}}}
+		}),
+		Configs: Configs{"log": {[]byte("headers: {authorization: s3cret}"), []byte(`{"timeout":1}`)}},
+	})
+	plugin := only(t, set, kong.KindPlugin)
+	config := plugin.Fields.Object("config")
+	headers, _ := config["headers"].(map[string]any)
+	if headers["a"] != "1" || headers["authorization"] != "s3cret" || config["timeout"] != float64(1) && config["timeout"] != int64(1) {
+		t.Errorf("merged headers have %d entries, timeout is %v", len(headers), config["timeout"])
+	}
+	if plugin.Fields.Ref("consumer") != only(t, set, kong.KindConsumer).ID {
+		t.Error("the plugin is not the consumer's")
+	}
+}
+
+func TestConsumerIsRefused(t *testing.T) {
+	anything := func(s *v1alpha1.JwtConsumerSpec) {}
+	secret := func(value string) []Credential {
+		return []Credential{{Field: "spec.credentials[0]", Part: "credential:a", Material: hmacMaterial("team-a.x", value)}}
+	}
+	for what, c := range map[string]struct {
+		change  func(*v1alpha1.JwtConsumerSpec)
+		in      ConsumerInput
+		reason  string
+		message []string
+	}{
+		"a username of another namespace": {
+			change: func(s *v1alpha1.JwtConsumerSpec) { s.Username = "team-b.john" },
+			reason: v1alpha1.ReasonPolicyViolation, message: []string{"spec.username", `"team-a."`},
+		},
+		"a custom id": {
+			change: func(s *v1alpha1.JwtConsumerSpec) { s.CustomID = "7" },
+			reason: v1alpha1.ReasonPolicyViolation, message: []string{"spec.customID", "remove it"},
+		},
+		"a group of another namespace": {
+			change: func(s *v1alpha1.JwtConsumerSpec) { s.Groups = []string{"team-a.x", "admins"} },
+			reason: v1alpha1.ReasonPolicyViolation, message: []string{"spec.groups[1]", "admins"},
+		},
+		"a key of another namespace": {
+			change: anything, in: ConsumerInput{Credentials: []Credential{{Field: "spec.credentials[2]", TenantKey: true, Material: hmacMaterial("team-b.x", "s")}}},
+			reason: v1alpha1.ReasonPolicyViolation, message: []string{"spec.credentials[2].key", "team-b.x"},
+		},
+		"a vault reference in a Secret": {
+			change: anything, in: ConsumerInput{Credentials: secret("{vault://env/pg-password}")},
+			reason: v1alpha1.ReasonPolicyViolation, message: []string{"spec.credentials[0]", "vault"},
+		},
+		"a vault reference in a plugin's Secret": {
+			change: func(s *v1alpha1.JwtConsumerSpec) { s.Plugins = []v1alpha1.PluginSpec{{Name: "log", Plugin: "http-log"}} },
+			in:     ConsumerInput{Configs: Configs{"log": {[]byte("http_endpoint: '{vault://env/x}'")}}},
+			reason: v1alpha1.ReasonPolicyViolation, message: []string{"spec.plugins[0].config.http_endpoint"},
+		},
+		"a plugin that is not allowed": {
+			change: func(s *v1alpha1.JwtConsumerSpec) { s.Plugins = []v1alpha1.PluginSpec{{Name: "t", Plugin: "request-transformer"}} },
+			reason: v1alpha1.ReasonPolicyViolation, message: []string{"spec.plugins[0].plugin", "request-transformer", "cors"},
+		},
+		"a plugin's Secret that is no object": {
+			change: func(s *v1alpha1.JwtConsumerSpec) { s.Plugins = []v1alpha1.PluginSpec{{Name: "log", Plugin: "http-log"}} },
+			in:     ConsumerInput{Configs: Configs{"log": {[]byte("{}"), []byte("just: [s3cret")}}},
+			reason: v1alpha1.ReasonSecretInvalid, message: []string{"spec.plugins[0].configFrom[1]"},
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			c.in.Consumer = testConsumer(c.change)
+			set, err := BuildConsumer(testScope, testPolicy(), c.in)
+			wantStalled(t, err, c.reason, c.message...)
+			if len(set.Entities) > 0 {
+				t.Error("something is built all the same")
+			}
+		})
+	}
+}

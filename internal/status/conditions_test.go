@@ -1,0 +1,145 @@
+package status
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"pgregory.net/rapid"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+)
+
+var (
+	errStalled   = Stalled(v1alpha1.ReasonConflict, "key %s is held by %s", "k", "JwtConsumer a/b")
+	errSuspended = Stalled(v1alpha1.ReasonSuspended, "spec.suspend is true")
+	errWait      = Wait(time.Second, v1alpha1.ReasonKongUnreachable, "waiting for Kong")
+	errOther     = errors.New("connection reset")
+)
+
+func TestConditionsFollowTheOutcome(t *testing.T) {
+	for what, c := range map[string]struct {
+		err                         error
+		ready                       metav1.ConditionStatus
+		reason, abnormal, inMessage string
+	}{
+		"done":             {nil, metav1.ConditionTrue, v1alpha1.ReasonSucceeded, "", "all is well"},
+		"stalled":          {errStalled, metav1.ConditionFalse, v1alpha1.ReasonConflict, v1alpha1.ConditionStalled, "JwtConsumer a/b"},
+		"stalled, wrapped": {fmt.Errorf("sync: %w", errStalled), metav1.ConditionFalse, v1alpha1.ReasonConflict, v1alpha1.ConditionStalled, "JwtConsumer a/b"},
+		"suspended":        {errSuspended, metav1.ConditionFalse, v1alpha1.ReasonSuspended, "", "spec.suspend"},
+		"waiting":          {errWait, metav1.ConditionFalse, v1alpha1.ReasonKongUnreachable, v1alpha1.ConditionReconciling, "waiting for Kong"},
+		"failed":           {errOther, metav1.ConditionFalse, v1alpha1.ReasonProgressing, v1alpha1.ConditionReconciling, "connection reset"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			var conditions []metav1.Condition
+			Apply(&conditions, 7, "all is well", c.err)
+			ready := apimeta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
+			if ready == nil || ready.Status != c.ready || ready.Reason != c.reason || !strings.Contains(ready.Message, c.inMessage) || ready.ObservedGeneration != 7 {
+				t.Errorf("Ready is %+v", ready)
+			}
+			for _, kind := range []string{v1alpha1.ConditionStalled, v1alpha1.ConditionReconciling} {
+				if got := apimeta.IsStatusConditionTrue(conditions, kind); got != (kind == c.abnormal) {
+					t.Errorf("%s is %t", kind, got)
+				}
+			}
+		})
+	}
+}
+
+// kstatus reads Reconciling and Stalled as opposites: whatever came before, never are both there, and no false one lies about.
+func TestConditionsAreNeverAtOdds(t *testing.T) {
+	outcomes := rapid.SliceOfN(rapid.SampledFrom([]error{nil, errStalled, errSuspended, errWait, errOther}), 1, 10)
+	rapid.Check(t, func(t *rapid.T) {
+		var conditions []metav1.Condition
+		var last error
+		for i, err := range outcomes.Draw(t, "outcomes") {
+			Apply(&conditions, int64(i), "done", err)
+			last = err
+		}
+		stalled := apimeta.FindStatusCondition(conditions, v1alpha1.ConditionStalled)
+		reconciling := apimeta.FindStatusCondition(conditions, v1alpha1.ConditionReconciling)
+		if stalled != nil && reconciling != nil {
+			t.Fatal("stalled and reconciling at once")
+		}
+		if (last == nil) != apimeta.IsStatusConditionTrue(conditions, v1alpha1.ConditionReady) {
+			t.Fatalf("Ready does not follow the last outcome, %v", last)
+		}
+		for _, c := range conditions {
+			if c.Type != v1alpha1.ConditionReady && c.Status != metav1.ConditionTrue {
+				t.Fatalf("%s is %s, and should not be there", c.Type, c.Status)
+			}
+		}
+	})
+}
+
+func TestTheSameOutcomeChangesNothing(t *testing.T) {
+	for _, err := range []error{nil, errStalled, errWait} {
+		var conditions []metav1.Condition
+		Apply(&conditions, 1, "done", err)
+		past := metav1.NewTime(time.Unix(1000, 0))
+		for i := range conditions {
+			conditions[i].LastTransitionTime = past
+		}
+		Apply(&conditions, 1, "done", err)
+		for _, c := range conditions {
+			if c.LastTransitionTime != past {
+				t.Errorf("%v: %s moved its time without a transition", err, c.Type)
+			}
+		}
+	}
+}
+
+func TestAMessageThatTheAPIServerWouldRefuseIsCut(t *testing.T) {
+	var conditions []metav1.Condition
+	Apply(&conditions, 1, strings.Repeat("x", 40000), nil)
+	if got := len(conditions[0].Message); got != 32768 {
+		t.Errorf("the message has %d bytes", got)
+	}
+}
+
+func TestFlagIsThereOnlyWhileTrue(t *testing.T) {
+	var conditions []metav1.Condition
+	Flag(&conditions, 1, v1alpha1.ConditionWeakSecret, v1alpha1.ConditionWeakSecret, "too short")
+	if !apimeta.IsStatusConditionTrue(conditions, v1alpha1.ConditionWeakSecret) {
+		t.Error("the flag is not set")
+	}
+	Flag(&conditions, 2, v1alpha1.ConditionWeakSecret, v1alpha1.ConditionWeakSecret, "")
+	if len(conditions) != 0 {
+		t.Errorf("it stays: %v", conditions)
+	}
+}
+
+func TestNext(t *testing.T) {
+	late := Stalled(v1alpha1.ReasonKongRejected, "refused")
+	late.RetryAfter = time.Minute
+	for what, c := range map[string]struct {
+		err   error
+		after time.Duration
+		retry bool
+	}{
+		"done":                     {nil, 0, false},
+		"stalled waits for a word": {errStalled, 0, false},
+		"stalled, tried later":     {fmt.Errorf("sync: %w", late), time.Minute, false},
+		"waiting":                  {errWait, time.Second, false},
+		"failed backs off":         {errOther, 0, true},
+	} {
+		t.Run(what, func(t *testing.T) {
+			after, retry := Next(c.err)
+			if after != c.after || (retry != nil) != c.retry {
+				t.Errorf("got %s, %v", after, retry)
+			}
+		})
+	}
+}
+
+func TestSoonerTakesZeroForNever(t *testing.T) {
+	for _, c := range [][3]time.Duration{{0, 0, 0}, {0, 2, 2}, {2, 0, 2}, {1, 2, 1}, {2, 1, 1}} {
+		if got := Sooner(c[0], c[1]); got != c[2] {
+			t.Errorf("Sooner(%d, %d) is %d, want %d", c[0], c[1], got, c[2])
+		}
+	}
+}
