@@ -170,16 +170,22 @@ func TestConsumerIsRefused(t *testing.T) {
 			reason: v1alpha1.ReasonPolicyViolation, message: []string{"spec.credentials[0]", "vault"},
 		},
 		"a vault reference in a plugin's Secret": {
-			change: func(s *v1alpha1.JwtConsumerSpec) { s.Plugins = []v1alpha1.PluginSpec{{Name: "log", Plugin: "http-log"}} },
+			change: func(s *v1alpha1.JwtConsumerSpec) {
+				s.Plugins = []v1alpha1.PluginSpec{{Name: "log", Plugin: "http-log"}}
+			},
 			in:     ConsumerInput{Configs: Configs{"log": {[]byte("http_endpoint: '{vault://env/x}'")}}},
 			reason: v1alpha1.ReasonPolicyViolation, message: []string{"spec.plugins[0].config.http_endpoint"},
 		},
 		"a plugin that is not allowed": {
-			change: func(s *v1alpha1.JwtConsumerSpec) { s.Plugins = []v1alpha1.PluginSpec{{Name: "t", Plugin: "request-transformer"}} },
+			change: func(s *v1alpha1.JwtConsumerSpec) {
+				s.Plugins = []v1alpha1.PluginSpec{{Name: "t", Plugin: "request-transformer"}}
+			},
 			reason: v1alpha1.ReasonPolicyViolation, message: []string{"spec.plugins[0].plugin", "request-transformer", "cors"},
 		},
 		"a plugin's Secret that is no object": {
-			change: func(s *v1alpha1.JwtConsumerSpec) { s.Plugins = []v1alpha1.PluginSpec{{Name: "log", Plugin: "http-log"}} },
+			change: func(s *v1alpha1.JwtConsumerSpec) {
+				s.Plugins = []v1alpha1.PluginSpec{{Name: "log", Plugin: "http-log"}}
+			},
 			in:     ConsumerInput{Configs: Configs{"log": {[]byte("{}"), []byte("just: [s3cret")}}},
 			reason: v1alpha1.ReasonSecretInvalid, message: []string{"spec.plugins[0].configFrom[1]"},
 		},

@@ -164,7 +164,10 @@ func TestServiceIsRefused(t *testing.T) {
 			reason: v1alpha1.ReasonPolicyViolation, message: []string{"spec.rateLimit.redis.host"},
 		},
 		"tlsVerify without TLS": {
-			change: func(s *v1alpha1.JwtProtectedServiceSpec) { s.Upstream.URL = "http://a.example.com"; s.Upstream.TLSVerify = new(true) },
+			change: func(s *v1alpha1.JwtProtectedServiceSpec) {
+				s.Upstream.URL = "http://a.example.com"
+				s.Upstream.TLSVerify = new(true)
+			},
 			reason: v1alpha1.ReasonInvalidSpec, message: []string{"spec.upstream.tlsVerify", "https"},
 		},
 	} {
