@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
@@ -60,7 +61,9 @@ func (g *Gateway) untag(ctx context.Context, e entry) error {
 
 // childKinds are what is looked for before an entity goes. A route goes at once, whatever hangs on it: what is exposed is closed first.
 var childKinds = map[kong.Kind][]kong.Kind{
-	kong.KindConsumer: {kong.KindJWT, kong.KindACL, kong.KindPlugin},
+	kong.KindConsumer: {
+		kong.KindJWT, kong.KindACL, kong.KindPlugin, kong.KindKeyAuth, kong.KindBasicAuth, kong.KindHMACAuth, kong.KindOAuth2,
+	},
 	kong.KindService:  {kong.KindRoute, kong.KindPlugin},
 }
 
@@ -74,8 +77,11 @@ func (g *Gateway) checkChildren(ctx context.Context, o op) error {
 	leftover := false
 	for _, kind := range childKinds[parent.kind] {
 		for child, err := range g.api.ListChildren(ctx, parent.kind, parent.id, kind) {
-			if isNotFound(err) {
+			if isNotFound(err) && slices.Contains(kong.Kinds(), kind) {
 				return nil // the parent is gone already
+			}
+			if isNotFound(err) {
+				break // this Kong has no such plugin
 			}
 			if err != nil {
 				return err

@@ -1,5 +1,10 @@
 package kong
 
+import (
+	"slices"
+	"strings"
+)
+
 // Kind is a collection of the Admin API, by its name in the path of its list.
 type Kind string
 
@@ -13,7 +18,15 @@ const (
 	KindPlugin   Kind = "plugins"
 )
 
-// Kinds is every Kind, parents before their children.
+// Kinds that this client only looks at, under a consumer: credentials of other plugins. Kong has them where their plugin is installed.
+const (
+	KindKeyAuth   Kind = "key-auths"
+	KindBasicAuth Kind = "basic-auths"
+	KindHMACAuth  Kind = "hmac-auths"
+	KindOAuth2    Kind = "oauth2"
+)
+
+// Kinds is every Kind that this client writes, parents before their children.
 func Kinds() []Kind {
 	return []Kind{KindConsumer, KindJWT, KindACL, KindService, KindRoute, KindPlugin}
 }
@@ -33,14 +46,17 @@ func (k Kind) Singular() string {
 		return "route"
 	case KindPlugin:
 		return "plugin"
+	case KindKeyAuth, KindBasicAuth, KindHMACAuth, KindOAuth2:
+		return k.segment() + " credential"
 	}
 	return string(k)
 }
 
 // known tells whether the client can write entities of the kind.
-func (k Kind) known() bool {
-	return k.Singular() != string(k)
-}
+func (k Kind) known() bool { return slices.Contains(Kinds(), k) }
+
+// readable tells whether entities of the kind can be listed under a parent.
+func (k Kind) readable() bool { return k.Singular() != string(k) }
 
 // underConsumer tells whether entities of the kind live under their consumer: they are written
 // and deleted at /consumers/{id}/..., though all are listed at the top level.
@@ -48,11 +64,13 @@ func (k Kind) underConsumer() bool {
 	return k == KindJWT || k == KindACL
 }
 
-// segment is the kind's name in the path under a parent, which for JWT credentials differs from
+// segment is the kind's name in the path under a parent, which for credentials differs from
 // the name at the top level.
 func (k Kind) segment() string {
-	if k == KindJWT {
-		return "jwt"
+	switch k {
+	case KindJWT, KindKeyAuth, KindBasicAuth, KindHMACAuth:
+		return strings.TrimSuffix(string(k), "s")
+	default:
+		return string(k)
 	}
-	return string(k)
 }

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"net/http"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -171,6 +172,26 @@ var _ = Describe("Deletion", func() {
 			awaitGone(ctx, o)
 		}
 		Expect(t.entities(ctx)).To(BeEmpty())
+	})
+
+	It("is blocked by what others hung on it in Kong, which it names, and goes on when that is gone", func(ctx SpecContext) {
+		t := newTeam(ctx, "hung-on")
+		update(ctx, t.gateway, func(g *v1alpha1.KongGateway) { g.Spec.Drift.Interval = "5s" })
+		key := foreign(ctx, "consumers/"+t.consumer.Status.ConsumerID+"/key-auth", entity{"key": named("theirs")})
+		route := foreign(ctx, "services/"+t.service.Status.ServiceID+"/routes", entity{"name": named("theirs"), "paths": []string{pathOf("theirs")}})
+		for _, o := range []client.Object{t.consumer, t.service} {
+			Expect(env.Client.Delete(ctx, o)).To(Succeed())
+		}
+		awaitReason(ctx, t.consumer, v1alpha1.ReasonConflict, "key-auth credential "+fmt.Sprint(key["id"]))
+		Expect(describe(t.consumer)).NotTo(ContainSubstring(named("theirs")), "the key is a secret")
+		awaitReason(ctx, t.service, v1alpha1.ReasonConflict, named("theirs"), fmt.Sprint(route["id"]))
+		Expect(get(ctx, "/consumers/"+t.consumer.Status.ConsumerID)).NotTo(BeNil())
+		Expect(get(ctx, "/services/"+t.service.Status.ServiceID)).NotTo(BeNil())
+
+		erase(ctx, fmt.Sprintf("/consumers/%s/key-auth/%v", t.consumer.Status.ConsumerID, key["id"]))
+		erase(ctx, fmt.Sprintf("/routes/%v", route["id"]))
+		awaitGone(ctx, t.consumer)
+		awaitGone(ctx, t.service)
 	})
 
 	It("of a gateway waits for those that use it", func(ctx SpecContext) {
