@@ -11,7 +11,7 @@ IMG ?= kong-jwt-operator:$(VERSION)
 
 # Specs of test/e2e with the label "full" run in e2e-full only.
 E2E_LABELS ?= !full
-E2E_TIMEOUT ?= 15m
+E2E_TIMEOUT ?= 40m
 # Unit and controller tests: further flags for `go test`.
 TEST_FLAGS ?=
 
@@ -64,7 +64,7 @@ e2e: build ## End to end, quick part; KONG_ADMIN_URL and KONG_PROXY_URL name a r
 
 .PHONY: e2e-full
 e2e-full: ## End to end, everything
-	@$(MAKE) e2e E2E_LABELS= E2E_TIMEOUT=60m
+	@$(MAKE) e2e E2E_LABELS= E2E_TIMEOUT=120m
 
 .PHONY: race
 race: ## Unit and controller tests with the race detector (needs a C compiler)

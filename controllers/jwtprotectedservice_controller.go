@@ -143,5 +143,9 @@ func (r *serviceRun) sync(ctx context.Context) error {
 }
 
 func (r *serviceRun) message() string {
-	return fmt.Sprintf("%d routes are protected in Kong by service %s", len(r.service.Spec.Routes), r.service.Status.ServiceName)
+	names := make([]string, 0, len(r.service.Status.Routes))
+	for _, route := range r.service.Status.Routes {
+		names = append(names, route.Name)
+	}
+	return fmt.Sprintf("Service %s is in Kong, protected; routes: %s", r.service.Status.ServiceName, abbreviate(names))
 }

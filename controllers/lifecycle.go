@@ -168,7 +168,7 @@ func (o Options) record(ctx context.Context, out outcome) (ctrl.Result, error) {
 	}
 	generation := out.object.GetGeneration()
 	var wait *status.WaitError
-	if errors.As(out.err, &wait) && wait.Quiet && *out.observed == generation && !out.changed() {
+	if errors.As(out.err, &wait) && wait.Quiet && *out.observed == generation {
 		return ctrl.Result{RequeueAfter: wait.After}, nil
 	}
 	former := readyCondition(*out.conditions)

@@ -32,7 +32,7 @@ func (s *screen) line(format string, args ...any) { s.printf("  "+format+"\n", a
 
 // tableHead begins a table of requests.
 func (s *screen) tableHead() {
-	s.printf("  %-36s %-41s %s\n", "REQUEST", "EXPECTED", "ANSWERED")
+	s.printf("  %-36s %-45s %s\n", "REQUEST", "EXPECTED", "ANSWERED")
 }
 
 // tableRow shows one request, and counts whether it was answered as expected.
@@ -43,7 +43,7 @@ func (s *screen) tableRow(request, expected, answered string) {
 		s.differed++
 		mark = "DIFFERS"
 	}
-	s.printf("  %-36s %-41s %-41s %s\n", request, expected, answered, mark)
+	s.printf("  %-36s %-45s %-45s %s\n", request, expected, answered, mark)
 }
 
 // verdict says how the demo went.

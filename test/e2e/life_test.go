@@ -119,7 +119,7 @@ var _ = Describe("The operator's own life", Serial, func() {
 		// The gateway counts one consumer more.
 		delete(before, v1alpha1.KindKongGateway)
 		delete(after, v1alpha1.KindKongGateway)
-		Expect(after).To(Equal(before), "everything is as it was")
+		Expect(after).To(Equal(before), func() string { return "everything is as it was:\n" + describe(t.consumer) + "\n" + describe(t.token) })
 	})
 
 	It("goes on where it was killed", func(ctx SpecContext) {

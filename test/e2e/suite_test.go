@@ -43,6 +43,8 @@ var (
 	env *stack.Stack
 	// operator is the operator's process. Specs that restart it are Serial.
 	operator *stack.Operator
+	// failed says that a spec failed: the logs are wanted then.
+	failed bool
 	// gateway is the KongGateway that specs share.
 	gateway *v1alpha1.KongGateway
 )
@@ -81,6 +83,8 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	DeferCleanup(removeGateway)
 }, NodeTimeout(startup))
 
+var _ = AfterEach(func() { failed = failed || CurrentSpecReport().Failed() })
+
 // newGateway makes a KongGateway on this run's Kong that admits all namespaces and identities.
 func newGateway(name string) *v1alpha1.KongGateway {
 	return &v1alpha1.KongGateway{
@@ -107,7 +111,7 @@ func removeGateway(ctx SpecContext) {
 
 func stopEverything(dir string) {
 	err := env.Stop()
-	if CurrentSpecReport().Failed() {
+	if failed {
 		fmt.Fprintf(GinkgoWriter, "logs are kept in %s\n", dir)
 	} else {
 		err = errors.Join(err, os.RemoveAll(dir))
