@@ -5,6 +5,10 @@ import (
 )
 
 // JwtConsumerSpec is a Kong consumer, its JWT credentials and its groups.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.credentials) || self.credentials.all(c, !has(c.key) || self.credentials.exists_one(d, has(d.key) && d.key == c.key))",fieldPath=".credentials",message="two credentials have the same key, and Kong keeps one credential a key; change one of them"
+// +kubebuilder:validation:XValidation:rule="!has(self.credentials) || self.credentials.all(c, !has(c.generate) || self.credentials.exists_one(d, has(d.generate) && d.generate.secretName == c.generate.secretName))",fieldPath=".credentials",message="two credentials have the same generate.secretName; each needs a Secret of its own"
+// +kubebuilder:validation:XValidation:rule="!has(self.plugins) || self.plugins.all(p, self.plugins.exists_one(q, q.plugin == p.plugin))",fieldPath=".plugins",message="Kong runs a plugin once for a consumer; remove the second of the same plugin"
 type JwtConsumerSpec struct {
 	// GatewayRef names the KongGateway to program.
 	// +kubebuilder:default={name: "default"}
@@ -17,6 +21,7 @@ type JwtConsumerSpec struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
 	// +kubebuilder:validation:Pattern=`^[^\x00-\x1f\x7f]+$`
+	// +kubebuilder:validation:XValidation:rule="!self.matches('[[:cntrl:]]')",message="must hold no control characters, such as line breaks and tabs"
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')",message="must not look like a UUID: Kong would take it for an id"
 	// +optional
 	Username string `json:"username,omitempty"`
@@ -25,6 +30,7 @@ type JwtConsumerSpec struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
 	// +kubebuilder:validation:Pattern=`^[^\x00-\x1f\x7f]+$`
+	// +kubebuilder:validation:XValidation:rule="!self.matches('[[:cntrl:]]')",message="must hold no control characters, such as line breaks and tabs"
 	// +optional
 	CustomID string `json:"customID,omitempty"`
 	// Tags are added to every entity that this resource makes in Kong.
@@ -37,6 +43,7 @@ type JwtConsumerSpec struct {
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=255
 	// +kubebuilder:validation:items:Pattern=`^[^,\x00-\x1f\x7f]+$`
+	// +kubebuilder:validation:items:XValidation:rule="!self.matches('[,[:cntrl:]]')",message="must hold no comma and no control character: upstreams get the groups as one list with commas"
 	// +kubebuilder:validation:items:XValidation:rule="!self.startsWith('kongjwt:')",message="groups that begin with kongjwt: are the operator's own; choose another"
 	// +listType=set
 	// +optional
@@ -82,7 +89,7 @@ type Credential struct {
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	// +required
 	Name string `json:"name"`
-	// Algorithm of the tokens, default HS256. With jwks it is for keys that name none themselves.
+	// Algorithm of the tokens, default HS256. With jwks it is for keys that name none themselves, and HS256 then stands for none.
 	// +kubebuilder:default=HS256
 	// +optional
 	Algorithm Algorithm `json:"algorithm,omitempty"`
@@ -91,6 +98,7 @@ type Credential struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
 	// +kubebuilder:validation:Pattern=`^[^\x00-\x1f\x7f]+$`
+	// +kubebuilder:validation:XValidation:rule="!self.matches('[[:cntrl:]]')",message="must hold no control characters, such as line breaks and tabs"
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')",message="must not look like a UUID: Kong would take it for an id"
 	// +optional
 	Key string `json:"key,omitempty"`
@@ -112,6 +120,7 @@ type CredentialSecretReference struct {
 	// Name of the Secret.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
 	// +required
 	Name string `json:"name"`
 	// DataKeys says where in the Secret things are.
@@ -195,6 +204,7 @@ type JWKS struct {
 	// +kubebuilder:validation:MinLength=8
 	// +kubebuilder:validation:MaxLength=2048
 	// +kubebuilder:validation:Pattern=`^https?://[^\s/?#@]+(/[^\s#]*)?$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[^/?#@]+(/[^#]*)?$')",message="must be a URL such as https://issuer.example.com/.well-known/jwks.json; no user and password"
 	// +required
 	URL string `json:"url"`
 	// RefreshInterval between two looks at the set. Default 10m, at least 30s, at most 24h. Cache-Control may ask for longer.
@@ -309,6 +319,7 @@ type JwtConsumer struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
+	// +kubebuilder:default={}
 	// +optional
 	Spec JwtConsumerSpec `json:"spec,omitempty"`
 	// +optional

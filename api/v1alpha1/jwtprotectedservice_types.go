@@ -25,6 +25,7 @@ type JwtProtectedServiceSpec struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
 	// +kubebuilder:validation:Pattern=`^[0-9A-Za-z._~-]+$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9A-Za-z._~-]+$')",message="Kong takes letters, digits, '.', '_', '~' and '-' in the name of a service"
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')",message="must not look like a UUID: Kong would take it for an id"
 	// +optional
 	ServiceName string `json:"serviceName,omitempty"`
@@ -71,11 +72,16 @@ type JwtProtectedServiceSpec struct {
 //
 // +kubebuilder:validation:XValidation:rule="has(self.url) != has(self.serviceRef)",message="set exactly one of url and serviceRef"
 // +kubebuilder:validation:XValidation:rule="!has(self.path) || !has(self.url) || !self.url.matches('^[a-z]+://[^/]+/.+')",fieldPath=".path",message="the url already has a path; use one of them"
+// +kubebuilder:validation:XValidation:rule="!has(self.path) || !(has(self.url) ? self.url.startsWith('grpc') : has(self.serviceRef) && self.serviceRef.scheme.startsWith('grpc'))",fieldPath=".path",message="Kong takes no path with grpc and grpcs; remove it"
+// +kubebuilder:validation:XValidation:rule="!has(self.tlsVerify) || (has(self.url) ? self.url.startsWith('https:') : !has(self.serviceRef) || self.serviceRef.scheme == 'https')",fieldPath=".tlsVerify",message="Kong takes it with https only; remove it, or change the url or scheme to https"
+// +kubebuilder:validation:XValidation:rule="!has(self.tlsVerifyDepth) || (has(self.url) ? self.url.startsWith('https:') : !has(self.serviceRef) || self.serviceRef.scheme == 'https')",fieldPath=".tlsVerifyDepth",message="Kong takes it with https only; remove it, or change the url or scheme to https"
 type Upstream struct {
 	// URL such as http://my-api.example.com:8080/base. http, https, grpc or grpcs; no query, no user and password.
 	// +kubebuilder:validation:MinLength=8
 	// +kubebuilder:validation:MaxLength=2048
 	// +kubebuilder:validation:Pattern=`^(http|https|grpc|grpcs)://[^\s/?#@]+(/[^\s?#]*)?$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(http|https|grpc|grpcs)://[^/?#@]+(/[^?#]*)?$')",message="must be http, https, grpc or grpcs, a host and perhaps a port and a path, such as http://my-api.example.com:8080/base; no query, no user and password"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^grpcs?://[^/]+/')",message="Kong takes no path with grpc and grpcs; remove it from the url"
 	// +optional
 	URL string `json:"url,omitempty"`
 	// ServiceRef names a Service in the resource's own namespace.
@@ -85,6 +91,8 @@ type Upstream struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	// +kubebuilder:validation:Pattern=`^/[^\s?#]*$`
+	// +kubebuilder:validation:XValidation:rule="self.startsWith('/')",message="must begin with /"
+	// +kubebuilder:validation:XValidation:rule="!self.contains('//')",message="Kong takes no empty segments (//) in a path"
 	// +optional
 	Path string `json:"path,omitempty"`
 	// Retries after a failed connection. Default 5.
@@ -137,7 +145,7 @@ type UpstreamServiceReference struct {
 // Route says which requests are meant. All of what it sets has to match; of each list, one.
 //
 // +kubebuilder:validation:XValidation:rule="[has(self.paths), has(self.hosts), has(self.methods), has(self.headers), has(self.snis)].exists(x, x)",message="a route has to match on something: set paths, hosts, methods, headers or snis"
-// +kubebuilder:validation:XValidation:rule="!has(self.snis) || !has(self.protocols) || self.protocols.all(p, p in ['https', 'grpcs'])",fieldPath=".snis",message="snis need protocols https or grpcs"
+// +kubebuilder:validation:XValidation:rule="!has(self.snis) || (has(self.protocols) && self.protocols.all(p, p in ['https', 'grpcs']))",fieldPath=".snis",message="set protocols to [https] or [grpcs]: requests without TLS would be taken whatever the SNI"
 // +kubebuilder:validation:XValidation:rule="!has(self.protocols) || self.protocols.all(p, p in ['grpc', 'grpcs']) || self.protocols.all(p, p in ['http', 'https'])",fieldPath=".protocols",message="http and https go together, grpc and grpcs go together; use two routes for both"
 // +kubebuilder:validation:XValidation:rule="!has(self.protocols) || !self.protocols.exists(p, p in ['grpc', 'grpcs']) || (!has(self.methods) && !has(self.stripPath))",fieldPath=".protocols",message="a grpc route takes neither methods nor stripPath"
 type Route struct {
@@ -152,7 +160,9 @@ type Route struct {
 	// +kubebuilder:validation:MaxItems=32
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=1024
-	// +kubebuilder:validation:items:Pattern=`^(/|~/)[^\s]*$`
+	// +kubebuilder:validation:items:Pattern=`^(/[0-9A-Za-z._~%!$&'()*+,;=:@/-]*|~/[^\s]*)$`
+	// +kubebuilder:validation:items:XValidation:rule="self.startsWith('/') || self.startsWith('~/')",message="must begin with /, or with ~/ for a regular expression"
+	// +kubebuilder:validation:items:XValidation:rule="!self.startsWith('/') || self.matches('^[0-9A-Za-z._~%!$&()*+,;=:@/\\'-]*$')",message="Kong takes the characters of RFC 3986 in a path; begin with ~/ for a regular expression"
 	// +kubebuilder:validation:XValidation:rule="self.all(p, !p.contains('//'))",message="Kong takes no empty segments (//) in a path"
 	// +listType=set
 	// +optional
@@ -163,6 +173,7 @@ type Route struct {
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=253
 	// +kubebuilder:validation:items:Pattern=`^(\*\.[0-9A-Za-z_.-]+|[0-9A-Za-z_.-]+\.\*|[0-9A-Za-z_.-]+)(:[0-9]{1,5})?$`
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^([*][.][0-9A-Za-z_.-]+|[0-9A-Za-z_.-]+[.][*]|[0-9A-Za-z_.-]+)(:[0-9]{1,5})?$')",message="must be a host, such as api.example.com, *.example.com or api.*"
 	// +listType=set
 	// +optional
 	Hosts []string `json:"hosts,omitempty"`
@@ -172,6 +183,7 @@ type Route struct {
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=32
 	// +kubebuilder:validation:items:Pattern=`^[A-Z]+$`
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[A-Z]+$')",message="must be capital letters, such as GET"
 	// +listType=set
 	// +optional
 	Methods []string `json:"methods,omitempty"`
@@ -182,12 +194,13 @@ type Route struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(k, k.lowerAscii() != 'host')",message="the Host header is matched by hosts"
 	// +optional
 	Headers map[string]HeaderValues `json:"headers,omitempty"`
-	// SNIs of the TLS connection.
+	// SNIs of the TLS connection. They go with protocols [https] or [grpcs].
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=253
 	// +kubebuilder:validation:items:Pattern=`^(\*\.[0-9A-Za-z_.-]+|[0-9A-Za-z_.-]+\.\*|[0-9A-Za-z_.-]+)$`
+	// +kubebuilder:validation:items:XValidation:rule="!self.matches('^[0-9.]+$')",message="must be a name: Kong takes no address as SNI"
 	// +listType=set
 	// +optional
 	SNIs []string `json:"snis,omitempty"`
@@ -242,12 +255,14 @@ type AttachTo struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
 	// +kubebuilder:validation:Pattern=`^[0-9A-Za-z._~-]+$`
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')",message="must not look like a UUID: Kong would take it for an id"
 	// +optional
 	ServiceName string `json:"serviceName,omitempty"`
 	// RouteName in Kong.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
 	// +kubebuilder:validation:Pattern=`^[0-9A-Za-z._~-]+$`
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')",message="must not look like a UUID: Kong would take it for an id"
 	// +optional
 	RouteName string `json:"routeName,omitempty"`
 }
@@ -277,6 +292,7 @@ type JWTPlugin struct {
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=128
 	// +kubebuilder:validation:items:Pattern=`^[0-9A-Za-z_-]+$`
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[0-9A-Za-z_-]+$')",message="a header's name is letters, digits, - and _"
 	// +listType=set
 	// +optional
 	HeaderNames *[]string `json:"headerNames,omitempty"`
@@ -328,6 +344,7 @@ type Access struct {
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=255
 	// +kubebuilder:validation:items:Pattern=`^[^,\x00-\x1f\x7f]+$`
+	// +kubebuilder:validation:items:XValidation:rule="!self.matches('[,[:cntrl:]]')",message="must hold no comma and no control character: upstreams get the groups as one list with commas"
 	// +kubebuilder:validation:items:XValidation:rule="!self.startsWith('kongjwt:')",message="groups that begin with kongjwt: are the operator's own; choose another"
 	// +listType=set
 	// +optional
@@ -346,6 +363,7 @@ type Access struct {
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	// +listType=set
 	// +optional
 	ConsumerNamespaces []string `json:"consumerNamespaces,omitempty"`
@@ -355,11 +373,13 @@ type Access struct {
 type ConsumerReference struct {
 	// Namespace of the JwtConsumer. Default: the resource's own.
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$`
 	// +optional
 	Namespace string `json:"namespace,omitempty"`
 	// Name of the JwtConsumer.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
 	// +required
 	Name string `json:"name"`
 }
@@ -367,35 +387,41 @@ type ConsumerReference struct {
 // RateLimit bounds how often a caller may call.
 //
 // +kubebuilder:validation:XValidation:rule="[has(self.second), has(self.minute), has(self.hour), has(self.day), has(self.month), has(self.year)].exists(x, x)",message="set at least one of second, minute, hour, day, month and year"
-// +kubebuilder:validation:XValidation:rule="!has(self.second) || ((!has(self.minute) || self.second <= self.minute) && (!has(self.hour) || self.second <= self.hour) && (!has(self.day) || self.second <= self.day) && (!has(self.month) || self.second <= self.month) && (!has(self.year) || self.second <= self.year))",fieldPath=".second",message="must not be above the limit of a longer time"
-// +kubebuilder:validation:XValidation:rule="!has(self.minute) || ((!has(self.hour) || self.minute <= self.hour) && (!has(self.day) || self.minute <= self.day) && (!has(self.month) || self.minute <= self.month) && (!has(self.year) || self.minute <= self.year))",fieldPath=".minute",message="must not be above the limit of a longer time"
-// +kubebuilder:validation:XValidation:rule="!has(self.hour) || ((!has(self.day) || self.hour <= self.day) && (!has(self.month) || self.hour <= self.month) && (!has(self.year) || self.hour <= self.year))",fieldPath=".hour",message="must not be above the limit of a longer time"
-// +kubebuilder:validation:XValidation:rule="!has(self.day) || ((!has(self.month) || self.day <= self.month) && (!has(self.year) || self.day <= self.year))",fieldPath=".day",message="must not be above the limit of a longer time"
-// +kubebuilder:validation:XValidation:rule="!has(self.month) || !has(self.year) || self.month <= self.year",fieldPath=".month",message="must not be above the limit of a longer time"
+// +kubebuilder:validation:XValidation:rule="!has(self.second) || ((!has(self.minute) || self.second <= self.minute) && (!has(self.hour) || self.second <= self.hour) && (!has(self.day) || self.second <= self.day) && (!has(self.month) || self.second <= self.month) && (!has(self.year) || self.second <= self.year))",fieldPath=".second",message="must not be above the limit of a longer time; lower it, or raise that one"
+// +kubebuilder:validation:XValidation:rule="!has(self.minute) || ((!has(self.hour) || self.minute <= self.hour) && (!has(self.day) || self.minute <= self.day) && (!has(self.month) || self.minute <= self.month) && (!has(self.year) || self.minute <= self.year))",fieldPath=".minute",message="must not be above the limit of a longer time; lower it, or raise that one"
+// +kubebuilder:validation:XValidation:rule="!has(self.hour) || ((!has(self.day) || self.hour <= self.day) && (!has(self.month) || self.hour <= self.month) && (!has(self.year) || self.hour <= self.year))",fieldPath=".hour",message="must not be above the limit of a longer time; lower it, or raise that one"
+// +kubebuilder:validation:XValidation:rule="!has(self.day) || ((!has(self.month) || self.day <= self.month) && (!has(self.year) || self.day <= self.year))",fieldPath=".day",message="must not be above the limit of a longer time; lower it, or raise that one"
+// +kubebuilder:validation:XValidation:rule="!has(self.month) || !has(self.year) || self.month <= self.year",fieldPath=".month",message="must not be above the limit of a longer time; lower it, or raise that one"
 // +kubebuilder:validation:XValidation:rule="(has(self.policy) && self.policy == 'redis') == has(self.redis)",fieldPath=".redis",message="redis goes with policy: redis, and only with it"
 type RateLimit struct {
 	// Second is how many requests a second.
 	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=2147483647
 	// +optional
 	Second *int32 `json:"second,omitempty"`
 	// Minute is how many requests a minute.
 	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=2147483647
 	// +optional
 	Minute *int32 `json:"minute,omitempty"`
 	// Hour is how many requests an hour.
 	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=2147483647
 	// +optional
 	Hour *int32 `json:"hour,omitempty"`
 	// Day is how many requests a day.
 	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=2147483647
 	// +optional
 	Day *int32 `json:"day,omitempty"`
 	// Month is how many requests a month.
 	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=2147483647
 	// +optional
 	Month *int32 `json:"month,omitempty"`
 	// Year is how many requests a year.
 	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=2147483647
 	// +optional
 	Year *int32 `json:"year,omitempty"`
 	// LimitBy is whose requests are counted together. Default consumer.
@@ -421,9 +447,10 @@ type RateLimit struct {
 
 // RateLimitRedis is a Redis server.
 type RateLimitRedis struct {
-	// Host of the server.
+	// Host of the server: a name or an address, without a port.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[0-9A-Za-z_.:-]+$`
 	// +required
 	Host string `json:"host"`
 	// Port of the server. Default 6379.
@@ -437,8 +464,9 @@ type RateLimitRedis struct {
 	// +kubebuilder:validation:Maximum=1023
 	// +optional
 	Database int32 `json:"database,omitempty"`
-	// Username of the server's access list.
+	// Username of the server's access list. Default: none.
 	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:Pattern=`^[^\x00-\x1f\x7f]*$`
 	// +optional
 	Username string `json:"username,omitempty"`
 	// PasswordSecretRef names the Secret key that holds the password.
@@ -450,8 +478,9 @@ type RateLimitRedis struct {
 	// SSLVerify verifies the server's certificate. Default false, as Kong's.
 	// +optional
 	SSLVerify bool `json:"sslVerify,omitempty"`
-	// ServerName to verify and to send as SNI.
+	// ServerName to verify and to send as SNI. Default: the host.
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[0-9A-Za-z_.-]*$`
 	// +optional
 	ServerName string `json:"serverName,omitempty"`
 	// Timeout of one request, default 2s, from 1ms to 1m.
@@ -466,6 +495,7 @@ type ServicePlugin struct {
 	// Route is the name of one of spec.routes: the plugin then runs for it alone.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	// +optional
 	Route string `json:"route,omitempty"`
 	// Protocols the plugin runs for. Default: all that it can.

@@ -7,7 +7,7 @@ import (
 
 // JwtTokenSpec is a signed token, kept fresh in a Secret, for workloads that should not sign themselves.
 //
-// +kubebuilder:validation:XValidation:rule="duration(self.ttl) > duration(self.renewBefore)",fieldPath=".ttl",message="must be above renewBefore: else the token would be renewed for ever"
+// +kubebuilder:validation:XValidation:rule="duration(self.ttl) > duration(self.renewBefore)",fieldPath=".ttl",message="must be above renewBefore (20m where it is left out): else the token would be renewed for ever. Raise ttl, or lower renewBefore"
 type JwtTokenSpec struct {
 	// Suspend stops all work on this resource until it is false again. The token then expires.
 	// +optional
@@ -22,19 +22,22 @@ type JwtTokenSpec struct {
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
 	// +required
 	SecretName string `json:"secretName"`
-	// Subject is the sub claim.
+	// Subject is the sub claim. Default: none.
 	// +kubebuilder:validation:MaxLength=255
+	// +kubebuilder:validation:Pattern=`^[^\x00-\x1f\x7f]*$`
 	// +optional
 	Subject string `json:"subject,omitempty"`
-	// Audience is the aud claim.
+	// Audience is the aud claim. Default: none. Kong does not check it; upstreams may.
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=255
+	// +kubebuilder:validation:items:Pattern=`^[^\x00-\x1f\x7f]+$`
 	// +listType=set
 	// +optional
 	Audience []string `json:"audience,omitempty"`
 	// Claims of your own. iss, kid, iat, exp and nbf are the operator's; sub and aud have fields.
 	// +kubebuilder:validation:Type=object
+	// +kubebuilder:validation:MaxProperties=64
 	// +kubebuilder:pruning:PreserveUnknownFields
 	// +optional
 	Claims *apiextensionsv1.JSON `json:"claims,omitempty"`
@@ -55,11 +58,13 @@ type CredentialReference struct {
 	// Name of the JwtConsumer.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
 	// +required
 	Name string `json:"name"`
 	// Credential is the name of one of its credentials.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	// +required
 	Credential string `json:"credential"`
 }

@@ -50,6 +50,7 @@ type AdminAPI struct {
 	// +kubebuilder:validation:MinLength=8
 	// +kubebuilder:validation:MaxLength=2048
 	// +kubebuilder:validation:Pattern=`^https?://[^\s/?#@]+(/[^\s?#]*)?$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[^/?#@]+(/[^?#]*)?$')",message="must be http or https, a host and perhaps a port and a path, such as https://kong-admin.example.com:8444; credentials belong in auth"
 	// +optional
 	URL string `json:"url,omitempty"`
 	// ServiceRef names the Kubernetes Service of the Admin API.
@@ -84,11 +85,13 @@ type GatewayServiceReference struct {
 	// Namespace of the Service.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	// +required
 	Namespace string `json:"namespace"`
 	// Name of the Service.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z]([-a-z0-9]*[a-z0-9])?$`
 	// +required
 	Name string `json:"name"`
 	// Port of the Service.
@@ -109,7 +112,8 @@ type AdminAuth struct {
 	// +kubebuilder:default=Kong-Admin-Token
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
-	// +kubebuilder:validation:Pattern=`^[0-9A-Za-z-]+$`
+	// +kubebuilder:validation:Pattern=`^[0-9A-Za-z_-]+$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9A-Za-z_-]+$')",message="a header's name is letters, digits, - and _"
 	// +optional
 	Header string `json:"header,omitempty"`
 	// SecretRef names the Secret key that holds the token.
@@ -127,6 +131,7 @@ type ClientTLS struct {
 	ClientCertificateSecretRef *SecretReference `json:"clientCertificateSecretRef,omitempty"`
 	// ServerName to verify, and to send as SNI, instead of the URL's host.
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[0-9A-Za-z_.:-]*$`
 	// +optional
 	ServerName string `json:"serverName,omitempty"`
 	// InsecureSkipVerify turns verification off. Whoever sits between the operator and Kong then reads every secret.
@@ -144,6 +149,7 @@ type Proxy struct {
 	// +kubebuilder:validation:items:MinLength=8
 	// +kubebuilder:validation:items:MaxLength=2048
 	// +kubebuilder:validation:items:Pattern=`^https?://[^\s/?#@]+/?$`
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^https?://[^/?#@]+/?$')",message="must be http or https, a host and perhaps a port, such as https://kong.example.com:8443; no path"
 	// +listType=set
 	// +optional
 	URLs []string `json:"urls,omitempty"`
@@ -184,7 +190,7 @@ type GatewayPolicy struct {
 	// +kubebuilder:default=Namespaced
 	// +optional
 	Identities string `json:"identities,omitempty"`
-	// Plugins that tenants may use. Plugins that run code from their configuration are refused whatever the list says.
+	// Plugins that tenants may use. An empty list allows none. Plugins that run code from their configuration are refused whatever the list says.
 	// +kubebuilder:default={"cors","rate-limiting","request-size-limiting","ip-restriction","correlation-id","http-log","prometheus","bot-detection","response-ratelimiting"}
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
@@ -193,7 +199,7 @@ type GatewayPolicy struct {
 	// +kubebuilder:validation:XValidation:rule="!self.exists(p, p in ['pre-function', 'post-function', 'serverless-functions', 'jwt'])",message="pre-function, post-function and serverless-functions run Lua from their configuration and jwt is the operator's: none of them can be allowed"
 	// +listType=set
 	// +optional
-	Plugins []string `json:"plugins,omitempty"`
+	Plugins []string `json:"plugins,omitzero"`
 	// Upstreams bounds where tenants may send requests to.
 	// +kubebuilder:default={}
 	// +optional
@@ -223,15 +229,18 @@ const (
 type UpstreamPolicy struct {
 	// Deny lists what an upstream may not be: Loopback, LinkLocal (which holds cloud metadata), AdminAPI (Kong's own),
 	// ExternalName (Services of that type), a network such as 10.0.0.0/8, or a host, where *.example.com stands for all below it.
-	// Names are judged as they are written; they are not looked up.
+	// Names are judged as they are written; they are not looked up. * alone stands for every host. An empty list denies nothing.
 	// +kubebuilder:default={"Loopback","LinkLocal","AdminAPI","ExternalName"}
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=253
 	// +kubebuilder:validation:items:Pattern=`^[0-9A-Za-z*:./_-]+$`
+	// +kubebuilder:validation:items:XValidation:rule="!(self.lowerAscii() in ['loopback', 'linklocal', 'adminapi', 'externalname']) || self in ['Loopback', 'LinkLocal', 'AdminAPI', 'ExternalName']",message="write it Loopback, LinkLocal, AdminAPI or ExternalName: else it is the name of a host"
+	// +kubebuilder:validation:items:XValidation:rule="self.contains('/') || self.matches('^([*]|([*][.])?[0-9A-Za-z_]([0-9A-Za-z_.-]*[0-9A-Za-z_])?|[0-9A-Fa-f:]*:[0-9A-Fa-f:]*)$')",message="must be a word of the list above, an address, a host or *.host; no port"
+	// +kubebuilder:validation:items:XValidation:rule="!self.contains('/') || self.matches('^((25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])[.]){3}(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])/(3[0-2]|[12]?[0-9])$') || self.matches('^[0-9A-Fa-f:]*:[0-9A-Fa-f:]*/(12[0-8]|1[01][0-9]|[1-9]?[0-9])$')",message="a network is an address and the length of its prefix, such as 10.0.0.0/8 or fd00::/8"
 	// +listType=set
 	// +optional
-	Deny []string `json:"deny,omitempty"`
+	Deny []string `json:"deny,omitzero"`
 }
 
 // Words of UpstreamPolicy.Deny.
@@ -249,6 +258,7 @@ type RouteClaimPolicy struct {
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	// +listType=set
 	// +required
 	Namespaces []string `json:"namespaces"`
@@ -256,6 +266,7 @@ type RouteClaimPolicy struct {
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=253
+	// +kubebuilder:validation:items:Pattern=`^(\*\.)?[0-9A-Za-z_]([0-9A-Za-z_.-]*[0-9A-Za-z_])?$`
 	// +listType=set
 	// +optional
 	Hosts []string `json:"hosts,omitempty"`
@@ -263,7 +274,7 @@ type RouteClaimPolicy struct {
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=1024
-	// +kubebuilder:validation:items:Pattern=`^/`
+	// +kubebuilder:validation:items:Pattern=`^/[^\s]*$`
 	// +listType=set
 	// +optional
 	PathPrefixes []string `json:"pathPrefixes,omitempty"`
@@ -275,7 +286,7 @@ type JWKSPolicy struct {
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=8
 	// +kubebuilder:validation:items:MaxLength=2048
-	// +kubebuilder:validation:items:Pattern=`^https?://`
+	// +kubebuilder:validation:items:Pattern=`^https?://[^\s/?#@]+(/[^\s#]*)?$`
 	// +listType=set
 	// +optional
 	URLs []string `json:"urls,omitempty"`
@@ -353,16 +364,22 @@ type KongGatewayStatus struct {
 
 // ManagedEntities counts entities in Kong.
 type ManagedEntities struct {
+	// Consumers of JwtConsumers.
 	// +optional
 	Consumers int32 `json:"consumers"`
+	// Credentials of JwtConsumers.
 	// +optional
 	Credentials int32 `json:"credentials"`
+	// Groups that consumers are in, one a consumer and group.
 	// +optional
 	Groups int32 `json:"groups"`
+	// Services of JwtProtectedServices.
 	// +optional
 	Services int32 `json:"services"`
+	// Routes of JwtProtectedServices.
 	// +optional
 	Routes int32 `json:"routes"`
+	// Plugins on consumers, services and routes.
 	// +optional
 	Plugins int32 `json:"plugins"`
 }

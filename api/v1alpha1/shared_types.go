@@ -13,7 +13,7 @@ import (
 // +kubebuilder:validation:MinLength=2
 // +kubebuilder:validation:MaxLength=32
 // +kubebuilder:validation:Pattern=`^([0-9]{1,9}(\.[0-9]{1,6})?(ms|s|m|h))+$`
-// +kubebuilder:validation:XValidation:rule="duration(self) <= duration('87600h')",message="must be at most 87600h (ten years)"
+// +kubebuilder:validation:XValidation:rule="duration(self) <= duration('87600h')",message="must be a duration as Go writes it, such as 720h, 90m or 1h30m (a day is 24h), and at most 87600h (ten years)"
 type Duration string
 
 // Or gives the duration, or fallback where it is empty or cannot be read.
@@ -61,6 +61,7 @@ type LocalSecretKeyReference struct {
 	// Name of the Secret.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
 	// +required
 	Name string `json:"name"`
 	// Key in the Secret's data.
@@ -76,11 +77,13 @@ type SecretReference struct {
 	// Namespace of the Secret. It has to be one that the operator reads gateway Secrets from: its own, unless a flag lists others.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	// +required
 	Namespace string `json:"namespace"`
 	// Name of the Secret.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
 	// +required
 	Name string `json:"name"`
 }
@@ -101,6 +104,7 @@ type SecretKeyReference struct {
 // +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=128
 // +kubebuilder:validation:Pattern=`^[^,/\x00-\x1f\x7f]+$`
+// +kubebuilder:validation:XValidation:rule="!self.matches('[,/[:cntrl:]]')",message="must hold no comma, no slash and no control character: Kong's filters by tag are made of them"
 // +kubebuilder:validation:XValidation:rule="!self.startsWith('kongjwt')",message="tags that begin with kongjwt are the operator's own; choose another"
 type Tag string
 
@@ -133,6 +137,7 @@ type PluginSpec struct {
 	// Config is the plugin's configuration as Kong documents it. What is left out gets Kong's default.
 	// Use configFrom for values that are secret.
 	// +kubebuilder:validation:Type=object
+	// +kubebuilder:validation:MaxProperties=128
 	// +kubebuilder:pruning:PreserveUnknownFields
 	// +optional
 	Config *apiextensionsv1.JSON `json:"config,omitempty"`
