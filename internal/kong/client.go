@@ -22,6 +22,8 @@ type Client struct {
 	observe    func(Observation)
 	slots      chan struct{}
 	http       *http.Client
+	// slow is for requests that load a whole configuration.
+	slow *http.Client
 }
 
 // New makes a client; nothing is sent yet. Its errors name the field of Config that is wrong.
@@ -46,15 +48,29 @@ func New(config Config) (*Client, error) {
 		timeout:    config.Timeout,
 		observe:    config.Observer,
 		slots:      make(chan struct{}, config.Concurrency),
-		http: &http.Client{
-			Transport:     config.transport(tlsConfig),
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
+		http:       newHTTPClient(config.transport(tlsConfig)),
+		slow:       newHTTPClient(config.slow().transport(tlsConfig)),
 	}, nil
 }
 
+func newHTTPClient(transport *http.Transport) *http.Client {
+	return &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// slow is the config of requests that may take long.
+func (c Config) slow() Config {
+	c.Timeout = max(c.Timeout, configTimeout)
+	return c
+}
+
 // CloseIdle closes the connections that no request is using.
-func (c *Client) CloseIdle() { c.http.CloseIdleConnections() }
+func (c *Client) CloseIdle() {
+	c.http.CloseIdleConnections()
+	c.slow.CloseIdleConnections()
+}
 
 // Format writes nothing of the client: it holds the token.
 func (c *Client) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, "kong.Client") }

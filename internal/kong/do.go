@@ -67,7 +67,11 @@ type answer struct {
 
 // send makes one request and tells the observer.
 func (c *Client) send(parent context.Context, call call, payload []byte) (answer, error) {
-	ctx, cancel := context.WithTimeout(parent, c.timeout)
+	timeout := c.timeout
+	if call.slow {
+		timeout = max(timeout, configTimeout)
+	}
+	ctx, cancel := context.WithTimeout(parent, timeout)
 	defer cancel()
 	start := time.Now()
 	got, err := c.exchange(ctx, call, payload)
@@ -110,7 +114,11 @@ func (c *Client) exchange(ctx context.Context, call call, payload []byte) (answe
 	if c.token != "" {
 		request.Header.Set(c.authHeader, string(c.token))
 	}
-	response, err := c.http.Do(request)
+	sender := c.http
+	if call.slow {
+		sender = c.slow
+	}
+	response, err := sender.Do(request)
 	if err != nil {
 		return answer{}, err
 	}

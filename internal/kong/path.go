@@ -23,6 +23,8 @@ type call struct {
 	kind Kind
 	// template is the path without ids, path the escaped path, query the encoded query.
 	template, path, query string
+	// slow says that the answer may take longer than Config.Timeout.
+	slow bool
 }
 
 func (c call) request(status int) Request {
