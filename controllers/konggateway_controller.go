@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -43,6 +44,7 @@ func (r *KongGatewayReconciler) setup(mgr ctrl.Manager, w *wakeupSource) error {
 		Watches(&v1alpha1.JwtProtectedService{}, gatewayOf(), onlyWhen(func(before, after *v1alpha1.JwtProtectedService) bool {
 			return before.Spec.GatewayRef != after.Spec.GatewayRef || before.Status.Gateway != after.Status.Gateway
 		})).
+		WatchesMetadata(&discoveryv1.EndpointSlice{}, lookup(r.Client, gateways, indexService, byServiceOfSlice), contentChanged()).
 		WatchesRawSource(w.forGateways()).
 		WithOptions(r.controllerOptions()).
 		Complete(r)
@@ -105,6 +107,9 @@ func (r *KongGatewayReconciler) run(ctx context.Context, object *v1alpha1.KongGa
 	engine, err := r.Gateways.Ensure(object.Name, settings)
 	if err != nil {
 		return status.Stalled(v1alpha1.ReasonInvalidSpec, "spec.adminAPI: %v", err)
+	}
+	if err := r.setNodes(ctx, object, engine); err != nil {
+		return err
 	}
 	return observe(object, engine.State())
 }

@@ -48,7 +48,11 @@ func (r *KongGatewayReconciler) settings(ctx context.Context, object *v1alpha1.K
 	if err := r.tlsSettings(ctx, admin.TLS, &config); err != nil {
 		return gateway.Settings{}, err
 	}
-	return gateway.Settings{Client: config, DriftInterval: object.Spec.Drift.Interval.Or(defaultDriftInterval)}, nil
+	return gateway.Settings{
+		Client:        config,
+		DriftInterval: object.Spec.Drift.Interval.Or(defaultDriftInterval),
+		Takeover:      object.Spec.Takeover,
+	}, nil
 }
 
 func (r *KongGatewayReconciler) tlsSettings(ctx context.Context, tls *v1alpha1.ClientTLS, config *gateway.ClientConfig) error {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -68,8 +69,8 @@ func managerOptions(s settings, scheme *runtime.Scheme) ctrl.Options {
 			DefaultTransform: cache.TransformStripManagedFields(),
 		},
 		Client: client.Options{Cache: &client.CacheOptions{
-			// Content of Secrets is read when it is needed, never kept.
-			DisableFor: []client.Object{&corev1.Secret{}},
+			// Content of Secrets, and of EndpointSlices, is read when it is needed, never kept.
+			DisableFor: []client.Object{&corev1.Secret{}, &discoveryv1.EndpointSlice{}},
 		}},
 	}
 }

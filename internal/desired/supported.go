@@ -29,7 +29,6 @@ func CheckGateway(spec v1alpha1.KongGatewaySpec) error {
 	return firstSet(
 		optional{"spec.proxy", spec.Proxy != nil},
 		optional{"spec.adoption", spec.Adoption != "" && spec.Adoption != "Never"},
-		optional{"spec.takeover", spec.Takeover},
 		optional{"spec.policy.routes", len(spec.Policy.Routes) > 0},
 		optional{"spec.policy.jwks", spec.Policy.JWKS != nil},
 		optional{"spec.policy.minSecretBytes", spec.Policy.MinSecretBytes != 0},

@@ -20,6 +20,7 @@ type AdminAPI interface {
 	Node(ctx context.Context) (kong.Node, error)
 	Status(ctx context.Context) (kong.Status, error)
 	PluginSchema(ctx context.Context, name string) (kong.Schema, error)
+	PostConfig(ctx context.Context, entities []kong.Entity) error
 	CloseIdle()
 }
 
@@ -34,6 +35,8 @@ type Settings struct {
 	Client kong.Config
 	// DriftInterval is the time between two listings of what Kong holds.
 	DriftInterval time.Duration
+	// Takeover lets a Kong without a database be given a configuration though it runs one that is not ours.
+	Takeover bool
 }
 
 // kinds in the order in which they are listed.

@@ -64,9 +64,11 @@ func (l *logs) write(prefix, args string) {
 	l.text.WriteString(prefix + " " + args + "\n")
 }
 
-func newRig(t *testing.T) *rig {
+func newRig(t *testing.T) *rig { return newRigOn(t, kongsim.Options{}) }
+
+func newRigOn(t *testing.T, options kongsim.Options) *rig {
 	t.Helper()
-	sim, err := kongsim.Start(kongsim.Options{})
+	sim, err := kongsim.Start(options)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,14 +33,11 @@ func isParentMissing(err error) bool {
 
 // unready says why a gateway cannot be used.
 func (g *Gateway) unready(err error) (reason, message string) {
-	var unsupported *kong.UnsupportedError
 	switch {
 	case isUnauthorized(err):
 		return v1alpha1.ReasonKongUnreachable, fmt.Sprintf("the Admin API at %s refuses the token; check spec.adminAPI.auth and the token's rights", g.settings.Client.URL)
 	case isNotFound(err):
 		return v1alpha1.ReasonKongUnreachable, fmt.Sprintf("%s answers 404; check that spec.adminAPI.url is the Admin API and that workspace %q exists", g.settings.Client.URL, g.settings.Client.Workspace)
-	case errors.As(err, &unsupported):
-		return v1alpha1.ReasonNotImplemented, "this Kong takes no writes on its Admin API"
 	default:
 		return v1alpha1.ReasonKongUnreachable, fmt.Sprintf("the Admin API at %s does not answer as it should: %v; it is asked again every %s", g.settings.Client.URL, err, g.options.Heartbeat)
 	}
@@ -99,6 +96,14 @@ func fieldReasons(invalid *kong.InvalidError) string {
 func (g *Gateway) suspectLoss() {
 	select {
 	case g.suspect <- struct{}{}:
+	default:
+	}
+}
+
+// relook asks for a listing at once.
+func (g *Gateway) relook() {
+	select {
+	case g.again <- struct{}{}:
 	default:
 	}
 }

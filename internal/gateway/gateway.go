@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -35,6 +36,8 @@ type Gateway struct {
 	scope    desired.Scope
 	settings Settings
 	api      AdminAPI
+	declared *declared
+	fleet    *fleet
 	hasher   hasher
 	queue    *queue
 	log      logr.Logger
@@ -43,6 +46,8 @@ type Gateway struct {
 	stopped <-chan struct{}
 	// suspect asks for a heartbeat at once.
 	suspect chan struct{}
+	// again asks for a listing at once.
+	again chan struct{}
 	// slots bounds how many owners are synced at once.
 	slots   chan struct{}
 	schemas schemas
@@ -80,6 +85,9 @@ type Gateway struct {
 	deleted map[string]uint64
 	// told are the counts that the last event told of.
 	told Counts
+	// attempted is what an owner wanted last, refusals what a push said of it: without a database only.
+	attempted map[desired.Owner]hash
+	refusals  map[desired.Owner]refusal
 }
 
 func newGateway(o Options, scope desired.Scope, s Settings, api AdminAPI, h hasher, q *queue) *Gateway {
@@ -87,10 +95,12 @@ func newGateway(o Options, scope desired.Scope, s Settings, api AdminAPI, h hash
 	if concurrency <= 0 {
 		concurrency = 50
 	}
+	staging := newDeclared(api)
 	return &Gateway{
-		options: o, scope: scope, settings: s, api: api, hasher: h, queue: q,
+		options: o, scope: scope, settings: s, api: staging, declared: staging, fleet: newFleet(o.Connect, s.Client, api), hasher: h, queue: q,
 		log:       o.Log.WithValues("gateway", scope.Gateway),
 		suspect:   make(chan struct{}, 1),
+		again:     make(chan struct{}, 1),
 		slots:     make(chan struct{}, concurrency),
 		schemas:   schemas{api: api, known: map[string]kong.Schema{}},
 		state:     State{Reason: v1alpha1.ReasonProgressing, Message: "connecting to " + s.Client.URL},
@@ -105,6 +115,8 @@ func newGateway(o Options, scope desired.Scope, s Settings, api AdminAPI, h hash
 		rejected:  map[desired.Owner]bool{},
 		attempts:  map[desired.Owner]int{},
 		deleted:   map[string]uint64{},
+		attempted: map[desired.Owner]hash{},
+		refusals:  map[desired.Owner]refusal{},
 	}
 }
 
@@ -187,7 +199,8 @@ func (g *Gateway) Plugins() (available func(name string) bool) {
 
 // run connects and keeps looking until ctx ends.
 func (g *Gateway) run(ctx context.Context) {
-	defer g.api.CloseIdle()
+	defer g.fleet.close()
+	go g.pushing(ctx)
 	heartbeat := time.NewTicker(g.options.Heartbeat)
 	defer heartbeat.Stop()
 	drift := time.NewTicker(max(g.settings.DriftInterval, time.Second))
@@ -201,6 +214,8 @@ func (g *Gateway) run(ctx context.Context) {
 			g.look(ctx)
 		case <-g.suspect:
 			g.look(ctx)
+		case <-g.again:
+			g.check(ctx)
 		case <-drift.C:
 			if g.ready() {
 				g.check(ctx)
@@ -241,12 +256,11 @@ const (
 // check reads the node and lists what it holds.
 func (g *Gateway) check(ctx context.Context) {
 	node, err := g.api.Node(ctx)
-	if err == nil && node.Database == "off" {
-		g.setNode(node)
-		g.lose(v1alpha1.ReasonNotImplemented, "this Kong has no database; this version programs Kong in database mode only")
-		return
-	}
-	if err == nil {
+	switch {
+	case err != nil:
+	case node.Database == "off":
+		err = g.refreshDeclared(ctx, node)
+	default:
 		err = g.refresh(ctx, node)
 	}
 	if ctx.Err() != nil {
@@ -261,6 +275,11 @@ func (g *Gateway) check(ctx context.Context) {
 
 // failed decides what a failed look means. A gateway that is ready stays so as long as it answers: the listing is tried again.
 func (g *Gateway) failed(ctx context.Context, err error) {
+	var strangers *strangersError
+	if errors.As(err, &strangers) {
+		g.lose(v1alpha1.ReasonConflict, strangers.Error())
+		return
+	}
 	reason, message := g.unready(err)
 	if ambiguous(err) {
 		// The status knows better: that it is the database, say, whose lack every other request answers with 500.
@@ -279,6 +298,9 @@ func (g *Gateway) failed(ctx context.Context, err error) {
 func (g *Gateway) heartbeat(ctx context.Context) (reason, message string) {
 	ctx, cancel := context.WithTimeout(ctx, heartbeatTimeout)
 	defer cancel()
+	if g.declared.active.Load() {
+		return g.heartbeatNodes(ctx)
+	}
 	status, err := g.api.Status(ctx)
 	if isUnauthorized(err) {
 		// A token for one workspace may not read the status; the node's root is open to it.
@@ -334,6 +356,7 @@ func (g *Gateway) gain() {
 		g.wake(owner, EventRecovered)
 	}
 	clear(g.absent)
+	g.declared.nudge()
 }
 
 // tellCounts says that the counts changed, at most once a heartbeat.
@@ -349,35 +372,4 @@ func (g *Gateway) tellCounts() {
 // wake asks an owner to look again. The caller holds the lock.
 func (g *Gateway) wake(owner desired.Owner, reason string) {
 	g.queue.add(Event{Gateway: g.scope.Gateway, Owner: &owner, Reason: reason})
-}
-
-// setNode keeps what the node says of itself. Schemas are read anew for another version or other plugins, and what was refused is tried again.
-func (g *Gateway) setNode(node kong.Node) (changed bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	changed = g.state.KongVersion != node.Version || !maps.Equal(g.plugins, node.Plugins)
-	if changed {
-		g.schemas.forget()
-		for owner := range g.rejected {
-			g.wake(owner, EventFreed)
-		}
-		clear(g.rejected)
-		if g.state.Ready {
-			// Hashes by the former schemas say nothing until all is listed anew.
-			g.state.Ready, g.state.Reason, g.state.Message = false, v1alpha1.ReasonProgressing, "Kong's version or plugins changed; reading what it holds"
-		}
-	}
-	g.state.KongVersion, g.state.Database, g.plugins = node.Version, node.Database, node.Plugins
-	g.state.PropagationDelay = orDefault(node.DBUpdateFrequency) + orDefault(node.WorkerStateUpdateFrequency) + g.options.Margin
-	return changed
-}
-
-// defaultFrequency is Kong's default of db_update_frequency and of worker_state_update_frequency (kong.conf.default).
-const defaultFrequency = 5 * time.Second
-
-func orDefault(frequency time.Duration) time.Duration {
-	if frequency <= 0 {
-		return defaultFrequency
-	}
-	return frequency
 }

@@ -145,24 +145,6 @@ func TestForbiddenStatusIsNoLoss(t *testing.T) {
 	}
 }
 
-func TestWithoutDatabase(t *testing.T) {
-	sim, err := kongsim.Start(kongsim.Options{Database: "off"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer sim.Close()
-	registry := NewRegistry(Options{Installation: "here", Heartbeat: 20 * time.Millisecond})
-	defer registry.Close()
-	g, err := registry.Ensure("default", Settings{Client: kong.Config{URL: sim.AdminURL()}, DriftInterval: time.Hour})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := &rig{T: t, gateway: g, registry: registry, scope: g.Scope(), sim: sim}
-	r.eventually("it is said", func() bool { return g.State().Reason == "NotImplemented" })
-	_, err = r.sync(r.consumer("john", "john"))
-	r.waits(err, "no database")
-}
-
 func TestDriftIsNoticedAndPutRight(t *testing.T) {
 	r := newRig(t)
 	consumer, service := r.consumer("john", "john", "k1"), r.service("api", "one")

@@ -24,6 +24,9 @@ func (g *Gateway) Release(ctx context.Context, owner desired.Owner, retain bool)
 		if err := g.letGo(ctx, owner); err != nil {
 			return err
 		}
+		if err := g.inPush(owner); err != nil {
+			return err
+		}
 		g.succeeded(owner)
 		return nil
 	}
@@ -64,7 +67,7 @@ var childKinds = map[kong.Kind][]kong.Kind{
 	kong.KindConsumer: {
 		kong.KindJWT, kong.KindACL, kong.KindPlugin, kong.KindKeyAuth, kong.KindBasicAuth, kong.KindHMACAuth, kong.KindOAuth2,
 	},
-	kong.KindService:  {kong.KindRoute, kong.KindPlugin},
+	kong.KindService: {kong.KindRoute, kong.KindPlugin},
 }
 
 // checkChildren looks what others hung on an entity that is to go: Kong would take it along, or refuse.

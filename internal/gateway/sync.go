@@ -44,10 +44,16 @@ func (g *Gateway) Sync(ctx context.Context, set desired.Set, options SyncOptions
 
 // settle plans and applies, and plans once more where Kong turned out to hold something else than the mirror said.
 func (g *Gateway) settle(ctx context.Context, run *syncRun) error {
+	if err := g.refused(run); err != nil {
+		return err
+	}
 	for range plansAtOnce {
 		err := g.apply(ctx, run)
 		if errors.Is(err, errReplan) {
 			continue
+		}
+		if err == nil {
+			err = g.inPush(run.set.Owner)
 		}
 		if err == nil {
 			g.succeeded(run.set.Owner)

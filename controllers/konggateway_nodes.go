@@ -1,0 +1,74 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/gateway"
+)
+
+// +kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,verbs=get;list;watch
+
+// byServiceOfSlice gives the key of the Service that an EndpointSlice is of.
+func byServiceOfSlice(slice client.Object) (namespace, key string) {
+	return "", slice.GetNamespace() + "/" + slice.GetLabels()[discoveryv1.LabelServiceName]
+}
+
+// setNodes tells an engine its Kong pods, where Kong has no database and the Admin API is named by its Service: each pod has to be given the configuration.
+func (r *KongGatewayReconciler) setNodes(ctx context.Context, object *v1alpha1.KongGateway, engine *gateway.Gateway) error {
+	ref := object.Spec.AdminAPI.ServiceRef
+	if ref == nil || engine.State().Database != "off" {
+		return nil
+	}
+	var service corev1.Service
+	if err := r.Client.Get(ctx, client.ObjectKey{Namespace: ref.Namespace, Name: ref.Name}, &service); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("get Service %s/%s: %w", ref.Namespace, ref.Name, err)
+	}
+	var found discoveryv1.EndpointSliceList
+	if err := r.Client.List(ctx, &found, client.InNamespace(ref.Namespace), client.MatchingLabels{discoveryv1.LabelServiceName: ref.Name}); err != nil {
+		return fmt.Errorf("list the EndpointSlices of Service %s/%s: %w", ref.Namespace, ref.Name, err)
+	}
+	return engine.SetNodes(nodesOf(service, ref.Port, found.Items))
+}
+
+// nodesOf reads the pods behind a port of a Service. One that is not ready yet is among them: Kong is not, before it has a configuration.
+func nodesOf(service corev1.Service, port int32, endpoints []discoveryv1.EndpointSlice) []gateway.Node {
+	i := slices.IndexFunc(service.Spec.Ports, func(p corev1.ServicePort) bool { return p.Port == port })
+	if i < 0 {
+		return nil
+	}
+	var nodes []gateway.Node
+	for _, slice := range endpoints {
+		for _, p := range slice.Ports {
+			if p.Port == nil || p.Name == nil && service.Spec.Ports[i].Name != "" || p.Name != nil && *p.Name != service.Spec.Ports[i].Name {
+				continue
+			}
+			for _, endpoint := range slice.Endpoints {
+				nodes = append(nodes, nodesAt(endpoint, int(*p.Port))...)
+			}
+		}
+	}
+	slices.SortFunc(nodes, func(a, b gateway.Node) int { return strings.Compare(a.Address, b.Address) })
+	return slices.CompactFunc(nodes, func(a, b gateway.Node) bool { return a.Address == b.Address })
+}
+
+func nodesAt(endpoint discoveryv1.Endpoint, port int) []gateway.Node {
+	if endpoint.Conditions.Terminating != nil && *endpoint.Conditions.Terminating {
+		return nil
+	}
+	ready := endpoint.Conditions.Ready == nil || *endpoint.Conditions.Ready
+	nodes := make([]gateway.Node, 0, len(endpoint.Addresses))
+	for _, address := range endpoint.Addresses {
+		nodes = append(nodes, gateway.Node{Address: net.JoinHostPort(address, strconv.Itoa(port)), Ready: ready})
+	}
+	return nodes
+}

@@ -1,0 +1,249 @@
+package gateway
+
+import (
+	"context"
+	"iter"
+	"maps"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+)
+
+// tagRetained marks what a deleted resource left in a Kong without a database: a configuration is replaced as a whole, so that what is to stay has to be
+// carried along.
+const tagRetained = desired.TagManaged + "-retained"
+
+// declared stands before the Admin API of a Kong without a database, where nothing can be written but a whole configuration: what is written is
+// staged, and goes in with the next push. With a database it passes everything on.
+type declared struct {
+	AdminAPI
+
+	active atomic.Bool
+	// kick asks for a push.
+	kick chan struct{}
+
+	mu sync.Mutex
+	// base is what Kong was given last, by id.
+	base map[string]kong.Entity
+	// staged is what differs from it by now, and changing how many of that are whose.
+	staged   map[string]change
+	changing map[desired.Owner]int
+}
+
+// change is one staged write.
+type change struct {
+	owner desired.Owner
+	// entity is nil where it is deleted.
+	entity *kong.Entity
+}
+
+func newDeclared(api AdminAPI) *declared {
+	return &declared{AdminAPI: api, kick: make(chan struct{}, 1), base: map[string]kong.Entity{}, staged: map[string]change{}, changing: map[desired.Owner]int{}}
+}
+
+// Put stages an entity, and answers it as it was sent.
+func (d *declared) Put(ctx context.Context, e kong.Entity) (kong.Entity, error) {
+	if !d.active.Load() {
+		return d.AdminAPI.Put(ctx, e)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	ownership, _ := desired.ParseTags(e.Fields.Tags())
+	d.stage(e.ID, change{ownership.Owner, &e})
+	return e, nil
+}
+
+// PatchTags stages an entity's tags. One that is left without an owner is carried along from now on.
+func (d *declared) PatchTags(ctx context.Context, kind kong.Kind, consumerID, id string, tags []string) (kong.Entity, error) {
+	if !d.active.Load() {
+		return d.AdminAPI.PatchTags(ctx, kind, consumerID, id, tags)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	e, found := d.effective(id)
+	if !found {
+		return kong.Entity{}, &kong.NotFoundError{}
+	}
+	former, _ := desired.ParseTags(e.Fields.Tags())
+	if _, ours := desired.ParseTags(tags); !ours {
+		tags = append(slices.Clone(tags), tagRetained)
+	}
+	e.Fields = maps.Clone(e.Fields)
+	e.Fields["tags"] = tags
+	d.stage(id, change{former.Owner, &e})
+	return e, nil
+}
+
+// Delete stages the end of an entity and of what hangs on it.
+func (d *declared) Delete(ctx context.Context, kind kong.Kind, consumerID, id string) error {
+	if !d.active.Load() {
+		return d.AdminAPI.Delete(ctx, kind, consumerID, id)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.remove(id)
+	return nil
+}
+
+// remove stages the end of an entity, its children first. The caller holds the lock.
+func (d *declared) remove(id string) {
+	e, found := d.effective(id)
+	if !found {
+		return
+	}
+	for _, child := range d.children(id) {
+		d.remove(child.ID)
+	}
+	ownership, _ := desired.ParseTags(e.Fields.Tags())
+	d.stage(id, change{owner: ownership.Owner})
+}
+
+// Get answers with an entity by its id, as it is staged.
+func (d *declared) Get(ctx context.Context, kind kong.Kind, nameOrID string) (kong.Entity, error) {
+	if !d.active.Load() {
+		return d.AdminAPI.Get(ctx, kind, nameOrID)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if e, found := d.effective(nameOrID); found && e.Kind == kind {
+		return e, nil
+	}
+	return kong.Entity{}, &kong.NotFoundError{}
+}
+
+// ConsumerByCustomID is asked who took a name before us: with a configuration that is all ours, nobody did.
+func (d *declared) ConsumerByCustomID(ctx context.Context, customID string) (kong.Entity, bool, error) {
+	if !d.active.Load() {
+		return d.AdminAPI.ConsumerByCustomID(ctx, customID)
+	}
+	return kong.Entity{}, false, nil
+}
+
+// List gives what the node has, and of what is staged how it will be: that is not to be taken for somebody else's change.
+func (d *declared) List(ctx context.Context, kind kong.Kind, opts kong.ListOptions) iter.Seq2[kong.Entity, error] {
+	if !d.active.Load() {
+		return d.AdminAPI.List(ctx, kind, opts)
+	}
+	return func(yield func(kong.Entity, error) bool) {
+		d.mu.Lock()
+		staged := maps.Clone(d.staged)
+		d.mu.Unlock()
+		for e, err := range d.AdminAPI.List(ctx, kind, opts) {
+			if _, changing := staged[e.ID]; err == nil && changing {
+				continue
+			}
+			if !yield(e, err) || err != nil {
+				return
+			}
+		}
+		for _, c := range staged {
+			if c.entity != nil && c.entity.Kind == kind && !yield(*c.entity, nil) {
+				return
+			}
+		}
+	}
+}
+
+// ListChildren gives what hangs on an entity, as it is staged.
+func (d *declared) ListChildren(ctx context.Context, parent kong.Kind, parentID string, child kong.Kind) iter.Seq2[kong.Entity, error] {
+	if !d.active.Load() {
+		return d.AdminAPI.ListChildren(ctx, parent, parentID, child)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	children := d.children(parentID)
+	return func(yield func(kong.Entity, error) bool) {
+		for _, e := range children {
+			if e.Kind == child && !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+// children are the entities that hang on one, as they are staged. The caller holds the lock.
+func (d *declared) children(id string) []kong.Entity {
+	var found []kong.Entity
+	look := func(e kong.Entity) {
+		if slices.Contains(parentsOf(e), id) {
+			found = append(found, e)
+		}
+	}
+	for childID, e := range d.base {
+		if _, changing := d.staged[childID]; !changing {
+			look(e)
+		}
+	}
+	for _, c := range d.staged {
+		if c.entity != nil {
+			look(*c.entity)
+		}
+	}
+	return found
+}
+
+func parentsOf(e kong.Entity) []string {
+	return entry{consumerID: e.ConsumerID, consumer: e.Fields.Ref("consumer"), service: e.Fields.Ref("service"), route: e.Fields.Ref("route")}.parents()
+}
+
+// stage notes a change, and asks for a push. The caller holds the lock.
+func (d *declared) stage(id string, c change) {
+	d.unstage(id)
+	d.staged[id] = c
+	d.changing[c.owner]++
+	d.nudge()
+}
+
+// unstage forgets a change. The caller holds the lock.
+func (d *declared) unstage(id string) {
+	former, found := d.staged[id]
+	if !found {
+		return
+	}
+	delete(d.staged, id)
+	if d.changing[former.owner]--; d.changing[former.owner] == 0 {
+		delete(d.changing, former.owner)
+	}
+}
+
+func (d *declared) nudge() {
+	select {
+	case d.kick <- struct{}{}:
+	default:
+	}
+}
+
+// effective is an entity as it is staged. The caller holds the lock.
+func (d *declared) effective(id string) (kong.Entity, bool) {
+	if c, changing := d.staged[id]; changing {
+		if c.entity == nil {
+			return kong.Entity{}, false
+		}
+		return *c.entity, true
+	}
+	e, found := d.base[id]
+	return e, found
+}
+
+// withChanges gives a configuration with changes. It is pure.
+func withChanges(base map[string]kong.Entity, changes map[string]change) map[string]kong.Entity {
+	result := maps.Clone(base)
+	for id, c := range changes {
+		if c.entity == nil {
+			delete(result, id)
+			continue
+		}
+		result[id] = *c.entity
+	}
+	return result
+}
+
+// pending says whether anything of an owner is staged.
+func (d *declared) pending(owner desired.Owner) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.changing[owner] > 0
+}
