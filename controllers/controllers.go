@@ -32,6 +32,8 @@ type Options struct {
 	GatewaySecretNamespaces []string
 	// Workers is how many resources of a kind are reconciled at once.
 	Workers int
+	// DataPlanes is asked whether data planes hold a credential; nil where only the propagation delay is waited for.
+	DataPlanes DataPlanes
 	// Now is the clock.
 	Now func() time.Time
 }

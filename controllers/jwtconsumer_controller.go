@@ -2,7 +2,9 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -69,10 +71,13 @@ type consumerRun struct {
 	consumer *v1alpha1.JwtConsumer
 	target   target
 	input    desired.ConsumerInput
-	// state of the generated credentials, the Secret it was read from, and what the spec asks of it.
+	// state of the credentials with generations, the Secret it was read from, what the spec asks of it, and what was seen of it.
 	state    credential.State
 	snapshot secrets.Snapshot
 	wants    []credential.Want
+	seen     map[string]credential.Seen
+	// result of the last Sync.
+	result gateway.Result
 	// formerSecrets were published and are no longer named.
 	formerSecrets []string
 	// keep are the ids of credentials whose material cannot be read now.
@@ -92,7 +97,10 @@ func (r *JwtConsumerReconciler) Reconcile(ctx context.Context, req ctrl.Request)
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	before := consumer.DeepCopy()
-	run := &consumerRun{JwtConsumerReconciler: r, consumer: consumer, input: desired.ConsumerInput{Consumer: consumer}}
+	run := &consumerRun{
+		JwtConsumerReconciler: r, consumer: consumer,
+		input: desired.ConsumerInput{Consumer: consumer}, seen: map[string]credential.Seen{},
+	}
 	err := r.live(ctx, subject{
 		object:  consumer,
 		owner:   desired.ConsumerOwner(consumer.Namespace, consumer.Name),
@@ -103,23 +111,26 @@ func (r *JwtConsumerReconciler) Reconcile(ctx context.Context, req ctrl.Request)
 		refused: desired.CheckConsumer(consumer.Spec),
 		letGo:   run.letSecretsGo,
 	}, run.program)
-	return r.record(ctx, outcome{
+	result, err := r.record(ctx, outcome{
 		before: before, object: consumer,
 		conditions: &consumer.Status.Conditions, observed: &consumer.Status.ObservedGeneration,
 		changed: func() bool { return !apiequality.Semantic.DeepEqual(before.Status, consumer.Status) },
 		message: run.message(), err: err,
 	})
+	if err == nil {
+		result.RequeueAfter = status.Sooner(result.RequeueAfter, run.untilNext())
+	}
+	return result, err
 }
 
 func (r *consumerRun) program(ctx context.Context, to target) error {
 	r.target = to
-	phases := []func(context.Context) error{r.readCredentials, r.readConfigs, r.findGroups, r.sync, r.publish}
-	for _, phase := range phases {
+	for _, phase := range []func(context.Context) error{r.readCredentials, r.readConfigs, r.findGroups, r.rotate} {
 		if err := phase(ctx); err != nil {
 			return err
 		}
 	}
-	return r.problem
+	return errors.Join(r.problem, r.waiting())
 }
 
 func (r *consumerRun) readConfigs(ctx context.Context) error {
@@ -142,15 +153,43 @@ func (r *consumerRun) findGroups(ctx context.Context) error {
 	return err
 }
 
+// rotate brings Kong and the Secrets for clients to what the state says, and the state to what came of it, until it rests. Each round is one step of a
+// rotation at most: what is in Kong is published, what is published is promoted, what was promoted lets the former go.
+func (r *consumerRun) rotate(ctx context.Context) error {
+	for range roundsAtOnce {
+		refused := r.sync(ctx)
+		if refused != nil && !r.result.Applied {
+			return refused
+		}
+		if err := r.publish(ctx); err != nil {
+			return errors.Join(refused, err)
+		}
+		moved, err := r.advance(ctx)
+		r.reportCredentials()
+		if err != nil || refused != nil || !moved {
+			return errors.Join(refused, err)
+		}
+	}
+	return status.Wait(time.Second, v1alpha1.ReasonRotating, "the credentials are still moving; looking again")
+}
+
+// roundsAtOnce is how many rounds are gone before others get their turn.
+const roundsAtOnce = 4
+
+// sync brings Kong to what the spec and the state want.
 func (r *consumerRun) sync(ctx context.Context) error {
 	r.setIdentity()
+	r.wantCredentials()
 	set, err := desired.BuildConsumer(r.target.scope, r.target.policy, r.input)
 	if err != nil {
 		return err
 	}
 	set.Keep = r.keep
-	_, err = r.target.engine.Sync(ctx, set, gateway.SyncOptions{Older: r.older(ctx, r.consumer, consumers())})
-	r.reportCredentials(err == nil)
+	r.result, err = r.target.engine.Sync(ctx, set, gateway.SyncOptions{Older: r.older(ctx, r.consumer, consumers())})
+	r.observe(ctx)
+	if !r.result.Applied {
+		r.reportCredentials()
+	}
 	return err
 }
 

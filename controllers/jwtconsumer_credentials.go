@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
@@ -19,10 +17,12 @@ import (
 
 // credentialRun is one credential on its way through a reconcile.
 type credentialRun struct {
-	spec       v1alpha1.Credential
-	field      string
-	generation credential.Generation
-	material   credential.Material
+	spec  v1alpha1.Credential
+	field string
+	// want is what the spec asks of the state, if stateful is true. Else material is all there is: it is replaced in place.
+	want     credential.Want
+	stateful bool
+	material credential.Material
 	// missing says that there is no material now: what is in Kong stays.
 	missing bool
 }
@@ -31,54 +31,113 @@ func (r *consumerRun) secretOwner() secrets.Owner {
 	return secrets.Owner{Kind: v1alpha1.KindJwtConsumer, Object: r.consumer}
 }
 
-// readCredentials gathers the material of all credentials. What is wrong with one does not hold up the others: it stays in Kong as it is.
+// readCredentials gathers the material of all credentials, and begins what the spec asks for. What is wrong with one does not hold up the others: it
+// stays in Kong as it is.
 func (r *consumerRun) readCredentials(ctx context.Context) error {
-	if err := r.generated(ctx); err != nil {
+	if err := credential.CheckSecretNames(r.consumer.Name, r.consumer.Spec.Credentials); err != nil {
 		return err
+	}
+	if r.hasState() {
+		if err := r.readState(ctx); err != nil {
+			return err
+		}
 	}
 	for i, spec := range r.consumer.Spec.Credentials {
 		run := credentialRun{spec: spec, field: fmt.Sprintf("spec.credentials[%d]", i)}
-		var problem error
-		if spec.Generate != nil {
-			run.generation, _ = r.state.Credentials[spec.Name].Newest()
-			run.material = run.generation.Material
-		} else {
-			run.material, problem = r.referenced(ctx, run)
-		}
+		problem := r.readCredential(ctx, &run)
 		var stalled *status.StalledError
 		if problem != nil && !errors.As(problem, &stalled) {
 			return problem
+		}
+		if problem != nil && spec.Generate != nil {
+			return problem // a Secret that cannot be published must be known before anything is generated for it
 		}
 		if problem != nil {
 			run.missing = true
 			r.problem = errors.Join(r.problem, problem)
 		}
-		r.credentials = append(r.credentials, run)
-		r.want(run)
+		r.add(run)
 	}
-	r.flagWeakSecrets()
+	if _, err := r.advance(ctx); err != nil {
+		return err
+	}
+	r.noteFormerSecrets()
 	return nil
 }
 
-// want adds a credential to what shall be in Kong.
-func (r *consumerRun) want(run credentialRun) {
-	part := desired.CredentialPart(run.spec.Name)
-	if run.missing {
-		if !r.consumer.Spec.Revoked {
-			r.keep = append(r.keep, desired.CredentialID(r.target.scope, desired.ConsumerOwner(r.consumer.Namespace, r.consumer.Name), part))
+// readCredential reads what one credential is made of: the Secret that it refers to, or the one that it is published in.
+func (r *consumerRun) readCredential(ctx context.Context, run *credentialRun) error {
+	if run.spec.Generate == nil {
+		var err error
+		run.material, err = r.referenced(ctx, *run)
+		return err
+	}
+	data, found, err := r.Secrets.Owned(ctx, r.secretOwner(), run.field+".generate.secretName", run.spec.Generate.SecretName)
+	if err != nil {
+		return err
+	}
+	if found {
+		r.seen[run.spec.Name] = credential.Seen{Published: r.state.Credentials[run.spec.Name].Holding(data)}
+	}
+	return nil
+}
+
+// add takes a credential in, with what the spec asks of its generations where it has some.
+func (r *consumerRun) add(run credentialRun) {
+	_, known := r.state.Credentials[run.spec.Name]
+	run.stateful = run.spec.Generate != nil || keepsFormer(run.spec) || known
+	if run.stateful {
+		run.want = r.wantOf(run)
+		r.wants = append(r.wants, run.want)
+	}
+	r.credentials = append(r.credentials, run)
+}
+
+// keepsFormer says whether the former content of a Secret that somebody else owns stays valid for a while.
+func keepsFormer(spec v1alpha1.Credential) bool {
+	return spec.SecretRef != nil && spec.SecretRef.Overlap != ""
+}
+
+// wantCredentials lists what shall be in Kong now.
+func (r *consumerRun) wantCredentials() {
+	r.input.Credentials, r.keep, r.weak = nil, nil, nil
+	owner := desired.ConsumerOwner(r.consumer.Namespace, r.consumer.Name)
+	for _, run := range r.credentials {
+		entity := desired.Credential{Field: run.field, Part: desired.CredentialPart(run.spec.Name, 0), TenantKey: choosesKey(run.spec), Material: run.material}
+		state := r.state.Credentials[run.spec.Name]
+		if run.missing && len(state.Generations) == 0 {
+			if !r.consumer.Spec.Revoked {
+				r.keep = append(r.keep, desired.CredentialID(r.target.scope, owner, entity.Part))
+			}
+			continue
 		}
-		return
+		if !run.stateful {
+			r.noteWeakness(run.spec.Name, run.material)
+			if !r.consumer.Spec.Revoked {
+				r.input.Credentials = append(r.input.Credentials, entity)
+			}
+			continue
+		}
+		for _, g := range r.outcomeOf(run).Kong {
+			entity.Part, entity.Material = desired.CredentialPart(run.spec.Name, g.Slot), g.Material
+			r.input.Credentials = append(r.input.Credentials, entity)
+		}
+		if active, found := state.Active(); found {
+			r.noteWeakness(run.spec.Name, active.Material)
+		}
 	}
-	if weakness := run.material.Weakness(); weakness != "" {
-		r.weak = append(r.weak, "credential "+run.spec.Name+": "+weakness)
+	r.flagWeakSecrets()
+}
+
+// choosesKey says whether the tenant chose the key, in the spec or in a Secret.
+func choosesKey(spec v1alpha1.Credential) bool {
+	return spec.Key != "" || spec.SecretRef != nil && spec.SecretRef.DataKeys != nil && spec.SecretRef.DataKeys.Key != ""
+}
+
+func (r *consumerRun) noteWeakness(name string, material credential.Material) {
+	if weakness := material.Weakness(); weakness != "" {
+		r.weak = append(r.weak, "credential "+name+": "+weakness)
 	}
-	if r.consumer.Spec.Revoked {
-		return
-	}
-	fromSecret := run.spec.SecretRef != nil && run.spec.SecretRef.DataKeys != nil && run.spec.SecretRef.DataKeys.Key != ""
-	r.input.Credentials = append(r.input.Credentials, desired.Credential{
-		Field: run.field, Part: part, TenantKey: run.spec.Key != "" || fromSecret, Material: run.material,
-	})
 }
 
 func (r *consumerRun) keyOf(spec v1alpha1.Credential) string {
@@ -97,105 +156,13 @@ func (r *consumerRun) referenced(ctx context.Context, run credentialRun) (creden
 	return credential.FromSecret(run.spec, r.keyOf(run.spec), data)
 }
 
-// generated brings the state of the generated credentials to what the spec asks, and has it written before anybody uses it.
-func (r *consumerRun) generated(ctx context.Context) error {
-	if err := credential.CheckSecretNames(r.consumer.Name, r.consumer.Spec.Credentials); err != nil {
-		return err
-	}
-	for i, spec := range r.consumer.Spec.Credentials {
-		if spec.Generate == nil {
-			continue
-		}
-		// A Secret that cannot be published must be known before anything is generated for it.
-		field := fmt.Sprintf("spec.credentials[%d].generate.secretName", i)
-		if _, _, err := r.Secrets.Owned(ctx, r.secretOwner(), field, spec.Generate.SecretName); err != nil {
-			return err
-		}
-		r.wants = append(r.wants, credential.Want{Name: spec.Name, Key: r.keyOf(spec), Recipe: credential.NewRecipe(spec.Algorithm, *spec.Generate)})
-	}
-	if len(r.wants) == 0 && !r.hadGenerated() {
-		return nil
-	}
-	if err := r.readState(ctx); err != nil {
-		return err
-	}
-	return r.advance(ctx, nil)
-}
-
-// hadGenerated says whether there may be a state although the spec generates nothing.
-func (r *consumerRun) hadGenerated() bool {
-	return slices.ContainsFunc(r.consumer.Status.Credentials, func(s v1alpha1.CredentialStatus) bool { return s.Generation > 0 })
-}
-
-// advance decides what has to become of the state, and writes it. live are the generations that are in Kong and published.
-func (r *consumerRun) advance(ctx context.Context, live map[string]int64) error {
-	decision := credential.Decide(credential.Input{State: r.state, Wants: r.wants, Live: live}, r.Now())
-	if len(decision.Steps) == 0 {
-		return nil
-	}
-	next, err := r.state.Apply(decision, credential.Generate)
-	if err != nil {
-		return err
-	}
-	content, err := next.Encode()
-	if err != nil {
-		return fmt.Errorf("encode the state: %w", err)
-	}
-	name := credential.StateSecretName(r.consumer.Name)
-	r.snapshot, err = r.Secrets.Replace(ctx, r.secretOwner(), name, r.snapshot, map[string][]byte{credential.StateDataKey: content})
-	if err != nil {
-		return err
-	}
-	r.state = next
-	return nil
-}
-
-func (r *consumerRun) readState(ctx context.Context) error {
-	name := credential.StateSecretName(r.consumer.Name)
-	var err error
-	if r.snapshot, err = r.Secrets.Snapshot(ctx, r.secretOwner(), "state", name); err != nil || !r.snapshot.Found() {
-		return err
-	}
-	if r.state, err = credential.DecodeState(r.snapshot.Value(credential.StateDataKey)); err != nil {
-		return status.Stalled(v1alpha1.ReasonSecretInvalid,
-			"Secret %s/%s: %v; nothing is generated anew, so that nothing in use is lost. Restore it, or delete it to begin anew", r.consumer.Namespace, name, err)
-	}
-	return nil
-}
-
-// publish writes the Secrets that clients read, once Kong has what is in them, and drops those that the spec no longer names.
-func (r *consumerRun) publish(ctx context.Context) error {
-	live := map[string]int64{}
-	for _, run := range r.credentials {
-		if run.spec.Generate == nil {
-			continue
-		}
-		name := run.spec.Generate.SecretName
-		written, err := r.Secrets.Publish(ctx, r.secretOwner(), run.field+".generate.secretName", name, credential.PublishedData(run.material))
-		if err != nil {
-			return err
-		}
-		live[run.spec.Name] = run.generation.Number
-		if written {
-			r.event(r.consumer, corev1.EventTypeNormal, "Published", "Publish",
-				fmt.Sprintf("Credential %s, generation %d, is in Secret %s", run.spec.Name, run.generation.Number, name))
-		}
-	}
-	for _, name := range r.formerSecrets {
-		if err := r.Secrets.Drop(ctx, r.secretOwner(), name); err != nil {
-			return err
-		}
-	}
-	return r.advance(ctx, live)
-}
-
 // noteFormerSecrets lists the Secrets that the operator published and that the spec no longer names.
 func (r *consumerRun) noteFormerSecrets() {
 	for _, former := range r.consumer.Status.Credentials {
 		named := slices.ContainsFunc(r.consumer.Spec.Credentials, func(c v1alpha1.Credential) bool {
-			return c.Generate != nil && c.Generate.SecretName == former.SecretName
+			return secretName(c) == former.SecretName
 		})
-		if former.Generation > 0 && !named {
+		if former.Generation > 0 && !named && !slices.Contains(r.formerSecrets, former.SecretName) {
 			r.formerSecrets = append(r.formerSecrets, former.SecretName)
 		}
 	}
@@ -217,42 +184,14 @@ func (r *consumerRun) letSecretsGo(ctx context.Context) error {
 	return nil
 }
 
-// reportCredentials writes the status of each credential. synced says that Kong has what the spec asks.
-func (r *consumerRun) reportCredentials(synced bool) {
-	r.noteFormerSecrets()
-	former := r.consumer.Status.Credentials
-	r.consumer.Status.Credentials = nil
-	owner := desired.ConsumerOwner(r.consumer.Namespace, r.consumer.Name)
-	for _, run := range r.credentials {
-		part := desired.CredentialPart(run.spec.Name)
-		id := desired.CredentialID(r.target.scope, owner, part)
-		known := slices.IndexFunc(former, func(s v1alpha1.CredentialStatus) bool { return s.Name == run.spec.Name })
-		if run.missing {
-			if known >= 0 {
-				r.consumer.Status.Credentials = append(r.consumer.Status.Credentials, former[known])
-			}
-			continue
-		}
-		report := v1alpha1.CredentialStatus{
-			Name: run.spec.Name, Key: run.material.Key, KongID: id, Algorithm: run.material.Algorithm,
-			Phase: v1alpha1.CredentialPending, SecretName: secretName(run.spec),
-		}
-		if synced && !r.consumer.Spec.Revoked {
-			report.Phase = v1alpha1.CredentialActive
-		}
-		if run.spec.Generate != nil {
-			report.Generation = run.generation.Number
-			report.IssueTime = &metav1.Time{Time: run.generation.IssueTime.Local()}
-		}
-		r.consumer.Status.Credentials = append(r.consumer.Status.Credentials, report)
-	}
-}
-
 func secretName(spec v1alpha1.Credential) string {
-	if spec.Generate != nil {
+	switch {
+	case spec.Generate != nil:
 		return spec.Generate.SecretName
+	case spec.SecretRef != nil:
+		return spec.SecretRef.Name
 	}
-	return spec.SecretRef.Name
+	return ""
 }
 
 // stayingGroups are reserved groups that the consumer has, that no service gives it any more, and that the service's acl plugin still asks for.

@@ -137,8 +137,8 @@ func (r *tokenRun) readMaterial(ctx context.Context) error {
 	var err error
 	if r.spec.Generate != nil {
 		err = consumer.readState(ctx)
-		newest, _ := consumer.state.Credentials[r.spec.Name].Newest()
-		r.material = newest.Material
+		active, _ := consumer.state.Credentials[r.spec.Name].Active()
+		r.material = active.Material
 	} else {
 		r.material, err = consumer.referenced(ctx, credentialRun{spec: r.spec, field: "spec.consumerRef"})
 	}

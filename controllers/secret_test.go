@@ -169,12 +169,6 @@ var _ = Describe("Secrets of a JwtConsumer", Ordered, func() {
 var _ = Describe("Fields of a later version", func() {
 	It("stall the resource with NotImplemented, and nothing is applied", func(ctx context.Context) {
 		w := newWorld(ctx, kongsim.Options{})
-		create(ctx, w.secret("r-jwt", map[string]string{"secret": longSecret}))
-		rotating := w.consumer("r", func(c *v1alpha1.JwtConsumer) {
-			c.Spec.Credentials[0] = v1alpha1.Credential{Name: "primary", Algorithm: "HS256", Generate: &v1alpha1.Generate{
-				SecretName: "r-made", Rotation: &v1alpha1.Rotation{Interval: "720h"},
-			}}
-		})
 		jwks := w.consumer("k", func(c *v1alpha1.JwtConsumer) {
 			c.Spec.Credentials[0] = v1alpha1.Credential{Name: "primary", Algorithm: "RS256", JWKS: &v1alpha1.JWKS{URL: "https://issuer.example.com/jwks"}}
 		})
@@ -182,8 +176,7 @@ var _ = Describe("Fields of a later version", func() {
 			s.Spec.Upstream, s.Spec.Routes = nil, nil
 			s.Spec.AttachTo = &v1alpha1.AttachTo{ServiceName: "theirs"}
 		})
-		create(ctx, rotating, jwks, attached)
-		stalled(ctx, rotating, v1alpha1.ReasonNotImplemented, ContainSubstring("generate.rotation"))
+		create(ctx, jwks, attached)
 		stalled(ctx, jwks, v1alpha1.ReasonNotImplemented, ContainSubstring("jwks"))
 		stalled(ctx, attached, v1alpha1.ReasonNotImplemented, ContainSubstring("spec.attachTo"))
 		change(ctx, w.gateway, func(g *v1alpha1.KongGateway) { g.Spec.Adoption = "Unowned" })

@@ -71,6 +71,8 @@ const (
 	AnnotationReconcile = "kongjwt.dev/reconcile"
 	// AnnotationRotate asks for a rotation; any new value counts.
 	AnnotationRotate = "kongjwt.dev/rotate"
+	// AnnotationRevokePrevious ends the overlap of former material at once; any new value counts.
+	AnnotationRevokePrevious = "kongjwt.dev/revoke-previous"
 	// LabelOwnerKind and LabelOwnerName are on every Secret that the operator writes.
 	LabelOwnerKind = "kongjwt.dev/owner-kind"
 	// LabelOwnerName names the owner; see LabelOwnerKind. A name over 63 bytes is shortened with a hash.

@@ -14,7 +14,10 @@ import (
 
 // stateVersion is the version of the document. It goes up with every field or phase that is added: an operator that did not know it
 // would lose it with its next write. Documents of former versions stay readable.
-const stateVersion = 1
+const stateVersion = 2
+
+// oldestVersion is the oldest that is read.
+const oldestVersion = 1
 
 // StateDataKey is where in the Secret the document is.
 const StateDataKey = "state.json"
@@ -29,12 +32,16 @@ type stateDocument struct {
 }
 
 type credentialDocument struct {
-	Last        int64                `json:"lastGeneration"`
-	Generations []generationDocument `json:"generations"`
+	Last           int64                `json:"lastGeneration"`
+	Rotate         string               `json:"rotate,omitempty"`
+	RevokePrevious string               `json:"revokePrevious,omitempty"`
+	Generations    []generationDocument `json:"generations"`
 }
 
 type generationDocument struct {
 	Generation int64                    `json:"generation"`
+	Slot       int64                    `json:"slot,omitempty"`
+	Given      bool                     `json:"given,omitempty"`
 	Phase      v1alpha1.CredentialPhase `json:"phase"`
 	Recipe     Recipe                   `json:"recipe"`
 	Key        string                   `json:"key"`
@@ -42,16 +49,19 @@ type generationDocument struct {
 	PublicKey  string                   `json:"publicKey,omitempty"`
 	PrivateKey string                   `json:"privateKey,omitempty"`
 	IssueTime  time.Time                `json:"issueTime"`
+	RetiredAt  time.Time                `json:"retiredAt,omitzero"`
+	Ended      bool                     `json:"ended,omitempty"`
 }
 
 // Encode writes a state for its Secret. Equal states are written in equal bytes.
 func (s State) Encode() ([]byte, error) {
 	document := stateDocument{Version: stateVersion, Credentials: make(map[string]credentialDocument, len(s.Credentials))}
 	for name, state := range s.Credentials {
-		stored := credentialDocument{Last: state.Last}
+		stored := credentialDocument{Last: state.Last, Rotate: state.Rotate, RevokePrevious: state.RevokePrevious}
 		for _, g := range state.Generations {
 			stored.Generations = append(stored.Generations, generationDocument{
-				Generation: g.Number, Phase: g.Phase, Recipe: g.Recipe, IssueTime: g.IssueTime.UTC(),
+				Generation: g.Number, Slot: g.Slot, Phase: g.Phase, Given: g.Given, Recipe: g.Recipe,
+				IssueTime: g.IssueTime.UTC(), RetiredAt: g.RetiredAt.UTC(), Ended: g.Ended,
 				Key: g.Material.Key, Secret: g.Material.Secret.Reveal(),
 				PublicKey: g.Material.PublicKeyPEM, PrivateKey: g.Material.PrivateKeyPEM.Reveal(),
 			})
@@ -69,10 +79,11 @@ func DecodeState(content []byte) (State, error) {
 	}
 	state := State{Credentials: make(map[string]CredentialState, len(document.Credentials))}
 	for name, stored := range document.Credentials {
-		credential := CredentialState{Last: stored.Last}
+		credential := CredentialState{Last: stored.Last, Rotate: stored.Rotate, RevokePrevious: stored.RevokePrevious}
 		for _, g := range stored.Generations {
 			credential.Generations = append(credential.Generations, Generation{
-				Number: g.Generation, Phase: g.Phase, Recipe: g.Recipe, IssueTime: g.IssueTime,
+				Number: g.Generation, Slot: g.Slot, Phase: g.Phase, Given: g.Given, Recipe: g.Recipe,
+				IssueTime: g.IssueTime, RetiredAt: g.RetiredAt, Ended: g.Ended,
 				Material: Material{
 					Key: g.Key, Algorithm: g.Recipe.Algorithm, Secret: Conceal(g.Secret),
 					PublicKeyPEM: g.PublicKey, PrivateKeyPEM: Conceal(g.PrivateKey),
@@ -96,8 +107,8 @@ func readDocument(content []byte) (stateDocument, error) {
 	if err := json.Unmarshal(content, &head); err != nil {
 		return stateDocument{}, fmt.Errorf("%w: it is no JSON of ours", ErrUnreadableState)
 	}
-	if head.Version != stateVersion {
-		return stateDocument{}, fmt.Errorf("%w: it has version %d, and this operator reads %d", ErrUnreadableState, head.Version, stateVersion)
+	if head.Version < oldestVersion || head.Version > stateVersion {
+		return stateDocument{}, fmt.Errorf("%w: it has version %d, and this operator reads %d to %d", ErrUnreadableState, head.Version, oldestVersion, stateVersion)
 	}
 	var document stateDocument
 	decoder := json.NewDecoder(bytes.NewReader(content))
@@ -119,7 +130,7 @@ func (s CredentialState) check() error {
 	if len(s.Generations) == 0 {
 		return fmt.Errorf("%w: a credential has no generations", ErrUnreadableState)
 	}
-	last, active := int64(0), 0
+	last, phases := int64(0), map[v1alpha1.CredentialPhase]int{}
 	for _, g := range s.Generations {
 		if !g.whole() {
 			return fmt.Errorf("%w: generation %d of a credential is not whole", ErrUnreadableState, g.Number)
@@ -127,19 +138,19 @@ func (s CredentialState) check() error {
 		if g.Number <= last || g.Number > s.Last {
 			return fmt.Errorf("%w: generation %d of a credential is out of order", ErrUnreadableState, g.Number)
 		}
-		if last = g.Number; g.Phase == v1alpha1.CredentialActive {
-			active++
-		}
+		last = g.Number
+		phases[g.Phase]++
 	}
-	if active > 1 {
+	if active := phases[v1alpha1.CredentialActive]; active > 1 {
 		return fmt.Errorf("%w: a credential has %d active generations", ErrUnreadableState, active)
 	}
 	return nil
 }
 
 func (g Generation) whole() bool {
-	phases := []v1alpha1.CredentialPhase{v1alpha1.CredentialPending, v1alpha1.CredentialActive}
+	phases := []v1alpha1.CredentialPhase{v1alpha1.CredentialPending, v1alpha1.CredentialActive, v1alpha1.CredentialRetiring}
 	asymmetric := FamilyOf(g.Recipe.Algorithm) != HMAC
+	// Of somebody else's material the private half may be unknown.
 	return slices.Contains(phases, g.Phase) && slices.Contains(Algorithms(), g.Recipe.Algorithm) &&
-		g.Material.Key != "" && g.Material.CanSign() && asymmetric == (g.Material.PublicKeyPEM != "")
+		g.Material.Key != "" && (g.Given && asymmetric || g.Material.CanSign()) && asymmetric == (g.Material.PublicKeyPEM != "")
 }

@@ -2,6 +2,7 @@ package desired
 
 import (
 	"slices"
+	"strconv"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/credential"
@@ -33,8 +34,15 @@ type Credential struct {
 // Parts of a JwtConsumer.
 const partConsumer = "consumer"
 
-// CredentialPart is the part of a credential of the spec.
-func CredentialPart(name string) string { return "credential:" + name }
+// CredentialPart is the part of a slot of a credential of the spec: its generations with other keys than the first have slots, and entities in Kong, of
+// their own. No name has a dot in it.
+func CredentialPart(name string, slot int64) string {
+	part := "credential:" + name
+	if slot != 0 {
+		part += "." + strconv.FormatInt(slot, 10)
+	}
+	return part
+}
 
 // ConsumerOwner is the owner that a JwtConsumer is.
 func ConsumerOwner(namespace, name string) Owner {

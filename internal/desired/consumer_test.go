@@ -72,7 +72,7 @@ func TestConsumerIsNamedAfterItsNamespace(t *testing.T) {
 
 func TestHMACCredentialHasItsSecret(t *testing.T) {
 	set := buildConsumer(t, ConsumerInput{Consumer: testConsumer(), Credentials: []Credential{
-		{Field: "spec.credentials[0]", Part: CredentialPart("primary"), Material: hmacMaterial("team-a.john.primary", "s3cret")},
+		{Field: "spec.credentials[0]", Part: CredentialPart("primary", 0), Material: hmacMaterial("team-a.john.primary", "s3cret")},
 	}})
 	jwt := only(t, set, kong.KindJWT)
 	if jwt.ConsumerID != only(t, set, kong.KindConsumer).ID {
@@ -88,7 +88,7 @@ func TestHMACCredentialHasItsSecret(t *testing.T) {
 
 // Kong makes a secret for every credential that has none, at every write: a listing would never agree with the spec.
 func TestPublicKeyCredentialHasASecretThatStays(t *testing.T) {
-	in := ConsumerInput{Consumer: testConsumer(), Credentials: []Credential{{Part: CredentialPart("primary"), Material: credential.Material{
+	in := ConsumerInput{Consumer: testConsumer(), Credentials: []Credential{{Part: CredentialPart("primary", 0), Material: credential.Material{
 		Key: "team-a.john.primary", Algorithm: "RS256", PublicKeyPEM: "PEM", PrivateKeyPEM: credential.Conceal("private"),
 	}}}}
 	first, second := only(t, buildConsumer(t, in), kong.KindJWT), only(t, buildConsumer(t, in), kong.KindJWT)

@@ -42,11 +42,7 @@ func CheckGateway(spec v1alpha1.KongGatewaySpec) error {
 func CheckConsumer(spec v1alpha1.JwtConsumerSpec) error {
 	for i, c := range spec.Credentials {
 		field := path("spec.credentials[%d]", i)
-		if err := firstSet(
-			optional{field + ".jwks", c.JWKS != nil},
-			optional{field + ".generate.rotation", c.Generate != nil && c.Generate.Rotation != nil},
-			optional{field + ".secretRef.overlap", c.SecretRef != nil && c.SecretRef.Overlap != ""},
-		); err != nil {
+		if err := firstSet(optional{field + ".jwks", c.JWKS != nil}); err != nil {
 			return err
 		}
 	}

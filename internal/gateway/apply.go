@@ -43,6 +43,7 @@ func (g *Gateway) apply(ctx context.Context, run *syncRun) error {
 			return err
 		}
 	}
+	run.result.Applied, run.result.Undone = true, run.blocked
 	return run.verdict()
 }
 

@@ -21,6 +21,10 @@ type SyncOptions struct {
 type Result struct {
 	// Writes is the number of requests that changed something in Kong.
 	Writes int
+	// Applied says that the plan was gone through to its end, though some of it may have been refused or has to wait.
+	Applied bool
+	// Undone are the ids of the entities that were refused or have to wait. Kong does not hold them as they are wanted.
+	Undone map[string]bool
 }
 
 // Sync brings Kong to what an owner wants: nothing is sent where nothing differs. It does not sleep: a *status.WaitError says when to go on, a

@@ -1,0 +1,108 @@
+package controllers
+
+import (
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/credential"
+)
+
+// reportCredentials writes the status of each credential: of one with generations the Active first, then the Pending, then the Retiring, newest first.
+func (r *consumerRun) reportCredentials() {
+	former := r.consumer.Status.Credentials
+	r.consumer.Status.Credentials = nil
+	for _, run := range r.credentials {
+		state := r.state.Credentials[run.spec.Name]
+		switch {
+		case run.missing && len(state.Generations) == 0:
+			for _, s := range former {
+				if s.Name == run.spec.Name {
+					r.consumer.Status.Credentials = append(r.consumer.Status.Credentials, s)
+				}
+			}
+		case run.stateful:
+			r.reportGenerations(run, state, former)
+		default:
+			r.consumer.Status.Credentials = append(r.consumer.Status.Credentials, r.reportInPlace(run, former))
+		}
+	}
+}
+
+// reportInPlace is the status of a credential without generations.
+func (r *consumerRun) reportInPlace(run credentialRun, former []v1alpha1.CredentialStatus) v1alpha1.CredentialStatus {
+	report := v1alpha1.CredentialStatus{
+		Name: run.spec.Name, Key: run.material.Key, KongID: r.credentialID(run, 0), Algorithm: run.material.Algorithm,
+		Phase: v1alpha1.CredentialPending, SecretName: secretName(run.spec),
+	}
+	held, _ := r.target.engine.Standing(report.KongID)
+	switch {
+	case r.consumer.Spec.Revoked:
+	case !r.result.Applied:
+		report.Phase = formerPhase(former, report)
+	case held && !r.result.Undone[report.KongID]:
+		report.Phase = v1alpha1.CredentialActive
+	}
+	return report
+}
+
+func (r *consumerRun) reportGenerations(run credentialRun, state credential.CredentialState, former []v1alpha1.CredentialStatus) {
+	generations := slices.Clone(state.Generations)
+	order := []v1alpha1.CredentialPhase{v1alpha1.CredentialActive, v1alpha1.CredentialPending, v1alpha1.CredentialRetiring}
+	slices.SortStableFunc(generations, func(a, b credential.Generation) int {
+		if a.Phase != b.Phase {
+			return slices.Index(order, a.Phase) - slices.Index(order, b.Phase)
+		}
+		return int(b.Number - a.Number)
+	})
+	_, rotating := state.Pending()
+	for _, g := range generations {
+		report := v1alpha1.CredentialStatus{
+			Name: run.spec.Name, Key: g.Material.Key, KongID: r.credentialID(run, g.Slot), Algorithm: g.Material.Algorithm,
+			Phase: g.Phase, Generation: g.Number, IssueTime: at(g.IssueTime), SecretName: secretName(run.spec),
+		}
+		switch {
+		case g.Phase == v1alpha1.CredentialRetiring:
+			report.RetirementTime = at(run.want.RetiresAt(g))
+		case g.Phase == v1alpha1.CredentialActive && !rotating:
+			report.RotationTime = at(run.want.RotatesAt(g))
+		}
+		report.Phase = r.phaseOf(run, g, report, former)
+		r.consumer.Status.Credentials = append(r.consumer.Status.Credentials, report)
+	}
+}
+
+// phaseOf is the phase of a generation as far as Kong has it. What is not known now is as it was.
+func (r *consumerRun) phaseOf(run credentialRun, g credential.Generation, report v1alpha1.CredentialStatus, former []v1alpha1.CredentialStatus) v1alpha1.CredentialPhase {
+	standing := r.seen[run.spec.Name].Verdicts[g.Number].Standing
+	switch {
+	case g.Phase == v1alpha1.CredentialRetiring:
+		return g.Phase
+	case r.consumer.Spec.Revoked, standing == credential.Absent:
+		return v1alpha1.CredentialPending
+	case standing == credential.Unknown:
+		return formerPhase(former, report)
+	default:
+		return g.Phase
+	}
+}
+
+// formerPhase is what the status said of a credential before, if it spoke of the same one.
+func formerPhase(former []v1alpha1.CredentialStatus, report v1alpha1.CredentialStatus) v1alpha1.CredentialPhase {
+	for _, s := range former {
+		if s.Name == report.Name && s.Key == report.Key && s.Algorithm == report.Algorithm && s.Generation == report.Generation && s.Phase != "" {
+			return s.Phase
+		}
+	}
+	return v1alpha1.CredentialPending
+}
+
+// at writes a time as the API does; nothing where there is none.
+func at(t time.Time) *metav1.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &metav1.Time{Time: t.Local().Truncate(time.Second)}
+}
