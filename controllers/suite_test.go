@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -75,14 +76,16 @@ type operator struct {
 	stop   context.CancelFunc
 	done   chan error
 	writes *atomic.Int64
+	// secretWrites are those of writes that are of Secrets.
+	secretWrites *atomic.Int64
 }
 
 // startOperator runs the controllers against the API server. installation tells what it makes in Kong from what others' operators make.
 func startOperator(installation string) *operator {
 	GinkgoHelper()
-	o := &operator{done: make(chan error, 1), writes: &atomic.Int64{}}
+	o := &operator{done: make(chan error, 1), writes: &atomic.Int64{}, secretWrites: &atomic.Int64{}}
 	counted := rest.CopyConfig(restConfig)
-	counted.Wrap(func(next http.RoundTripper) http.RoundTripper { return countWrites{next, o.writes} })
+	counted.Wrap(func(next http.RoundTripper) http.RoundTripper { return countWrites{next, o} })
 	skip := true
 	mgr, err := ctrl.NewManager(counted, ctrl.Options{
 		Scheme: scheme, Metrics: metricsserver.Options{BindAddress: "0"},
@@ -118,13 +121,16 @@ func (o *operator) Stop() {
 
 // countWrites counts the requests that change something, but for events: they are no part of a resource.
 type countWrites struct {
-	next   http.RoundTripper
-	writes *atomic.Int64
+	next     http.RoundTripper
+	operator *operator
 }
 
 func (c countWrites) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Method != http.MethodGet {
-		c.writes.Add(1)
+		c.operator.writes.Add(1)
+		if strings.Contains(r.URL.Path, "/secrets") {
+			c.operator.secretWrites.Add(1)
+		}
 	}
 	return c.next.RoundTrip(r)
 }
