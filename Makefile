@@ -60,7 +60,7 @@ contract: ## Replay Kong's recorded answers; KONG_ADMIN_URL and KONG_PROXY_URL n
 .PHONY: e2e
 e2e: build ## End to end, quick part; KONG_ADMIN_URL and KONG_PROXY_URL name a real Kong
 	@$(control_plane); export KJO_MANAGER="$(CURDIR)/bin/manager"; set -x; \
-	go test -count=1 -timeout $(E2E_TIMEOUT) ./test/e2e/... -ginkgo.label-filter='$(E2E_LABELS)' $(E2E_FLAGS)
+	go test -v -count=1 -timeout $(E2E_TIMEOUT) ./test/e2e/... -ginkgo.label-filter='$(E2E_LABELS)' $(E2E_FLAGS)
 
 .PHONY: e2e-full
 e2e-full: ## End to end, everything
