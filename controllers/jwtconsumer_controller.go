@@ -3,7 +3,6 @@ package controllers
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -115,7 +114,7 @@ func (r *JwtConsumerReconciler) Reconcile(ctx context.Context, req ctrl.Request)
 		before: before, object: consumer,
 		conditions: &consumer.Status.Conditions, observed: &consumer.Status.ObservedGeneration,
 		changed: func() bool { return !apiequality.Semantic.DeepEqual(before.Status, consumer.Status) },
-		message: run.message(), err: err,
+		message: run.message(), reason: run.reason(), err: err,
 	})
 	if err == nil {
 		result.RequeueAfter = status.Sooner(result.RequeueAfter, run.untilNext())
@@ -125,12 +124,12 @@ func (r *JwtConsumerReconciler) Reconcile(ctx context.Context, req ctrl.Request)
 
 func (r *consumerRun) program(ctx context.Context, to target) error {
 	r.target = to
-	for _, phase := range []func(context.Context) error{r.readCredentials, r.readConfigs, r.findGroups, r.rotate} {
+	for _, phase := range []func(context.Context) error{r.withdraw, r.readCredentials, r.readConfigs, r.findGroups, r.rotate} {
 		if err := phase(ctx); err != nil {
 			return err
 		}
 	}
-	return errors.Join(r.problem, r.waiting())
+	return errors.Join(r.problem, r.waiting(), r.leaving())
 }
 
 func (r *consumerRun) readConfigs(ctx context.Context) error {
@@ -196,13 +195,6 @@ func (r *consumerRun) sync(ctx context.Context) error {
 func (r *consumerRun) setIdentity() {
 	r.consumer.Status.Username = desired.Username(r.consumer)
 	r.consumer.Status.ConsumerID = desired.ConsumerID(r.target.scope, r.consumer.Namespace, r.consumer.Name)
-}
-
-func (r *consumerRun) message() string {
-	if r.consumer.Spec.Revoked {
-		return fmt.Sprintf("Consumer %s is in Kong; its credentials are revoked", r.consumer.Status.Username)
-	}
-	return fmt.Sprintf("Consumer %s is in Kong with %d credentials", r.consumer.Status.Username, len(r.input.Credentials))
 }
 
 // flagWeakSecrets says which secrets are shorter than RFC 7518 section 3.2 asks.

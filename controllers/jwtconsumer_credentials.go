@@ -101,13 +101,12 @@ func keepsFormer(spec v1alpha1.Credential) bool {
 // wantCredentials lists what shall be in Kong now.
 func (r *consumerRun) wantCredentials() {
 	r.input.Credentials, r.keep, r.weak = nil, nil, nil
-	owner := desired.ConsumerOwner(r.consumer.Namespace, r.consumer.Name)
 	for _, run := range r.credentials {
 		entity := desired.Credential{Field: run.field, Part: desired.CredentialPart(run.spec.Name, 0), TenantKey: choosesKey(run.spec), Material: run.material}
 		state := r.state.Credentials[run.spec.Name]
 		if run.missing && len(state.Generations) == 0 {
 			if !r.consumer.Spec.Revoked {
-				r.keep = append(r.keep, desired.CredentialID(r.target.scope, owner, entity.Part))
+				r.keep = append(r.keep, desired.CredentialID(r.target.scope, r.owner(), entity.Part))
 			}
 			continue
 		}

@@ -105,7 +105,7 @@ func (r *consumerRun) tell(steps []credential.Step) {
 		case credential.StepGenerate, credential.StepReplace:
 			reason, note = "RotationStarted", "Credential %s: generation %d is made"
 		case credential.StepPromote:
-			reason, note = "Promoted", "Credential %s: generation %d is the one to use; the one before stays valid for the overlap"
+			reason, note = "Promoted", "Credential %s: generation %d is the one to use from now on"
 		case credential.StepRemove:
 			reason, note = "Retired", "Credential %s: generation %d is gone from Kong"
 		case credential.StepAbandon:
@@ -168,7 +168,7 @@ func (r *consumerRun) verdict(ctx context.Context, run credentialRun, g credenti
 }
 
 func (r *consumerRun) credentialID(run credentialRun, slot int64) string {
-	return desired.CredentialID(r.target.scope, desired.ConsumerOwner(r.consumer.Namespace, r.consumer.Name), desired.CredentialPart(run.spec.Name, slot))
+	return desired.CredentialID(r.target.scope, r.owner(), desired.CredentialPart(run.spec.Name, slot))
 }
 
 // publish writes the Secrets that clients read, once Kong has what is in them, and drops those that the spec no longer names.

@@ -156,9 +156,9 @@ type outcome struct {
 	observed       *int64
 	// changed compares the two statuses.
 	changed func() bool
-	// message of Ready where err is nil.
-	message string
-	err     error
+	// message of Ready where err is nil, and its reason where that is not Succeeded.
+	message, reason string
+	err             error
 }
 
 // record writes the status once, only if it differs, with an event on a transition, and says when to look again.
@@ -174,6 +174,9 @@ func (o Options) record(ctx context.Context, out outcome) (ctrl.Result, error) {
 	former := readyCondition(*out.conditions)
 	*out.observed = generation
 	status.Apply(out.conditions, generation, out.message, out.err)
+	if out.err == nil && out.reason != "" {
+		status.Explain(out.conditions, v1alpha1.ConditionReady, out.reason)
+	}
 	if out.changed() {
 		// Under the version that was read: a stale read would else write a former status again.
 		out.before.SetResourceVersion(out.object.GetResourceVersion())

@@ -67,6 +67,8 @@ type Gateway struct {
 	absent map[desired.Owner]bool
 	// routeGone is when a service was last known to lose a route.
 	routeGone map[string]time.Time
+	// credentialGone is when an owner was last known to lose a credential.
+	credentialGone map[desired.Owner]time.Time
 	// filled is when the mirror was first filled.
 	filled time.Time
 	// entered are the owners that are being synced.
@@ -98,25 +100,26 @@ func newGateway(o Options, scope desired.Scope, s Settings, api AdminAPI, h hash
 	staging := newDeclared(api)
 	return &Gateway{
 		options: o, scope: scope, settings: s, api: staging, declared: staging, fleet: newFleet(o.Connect, s.Client, api), hasher: h, queue: q,
-		log:       o.Log.WithValues("gateway", scope.Gateway),
-		suspect:   make(chan struct{}, 1),
-		again:     make(chan struct{}, 1),
-		slots:     make(chan struct{}, concurrency),
-		schemas:   schemas{api: api, known: map[string]kong.Schema{}},
-		state:     State{Reason: v1alpha1.ReasonProgressing, Message: "connecting to " + s.Client.URL},
-		mirror:    newMirror(),
-		reserved:  map[claimKey]map[string]reservation{},
-		waiting:   map[waitKey]map[desired.Owner]bool{},
-		absent:    map[desired.Owner]bool{},
-		routeGone: map[string]time.Time{},
-		entered:   map[desired.Owner]bool{},
-		flying:    map[string]int{},
-		patience:  map[desired.Owner]time.Time{},
-		rejected:  map[desired.Owner]bool{},
-		attempts:  map[desired.Owner]int{},
-		deleted:   map[string]uint64{},
-		attempted: map[desired.Owner]hash{},
-		refusals:  map[desired.Owner]refusal{},
+		log:            o.Log.WithValues("gateway", scope.Gateway),
+		suspect:        make(chan struct{}, 1),
+		again:          make(chan struct{}, 1),
+		slots:          make(chan struct{}, concurrency),
+		schemas:        schemas{api: api, known: map[string]kong.Schema{}},
+		state:          State{Reason: v1alpha1.ReasonProgressing, Message: "connecting to " + s.Client.URL},
+		mirror:         newMirror(),
+		reserved:       map[claimKey]map[string]reservation{},
+		waiting:        map[waitKey]map[desired.Owner]bool{},
+		absent:         map[desired.Owner]bool{},
+		routeGone:      map[string]time.Time{},
+		entered:        map[desired.Owner]bool{},
+		flying:         map[string]int{},
+		patience:       map[desired.Owner]time.Time{},
+		rejected:       map[desired.Owner]bool{},
+		attempts:       map[desired.Owner]int{},
+		deleted:        map[string]uint64{},
+		attempted:      map[desired.Owner]hash{},
+		refusals:       map[desired.Owner]refusal{},
+		credentialGone: map[desired.Owner]time.Time{},
 	}
 }
 

@@ -76,8 +76,11 @@ func (g *Gateway) doubt(e entry) {
 // forget takes an entity out of the mirror, and wakes who waited for what it held. The caller holds the lock.
 func (g *Gateway) forget(e entry) {
 	g.deleted[e.id] = g.writes
-	if e.kind == kong.KindRoute {
+	switch e.kind {
+	case kong.KindRoute:
 		g.routeGone[e.service] = g.options.Now()
+	case kong.KindJWT:
+		g.credentialGone[e.owner] = g.options.Now()
 	}
 	if g.mirror.entries[e.id] == nil {
 		return

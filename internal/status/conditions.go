@@ -58,6 +58,13 @@ func Flag(conditions *[]metav1.Condition, generation int64, kind, reason, messag
 	set(conditions, generation, kind, metav1.ConditionTrue, reason, message)
 }
 
+// Explain gives a condition that is there another reason.
+func Explain(conditions *[]metav1.Condition, kind, reason string) {
+	if condition := apimeta.FindStatusCondition(*conditions, kind); condition != nil {
+		condition.Reason = reason
+	}
+}
+
 func set(conditions *[]metav1.Condition, generation int64, kind string, value metav1.ConditionStatus, reason, message string) {
 	if len(message) > maxMessage {
 		message = strings.ToValidUTF8(message[:maxMessage-3], "") + "..." // a letter may have been cut in two

@@ -1,0 +1,58 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
+)
+
+// withdraw takes the credentials of a revoked consumer out of Kong before anything else is looked at: no Secret that is missing, no state that cannot be read and
+// no policy may hold up a revocation.
+func (r *consumerRun) withdraw(ctx context.Context) error {
+	if !r.consumer.Spec.Revoked {
+		return nil
+	}
+	result, err := r.target.engine.Withdraw(ctx, r.owner())
+	if result.Writes > 0 {
+		r.event(r.consumer, corev1.EventTypeNormal, v1alpha1.ReasonRevoked, "Revoke",
+			fmt.Sprintf("%d credentials left Kong, since spec.revoked is true", result.Writes))
+	}
+	return err
+}
+
+// leaving waits until no data plane can know a revoked credential any more.
+func (r *consumerRun) leaving() error {
+	if !r.consumer.Spec.Revoked {
+		return nil
+	}
+	rest := r.target.engine.Withdrawn(r.owner())
+	if rest == 0 {
+		return nil
+	}
+	return status.Wait(rest, v1alpha1.ReasonAwaitingDataPlane,
+		"no credential is in Kong any more; waiting until every data plane has to refuse them (propagation delay)")
+}
+
+func (r *consumerRun) owner() desired.Owner {
+	return desired.ConsumerOwner(r.consumer.Namespace, r.consumer.Name)
+}
+
+func (r *consumerRun) message() string {
+	if r.consumer.Spec.Revoked {
+		return fmt.Sprintf("Consumer %s is in Kong; its credentials are revoked", r.consumer.Status.Username)
+	}
+	return fmt.Sprintf("Consumer %s is in Kong with %d credentials", r.consumer.Status.Username, len(r.input.Credentials))
+}
+
+// reason of Ready where nothing is wrong.
+func (r *consumerRun) reason() string {
+	if r.consumer.Spec.Revoked {
+		return v1alpha1.ReasonRevoked
+	}
+	return v1alpha1.ReasonSucceeded
+}
