@@ -1,0 +1,210 @@
+package jwks
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"syscall"
+	"time"
+)
+
+const (
+	// Timeout of one fetch, redirects included.
+	Timeout = 10 * time.Second
+	// MaxBytes of a set, unpacked.
+	MaxBytes = 1 << 20
+	// maxHeaderBytes of an answer.
+	maxHeaderBytes = 64 << 10
+	// maxRedirects that are followed.
+	maxRedirects = 3
+)
+
+// Source says where a key set is, and under which rules it is fetched.
+type Source struct {
+	URL string
+	// CA are the certificate authorities to trust, in PEM. None: the system's.
+	CA     string
+	Policy Policy
+}
+
+// Validators are what an issuer said about the set that is held, for a conditional request (RFC 9110 section 13.1).
+type Validators struct{ ETag, LastModified string }
+
+// Answer is what an issuer answered.
+type Answer struct {
+	// NotModified says that the set that is held is still right (304). Document is empty then.
+	NotModified bool
+	Document    []byte
+	Validators  Validators
+	// MaxAge is how long the issuer asks the answer to be kept (RFC 9111 section 5.2.2.1), less the age that it had already. Zero: it says nothing.
+	MaxAge time.Duration
+}
+
+// Fetcher fetches key sets. It is safe for concurrent use.
+type Fetcher struct {
+	// UserAgent of the requests.
+	UserAgent string
+	// Timeout of one fetch; zero is the constant Timeout.
+	Timeout time.Duration
+}
+
+// Fetch asks an issuer for its set, within the limits of this package. No proxy is taken from the environment: the address that is judged has to be that
+// of the issuer. The error is an *Error.
+func (f Fetcher) Fetch(ctx context.Context, source Source, held Validators) (Answer, error) {
+	if err := source.Policy.Check(source.URL); err != nil {
+		return Answer{}, err
+	}
+	roots, err := source.roots()
+	if err != nil {
+		return Answer{}, err
+	}
+	timeout := f.Timeout
+	if timeout == 0 {
+		timeout = Timeout
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	request, err := f.request(ctx, source.URL, held)
+	if err != nil {
+		return Answer{}, err
+	}
+	transport := source.transport(roots)
+	defer transport.CloseIdleConnections()
+	client := http.Client{Transport: transport, CheckRedirect: source.checkRedirect}
+	response, err := client.Do(request)
+	if err != nil {
+		return Answer{}, describeFailure(err, timeout)
+	}
+	defer func() { _ = response.Body.Close() }()
+	answer, err := readAnswer(response, held)
+	if err != nil && ctx.Err() != nil {
+		return Answer{}, describeFailure(ctx.Err(), timeout)
+	}
+	return answer, err
+}
+
+func (f Fetcher) request(ctx context.Context, address string, held Validators) (*http.Request, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, refused("is no URL; write it as https://host/path")
+	}
+	request.Header.Set("Accept", "application/jwk-set+json, application/json")
+	request.Header.Set("User-Agent", f.UserAgent)
+	if held.ETag != "" {
+		request.Header.Set("If-None-Match", held.ETag)
+	}
+	if held.LastModified != "" {
+		request.Header.Set("If-Modified-Since", held.LastModified)
+	}
+	return request, nil
+}
+
+func (s Source) roots() (*x509.CertPool, error) {
+	if s.CA == "" {
+		return nil, nil
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM([]byte(s.CA)) {
+		return nil, refused("the certificate authorities to trust have no PEM certificate among them")
+	}
+	return pool, nil
+}
+
+// transport of one fetch. The address is judged when it is dialed: what a name meant a moment ago says nothing.
+func (s Source) transport(roots *x509.CertPool) *http.Transport {
+	dialer := &net.Dialer{Timeout: Timeout, Control: func(_, address string, _ syscall.RawConn) error {
+		dialed, err := netip.ParseAddrPort(address)
+		if err != nil {
+			return refused("the host has an address that is none")
+		}
+		return s.Policy.CheckAddress(dialed.Addr())
+	}}
+	return &http.Transport{
+		Proxy:                  nil,
+		DialContext:            dialer.DialContext,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
+		TLSHandshakeTimeout:    Timeout,
+		MaxResponseHeaderBytes: maxHeaderBytes,
+		DisableKeepAlives:      true,
+	}
+}
+
+// checkRedirect holds each redirect to the rules of the first address.
+func (s Source) checkRedirect(next *http.Request, via []*http.Request) error {
+	if len(via) > maxRedirects {
+		return refused("the issuer redirects more than %d times", maxRedirects)
+	}
+	if err := s.Policy.check(next.URL); err != nil {
+		return refused("the issuer redirects to an address that is not allowed: it %v", err)
+	}
+	return nil
+}
+
+func readAnswer(response *http.Response, held Validators) (Answer, error) {
+	answer := Answer{
+		Validators: Validators{ETag: response.Header.Get("ETag"), LastModified: response.Header.Get("Last-Modified")},
+		MaxAge:     maxAge(response.Header),
+	}
+	switch {
+	case response.StatusCode == http.StatusNotModified && held != Validators{}:
+		answer.NotModified = true
+		if (answer.Validators == Validators{}) {
+			answer.Validators = held
+		}
+		return answer, nil
+	case response.StatusCode != http.StatusOK:
+		return Answer{}, &Error{
+			Kind:       ErrUnreachable,
+			Message:    fmt.Sprintf("the issuer answers %d; look at the URL, and at the issuer", response.StatusCode),
+			RetryAfter: retryAfter(response.Header),
+		}
+	}
+	document, err := io.ReadAll(io.LimitReader(response.Body, MaxBytes+1))
+	switch {
+	case err != nil:
+		return Answer{}, unreachable("the issuer's answer ends early")
+	case len(document) > MaxBytes:
+		return Answer{}, invalid("the issuer answers with more than %d bytes", MaxBytes)
+	}
+	answer.Document = document
+	return answer, nil
+}
+
+func unreachable(format string, args ...any) error {
+	return &Error{Kind: ErrUnreachable, Message: fmt.Sprintf(format, args...)}
+}
+
+// describeFailure puts a failure of the network into words of ours: those of net/http may quote what was answered.
+func describeFailure(err error, timeout time.Duration) error {
+	var ours *Error
+	var dns *net.DNSError
+	var untrusted *tls.CertificateVerificationError
+	var timedOut net.Error
+	var dial *net.OpError
+	switch {
+	case errors.As(err, &ours):
+		return ours
+	case errors.Is(err, context.Canceled):
+		return unreachable("the fetch was stopped")
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return unreachable("the host %s is not known to DNS", dns.Name)
+	case errors.As(err, &dns):
+		return unreachable("DNS does not answer for %s", dns.Name)
+	case errors.As(err, &untrusted):
+		return unreachable("the issuer's certificate is not trusted: %v; caSecretRef names other certificate authorities", untrusted.Err)
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timedOut) && timedOut.Timeout():
+		return unreachable("the issuer does not answer within %s", timeout)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return unreachable("the issuer refuses the connection")
+	case errors.As(err, &dial) && dial.Op == "dial":
+		return unreachable("the issuer cannot be connected to")
+	default:
+		return unreachable("the issuer does not answer as an HTTP server over TLS does")
+	}
+}

@@ -1,0 +1,176 @@
+package jwks
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/MicahParks/jwkset"
+)
+
+// MaxSetKeys is how many keys a set may have, of use or not.
+const MaxSetKeys = 256
+
+// maxID is the longest kid, in characters, as the longest key of any credential.
+const maxID = 255
+
+// Set is what a key set holds.
+type Set struct {
+	candidates []candidate
+	skipped    []Skipped
+}
+
+// candidate is a key that can serve some algorithm.
+type candidate struct {
+	id        string
+	algorithm string
+	key       crypto.PublicKey
+	pem       string
+}
+
+// Skipped is a key of a set that is not used.
+type Skipped struct {
+	// Index in the set, from 0.
+	Index int
+	// Reason says why, without a quote from the set.
+	Reason string
+}
+
+// Parse reads a key set (RFC 7517 section 5). A key of no use is skipped, as section 5 asks; the error is ErrInvalid where the document is no set at all.
+func Parse(document []byte) (Set, error) {
+	var raw struct {
+		Keys *[]json.RawMessage `json:"keys"`
+	}
+	decoder := json.NewDecoder(bytes.NewReader(document))
+	if err := decoder.Decode(&raw); err != nil {
+		return Set{}, invalid("what is there is no JSON Web Key Set; name the address of the set, not of the issuer or its discovery document")
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return Set{}, invalid("something follows the key set")
+	}
+	if raw.Keys == nil {
+		return Set{}, invalid("what is there is JSON without keys; name the address of the set (jwks_uri), not of the discovery document")
+	}
+	if len(*raw.Keys) > MaxSetKeys {
+		return Set{}, invalid("the set has %d keys, and at most %d are read", len(*raw.Keys), MaxSetKeys)
+	}
+	var set Set
+	for i, text := range *raw.Keys {
+		found, err := read(text)
+		switch {
+		case err != nil:
+			set.skipped = append(set.skipped, Skipped{i, err.Error()})
+		case slices.ContainsFunc(set.candidates, func(c candidate) bool { return c.id == found.id }):
+			set.skipped = append(set.skipped, Skipped{i, "another key has the same kid, and Kong keeps one credential a key"})
+		default:
+			set.candidates = append(set.candidates, found)
+		}
+	}
+	return set, nil
+}
+
+func invalid(format string, args ...any) error {
+	return &Error{Kind: ErrInvalid, Message: fmt.Sprintf(format, args...)}
+}
+
+// read reads one key. Its errors say why it is of no use.
+func read(text json.RawMessage) (candidate, error) {
+	var fields jwkset.JWKMarshal
+	if err := json.Unmarshal(text, &fields); err != nil {
+		return candidate{}, errors.New("is no JSON Web Key")
+	}
+	if err := checkPurpose(fields); err != nil {
+		return candidate{}, err
+	}
+	if err := checkID(fields.KID); err != nil {
+		return candidate{}, err
+	}
+	// Certificates say nothing that Kong would look at, and x5u would be fetched.
+	fields.X5C, fields.X5U, fields.X5T, fields.X5TS256 = nil, "", "", ""
+	parsed, err := jwkset.NewJWKFromMarshal(fields, jwkset.JWKMarshalOptions{}, jwkset.JWKValidateOptions{SkipAll: true})
+	if err != nil {
+		return candidate{}, errors.New("is no valid public key of a kind that Kong verifies with: RSA, EC on P-256, P-384 or P-521, Ed25519")
+	}
+	key := parsed.Key()
+	if err := checkRSA(key, fields.E); err != nil {
+		return candidate{}, err
+	}
+	if _, err := algorithmOf(fields.ALG.String(), "", key); err != nil {
+		return candidate{}, err
+	}
+	der, err := x509.MarshalPKIXPublicKey(key)
+	if err != nil {
+		return candidate{}, errors.New("cannot be written as PEM")
+	}
+	return candidate{
+		id: fields.KID, algorithm: fields.ALG.String(), key: key,
+		pem: string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})),
+	}, nil
+}
+
+// checkPurpose refuses keys that are not for signatures (RFC 7517 sections 4.2 and 4.3), and those whose private half everybody can read.
+func checkPurpose(fields jwkset.JWKMarshal) error {
+	switch {
+	case fields.KTY == jwkset.KtyOct:
+		return errors.New("is symmetric: whoever can read the set could sign")
+	case fields.D != "":
+		return errors.New("is published with its private half: whoever can read the set could sign")
+	case fields.USE != "" && fields.USE != jwkset.UseSig:
+		return errors.New("use is not sig")
+	case len(fields.KEYOPS) > 0 && !slices.Contains(fields.KEYOPS, jwkset.KeyOpsVerify):
+		return errors.New("key_ops does not have verify")
+	default:
+		return nil
+	}
+}
+
+// checkID refuses a kid that cannot be the key of a credential.
+func checkID(id string) error {
+	switch {
+	case id == "":
+		return errors.New("has no kid, by which Kong would find it")
+	case !utf8.ValidString(id) || strings.ContainsFunc(id, unicode.IsControl) || strings.ContainsRune(id, utf8.RuneError):
+		return errors.New("kid has characters that are not printable")
+	case utf8.RuneCountInString(id) > maxID:
+		return fmt.Errorf("kid has more than %d characters", maxID)
+	case strings.Contains(id, "{vault://"):
+		return errors.New("kid is a vault reference, which Kong would resolve")
+	default:
+		return nil
+	}
+}
+
+// Selection is what is used of a set.
+type Selection struct {
+	// Keys in the order of the set.
+	Keys []Key
+	// Skipped are of no use.
+	Skipped []Skipped
+	// Beyond is how many would be of use, and are more than the limit lets in.
+	Beyond int
+}
+
+// Select gives the keys to use: the first limit of those that serve. fallback is the algorithm of keys that name none; where it does not fit a
+// key, its curve decides, and RS256 for RSA.
+func (s Set) Select(fallback string, limit int) Selection {
+	selection := Selection{Skipped: s.skipped}
+	for _, c := range s.candidates {
+		if len(selection.Keys) == limit {
+			selection.Beyond++
+			continue
+		}
+		// Parse has seen that an algorithm fits.
+		algorithm, _ := algorithmOf(c.algorithm, fallback, c.key)
+		selection.Keys = append(selection.Keys, Key{ID: c.id, Algorithm: algorithm, PublicKeyPEM: c.pem})
+	}
+	return selection
+}

@@ -1,0 +1,165 @@
+package jwks
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"maps"
+	"sync"
+	"time"
+)
+
+const (
+	// maxInFlight is how many issuers are asked at once.
+	maxInFlight = 64
+	// forgetAfter is how long a set is kept that nobody looks up.
+	forgetAfter = 2 * MaxRefresh
+)
+
+// FetchFunc asks an issuer for its set; Fetcher.Fetch is the real one.
+type FetchFunc func(ctx context.Context, source Source, held Validators) (Answer, error)
+
+// Refresher holds the key sets of all issuers, one for each source however many look it up, and asks the issuers in the background: no caller waits
+// for one. It is safe for concurrent use.
+type Refresher struct {
+	fetch FetchFunc
+	now   func() time.Time
+	slots chan struct{}
+
+	mu      sync.Mutex
+	entries map[sourceID]*entry
+	swept   time.Time
+}
+
+// sourceID stands for a Source, which cannot be a key of a map.
+type sourceID [sha256.Size]byte
+
+func (s Source) id() sourceID {
+	// A struct of strings, slices of them and booleans always encodes.
+	text, _ := json.Marshal(s)
+	return sha256.Sum256(text)
+}
+
+// entry is what is known of one source.
+type entry struct {
+	view       View
+	outcome    Outcome
+	validators Validators
+	inFlight   bool
+	lookedUp   time.Time
+	// waiting are woken when the fetch in flight is done, by who they are.
+	waiting map[string]func()
+	// requests are the last values of Query.Request, by who asked.
+	requests map[string]string
+}
+
+// NewRefresher makes a Refresher. now is the clock.
+func NewRefresher(fetch FetchFunc, now func() time.Time) *Refresher {
+	return &Refresher{fetch: fetch, now: now, slots: make(chan struct{}, maxInFlight), entries: map[sourceID]*entry{}}
+}
+
+// Query is a look at a set.
+type Query struct {
+	Source Source
+	// Interval between two looks, unless the issuer asks for a longer one.
+	Interval time.Duration
+	// Who looks, such as a namespace and name.
+	Who string
+	// Request asks for a look at once whenever it has a value that is new.
+	Request string
+	// Wake is called once the look that is under way when Lookup returns is done. It must not block.
+	Wake func()
+}
+
+// View is what is known of a set.
+type View struct {
+	// Set as it was last read; Known says that it ever was, since this process began.
+	Set   Set
+	Known bool
+	// Err is why the last look brought nothing, and FailingSince when that began. The error is an *Error.
+	Err          error
+	FailingSince time.Time
+	// Pending says that a look is under way. Next is when the next is due, otherwise.
+	Pending bool
+	Next    time.Time
+}
+
+// Lookup gives what is known of a set at once, and has the issuer asked in the background where that is due.
+func (r *Refresher) Lookup(ctx context.Context, q Query) View {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.now()
+	r.sweep(now)
+	id := q.Source.id()
+	e, found := r.entries[id]
+	if !found {
+		e = &entry{waiting: map[string]func(){}, requests: map[string]string{}}
+		r.entries[id] = e
+	}
+	e.lookedUp = now
+	former, asked := e.requests[q.Who]
+	e.requests[q.Who] = q.Request
+	requested := asked && q.Request != "" && q.Request != former && !now.Before(e.outcome.Time.Add(minRefresh))
+	due := e.outcome.Time.IsZero() || !now.Before(NextLook(e.outcome, q.Interval))
+	if !e.inFlight && (due || requested) {
+		e.inFlight = true
+		go r.look(context.WithoutCancel(ctx), q.Source, e, e.validators)
+	}
+	if e.inFlight && q.Wake != nil {
+		e.waiting[q.Who] = q.Wake
+	}
+	view := e.view
+	view.Pending, view.Next = e.inFlight, NextLook(e.outcome, q.Interval)
+	return view
+}
+
+// sweep forgets what nobody has looked up for long.
+func (r *Refresher) sweep(now time.Time) {
+	if now.Before(r.swept.Add(time.Hour)) {
+		return
+	}
+	r.swept = now
+	maps.DeleteFunc(r.entries, func(_ sourceID, e *entry) bool { return !e.inFlight && now.After(e.lookedUp.Add(forgetAfter)) })
+}
+
+// look asks the issuer once, and wakes those who wait for it.
+func (r *Refresher) look(ctx context.Context, source Source, e *entry, held Validators) {
+	r.slots <- struct{}{}
+	answer, err := r.fetch(ctx, source, held)
+	<-r.slots
+	var set Set
+	if err == nil && !answer.NotModified {
+		set, err = Parse(answer.Document)
+	}
+	r.mu.Lock()
+	e.take(answer, set, err, r.now())
+	waiting := e.waiting
+	e.waiting, e.inFlight = map[string]func(){}, false
+	r.mu.Unlock()
+	for _, wake := range waiting {
+		wake()
+	}
+}
+
+// take notes what came of a look.
+func (e *entry) take(answer Answer, set Set, err error, now time.Time) {
+	if err != nil {
+		if e.outcome.Failures == 0 {
+			e.view.FailingSince = now
+		}
+		e.view.Err = err
+		e.outcome = Outcome{Time: now, Failures: e.outcome.Failures + 1}
+		var failure *Error
+		if errors.As(err, &failure) {
+			e.outcome.RetryAfter = failure.RetryAfter
+		}
+		return
+	}
+	e.outcome = Outcome{Time: now, MaxAge: answer.MaxAge}
+	e.validators = answer.Validators
+	e.view.Err, e.view.FailingSince = nil, time.Time{}
+	if !answer.NotModified {
+		e.view.Set, e.view.Known = set, true
+	}
+}

@@ -1,0 +1,39 @@
+package jwks
+
+import "time"
+
+const (
+	// minRefresh is the least between two looks at a set, however it is asked for.
+	minRefresh = 10 * time.Second
+	// MaxRefresh is the most between two looks, whatever Cache-Control asks for.
+	MaxRefresh = 24 * time.Hour
+	// firstRetry after a failure; it doubles from there up to the refresh interval.
+	firstRetry = 30 * time.Second
+	// maxRetryAfter bounds what an issuer may ask for.
+	maxRetryAfter = time.Hour
+)
+
+// Outcome of the last look at a set, as far as the next one depends on it.
+type Outcome struct {
+	// Time of the look.
+	Time time.Time
+	// MaxAge that the issuer asked for.
+	MaxAge time.Duration
+	// Failures in a row, zero after a success.
+	Failures int
+	// RetryAfter that the issuer asked for when it failed.
+	RetryAfter time.Duration
+}
+
+// NextLook says when a set is looked at again. After a success: an interval later, or when the issuer's max-age has passed if that is later, and after
+// MaxRefresh at the latest. After failures: in growing pauses from 30 seconds to the interval, or as the issuer asks, an hour at most.
+func NextLook(last Outcome, interval time.Duration) time.Time {
+	if last.Failures == 0 {
+		return last.Time.Add(min(max(interval, last.MaxAge, minRefresh), MaxRefresh))
+	}
+	pause := firstRetry
+	for i := 1; i < last.Failures && pause < interval; i++ {
+		pause *= 2
+	}
+	return last.Time.Add(max(min(pause, interval), min(last.RetryAfter, maxRetryAfter), minRefresh))
+}
