@@ -19,6 +19,7 @@ const (
 	indexClaim    = "claim"    // gateway, kind and value of what a spec claims in Kong
 	indexConsumer = "consumer" // namespace/name of a JwtConsumer that is named
 	indexSelector = "selector" // selectsConsumers, where spec.access has a consumerSelector
+	indexBounded  = "bounded"  // KongGateway name, where spec.jwt has a maximumExpiration
 )
 
 const selectsConsumers = "yes"
@@ -121,6 +122,12 @@ func serviceIndexes() []indexer {
 				}
 			}
 			return names
+		}),
+		index(&v1alpha1.JwtProtectedService{}, indexBounded, func(s *v1alpha1.JwtProtectedService) []string {
+			if maximumExpiration(s) > 0 {
+				return []string{s.Spec.GatewayRef.Name}
+			}
+			return nil
 		}),
 		index(&v1alpha1.JwtProtectedService{}, indexSelector, func(s *v1alpha1.JwtProtectedService) []string {
 			if s.Spec.Access != nil && s.Spec.Access.ConsumerSelector != nil {

@@ -3,12 +3,10 @@ package controllers
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -42,7 +40,8 @@ const (
 func (r *JwtTokenReconciler) setup(mgr ctrl.Manager, _ *wakeupSource) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		For(&v1alpha1.JwtToken{}, specOrAnnotations()).
-		WatchesMetadata(&corev1.Secret{}, lookup(r.Client, tokens, indexSecret, bySameNamespaceName), contentChanged()).
+		WatchesMetadata(&corev1.Secret{}, r.tokensOfSecret(), contentChanged()).
+		Watches(&v1alpha1.JwtProtectedService{}, r.tokensBounded(), onlyWhen(boundsChanged)).
 		Watches(&v1alpha1.JwtConsumer{}, lookup(r.Client, tokens, indexConsumer, byNamespacedName), onlyWhen(func(before, after *v1alpha1.JwtConsumer) bool {
 			return before.ResourceVersion != after.ResourceVersion
 		})).
@@ -58,6 +57,8 @@ type tokenRun struct {
 	spec     v1alpha1.Credential
 	material credential.Material
 	claims   token.Claims
+	// published is the token that is in the Secret.
+	published string
 }
 
 // Reconcile signs a token where there is none, or none that is fresh.
@@ -86,7 +87,7 @@ func (r *JwtTokenReconciler) Reconcile(ctx context.Context, req ctrl.Request) (c
 }
 
 func (r *tokenRun) run(ctx context.Context) error {
-	for _, phase := range []func(context.Context) error{r.check, r.findCredential, r.readMaterial, r.sign} {
+	for _, phase := range []func(context.Context) error{r.check, r.findCredential, r.flagTTL, r.readToken, r.readMaterial, r.checkLive, r.sign} {
 		if err := phase(ctx); err != nil {
 			return err
 		}
@@ -103,67 +104,12 @@ func (r *tokenRun) check(context.Context) error {
 	return err
 }
 
-// findCredential finds the credential to sign with. A key that is not live in Kong signs nothing.
-func (r *tokenRun) findCredential(ctx context.Context) error {
-	ref := r.token.Spec.ConsumerRef
-	err := r.Client.Get(ctx, client.ObjectKey{Namespace: r.token.Namespace, Name: ref.Name}, &r.consumer)
-	if apierrors.IsNotFound(err) {
-		return status.Stalled(v1alpha1.ReasonConsumerNotFound, "spec.consumerRef: JwtConsumer %s/%s does not exist; create it, or name another", r.token.Namespace, ref.Name)
-	}
-	if err != nil {
-		return fmt.Errorf("get JwtConsumer %s/%s: %w", r.token.Namespace, ref.Name, err)
-	}
-	i := slices.IndexFunc(r.consumer.Spec.Credentials, func(c v1alpha1.Credential) bool { return c.Name == ref.Credential })
-	if i < 0 {
-		return status.Stalled(v1alpha1.ReasonConsumerNotFound, "spec.consumerRef.credential: JwtConsumer %s has no credential %s", ref.Name, ref.Credential)
-	}
-	r.spec = r.consumer.Spec.Credentials[i]
-	if r.spec.JWKS != nil || r.spec.SecretRef != nil && !signsFromSecret(r.spec) {
-		return status.Stalled(v1alpha1.ReasonCredentialCannotSign,
-			"credential %s of JwtConsumer %s has no private key here; name one in secretRef.dataKeys.privateKey, or use a generated credential", ref.Credential, ref.Name)
-	}
-	return nil
-}
-
-// signsFromSecret says whether a Secret that somebody else owns can hold what to sign with.
-func signsFromSecret(spec v1alpha1.Credential) bool {
-	keys := spec.SecretRef.DataKeys
-	return credential.FamilyOf(spec.Algorithm) == credential.HMAC || keys != nil && keys.PrivateKey != ""
-}
-
-// readMaterial reads what to sign with, and waits until Kong has it.
-func (r *tokenRun) readMaterial(ctx context.Context) error {
-	consumer := &consumerRun{JwtConsumerReconciler: &JwtConsumerReconciler{Options: r.Options}, consumer: &r.consumer}
-	var err error
-	if r.spec.Generate != nil {
-		err = consumer.readState(ctx)
-		active, _ := consumer.state.Credentials[r.spec.Name].Active()
-		r.material = active.Material
-	} else {
-		r.material, err = consumer.referenced(ctx, credentialRun{spec: r.spec, field: "spec.consumerRef"})
-	}
-	if err != nil {
-		return err
-	}
-	live := slices.ContainsFunc(r.consumer.Status.Credentials, func(s v1alpha1.CredentialStatus) bool {
-		return s.Name == r.spec.Name && s.Phase == v1alpha1.CredentialActive && s.Key == r.material.Key && s.Algorithm == r.material.Algorithm
-	})
-	if !live || r.consumer.Status.ObservedGeneration != r.consumer.Generation {
-		return status.Wait(0, v1alpha1.ReasonConsumerNotReady, "waiting until credential %s of JwtConsumer %s is live in Kong", r.spec.Name, r.consumer.Name)
-	}
-	return nil
-}
-
 // sign publishes a token unless the one that is there is fresh.
 func (r *tokenRun) sign(ctx context.Context) error {
 	owner := secrets.Owner{Kind: v1alpha1.KindJwtToken, Object: r.token}
 	spec := r.token.Spec
 	ttl, renewBefore := spec.TTL.Or(defaultTTL), spec.RenewBefore.Or(defaultRenewBefore)
-	data, _, err := r.Secrets.Owned(ctx, owner, "spec.secretName", spec.SecretName)
-	if err != nil {
-		return err
-	}
-	text := string(data[dataKeyToken])
+	text := r.published
 	issued, expires, fresh := token.Fresh(text, r.material, r.claims, ttl, renewBefore, r.Now())
 	if !fresh {
 		signed, err := token.Mint(r.material, r.claims, r.Now(), ttl)
@@ -177,7 +123,7 @@ func (r *tokenRun) sign(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	return r.report(ctx, owner, issued, expires, expires.Add(-renewBefore))
+	return r.report(ctx, owner, issued, expires, token.RenewAt(issued, expires, renewBefore))
 }
 
 // report writes the token's times, and drops the Secret of a former name.

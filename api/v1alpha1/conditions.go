@@ -11,6 +11,8 @@ const (
 	ConditionStalled = "Stalled"
 	// ConditionWeakSecret is true when an HMAC secret is shorter than RFC 7518 section 3.2 asks. The credential works all the same.
 	ConditionWeakSecret = "WeakSecret"
+	// ConditionTTLTooLong is true when a token lives longer than a service that it is for allows. Kong refuses it there until less is left of it.
+	ConditionTTLTooLong = "TTLTooLong"
 	// ConditionVerified says whether the data planes were seen to accept the credentials.
 	ConditionVerified = "Verified"
 )

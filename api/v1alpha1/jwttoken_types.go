@@ -74,7 +74,7 @@ type JwtTokenStatus struct {
 	// ObservedGeneration of the spec that the conditions speak of.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// Conditions: Ready, Reconciling, Stalled.
+	// Conditions: Ready, Reconciling, Stalled, TTLTooLong.
 	// +listType=map
 	// +listMapKey=type
 	// +optional

@@ -120,6 +120,12 @@ func Fresh(text string, material credential.Material, claims Claims, ttl, renewB
 	return issued, expires, now.Before(RenewAt(issued, expires, renewBefore)) && !issued.After(now.Add(Skew))
 }
 
+// SignedWith says whether a token, however old, is signed with the material.
+func SignedWith(text string, material credential.Material, list ...Option) bool {
+	_, err := parse(text, material, gather(list), jwt.WithoutClaimsValidation())
+	return err == nil
+}
+
 // RenewAt is when a token is due to be replaced: renewBefore ahead of its expiry. Where that would be at once, or before it was issued, it is when a third of
 // its life is left, so that a token is never renewed without end.
 func RenewAt(issued, expires time.Time, renewBefore time.Duration) time.Time {

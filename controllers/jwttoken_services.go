@@ -1,0 +1,128 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
+)
+
+// maximumExpiration of a service, and zero where it has none.
+func maximumExpiration(service *v1alpha1.JwtProtectedService) time.Duration {
+	if service.Spec.JWT.MaximumExpiration == nil {
+		return 0
+	}
+	return time.Duration(*service.Spec.JWT.MaximumExpiration) * time.Second
+}
+
+// flagTTL says which services refuse the token for a while after it is signed: Kong refuses an exp that is further away than jwt.maximumExpiration.
+func (r *tokenRun) flagTTL(ctx context.Context) error {
+	var list v1alpha1.JwtProtectedServiceList
+	if err := r.Client.List(ctx, &list, client.MatchingFields{indexBounded: r.consumer.Spec.GatewayRef.Name}); err != nil {
+		return fmt.Errorf("list the services with jwt.maximumExpiration: %w", err)
+	}
+	ttl := r.token.Spec.TTL.Or(defaultTTL)
+	least := ttl
+	var refusing []string
+	for i := range list.Items {
+		service := &list.Items[i]
+		bound := maximumExpiration(service)
+		if bound < ttl && service.DeletionTimestamp.IsZero() && reads(service, &r.consumer) {
+			refusing = append(refusing, fmt.Sprintf("%s/%s (%s)", service.Namespace, service.Name, bound))
+			least = min(least, bound)
+		}
+	}
+	message := ""
+	if len(refusing) > 0 {
+		slices.Sort(refusing)
+		message = fmt.Sprintf("spec.ttl %s is beyond jwt.maximumExpiration of JwtProtectedService %s: Kong refuses the token there until less is left of it; set ttl to %s or less",
+			ttl, strings.Join(refusing, ", "), least)
+	}
+	status.Flag(&r.token.Status.Conditions, r.token.Generation, v1alpha1.ConditionTTLTooLong, "MaximumExpiration", message)
+	return nil
+}
+
+// reads says whether a service is one that a consumer's tokens are for: it lets the consumer in by name or group, or it lets everybody in and is of the
+// consumer's namespace. A gateway's other services that let everybody in may have nothing to do with it.
+func reads(service *v1alpha1.JwtProtectedService, consumer *v1alpha1.JwtConsumer) bool {
+	access := service.Spec.Access
+	if access == nil {
+		return service.Namespace == consumer.Namespace
+	}
+	if slices.ContainsFunc(access.Groups, func(group string) bool { return slices.Contains(consumer.Spec.Groups, group) }) {
+		return true
+	}
+	named, err := namesConsumer(service, consumer)
+	return err == nil && named
+}
+
+// boundsChanged says whether a service's change may matter to what is said of tokens.
+func boundsChanged(before, after *v1alpha1.JwtProtectedService) bool {
+	return (maximumExpiration(before) > 0 || maximumExpiration(after) > 0) &&
+		(maximumExpiration(before) != maximumExpiration(after) || before.Spec.GatewayRef != after.Spec.GatewayRef ||
+			before.DeletionTimestamp.IsZero() != after.DeletionTimestamp.IsZero() ||
+			!apiequality.Semantic.DeepEqual(before.Spec.Access, after.Spec.Access))
+}
+
+// tokensBounded enqueues the tokens that a changed service may be for.
+func (r *JwtTokenReconciler) tokensBounded() handler.EventHandler {
+	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, object client.Object) []reconcile.Request {
+		service, ok := object.(*v1alpha1.JwtProtectedService)
+		if !ok || maximumExpiration(service) == 0 {
+			return nil
+		}
+		found, err := r.tokensFor(ctx, service)
+		if err != nil {
+			log.FromContext(ctx).Error(err, "Cannot look up the tokens of a service", "namespace", service.Namespace, "name", service.Name)
+		}
+		return found
+	})
+}
+
+func (r *JwtTokenReconciler) tokensFor(ctx context.Context, service *v1alpha1.JwtProtectedService) ([]reconcile.Request, error) {
+	access := service.Spec.Access
+	if access == nil {
+		var own v1alpha1.JwtTokenList
+		err := r.Client.List(ctx, &own, client.InNamespace(service.Namespace))
+		return requests(&own), err
+	}
+	named, err := r.namedConsumers(ctx, service)
+	if err != nil {
+		return nil, err
+	}
+	if len(access.Groups) > 0 {
+		var members v1alpha1.JwtConsumerList
+		if err := r.Client.List(ctx, &members, client.MatchingFields{indexGateway: service.Spec.GatewayRef.Name}); err != nil {
+			return nil, err
+		}
+		named = append(named, slices.DeleteFunc(members.Items, func(c v1alpha1.JwtConsumer) bool { return !reads(service, &c) })...)
+	}
+	return r.tokensOf(ctx, requests(&v1alpha1.JwtConsumerList{Items: named})), nil
+}
+
+// tokensOfSecret enqueues the tokens that a changed Secret concerns: the one that is in it, and those that are signed with what is in it.
+func (r *JwtTokenReconciler) tokensOfSecret() handler.EventHandler {
+	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, secret client.Object) []reconcile.Request {
+		published := find(ctx, r.Client, tokens(), indexSecret, secret.GetNamespace(), secret.GetName())
+		return append(published, r.tokensOf(ctx, find(ctx, r.Client, consumers(), indexSecret, secret.GetNamespace(), secret.GetName()))...)
+	})
+}
+
+// tokensOf lists the tokens of consumers.
+func (r *JwtTokenReconciler) tokensOf(ctx context.Context, consumers []reconcile.Request) []reconcile.Request {
+	var found []reconcile.Request
+	for _, consumer := range consumers {
+		found = append(found, find(ctx, r.Client, tokens(), indexConsumer, "", consumer.String())...)
+	}
+	return found
+}

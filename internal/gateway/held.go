@@ -1,0 +1,40 @@
+package gateway
+
+import (
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+)
+
+// Filled says whether it is known what Kong holds: since the first listing, also while Kong is away.
+func (g *Gateway) Filled() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return !g.filled.IsZero()
+}
+
+// CredentialPart finds the part of an owner's credential that has a key in Kong.
+func (g *Gateway) CredentialPart(owner desired.Owner, key string) (part string, found bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, e := range g.mirror.byClaim[claimKey{desired.ClaimKey, key}] {
+		if e.owner == owner {
+			return e.part, true
+		}
+	}
+	return "", false
+}
+
+// HasCredential says whether Kong is known to hold every credential of a set just as it is there.
+func (g *Gateway) HasCredential(set desired.Set) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, e := range set.Entities {
+		if e.Kind != kong.KindJWT {
+			continue
+		}
+		if held := g.mirror.entries[e.ID]; held == nil || !held.is(g.sum(e)) {
+			return false
+		}
+	}
+	return true
+}
