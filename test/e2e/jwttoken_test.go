@@ -8,6 +8,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/golang-jwt/jwt/v5"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -100,6 +101,26 @@ var _ = Describe("A JwtToken", Ordered, func() {
 		awaitReason(ctx, unsigned, v1alpha1.ReasonCredentialCannotSign, "theirs", "secretRef.dataKeys.privateKey")
 		err := env.Client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: unsigned.Spec.SecretName}, newSecret(namespace, "", nil))
 		Expect(apierrors.IsNotFound(err)).To(BeTrue(), "no Secret is made")
+	})
+
+	It("follows a Secret that is rewritten under the same key, signed with its private key", func(ctx SpecContext) {
+		content := func(key any) map[string]string {
+			return map[string]string{"public.pem": materialOf(key)["public.pem"], "private.pem": privatePEMOf(key)}
+		}
+		secret := newSecret(namespace, "rewritten", content(newSigningKey("ES384")))
+		own := referenced("own", "ES384", "", "rewritten")
+		own.SecretRef.DataKeys = &v1alpha1.CredentialDataKeys{PrivateKey: "private.pem"}
+		consumer := newConsumer(namespace, "rewriting", func(s *v1alpha1.JwtConsumerSpec) { s.Credentials = []v1alpha1.Credential{own} })
+		follower := newToken(namespace, "rewriting", "own")
+		create(ctx, secret, consumer, follower)
+		awaitReady(ctx, consumer, follower)
+		text := func() string { return string(readSecret(ctx, namespace, follower.Spec.SecretName).Data["token"]) }
+		before := text()
+		expectPassed(ctx, at(pathOfService(namespace, "by-kid")).with(before))
+		update(ctx, secret, func(s *corev1.Secret) { s.StringData = content(newSigningKey("ES384")) })
+		Eventually(text).WithContext(ctx).ShouldNot(Equal(before), "long before it is due for renewal")
+		expectPassed(ctx, at(pathOfService(namespace, "by-kid")).with(text()))
+		expectRefused(ctx, at(pathOfService(namespace, "by-kid")).with(before), http.StatusUnauthorized, "Invalid signature")
 	})
 
 	It("is refused by Kong once its consumer is revoked", func(ctx SpecContext) {

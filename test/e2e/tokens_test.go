@@ -90,6 +90,14 @@ func materialOf(signingKey any) map[string]string {
 	return map[string]string{"public.pem": string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))}
 }
 
+// privatePEMOf is a signing key's private half in PEM.
+func privatePEMOf(signingKey any) string {
+	GinkgoHelper()
+	der, err := x509.MarshalPKCS8PrivateKey(signingKey)
+	Expect(err).NotTo(HaveOccurred())
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
+}
+
 // signingKeyOf reads the signing key out of a Secret that the operator wrote for a client.
 func signingKeyOf(secret *corev1.Secret) any {
 	GinkgoHelper()
