@@ -65,7 +65,7 @@ func TestNextLook(t *testing.T) {
 		"longer, as the issuer asks":   {Outcome{MaxAge: time.Hour}, 10 * time.Minute, time.Hour},
 		"never shorter":                {Outcome{MaxAge: time.Second}, 10 * time.Minute, 10 * time.Minute},
 		"a day at the latest":          {Outcome{MaxAge: 1000 * time.Hour}, 10 * time.Minute, 24 * time.Hour},
-		"no interval":                  {Outcome{}, 0, 10 * time.Second},
+		"no interval":                  {Outcome{}, 0, 5 * time.Second},
 		"the first failure":            {Outcome{Failures: 1}, 10 * time.Minute, 30 * time.Second},
 		"the third failure":            {Outcome{Failures: 3}, 10 * time.Minute, 2 * time.Minute},
 		"the hundredth":                {Outcome{Failures: 100}, 10 * time.Minute, 10 * time.Minute},

@@ -29,6 +29,8 @@ type Input struct {
 	Keys    []Key
 	// Overlap is how long a key stays after it left the set.
 	Overlap time.Duration
+	// EndOverlap lets all that have left the set go at once.
+	EndOverlap bool
 	// MaxLeaving is how many keys that left the set are kept at most. Those that left first go first.
 	MaxLeaving int
 }
@@ -79,7 +81,7 @@ func Decide(in Input, now time.Time) Decision {
 		if held.Removed.After(now) {
 			held.Removed = now
 		}
-		if held.Leaving() && !now.Before(held.LeaveTime(in.Overlap)) {
+		if held.Leaving() && (in.EndOverlap || !now.Before(held.LeaveTime(in.Overlap))) {
 			d.goes(held.ID)
 			continue
 		}

@@ -76,6 +76,14 @@ func TestDecide(t *testing.T) {
 			jwks.Input{Held: []jwks.Held{held("a", 0), held("b", 25*time.Hour)}},
 			jwks.Decision{Held: []jwks.Held{held("a", 0)}, Gone: []string{"b"}, Changed: true},
 		},
+		"an overlap that is ended": {
+			jwks.Input{Held: []jwks.Held{held("a", time.Hour), held("b", 0)}, Fetched: true, Keys: []jwks.Key{key("b")}, EndOverlap: true},
+			jwks.Decision{Held: []jwks.Held{held("b", 0)}, Gone: []string{"a"}, Changed: true},
+		},
+		"an overlap that is ended while the issuer is away": {
+			jwks.Input{Held: []jwks.Held{held("a", time.Hour), held("b", 0)}, EndOverlap: true},
+			jwks.Decision{Held: []jwks.Held{held("b", 0)}, Gone: []string{"a"}, Changed: true},
+		},
 		"a clock that was set back": {
 			jwks.Input{Held: []jwks.Held{{Key: key("a"), Removed: noon.Add(time.Hour)}, held("b", 0)}},
 			jwks.Decision{Held: []jwks.Held{{Key: key("a"), Removed: noon}, held("b", 0)}, Changed: true},

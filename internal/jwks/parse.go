@@ -43,7 +43,12 @@ type Skipped struct {
 	Index int
 	// Reason says why, without a quote from the set.
 	Reason string
+	// Foreign says that it is no key for signatures: nobody misses it.
+	Foreign bool
 }
+
+// errForeign are keys that are meant for something else.
+var errForeign = errors.New("is not for signatures (use, key_ops)")
 
 // Parse reads a key set (RFC 7517 section 5). A key of no use is skipped, as section 5 asks; the error is ErrInvalid where the document is no set at all.
 func Parse(document []byte) (Set, error) {
@@ -68,9 +73,9 @@ func Parse(document []byte) (Set, error) {
 		found, err := read(text)
 		switch {
 		case err != nil:
-			set.skipped = append(set.skipped, Skipped{i, err.Error()})
+			set.skipped = append(set.skipped, Skipped{Index: i, Reason: err.Error(), Foreign: errors.Is(err, errForeign)})
 		case slices.ContainsFunc(set.candidates, func(c candidate) bool { return c.id == found.id }):
-			set.skipped = append(set.skipped, Skipped{i, "another key has the same kid, and Kong keeps one credential a key"})
+			set.skipped = append(set.skipped, Skipped{Index: i, Reason: "another key has the same kid, and Kong keeps one credential a key"})
 		default:
 			set.candidates = append(set.candidates, found)
 		}
@@ -125,9 +130,9 @@ func checkPurpose(fields jwkset.JWKMarshal) error {
 	case fields.D != "":
 		return errors.New("is published with its private half: whoever can read the set could sign")
 	case fields.USE != "" && fields.USE != jwkset.UseSig:
-		return errors.New("use is not sig")
+		return errForeign
 	case len(fields.KEYOPS) > 0 && !slices.Contains(fields.KEYOPS, jwkset.KeyOpsVerify):
-		return errors.New("key_ops does not have verify")
+		return errForeign
 	default:
 		return nil
 	}

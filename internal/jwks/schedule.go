@@ -4,7 +4,7 @@ import "time"
 
 const (
 	// minRefresh is the least between two looks at a set, however it is asked for.
-	minRefresh = 10 * time.Second
+	minRefresh = 5 * time.Second
 	// MaxRefresh is the most between two looks, whatever Cache-Control asks for.
 	MaxRefresh = 24 * time.Hour
 	// firstRetry after a failure; it doubles from there up to the refresh interval.
