@@ -12,7 +12,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/gateway"
+	"github.com/kongjwt/kong-jwt-operator/internal/jwks"
 	"github.com/kongjwt/kong-jwt-operator/internal/secrets"
 )
 
@@ -34,6 +36,8 @@ type Options struct {
 	Workers int
 	// DataPlanes is asked whether data planes hold a credential; nil where only the propagation delay is waited for.
 	DataPlanes DataPlanes
+	// KeySets follows issuers; nil for one of its own.
+	KeySets *jwks.Refresher
 	// Now is the clock.
 	Now func() time.Time
 }
@@ -42,6 +46,9 @@ type Options struct {
 func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	if err := addIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
 		return fmt.Errorf("index custom resources: %w", err)
+	}
+	if o.KeySets == nil {
+		o.KeySets = jwks.NewRefresher(jwks.Fetcher{UserAgent: v1alpha1.ManagedBy}.Fetch, o.Now)
 	}
 	wakeups := newWakeupSource(o)
 	if err := mgr.Add(wakeups); err != nil {

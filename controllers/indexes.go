@@ -81,6 +81,12 @@ func consumerIndexes() []indexer {
 				if spec.SecretRef != nil {
 					names = append(names, spec.SecretRef.Name)
 				}
+				if spec.JWKS != nil {
+					names = append(names, credential.JWKSSecretName(c.Name))
+					if ca := spec.JWKS.CASecretRef; ca != nil {
+						names = append(names, ca.Name)
+					}
+				}
 				if spec.Generate != nil {
 					names = append(names, spec.Generate.SecretName, credential.StateSecretName(c.Name))
 				}

@@ -9,6 +9,7 @@ import (
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -21,7 +22,11 @@ import (
 )
 
 // JwtConsumerReconciler keeps a consumer, its credentials, its groups and its plugins in Kong, and publishes what it generates.
-type JwtConsumerReconciler struct{ Options }
+type JwtConsumerReconciler struct {
+	Options
+	// woken takes the consumers that have to be looked at again.
+	woken chan<- event.GenericEvent
+}
 
 // +kubebuilder:rbac:groups=kongjwt.dev,resources=jwtconsumers,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=kongjwt.dev,resources=jwtconsumers/status,verbs=patch
@@ -29,6 +34,7 @@ type JwtConsumerReconciler struct{ Options }
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=create;update;patch
 
 func (r *JwtConsumerReconciler) setup(mgr ctrl.Manager, w *wakeupSource) error {
+	r.woken = w.owners[v1alpha1.KindJwtConsumer]
 	return ctrl.NewControllerManagedBy(mgr).
 		For(&v1alpha1.JwtConsumer{}, specOrAnnotations()).
 		WatchesMetadata(&corev1.Secret{}, lookup(r.Client, consumers, indexSecret, bySameNamespaceName), contentChanged()).
@@ -75,6 +81,8 @@ type consumerRun struct {
 	snapshot secrets.Snapshot
 	wants    []credential.Want
 	seen     map[string]credential.Seen
+	// issuers are the key sets that are followed.
+	issuers keySets
 	// result of the last Sync.
 	result gateway.Result
 	// formerSecrets were published and are no longer named.
@@ -107,7 +115,6 @@ func (r *JwtConsumerReconciler) Reconcile(ctx context.Context, req ctrl.Request)
 		held:    &consumer.Status.Gateway,
 		suspend: consumer.Spec.Suspend,
 		retain:  consumer.Spec.DeletionPolicy == v1alpha1.DeletionPolicyRetain,
-		refused: desired.CheckConsumer(consumer.Spec),
 		letGo:   run.letSecretsGo,
 	}, run.program)
 	result, err := r.record(ctx, outcome{
@@ -117,19 +124,19 @@ func (r *JwtConsumerReconciler) Reconcile(ctx context.Context, req ctrl.Request)
 		message: run.message(), reason: run.reason(), err: err,
 	})
 	if err == nil {
-		result.RequeueAfter = status.Sooner(result.RequeueAfter, run.untilNext())
+		result.RequeueAfter = status.Sooner(result.RequeueAfter, status.Sooner(run.untilNext(), run.untilKeySets()))
 	}
 	return result, err
 }
 
 func (r *consumerRun) program(ctx context.Context, to target) error {
 	r.target = to
-	for _, phase := range []func(context.Context) error{r.withdraw, r.readCredentials, r.readConfigs, r.findGroups, r.rotate} {
+	for _, phase := range []func(context.Context) error{r.withdraw, r.readCredentials, r.readKeySets, r.readConfigs, r.findGroups, r.rotate} {
 		if err := phase(ctx); err != nil {
 			return err
 		}
 	}
-	return errors.Join(r.problem, r.waiting(), r.leaving())
+	return errors.Join(r.problem, r.waiting(), r.awaitKeySets(), r.leaving())
 }
 
 func (r *consumerRun) readConfigs(ctx context.Context) error {

@@ -44,6 +44,10 @@ func (r *consumerRun) readCredentials(ctx context.Context) error {
 	}
 	for i, spec := range r.consumer.Spec.Credentials {
 		run := credentialRun{spec: spec, field: fmt.Sprintf("spec.credentials[%d]", i)}
+		if spec.JWKS != nil {
+			r.credentials = append(r.credentials, run) // readKeySets reads its keys
+			continue
+		}
 		problem := r.readCredential(ctx, &run)
 		var stalled *status.StalledError
 		if problem != nil && !errors.As(problem, &stalled) {
@@ -102,6 +106,10 @@ func keepsFormer(spec v1alpha1.Credential) bool {
 func (r *consumerRun) wantCredentials() {
 	r.input.Credentials, r.keep, r.weak = nil, nil, nil
 	for _, run := range r.credentials {
+		if run.spec.JWKS != nil {
+			r.wantKeySet(run)
+			continue
+		}
 		entity := desired.Credential{Field: run.field, Part: desired.CredentialPart(run.spec.Name, 0), TenantKey: choosesKey(run.spec), Material: run.material}
 		state := r.state.Credentials[run.spec.Name]
 		if run.missing && len(state.Generations) == 0 {
@@ -170,6 +178,9 @@ func (r *consumerRun) noteFormerSecrets() {
 // letSecretsGo takes the owner off the generated Secrets, so that they stay with the credentials that stay in Kong.
 func (r *consumerRun) letSecretsGo(ctx context.Context) error {
 	names := []string{credential.StateSecretName(r.consumer.Name)}
+	if r.followsIssuers() {
+		names = append(names, credential.JWKSSecretName(r.consumer.Name))
+	}
 	for _, spec := range r.consumer.Spec.Credentials {
 		if spec.Generate != nil {
 			names = append(names, spec.Generate.SecretName)

@@ -17,6 +17,8 @@ func (r *consumerRun) reportCredentials() {
 	for _, run := range r.credentials {
 		state := r.state.Credentials[run.spec.Name]
 		switch {
+		case run.spec.JWKS != nil:
+			r.reportKeySet(run.spec.Name, former)
 		case run.missing && len(state.Generations) == 0:
 			for _, s := range former {
 				if s.Name == run.spec.Name {
@@ -29,7 +31,13 @@ func (r *consumerRun) reportCredentials() {
 			r.consumer.Status.Credentials = append(r.consumer.Status.Credentials, r.reportInPlace(run, former))
 		}
 	}
+	if len(r.consumer.Status.Credentials) > maxReported {
+		r.consumer.Status.Credentials = r.consumer.Status.Credentials[:maxReported]
+	}
 }
+
+// maxReported is how many credentials a status takes.
+const maxReported = 256
 
 // reportInPlace is the status of a credential without generations.
 func (r *consumerRun) reportInPlace(run credentialRun, former []v1alpha1.CredentialStatus) v1alpha1.CredentialStatus {

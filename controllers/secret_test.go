@@ -169,19 +169,14 @@ var _ = Describe("Secrets of a JwtConsumer", Ordered, func() {
 var _ = Describe("Fields of a later version", func() {
 	It("stall the resource with NotImplemented, and nothing is applied", func(ctx context.Context) {
 		w := newWorld(ctx, kongsim.Options{})
-		jwks := w.consumer("k", func(c *v1alpha1.JwtConsumer) {
-			c.Spec.Credentials[0] = v1alpha1.Credential{Name: "primary", Algorithm: "RS256", JWKS: &v1alpha1.JWKS{URL: "https://issuer.example.com/jwks"}}
-		})
 		attached := w.service("a", func(s *v1alpha1.JwtProtectedService) {
 			s.Spec.Upstream, s.Spec.Routes = nil, nil
 			s.Spec.AttachTo = &v1alpha1.AttachTo{ServiceName: "theirs"}
 		})
-		create(ctx, jwks, attached)
-		stalled(ctx, jwks, v1alpha1.ReasonNotImplemented, ContainSubstring("jwks"))
+		create(ctx, attached)
 		stalled(ctx, attached, v1alpha1.ReasonNotImplemented, ContainSubstring("spec.attachTo"))
 		change(ctx, w.gateway, func(g *v1alpha1.KongGateway) { g.Spec.Adoption = "Unowned" })
 		stalled(ctx, w.gateway, v1alpha1.ReasonNotImplemented, ContainSubstring("spec.adoption"))
-		Expect(w.list(ctx, "consumers")).To(BeEmpty())
 		Expect(w.list(ctx, "services")).To(BeEmpty())
 	})
 })

@@ -28,6 +28,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/controllers"
 	"github.com/kongjwt/kong-jwt-operator/internal/gateway"
+	"github.com/kongjwt/kong-jwt-operator/internal/jwks"
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
 	"github.com/kongjwt/kong-jwt-operator/internal/secrets"
 	"github.com/kongjwt/kong-jwt-operator/test/testenv"
@@ -80,6 +81,12 @@ type operator struct {
 	secretWrites *atomic.Int64
 }
 
+// began is where the clock of hurried does.
+var began = time.Now()
+
+// hurried is a clock on which a second is a minute: key sets may be asked for again at once.
+func hurried() time.Time { return began.Add(60 * time.Since(began)) }
+
 // startOperator runs the controllers against the API server. installation tells what it makes in Kong from what others' operators make.
 func startOperator(installation string) *operator {
 	GinkgoHelper()
@@ -103,6 +110,7 @@ func startOperator(installation string) *operator {
 		Client: mgr.GetClient(), Secrets: secrets.NewStore(mgr.GetAPIReader(), mgr.GetClient()), Gateways: gateways,
 		Recorder: mgr.GetEventRecorder("kong-jwt-operator"), ClusterDomain: "cluster.local",
 		GatewaySecretNamespaces: []string{operatorNamespace}, Workers: 8, Now: time.Now,
+		KeySets: jwks.NewRefresher(jwks.Fetcher{UserAgent: "test"}.Fetch, hurried),
 	})).To(Succeed())
 	go func() {
 		defer GinkgoRecover()

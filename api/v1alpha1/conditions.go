@@ -11,6 +11,9 @@ const (
 	ConditionStalled = "Stalled"
 	// ConditionWeakSecret is true when an HMAC secret is shorter than RFC 7518 section 3.2 asks. The credential works all the same.
 	ConditionWeakSecret = "WeakSecret"
+	// ConditionKeySetDegraded is true while an issuer's key set is not what Kong has: the issuer is away, its set is empty, or keys of it cannot be used.
+	// What was last good stays in Kong.
+	ConditionKeySetDegraded = "KeySetDegraded"
 	// ConditionTTLTooLong is true when a token lives longer than a service that it is for allows. Kong refuses it there until less is left of it.
 	ConditionTTLTooLong = "TTLTooLong"
 	// ConditionVerified says whether the data planes were seen to accept the credentials.
@@ -61,6 +64,10 @@ const (
 	ReasonConsumerNotFound = "ConsumerNotFound"
 	// ReasonConsumerNotReady: the JwtConsumer's credential is not in Kong yet, or revoked.
 	ReasonConsumerNotReady = "ConsumerNotReady"
+	// ReasonKeySetUnreachable: an issuer has not given its key set, and none of its keys are known.
+	ReasonKeySetUnreachable = "KeySetUnreachable"
+	// ReasonKeySetInvalid: what an issuer gives as its key set is none, or has no key that Kong can verify with.
+	ReasonKeySetInvalid = "KeySetInvalid"
 	// ReasonDeleting: the resource is being deleted and the message says what it still waits for.
 	ReasonDeleting = "Deleting"
 )

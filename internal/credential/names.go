@@ -27,12 +27,19 @@ func DefaultKey(username, name string, generation int64) string {
 const (
 	maxSecretName = 253
 	stateSuffix   = "-kongjwt-state"
+	jwksSuffix    = "-kongjwt-jwks"
 )
 
 // StateSecretName is the name of the Secret in which the operator keeps what it generated for a consumer. The name of a consumer that
 // leaves no room for the suffix is shortened with a hash.
 func StateSecretName(consumer string) string {
 	return bounded(consumer, maxSecretName-len(stateSuffix)) + stateSuffix
+}
+
+// JWKSSecretName is the name of the Secret in which the operator keeps the keys of the issuers that a consumer follows. They are public; they have a
+// Secret of their own so that no write of theirs touches what StateSecretName holds.
+func JWKSSecretName(consumer string) string {
+	return bounded(consumer, maxSecretName-len(jwksSuffix)) + jwksSuffix
 }
 
 // bounded cuts a text to max bytes, between characters, and puts a hash of the whole where it ends: texts that differ stay different.
@@ -60,7 +67,7 @@ func CheckSecretNames(consumer string, credentials []v1alpha1.Credential) error 
 		}
 		name := c.Generate.SecretName
 		field := fmt.Sprintf("spec.credentials[%d].generate.secretName", i)
-		if name == StateSecretName(consumer) {
+		if name == StateSecretName(consumer) || name == JWKSSecretName(consumer) {
 			return status.Stalled(v1alpha1.ReasonInvalidSpec, "%s: %s is where the operator keeps its state of this consumer; choose another name", field, name)
 		}
 		if other, found := taken[name]; found {

@@ -30,23 +30,11 @@ func CheckGateway(spec v1alpha1.KongGatewaySpec) error {
 		optional{"spec.proxy", spec.Proxy != nil},
 		optional{"spec.adoption", spec.Adoption != "" && spec.Adoption != "Never"},
 		optional{"spec.policy.routes", len(spec.Policy.Routes) > 0},
-		optional{"spec.policy.jwks", spec.Policy.JWKS != nil},
 		optional{"spec.policy.minSecretBytes", spec.Policy.MinSecretBytes != 0},
 		optional{"spec.drift.policy", spec.Drift.Policy != "" && spec.Drift.Policy != "Correct"},
 		optional{"spec.prune.policy", spec.Prune.Policy != "" && spec.Prune.Policy != "Delete"},
 		optional{"spec.prune.maxPercent", spec.Prune.MaxPercent != 0 && spec.Prune.MaxPercent != 20},
 	)
-}
-
-// CheckConsumer refuses what this version cannot do yet of a JwtConsumer.
-func CheckConsumer(spec v1alpha1.JwtConsumerSpec) error {
-	for i, c := range spec.Credentials {
-		field := path("spec.credentials[%d]", i)
-		if err := firstSet(optional{field + ".jwks", c.JWKS != nil}); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // CheckService refuses what this version cannot do yet of a JwtProtectedService.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -19,6 +20,11 @@ type Kept struct {
 	Held []Held
 	// RevokePrevious is the last request to end the overlaps that was handled.
 	RevokePrevious string
+}
+
+// Equal compares in everything that is kept.
+func (k Kept) Equal(other Kept) bool {
+	return k.RevokePrevious == other.RevokePrevious && slices.EqualFunc(k.Held, other.Held, Held.equal)
 }
 
 type document struct {

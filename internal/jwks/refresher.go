@@ -80,9 +80,9 @@ type View struct {
 	// Err is why the last look brought nothing, and FailingSince when that began. The error is an *Error.
 	Err          error
 	FailingSince time.Time
-	// Pending says that a look is under way. Next is when the next is due, otherwise.
+	// Pending says that a look is under way. After is how long it takes until the next is due, otherwise.
 	Pending bool
-	Next    time.Time
+	After   time.Duration
 }
 
 // Lookup gives what is known of a set at once, and has the issuer asked in the background where that is due.
@@ -98,11 +98,9 @@ func (r *Refresher) Lookup(ctx context.Context, q Query) View {
 		r.entries[id] = e
 	}
 	e.lookedUp = now
-	former, asked := e.requests[q.Who]
-	e.requests[q.Who] = q.Request
-	requested := asked && q.Request != "" && q.Request != former && !now.Before(e.outcome.Time.Add(minRefresh))
-	due := e.outcome.Time.IsZero() || !now.Before(NextLook(e.outcome, q.Interval))
-	if !e.inFlight && (due || requested) {
+	next := e.nextLook(q)
+	if !e.inFlight && !now.Before(next) {
+		e.requests[q.Who] = q.Request
 		e.inFlight = true
 		go r.look(context.WithoutCancel(ctx), q.Source, e, e.validators)
 	}
@@ -110,8 +108,25 @@ func (r *Refresher) Lookup(ctx context.Context, q Query) View {
 		e.waiting[q.Who] = q.Wake
 	}
 	view := e.view
-	view.Pending, view.Next = e.inFlight, NextLook(e.outcome, q.Interval)
+	view.Pending, view.After = e.inFlight, max(0, next.Sub(now))
 	return view
+}
+
+// nextLook says when the issuer is asked again: at the next look that is due, or for a request that is new as soon as it may be asked. One that comes while a look
+// is under way gets a look of its own.
+func (e *entry) nextLook(q Query) time.Time {
+	if e.outcome.Time.IsZero() {
+		return time.Time{}
+	}
+	next := NextLook(e.outcome, q.Interval)
+	former, known := e.requests[q.Who]
+	if !known {
+		e.requests[q.Who] = q.Request
+	}
+	if soon := e.outcome.Time.Add(minRefresh); known && q.Request != "" && q.Request != former && soon.Before(next) {
+		return soon
+	}
+	return next
 }
 
 // sweep forgets what nobody has looked up for long.

@@ -83,7 +83,7 @@ func TestAnIssuerThatRotatesItsKeys(t *testing.T) {
 		t.Fatalf("the first look: %+v", view)
 	}
 	view := f.lookAgain(t)
-	if view.Pending || !view.Known || !slices.Equal(ids(view), []string{"one"}) || !view.Next.Equal(noon.Add(10*minute)) {
+	if view.Pending || !view.Known || !slices.Equal(ids(view), []string{"one"}) || view.After != 10*minute {
 		t.Fatalf("after the first look: %+v", view)
 	}
 	must(provider.Add("two", "EdDSA"))
@@ -109,13 +109,13 @@ func TestAnIssuerThatRotatesItsKeys(t *testing.T) {
 	time.pass(10 * minute)
 	f.look(t)
 	view = f.lookAgain(t)
-	if view.Err == nil || !slices.Equal(ids(view), []string{"two"}) || !view.FailingSince.Equal(time.Now()) || !view.Next.Equal(time.Now().Add(minute/2)) {
+	if view.Err == nil || !slices.Equal(ids(view), []string{"two"}) || !view.FailingSince.Equal(time.Now()) || view.After != minute/2 {
 		t.Fatalf("while the issuer is away: %+v", view)
 	}
 	since := time.Now()
 	time.pass(minute)
 	f.look(t)
-	if view = f.lookAgain(t); !view.FailingSince.Equal(since) || !view.Next.Equal(time.Now().Add(minute)) {
+	if view = f.lookAgain(t); !view.FailingSince.Equal(since) || view.After != minute {
 		t.Fatalf("while it is still away: %+v", view)
 	}
 	provider.Answer(200)
@@ -182,8 +182,16 @@ func TestALookOnRequest(t *testing.T) {
 		t.Errorf("looked %d times", looks)
 	}
 	f.query.Request = "3"
-	if f.look(t).Pending {
-		t.Error("requests one after the other are looks one after the other")
+	view := f.look(t)
+	if view.Pending || view.After <= 0 || view.After > minute {
+		t.Fatalf("a request right after a look: %+v", view)
+	}
+	time.pass(view.After)
+	if !f.look(t).Pending {
+		t.Fatal("a request that came too early is forgotten")
+	}
+	if f.lookAgain(t); looks != 3 {
+		t.Errorf("looked %d times", looks)
 	}
 }
 

@@ -1,0 +1,222 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/credential"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/jwks"
+	"github.com/kongjwt/kong-jwt-operator/internal/secrets"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
+)
+
+// Defaults of a key set, where a field is not set.
+const (
+	defaultRefreshInterval = 10 * time.Minute
+	defaultKeyOverlap      = 24 * time.Hour
+	defaultMaxKeys         = 16
+)
+
+// dataKeyKeySets is where in the Secret of credential.JWKSSecretName the key sets are.
+const dataKeyKeySets = "jwks.json"
+
+// keySets are the issuers' keys of one consumer on their way through a reconcile.
+type keySets struct {
+	// snapshot of the Secret that keeps them, kept as it was read, and next as it shall be.
+	snapshot   secrets.Snapshot
+	kept, next map[string]jwks.Kept
+	// sets by the name of their credential.
+	sets map[string]*keySet
+	// kids tells which credential has a key: Kong keeps one credential a key.
+	kids map[string]string
+}
+
+// keySet is one of them.
+type keySet struct {
+	view      jwks.View
+	selection jwks.Selection
+	decision  jwks.Decision
+	overlap   time.Duration
+	// shadowed are the kids that an earlier credential has.
+	shadowed map[string]bool
+}
+
+// readKeySets reads what is kept of the issuers' keys, asks for what is new, and decides which keys come, stay and leave. No issuer is waited for: what it
+// answers wakes the consumer. What is wrong with one set does not hold up the others.
+func (r *consumerRun) readKeySets(ctx context.Context) error {
+	r.issuers = keySets{sets: map[string]*keySet{}, next: map[string]jwks.Kept{}, kids: map[string]string{}}
+	defer r.flagKeySets()
+	if !r.followsIssuers() {
+		return nil
+	}
+	var err error
+	name := credential.JWKSSecretName(r.consumer.Name)
+	if r.issuers.snapshot, err = r.Secrets.Snapshot(ctx, r.secretOwner(), "state", name); err != nil {
+		return err
+	}
+	if r.issuers.snapshot.Found() {
+		if r.issuers.kept, err = jwks.Decode(r.issuers.snapshot.Value(dataKeyKeySets)); err != nil {
+			return status.Stalled(v1alpha1.ReasonSecretInvalid,
+				"Secret %s/%s: %v; what is in Kong stays as it is. Restore it, or delete it, and the keys of the issuers are read anew", r.consumer.Namespace, name, err)
+		}
+	}
+	for i, spec := range r.consumer.Spec.Credentials {
+		if spec.JWKS == nil {
+			continue
+		}
+		problem := r.readKeySet(ctx, spec, fmt.Sprintf("spec.credentials[%d]", i))
+		var stalled *status.StalledError
+		if problem != nil && !errors.As(problem, &stalled) {
+			return problem
+		}
+		r.problem = errors.Join(r.problem, problem)
+	}
+	return r.keepKeySets(ctx)
+}
+
+// followsIssuers says whether there are key sets, or were.
+func (r *consumerRun) followsIssuers() bool {
+	return slices.ContainsFunc(r.consumer.Spec.Credentials, func(c v1alpha1.Credential) bool { return c.JWKS != nil }) ||
+		slices.ContainsFunc(r.consumer.Status.Credentials, func(s v1alpha1.CredentialStatus) bool {
+			return s.SecretName == credential.JWKSSecretName(r.consumer.Name)
+		})
+}
+
+// readKeySet looks one set up, and decides about its keys. The error says what somebody has to change; the last good keys stay all the same.
+func (r *consumerRun) readKeySet(ctx context.Context, spec v1alpha1.Credential, field string) error {
+	kept := r.issuers.kept[spec.Name]
+	set := &keySet{overlap: spec.JWKS.Overlap.Or(defaultKeyOverlap), shadowed: map[string]bool{}}
+	source, problem := r.sourceOf(ctx, spec, field)
+	var stalled *status.StalledError
+	if problem != nil && !errors.As(problem, &stalled) {
+		return problem
+	}
+	limit := int(spec.JWKS.MaxKeys)
+	if limit == 0 {
+		limit = defaultMaxKeys
+	}
+	if problem == nil {
+		set.view = r.KeySets.Lookup(ctx, jwks.Query{
+			Source: source, Interval: spec.JWKS.RefreshInterval.Or(defaultRefreshInterval),
+			Who:     r.consumer.Namespace + "/" + r.consumer.Name + "/" + spec.Name,
+			Request: r.consumer.Annotations[v1alpha1.AnnotationReconcile], Wake: r.wakes(ctx),
+		})
+		set.selection = set.view.Set.Select(string(spec.Algorithm), limit)
+	}
+	revokePrevious := r.consumer.Annotations[v1alpha1.AnnotationRevokePrevious]
+	set.decision = jwks.Decide(jwks.Input{
+		Held: kept.Held, Fetched: set.view.Known, Keys: set.selection.Keys, Overlap: set.overlap, MaxLeaving: limit,
+		EndOverlap: revokePrevious != "" && revokePrevious != kept.RevokePrevious,
+	}, r.Now())
+	r.issuers.sets[spec.Name] = set
+	r.issuers.next[spec.Name] = jwks.Kept{Held: set.decision.Held, RevokePrevious: revokePrevious}
+	if problem == nil {
+		problem = set.problem(field)
+	}
+	return errors.Join(problem, r.claimKids(spec.Name, field, set))
+}
+
+// sourceOf says where a set is and under which rules it is fetched.
+func (r *consumerRun) sourceOf(ctx context.Context, spec v1alpha1.Credential, field string) (jwks.Source, error) {
+	source := jwks.Source{URL: spec.JWKS.URL}
+	if p := r.target.policy.JWKS; p != nil {
+		source.Policy = jwks.Policy{URLs: p.URLs, AllowHTTP: p.AllowHTTP, AllowPrivateAddresses: p.AllowPrivateAddresses}
+	}
+	if err := source.Policy.Check(source.URL); err != nil {
+		return source, status.Stalled(v1alpha1.ReasonPolicyViolation, "%s.jwks.url: %v (policy of KongGateway %s)", field, err, r.target.policy.Gateway)
+	}
+	if ref := spec.JWKS.CASecretRef; ref != nil {
+		ca, err := r.Secrets.Key(ctx, field+".jwks.caSecretRef", r.consumer.Namespace, ref.Name, ref.Key)
+		if err != nil {
+			return source, err
+		}
+		source.CA = string(ca)
+	}
+	return source, nil
+}
+
+// problem says why there is no key at all, and what has to be changed. While there are keys, the condition KeySetDegraded tells instead.
+func (s *keySet) problem(field string) error {
+	if len(s.decision.Held) > 0 {
+		return nil
+	}
+	retry := time.Minute
+	switch {
+	case errors.Is(s.view.Err, jwks.ErrRefused):
+		return &status.StalledError{Reason: v1alpha1.ReasonPolicyViolation, Message: fmt.Sprintf("%s.jwks.url: %v", field, s.view.Err), RetryAfter: retry}
+	case errors.Is(s.view.Err, jwks.ErrInvalid):
+		return &status.StalledError{Reason: v1alpha1.ReasonKeySetInvalid, Message: fmt.Sprintf("%s.jwks.url: %v", field, s.view.Err), RetryAfter: retry}
+	case s.view.Known && s.view.Err == nil:
+		return &status.StalledError{Reason: v1alpha1.ReasonKeySetInvalid, RetryAfter: retry,
+			Message: fmt.Sprintf("%s.jwks.url: the set has no key that Kong can verify with%s; look at the issuer", field, reasons(s.selection.Skipped))}
+	default:
+		return nil
+	}
+}
+
+// claimKids takes the kids of a set, in the order of the credentials. One that an earlier credential has is left to it.
+func (r *consumerRun) claimKids(name, field string, set *keySet) error {
+	var taken []string
+	for _, held := range set.decision.Held {
+		if other, found := r.issuers.kids[held.ID]; found && other != name {
+			set.shadowed[held.ID] = true
+			taken = append(taken, fmt.Sprintf("%s (credential %s)", held.ID, other))
+			continue
+		}
+		r.issuers.kids[held.ID] = name
+	}
+	if len(taken) == 0 {
+		return nil
+	}
+	return status.Stalled(v1alpha1.ReasonConflict,
+		"%s.jwks: another credential of this consumer has the kid already, and Kong keeps one credential a key: %s; follow one of the two issuers", field, list(taken))
+}
+
+// keepKeySets writes down what was decided, before anything rests on it.
+func (r *consumerRun) keepKeySets(ctx context.Context) error {
+	name := credential.JWKSSecretName(r.consumer.Name)
+	if len(r.issuers.next) == 0 {
+		return r.Secrets.Drop(ctx, r.secretOwner(), name)
+	}
+	if r.issuers.snapshot.Found() && maps.EqualFunc(r.issuers.kept, r.issuers.next, jwks.Kept.Equal) {
+		return nil
+	}
+	content, err := jwks.Encode(r.issuers.next)
+	if err != nil {
+		return fmt.Errorf("encode the key sets: %w", err)
+	}
+	if r.issuers.snapshot, err = r.Secrets.Replace(ctx, r.secretOwner(), name, r.issuers.snapshot, map[string][]byte{dataKeyKeySets: content}); err != nil {
+		return err
+	}
+	r.tellKeySets()
+	return nil
+}
+
+// wantKeySet lists the keys of a set that shall be in Kong now.
+func (r *consumerRun) wantKeySet(run credentialRun) {
+	set := r.issuers.sets[run.spec.Name]
+	if set == nil || r.consumer.Spec.Revoked {
+		return
+	}
+	for _, held := range set.decision.Held {
+		if !set.shadowed[held.ID] {
+			r.input.Credentials = append(r.input.Credentials, desired.KeySetCredential(run.field, run.spec.Name, materialOf(held)))
+		}
+	}
+}
+
+func materialOf(held jwks.Held) credential.Material {
+	return credential.Material{Key: held.ID, Algorithm: v1alpha1.Algorithm(held.Algorithm), PublicKeyPEM: held.PublicKeyPEM}
+}
+
+// wakes has the consumer looked at again. The context is that of the manager, for as long as it runs.
+func (r *consumerRun) wakes(ctx context.Context) func() {
+	object := named(v1alpha1.KindJwtConsumer, r.consumer.Namespace, r.consumer.Name)
+	return func() { send(ctx, r.woken, object) }
+}

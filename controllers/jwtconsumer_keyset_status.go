@@ -1,0 +1,170 @@
+package controllers
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/credential"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/jwks"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
+)
+
+// maxNamed is how many keys a message names.
+const maxNamed = 8
+
+// list names things in a message.
+func list(names []string) string {
+	if len(names) > maxNamed {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:maxNamed], ", "), len(names)-maxNamed)
+	}
+	return strings.Join(names, ", ")
+}
+
+// tellKeySets records an event for each set whose keys changed.
+func (r *consumerRun) tellKeySets() {
+	for _, spec := range r.consumer.Spec.Credentials {
+		set := r.issuers.sets[spec.Name]
+		if set == nil {
+			continue
+		}
+		d := set.decision
+		var told []string
+		for _, change := range []struct {
+			what string
+			kids []string
+		}{
+			{"new: ", d.Joined}, {"back: ", d.Returned}, {"replaced under the same kid: ", d.Replaced},
+			{fmt.Sprintf("left the set and valid for another %s: ", set.overlap), d.Left}, {"gone: ", d.Gone},
+		} {
+			if len(change.kids) > 0 {
+				told = append(told, change.what+list(change.kids))
+			}
+		}
+		if len(told) > 0 {
+			r.event(r.consumer, corev1.EventTypeNormal, "JWKSChanged", "Refresh", fmt.Sprintf("Credential %s: keys %s", spec.Name, strings.Join(told, "; ")))
+		}
+	}
+}
+
+// flagKeySets says where Kong does not have what an issuer publishes.
+func (r *consumerRun) flagKeySets() {
+	var messages []string
+	reason := ""
+	for _, spec := range r.consumer.Spec.Credentials {
+		if set := r.issuers.sets[spec.Name]; set != nil {
+			for _, found := range set.degraded() {
+				messages = append(messages, "credential "+spec.Name+": "+found.message)
+				if reason == "" {
+					reason = found.reason
+				}
+			}
+		}
+	}
+	status.Flag(&r.consumer.Status.Conditions, r.consumer.Generation, v1alpha1.ConditionKeySetDegraded, reason, strings.Join(messages, "; "))
+}
+
+type degradation struct{ reason, message string }
+
+// degraded lists what is wrong with a set of which there are keys.
+func (s *keySet) degraded() []degradation {
+	var found []degradation
+	if s.view.Err != nil {
+		found = append(found, degradation{"IssuerUnreachable", fmt.Sprintf("the key set could not be read since %s, and the last good keys stay: %v",
+			s.view.FailingSince.UTC().Format(time.RFC3339), s.view.Err)})
+	}
+	if s.decision.KeptEmpty && len(s.decision.Held) > 0 {
+		found = append(found, degradation{"EmptySet", "the key set has no usable key, and the last good keys stay; set revoked: true if they are to go"})
+	}
+	if s.selection.Beyond > 0 {
+		found = append(found, degradation{"TooManyKeys", fmt.Sprintf("%d keys of the set are left out, being more than jwks.maxKeys lets in; raise it", s.selection.Beyond)})
+	}
+	if left := reasons(s.selection.Skipped); left != "" {
+		found = append(found, degradation{"KeysLeftOut", "keys of the set are left out" + left})
+	}
+	return found
+}
+
+// reasons says why signing keys of a set are not used, each reason once.
+func reasons(skipped []jwks.Skipped) string {
+	var texts []string
+	for _, s := range skipped {
+		if !s.Foreign && !slices.Contains(texts, s.Reason) {
+			texts = append(texts, s.Reason)
+		}
+	}
+	if len(texts) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (a key %s)", strings.Join(texts, "; a key "))
+}
+
+// reportKeySet writes the status of each key of a set.
+func (r *consumerRun) reportKeySet(name string, former []v1alpha1.CredentialStatus) {
+	set := r.issuers.sets[name]
+	if set == nil {
+		return
+	}
+	owner := desired.ConsumerOwner(r.consumer.Namespace, r.consumer.Name)
+	for _, held := range set.decision.Held {
+		id := desired.CredentialID(r.target.scope, owner, desired.KeySetPart(name, held.ID))
+		report := v1alpha1.CredentialStatus{
+			Name: name, Key: held.ID, KongID: id, Algorithm: v1alpha1.Algorithm(held.Algorithm), IssueTime: at(held.Since),
+			Phase: v1alpha1.CredentialPending, SecretName: credential.JWKSSecretName(r.consumer.Name),
+		}
+		inKong, _ := r.target.engine.Standing(id)
+		switch {
+		case held.Leaving():
+			report.Phase, report.RetirementTime = v1alpha1.CredentialRetiring, at(held.LeaveTime(set.overlap))
+		case r.consumer.Spec.Revoked || set.shadowed[held.ID]:
+		case !r.result.Applied:
+			report.Phase = formerPhase(former, report)
+		case inKong && !r.result.Undone[id]:
+			report.Phase = v1alpha1.CredentialActive
+		}
+		r.consumer.Status.Credentials = append(r.consumer.Status.Credentials, report)
+	}
+}
+
+// awaitKeySets says which sets are waited for: those of which there is no key yet.
+func (r *consumerRun) awaitKeySets() error {
+	for _, spec := range r.consumer.Spec.Credentials {
+		set := r.issuers.sets[spec.Name]
+		if set == nil || len(set.decision.Held) > 0 || set.view.Known && set.view.Err == nil {
+			continue
+		}
+		switch {
+		case set.view.Err != nil:
+			return status.Wait(0, v1alpha1.ReasonKeySetUnreachable, "credential %s: %v; none of the issuer's keys are known, so its tokens are refused", spec.Name, set.view.Err)
+		case set.view.Pending:
+			return status.Wait(0, v1alpha1.ReasonProgressing, "credential %s: asking the issuer for its key set", spec.Name)
+		}
+	}
+	return nil
+}
+
+// unanswered is when a look that is under way is asked about, should nothing have woken the consumer.
+const unanswered = 2 * jwks.Timeout
+
+// untilKeySets is how long it takes until a set is due, or a key leaves; zero where there is nothing to follow.
+func (r *consumerRun) untilKeySets() time.Duration {
+	var next time.Duration
+	now := r.Now()
+	for _, set := range r.issuers.sets {
+		switch {
+		case set.view.Pending:
+			next = status.Sooner(next, unanswered)
+		case set.view.Known || set.view.Err != nil:
+			next = status.Sooner(next, max(set.view.After, overdue))
+		}
+		if leave := set.decision.NextLeave(set.overlap); !leave.IsZero() {
+			next = status.Sooner(next, max(leave.Sub(now), overdue))
+		}
+	}
+	return next
+}

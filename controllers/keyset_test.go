@@ -1,0 +1,194 @@
+package controllers_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
+	"github.com/kongjwt/kong-jwt-operator/test/issuer"
+)
+
+var _ = Describe("A JwtConsumer that follows an issuer", func() {
+	var (
+		w        *world
+		provider *issuer.Issuer
+		looks    int
+	)
+	BeforeEach(func(ctx SpecContext) {
+		w = newWorld(ctx, kongsim.Options{}, func(g *v1alpha1.KongGateway) {
+			g.Spec.Policy.Identities = v1alpha1.IdentitiesNamespaced
+			g.Spec.Policy.JWKS = &v1alpha1.JWKSPolicy{AllowPrivateAddresses: true}
+		})
+		provider = issuer.Start()
+		DeferCleanup(provider.Close)
+		create(ctx, w.secret("idp-ca", map[string]string{"ca.crt": provider.CA()}))
+		Expect(provider.Add("one", "ES256")).To(Succeed())
+	})
+
+	follower := func(name string, change ...func(*v1alpha1.JWKS)) *v1alpha1.JwtConsumer {
+		return w.consumer(name, func(c *v1alpha1.JwtConsumer) {
+			set := &v1alpha1.JWKS{URL: provider.URL(), CASecretRef: &v1alpha1.LocalSecretKeyReference{Name: "idp-ca", Key: "ca.crt"}}
+			for _, f := range change {
+				f(set)
+			}
+			c.Spec.Credentials = []v1alpha1.Credential{{Name: "idp", Algorithm: "RS256", JWKS: set}}
+		})
+	}
+	keys := func(ctx context.Context) func() []any { return func() []any { return w.values(ctx, "jwts", "key") } }
+	look := func(ctx context.Context, consumer *v1alpha1.JwtConsumer) {
+		GinkgoHelper()
+		looks++
+		annotate(ctx, consumer, v1alpha1.AnnotationReconcile, fmt.Sprint(looks))
+	}
+	degraded := func(ctx context.Context, consumer *v1alpha1.JwtConsumer) func() string {
+		return func() string {
+			Expect(kube.Get(ctx, client.ObjectKeyFromObject(consumer), consumer)).To(Succeed())
+			if condition := apimeta.FindStatusCondition(consumer.Status.Conditions, v1alpha1.ConditionKeySetDegraded); condition != nil {
+				return condition.Reason + ": " + condition.Message
+			}
+			return ""
+		}
+	}
+
+	It("has its keys in Kong as it rotates them, across a restart, and keeps them when it is away or empty", func(ctx SpecContext) {
+		consumer := follower("partner")
+		create(ctx, consumer)
+		ready(ctx, consumer)
+		Expect(phases(ctx, consumer)(Default)).To(Equal([]string{"Active one"}))
+
+		By("adding a key of each kind, and withdrawing the first")
+		for kid, algorithm := range map[string]string{"two": "EdDSA", "three": "PS256", "9b2f0a52-38a5-4e1a-9f0e-6f5c8c0b7a10": "ES512"} {
+			Expect(provider.Add(kid, algorithm)).To(Succeed())
+		}
+		provider.Withdraw("one")
+		look(ctx, consumer)
+		Eventually(keys(ctx)).WithTimeout(soon).WithPolling(poll).Should(ConsistOf("one", "two", "three", "9b2f0a52-38a5-4e1a-9f0e-6f5c8c0b7a10"))
+		Eventually(phases(ctx, consumer)).WithTimeout(soon).WithPolling(poll).Should(ContainElements("Retiring one", "Active two", "Active three"))
+		Expect(consumer.Status.Credentials[0].RetirementTime).NotTo(BeNil())
+		Eventually(notes(ctx, consumer, "JWKSChanged")).WithTimeout(soon).WithPolling(poll).
+			Should(ContainElement(And(ContainSubstring("left the set and valid for another 24h0m0s: one"), ContainSubstring("two"))))
+		ready(ctx, consumer)
+
+		By("restarting the operator while the issuer is away")
+		provider.Answer(503)
+		retires := consumer.Status.Credentials[0].RetirementTime.DeepCopy()
+		w.operator.Stop()
+		w.operator = startOperator(w.name)
+		Eventually(degraded(ctx, consumer)).WithTimeout(soon).WithPolling(poll).Should(And(HavePrefix("IssuerUnreachable"), ContainSubstring("503")))
+		Expect(keys(ctx)()).To(HaveLen(4))
+		Expect(consumer.Status.Credentials[0].RetirementTime).To(Equal(retires))
+		ready(ctx, consumer)
+
+		By("emptying its set")
+		provider.Answer(200)
+		for _, kid := range []string{"two", "three", "9b2f0a52-38a5-4e1a-9f0e-6f5c8c0b7a10"} {
+			provider.Withdraw(kid)
+		}
+		look(ctx, consumer)
+		Eventually(degraded(ctx, consumer)).WithTimeout(soon).WithPolling(poll).Should(HavePrefix("EmptySet"))
+		Expect(keys(ctx)()).To(HaveLen(4))
+
+		By("ending the overlap")
+		provider.Publish("two")
+		look(ctx, consumer)
+		Eventually(phases(ctx, consumer)).WithTimeout(soon).WithPolling(poll).Should(ConsistOf("Retiring one", "Active two", "Retiring three", MatchRegexp("^Retiring .*10$")))
+		Eventually(degraded(ctx, consumer)).WithTimeout(soon).WithPolling(poll).Should(BeEmpty())
+		annotate(ctx, consumer, v1alpha1.AnnotationRevokePrevious, "now")
+		Eventually(keys(ctx)).WithTimeout(soon).WithPolling(poll).Should(ConsistOf("two"))
+
+		By("revoking, and following no issuer any more")
+		change(ctx, consumer, func(c *v1alpha1.JwtConsumer) { c.Spec.Revoked = true })
+		Eventually(keys(ctx)).WithTimeout(soon).WithPolling(poll).Should(BeEmpty())
+		change(ctx, consumer, func(c *v1alpha1.JwtConsumer) { c.Spec.Revoked, c.Spec.Credentials = false, nil })
+		ready(ctx, consumer)
+		Eventually(func() error {
+			return kube.Get(ctx, client.ObjectKey{Namespace: w.namespace, Name: "partner-kongjwt-jwks"}, &corev1.Secret{})
+		}).WithTimeout(soon).WithPolling(poll).ShouldNot(Succeed(), "what was kept of the issuer goes")
+	})
+
+	It("costs no write where nothing changed", func(ctx SpecContext) {
+		consumer := follower("still")
+		create(ctx, consumer)
+		ready(ctx, consumer)
+		Eventually(func() int64 { return w.operator.writes.Swap(0) }).WithTimeout(soon).WithPolling(quiet).Should(BeZero())
+		w.kong.ResetRequests()
+		asked, _ := provider.Asked()
+		look(ctx, consumer)
+		Eventually(func() int { _, matched := provider.Asked(); return matched }).WithTimeout(soon).WithPolling(poll).Should(Equal(1), "on condition")
+		Consistently(func(g Gomega) {
+			g.Expect(w.writes()).To(BeZero())
+			g.Expect(w.operator.writes.Load()).To(BeZero())
+		}).WithTimeout(quiet).WithPolling(poll).Should(Succeed())
+		all, _ := provider.Asked()
+		Expect(all).To(Equal(asked+1), "once, not in a circle")
+	})
+
+	It("leaves a kid to the consumer that has it, and a kid of two sets to the first", func(ctx SpecContext) {
+		first, second := follower("first"), follower("second")
+		create(ctx, first)
+		ready(ctx, first)
+		create(ctx, second)
+		stalled(ctx, second, v1alpha1.ReasonConflict, And(ContainSubstring("one"), ContainSubstring("first")))
+		Expect(keys(ctx)()).To(ConsistOf("one"))
+		change(ctx, first, func(c *v1alpha1.JwtConsumer) {
+			again := c.Spec.Credentials[0]
+			again.Name = "again"
+			c.Spec.Credentials = append(c.Spec.Credentials, again)
+		})
+		stalled(ctx, first, v1alpha1.ReasonConflict, And(ContainSubstring("spec.credentials[1].jwks"), ContainSubstring("one (credential idp)")))
+		Expect(keys(ctx)()).To(ConsistOf("one"))
+	})
+
+	It("says what keeps a set from being followed", func(ctx SpecContext) {
+		bad := follower("untrusted", func(j *v1alpha1.JWKS) { j.CASecretRef = nil })
+		create(ctx, bad)
+		reconciling(ctx, bad, v1alpha1.ReasonKeySetUnreachable, ContainSubstring("not trusted"))
+		noCA := follower("no-ca", func(j *v1alpha1.JWKS) { j.CASecretRef.Name = "missing" })
+		create(ctx, noCA)
+		stalled(ctx, noCA, v1alpha1.ReasonSecretNotFound, ContainSubstring("caSecretRef"))
+		plain := follower("plain", func(j *v1alpha1.JWKS) { j.URL = strings.Replace(j.URL, "https", "http", 1) })
+		create(ctx, plain)
+		stalled(ctx, plain, v1alpha1.ReasonPolicyViolation, ContainSubstring("allowHTTP"))
+
+		By("withdrawing what the policy allows from one that is followed")
+		good := follower("good")
+		create(ctx, good)
+		ready(ctx, good)
+		change(ctx, w.gateway, func(g *v1alpha1.KongGateway) {
+			g.Spec.Policy.JWKS = &v1alpha1.JWKSPolicy{AllowPrivateAddresses: true, URLs: []string{"https://login.example.com/"}}
+		})
+		stalled(ctx, good, v1alpha1.ReasonPolicyViolation, ContainSubstring("policy.jwks.urls"))
+		Expect(keys(ctx)()).To(ConsistOf("one"), "what was there stays until somebody decides")
+
+		By("taking private addresses away")
+		change(ctx, w.gateway, func(g *v1alpha1.KongGateway) { g.Spec.Policy.JWKS = nil })
+		Eventually(degraded(ctx, good)).WithTimeout(soon).WithPolling(poll).Should(ContainSubstring("not public"))
+		fresh := follower("fresh")
+		create(ctx, fresh)
+		stalled(ctx, fresh, v1alpha1.ReasonPolicyViolation, ContainSubstring("allowPrivateAddresses"))
+	})
+})
+
+// notes collects the notes of an object's events of a reason.
+func notes(ctx context.Context, object client.Object, reason string) func() []string {
+	return func() []string {
+		var list eventsv1.EventList
+		Expect(kube.List(ctx, &list, client.InNamespace(object.GetNamespace()))).To(Succeed())
+		var found []string
+		for _, e := range list.Items {
+			if e.Regarding.Name == object.GetName() && e.Reason == reason {
+				found = append(found, e.Note)
+			}
+		}
+		return found
+	}
+}
