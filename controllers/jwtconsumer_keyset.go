@@ -137,6 +137,9 @@ func (r *consumerRun) sourceOf(ctx context.Context, spec v1alpha1.Credential, fi
 			return source, err
 		}
 		source.CA = string(ca)
+		if err := source.CheckCA(); err != nil {
+			return source, status.Stalled(v1alpha1.ReasonSecretInvalid, "%s.jwks.caSecretRef: Secret %s, key %s: %v", field, ref.Name, ref.Key, err)
+		}
 	}
 	return source, nil
 }

@@ -105,13 +105,19 @@ func (f Fetcher) request(ctx context.Context, address string, held Validators) (
 	return request, nil
 }
 
+// CheckCA says whether certificate authorities can be read.
+func (s Source) CheckCA() error {
+	_, err := s.roots()
+	return err
+}
+
 func (s Source) roots() (*x509.CertPool, error) {
 	if s.CA == "" {
 		return nil, nil
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM([]byte(s.CA)) {
-		return nil, refused("the certificate authorities to trust have no PEM certificate among them")
+		return nil, refused("is no PEM certificate of a certificate authority; put one there")
 	}
 	return pool, nil
 }
@@ -141,7 +147,7 @@ func (s Source) checkRedirect(next *http.Request, via []*http.Request) error {
 		return refused("the issuer redirects more than %d times", maxRedirects)
 	}
 	if err := s.Policy.check(next.URL); err != nil {
-		return refused("the issuer redirects to an address that is not allowed: it %v", err)
+		return refused("the issuer redirects to %s, which %v", describe(next.URL), err)
 	}
 	return nil
 }

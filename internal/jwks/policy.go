@@ -48,7 +48,7 @@ func (p Policy) check(target *url.URL) error {
 	if len(p.URLs) == 0 || slices.ContainsFunc(p.URLs, func(allowed string) bool { return permits(allowed, target) }) {
 		return nil
 	}
-	return refused("%s is not among policy.jwks.urls; ask for it to be added", describe(target))
+	return refused("is not among policy.jwks.urls; ask for it to be added")
 }
 
 // hasDotSegment finds what servers would resolve, and a comparison of prefixes would not.
