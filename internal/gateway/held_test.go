@@ -11,26 +11,27 @@ func TestWhatKongIsKnownToHold(t *testing.T) {
 	if !r.gateway.Filled() {
 		t.Fatal("a connected engine does not know what Kong holds")
 	}
-	john := r.set("JwtConsumer", "john")
-	consumer := john.consumer("team.john")
-	john.credential(consumer, "team.john.primary", canary)
-	owner := john.set.Owner
-	if _, found := r.gateway.CredentialPart(owner, "team.john.primary"); found || r.gateway.HasCredential(john.set) {
+	john := r.consumer("john", "team.john", "k1", "k2")
+	if _, found := r.gateway.CredentialPart(john.Owner, "k2"); found || r.gateway.HasCredential(john) {
 		t.Fatal("it is held before it was written")
 	}
-	r.mustSync(john.set)
-	if part, found := r.gateway.CredentialPart(owner, "team.john.primary"); !found || part == "" {
+	r.mustSync(john)
+	if part, found := r.gateway.CredentialPart(john.Owner, "k2"); !found || part != "credential:b" {
 		t.Errorf("got part %q, %t", part, found)
 	}
-	if _, found := r.gateway.CredentialPart(desired.Owner{Kind: owner.Kind, Namespace: owner.Namespace, Name: "jane"}, "team.john.primary"); found {
+	if _, found := r.gateway.CredentialPart(desired.Owner{Kind: john.Owner.Kind, Namespace: "team", Name: "jane"}, "k2"); found {
 		t.Error("it is held for somebody else")
 	}
-	if !r.gateway.HasCredential(john.set) {
+	if !r.gateway.HasCredential(john) {
 		t.Error("what was written is not held")
 	}
-	changed := r.set("JwtConsumer", "john")
-	changed.credential(changed.consumer("team.john"), "team.john.primary", canary+"2")
-	if r.gateway.HasCredential(changed.set) {
+	changed := r.consumer("john", "team.john", "k1", "k2")
+	for _, e := range changed.Entities {
+		if e.Fields.Text("key") == "k2" {
+			e.Fields["secret"] = canary + "2"
+		}
+	}
+	if r.gateway.HasCredential(changed) {
 		t.Error("another secret under the same key is held")
 	}
 }
