@@ -151,10 +151,8 @@ func (s *keySet) problem(field string) error {
 	}
 	retry := time.Minute
 	switch {
-	case errors.Is(s.view.Err, jwks.ErrRefused):
-		return &status.StalledError{Reason: v1alpha1.ReasonPolicyViolation, Message: fmt.Sprintf("%s.jwks.url: %v", field, s.view.Err), RetryAfter: retry}
-	case errors.Is(s.view.Err, jwks.ErrInvalid):
-		return &status.StalledError{Reason: v1alpha1.ReasonKeySetInvalid, Message: fmt.Sprintf("%s.jwks.url: %v", field, s.view.Err), RetryAfter: retry}
+	case errors.Is(s.view.Err, jwks.ErrRefused), errors.Is(s.view.Err, jwks.ErrInvalid):
+		return &status.StalledError{Reason: reasonOf(s.view.Err), Message: fmt.Sprintf("%s.jwks.url: %v", field, s.view.Err), RetryAfter: retry}
 	case s.view.Known && s.view.Err == nil:
 		return &status.StalledError{Reason: v1alpha1.ReasonKeySetInvalid, RetryAfter: retry,
 			Message: fmt.Sprintf("%s.jwks.url: the set has no key that Kong can verify with%s; look at the issuer", field, reasons(s.selection.Skipped))}

@@ -1,12 +1,14 @@
 package controllers
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/credential"
@@ -66,7 +68,14 @@ func (r *consumerRun) flagKeySets() {
 			}
 		}
 	}
-	status.Flag(&r.consumer.Status.Conditions, r.consumer.Generation, v1alpha1.ConditionKeySetDegraded, reason, strings.Join(messages, "; "))
+	conditions := &r.consumer.Status.Conditions
+	former := apimeta.FindStatusCondition(*conditions, v1alpha1.ConditionKeySetDegraded)
+	isNew := reason != "" && (former == nil || former.Reason != reason)
+	message := strings.Join(messages, "; ")
+	status.Flag(conditions, r.consumer.Generation, v1alpha1.ConditionKeySetDegraded, reason, message)
+	if isNew {
+		r.event(r.consumer, corev1.EventTypeWarning, reason, "Refresh", message)
+	}
 }
 
 type degradation struct{ reason, message string }
@@ -75,7 +84,7 @@ type degradation struct{ reason, message string }
 func (s *keySet) degraded() []degradation {
 	var found []degradation
 	if s.view.Err != nil {
-		found = append(found, degradation{"IssuerUnreachable", fmt.Sprintf("the key set could not be read since %s, and the last good keys stay: %v",
+		found = append(found, degradation{reasonOf(s.view.Err), fmt.Sprintf("the key set could not be read since %s, and the last good keys stay: %v",
 			s.view.FailingSince.UTC().Format(time.RFC3339), s.view.Err)})
 	}
 	if s.decision.KeptEmpty && len(s.decision.Held) > 0 {
@@ -88,6 +97,18 @@ func (s *keySet) degraded() []degradation {
 		found = append(found, degradation{"KeysLeftOut", "keys of the set are left out" + left})
 	}
 	return found
+}
+
+// reasonOf an error of a look.
+func reasonOf(err error) string {
+	switch {
+	case errors.Is(err, jwks.ErrRefused):
+		return v1alpha1.ReasonPolicyViolation
+	case errors.Is(err, jwks.ErrInvalid):
+		return v1alpha1.ReasonKeySetInvalid
+	default:
+		return v1alpha1.ReasonKeySetUnreachable
+	}
 }
 
 // reasons says why signing keys of a set are not used, each reason once.

@@ -83,9 +83,10 @@ var _ = Describe("A JwtConsumer that follows an issuer", func() {
 		retires := consumer.Status.Credentials[0].RetirementTime.DeepCopy()
 		w.operator.Stop()
 		w.operator = startOperator(w.name)
-		Eventually(degraded(ctx, consumer)).WithTimeout(soon).WithPolling(poll).Should(And(HavePrefix("IssuerUnreachable"), ContainSubstring("503")))
+		Eventually(degraded(ctx, consumer)).WithTimeout(soon).WithPolling(poll).Should(And(HavePrefix("KeySetUnreachable"), ContainSubstring("503")))
 		Expect(keys(ctx)()).To(HaveLen(4))
 		Expect(consumer.Status.Credentials[0].RetirementTime).To(Equal(retires))
+		Eventually(notes(ctx, consumer, v1alpha1.ReasonKeySetUnreachable)).WithTimeout(soon).WithPolling(poll).Should(ContainElement(ContainSubstring("503")))
 		ready(ctx, consumer)
 
 		By("emptying its set")

@@ -89,7 +89,8 @@ type Credential struct {
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	// +required
 	Name string `json:"name"`
-	// Algorithm of the tokens, default HS256. With jwks it is for keys that name none themselves, and HS256 then stands for none.
+	// Algorithm of the tokens, default HS256. With jwks it is for keys that name none themselves, and HS256 then stands for none:
+	// the key's curve decides, and RS256 for RSA.
 	// +kubebuilder:default=HS256
 	// +optional
 	Algorithm Algorithm `json:"algorithm,omitempty"`
@@ -220,7 +221,7 @@ type JWKS struct {
 	// +kubebuilder:validation:XValidation:rule="duration(self) <= duration('8760h')",message="must be at most 8760h (a year)"
 	// +optional
 	Overlap Duration `json:"overlap,omitempty"`
-	// MaxKeys that are taken from the set. Default 16.
+	// MaxKeys that are taken from the set, in its order. As many that left it stay for their overlap. Default 16.
 	// +kubebuilder:default=16
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=64
@@ -282,7 +283,7 @@ type JwtConsumerStatus struct {
 	// ObservedGeneration of the spec that the conditions speak of.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// Conditions: Ready, Reconciling, Stalled, WeakSecret, Verified.
+	// Conditions: Ready, Reconciling, Stalled, WeakSecret, Verified, KeySetDegraded.
 	// +listType=map
 	// +listMapKey=type
 	// +optional

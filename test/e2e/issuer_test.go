@@ -134,7 +134,7 @@ var _ = Describe("An issuer that is followed", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Eventually(func(g Gomega) {
 			g.Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(f.consumer), f.consumer)).To(Succeed())
-			g.Expect(describe(f.consumer)).To(And(ContainSubstring("KeySetDegraded=True IssuerUnreachable"), ContainSubstring("Ready=True")))
+			g.Expect(describe(f.consumer)).To(And(ContainSubstring("KeySetDegraded=True KeySetUnreachable"), ContainSubstring("Ready=True")))
 		}).WithContext(ctx).Should(Succeed())
 		expectPassed(ctx, f.call().with(f.token("key-0")))
 	}, SpecTimeout(3*time.Minute))
