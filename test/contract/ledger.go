@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 )
 
 // ledger remembers what a scenario has made on a gateway, so that this and nothing else is deleted afterwards.
@@ -109,6 +110,46 @@ func taken(ctx context.Context, client *http.Client, adminURL string, s scenario
 		}
 	}
 	return found, nil
+}
+
+// anything gives what a gateway holds.
+func anything(ctx context.Context, client *http.Client, adminURL string, _ scenario) ([]string, error) {
+	var found []string
+	for _, collection := range collections {
+		err := eachEntity(ctx, client, adminURL, collection, func(entity map[string]any) {
+			found = append(found, fmt.Sprintf("%s with id %v", collection, entity["id"]))
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
+}
+
+// emptyConfiguration makes a gateway without a database empty. One that still loads the configuration before it says so, and is asked again.
+func emptyConfiguration(ctx context.Context, client *http.Client, adminURL string) error {
+	for deadline := time.Now().Add(patience); ; {
+		request, err := http.NewRequestWithContext(ctx, http.MethodPost, adminURL+"/config", strings.NewReader(`{"_format_version":"3.0"}`))
+		if err != nil {
+			return err
+		}
+		request.Header.Set("Content-Type", "application/json")
+		answer, err := client.Do(request)
+		if err != nil {
+			return err
+		}
+		_, _ = io.Copy(io.Discard, answer.Body)
+		_ = answer.Body.Close()
+		switch {
+		case answer.StatusCode == http.StatusCreated:
+			return nil
+		case answer.StatusCode != http.StatusTooManyRequests || time.Now().After(deadline):
+			return fmt.Errorf("empty the configuration: answered %s", answer.Status)
+		}
+		if err := wait(ctx, pause); err != nil {
+			return err
+		}
+	}
 }
 
 // wantedNames are the ids and names that a scenario writes, as field=value.

@@ -1,9 +1,10 @@
 // Command contract replays what a real Kong answered (testdata), step by step, and says where an answer differs.
 //
 // By default the simulated Kong answers, a new one for each file. KONG_ADMIN_URL and KONG_PROXY_URL name a real one instead,
-// KONG_DBLESS_ADMIN_URL and KONG_DBLESS_PROXY_URL one without a database; what has neither is skipped. UPSTREAM_ADDRESS is the address,
-// host:port, that the echo upstream listens on and that the real Kong reaches it at. A real Kong may hold other things: a file that would
-// write to them is refused, and what a file made is deleted after it. One without a database has to be empty.
+// KONG_DBLESS_ADMIN_URL and KONG_DBLESS_PROXY_URL a second. Each is asked whether it has a database, and gets the files of its mode; those
+// that no gateway fits are skipped, which is said. UPSTREAM_ADDRESS is the address, host:port, that the echo upstream listens on and that the
+// real Kong reaches it at. A real Kong with a database may hold other things: a file that would write to them is refused, and what a file made
+// is deleted after it. One without a database has to be empty: a configuration replaces another whole.
 //
 // The last line is "N of N steps"; the exit status is 1 if they are not all the same.
 package main
@@ -38,14 +39,6 @@ func main() {
 	}
 }
 
-// named is the gateway that the environment names for a scenario; "" where there is none.
-func named(s scenario, env func(string) string) gateway {
-	if s.dbless() {
-		return gateway{env("KONG_DBLESS_ADMIN_URL"), env("KONG_DBLESS_PROXY_URL")}
-	}
-	return gateway{env("KONG_ADMIN_URL"), env("KONG_PROXY_URL")}
-}
-
 // run replays scenarios and says whether every step was answered as recorded.
 func run(ctx context.Context, out io.Writer, only string, env func(string) string) (bool, error) {
 	scenarios, err := loadScenarios(only)
@@ -66,25 +59,27 @@ func run(ctx context.Context, out io.Writer, only string, env func(string) strin
 	}
 	defer func() { _ = upstream.Close() }()
 
-	work, skipped, err := assign(scenarios, env)
+	named, err := namedGateways(ctx, env)
 	if err != nil {
 		return false, err
 	}
-	perform(ctx, work, upstream, keys)
+	work, skipped := assign(scenarios, named)
+	// A real gateway takes minutes: each file is told of when it is done.
+	perform(ctx, work, upstream, keys, func(one *job) { fmt.Fprint(out, one.report) })
 	total, same := 0, 0
+	var errs []error
 	for _, one := range work {
 		if one.err != nil {
-			return false, fmt.Errorf("%s: %w", one.file, one.err)
+			errs = append(errs, fmt.Errorf("%s: %w", one.file, one.err))
 		}
-		fmt.Fprint(out, one.report)
 		total += len(one.Steps)
 		same += one.same
 	}
 	for _, s := range skipped {
-		fmt.Fprintf(out, "skip %-30s %d steps: no Kong of its kind is named\n", s.file, len(s.Steps))
+		fmt.Fprintf(out, "skip %-30s %d steps: %s\n", s.file, len(s.Steps), named.lacks(s.mode()))
 	}
 	fmt.Fprintf(out, "%d of %d steps\n", same, total)
-	return same == total, nil
+	return same == total, errors.Join(errs...)
 }
 
 // job is a scenario to replay, and how that went.
@@ -97,34 +92,33 @@ type job struct {
 }
 
 // assign says where each scenario is replayed. Once any real gateway is named, only real ones are asked.
-func assign(scenarios []scenario, env func(string) string) (work []*job, skipped []scenario, err error) {
-	anyNamed := env("KONG_ADMIN_URL") != "" || env("KONG_DBLESS_ADMIN_URL") != ""
+func assign(scenarios []scenario, named gateways) (work []*job, skipped []scenario) {
 	for _, s := range scenarios {
-		target := named(s, env)
-		if (target.adminURL == "") != (target.proxyURL == "") {
-			return nil, nil, errors.New("name both the Admin API and the proxy of a Kong, or neither")
-		}
-		if anyNamed && target.adminURL == "" {
+		target, found := named[s.mode()]
+		if len(named) > 0 && !found {
 			skipped = append(skipped, s)
 			continue
 		}
-		target.adminURL = strings.TrimSuffix(target.adminURL, "/")
 		work = append(work, &job{scenario: s, target: target})
 	}
-	return work, skipped, nil
+	return work, skipped
 }
 
-// perform replays: simulated gateways side by side, each scenario having its own, and a real one's scenarios one by one.
-func perform(ctx context.Context, work []*job, upstream *echo.Server, keys map[string]key) {
+// perform replays: simulated gateways side by side, each scenario having its own, and real ones' scenarios one by one. It tells of each in order.
+func perform(ctx context.Context, work []*job, upstream *echo.Server, keys map[string]key, done func(*job)) {
 	var running sync.WaitGroup
+	for _, one := range work {
+		if one.target.adminURL == "" {
+			running.Go(func() { one.replay(ctx, upstream, keys) })
+		}
+	}
+	running.Wait()
 	for _, one := range work {
 		if one.target.adminURL != "" {
 			one.replay(ctx, upstream, keys)
-			continue
 		}
-		running.Go(func() { one.replay(ctx, upstream, keys) })
+		done(one)
 	}
-	running.Wait()
 }
 
 // replay runs a scenario on its gateway.
@@ -137,7 +131,7 @@ func (j *job) replay(ctx context.Context, upstream *echo.Server, keys map[string
 			return
 		}
 		defer func() { j.err = errors.Join(j.err, simulated.Close()) }()
-		target = gateway{simulated.AdminURL(), simulated.ProxyURL()}
+		target = gateway{adminURL: simulated.AdminURL(), proxyURL: simulated.ProxyURL(), simulated: true}
 	}
 	r := newReplay(target, upstream, keys)
 	defer r.close()
@@ -175,7 +169,7 @@ func (j *job) steps(ctx context.Context, r *replay) (string, error) {
 
 func simulation(s scenario) kongsim.Options {
 	o := kongsim.Options{Propagation: kongsim.Typical(), Seed: 1}
-	if s.dbless() {
+	if s.mode() == dbless {
 		o.Database = s.Kong.Database
 	}
 	return o
@@ -183,7 +177,11 @@ func simulation(s scenario) kongsim.Options {
 
 // refuseIfTaken keeps a scenario away from what it did not make.
 func (r *replay) refuseIfTaken(ctx context.Context, s scenario) error {
-	held, err := taken(ctx, r.client, r.gateway.adminURL, s)
+	look := taken
+	if s.mode() == dbless {
+		look = anything // a configuration replaces another whole
+	}
+	held, err := look(ctx, r.client, r.gateway.adminURL, s)
 	if err != nil {
 		return err
 	}
@@ -195,8 +193,8 @@ func (r *replay) refuseIfTaken(ctx context.Context, s scenario) error {
 
 // clean deletes what the scenario made.
 func (r *replay) clean(ctx context.Context, s scenario) error {
-	if s.dbless() {
-		return nil // its last step is an empty configuration
+	if s.mode() == dbless {
+		return emptyConfiguration(ctx, r.client, r.gateway.adminURL)
 	}
 	return r.created.clean(ctx, r.client, r.gateway.adminURL)
 }

@@ -131,6 +131,57 @@ func TestAnotherAnswerIsFound(t *testing.T) {
 	}
 }
 
+func TestMissedAnswerIsFollowedByAnother(t *testing.T) {
+	recorded := step{Eventually: true, Response: response{
+		Status: http.StatusUnauthorized, Headers: map[string]string{}, JSON: []byte(`{"message":"Could not find consumer for 'kid=k'"}`),
+	}}
+	next, fleeting := successor(recorded)
+	if !fleeting || string(next.Response.JSON) != `{"message":"No credentials found for given 'kid'"}` || len(recorded.Response.Headers) > 0 {
+		t.Errorf("%v %s", fleeting, next.Response.JSON)
+	}
+	for _, lasting := range []step{
+		{Response: recorded.Response}, // asked once, it has to be the recorded one
+		{Eventually: true, Response: response{JSON: []byte(`{"message":"Invalid signature"}`)}},
+	} {
+		if _, fleeting := successor(lasting); fleeting {
+			t.Errorf("%s has a successor", lasting.Response.JSON)
+		}
+	}
+}
+
+func TestModeDecidesWhatIsReplayed(t *testing.T) {
+	kong, _ := startKong(t, kongsim.Options{Database: "off"})
+	dbless := map[string]string{"KONG_ADMIN_URL": kong.AdminURL(), "KONG_PROXY_URL": kong.ProxyURL()}
+	same, out, err := replayed(t, "dbless", dbless)
+	if err != nil || !same || !strings.Contains(out, "ok   dbless-config.json") {
+		t.Errorf("%v %v\n%s", same, err, out)
+	}
+	if _, out, err = replayed(t, "admin-acls", dbless); err != nil || !strings.Contains(out, "recorded with a database, and "+kong.AdminURL()) {
+		t.Errorf("%v\n%s", err, out)
+	}
+	dbless["KONG_DBLESS_ADMIN_URL"], dbless["KONG_DBLESS_PROXY_URL"] = kong.AdminURL(), kong.ProxyURL()
+	if _, _, err := replayed(t, "", dbless); err == nil {
+		t.Error("two gateways of one mode were taken")
+	}
+}
+
+func TestDBLessKongThatHoldsSomethingIsRefused(t *testing.T) {
+	kong, env := startKong(t, kongsim.Options{Database: "off"})
+	configuration := strings.NewReader(`{"_format_version":"3.0","consumers":[{"username":"mine"}]}`)
+	answer, err := http.Post(kong.AdminURL()+"/config", "application/json", configuration)
+	if err != nil || answer.StatusCode != http.StatusCreated {
+		t.Fatal(answer, err)
+	}
+	_ = answer.Body.Close()
+	before := held(t, kong)
+	if _, _, err := replayed(t, "dbless", env); err == nil || !strings.Contains(err.Error(), "already holds consumers") {
+		t.Error(err)
+	}
+	if after := held(t, kong); len(before) != 1 || !slices.Equal(before, after) {
+		t.Errorf("held %v, holds %v", before, after)
+	}
+}
+
 func TestDBLessKong(t *testing.T) {
 	kong, _ := startKong(t, kongsim.Options{Database: "off"})
 	same, out, err := replayed(t, "", map[string]string{"KONG_DBLESS_ADMIN_URL": kong.AdminURL(), "KONG_DBLESS_PROXY_URL": kong.ProxyURL()})

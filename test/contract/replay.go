@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -25,9 +26,6 @@ const settling = 10 * time.Second
 
 // pause lies between two tries.
 const pause = 50 * time.Millisecond
-
-// gateway is where a scenario is replayed.
-type gateway struct{ adminURL, proxyURL string }
 
 // replay is one scenario on one gateway.
 type replay struct {
@@ -67,13 +65,20 @@ func (r *replay) do(ctx context.Context, s step) ([]difference, error) {
 		if err != nil || len(differences) == 0 || time.Now().After(deadline) {
 			return differences, err
 		}
-		timer := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return nil, ctx.Err()
-		case <-timer.C:
+		if err := wait(ctx, pause); err != nil {
+			return nil, err
 		}
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
 	}
 }
 
@@ -108,12 +113,63 @@ func (r *replay) ask(ctx context.Context, s step) ([]difference, error) {
 		return nil, err
 	}
 	r.created.note(s.Request, answer.StatusCode, body)
-	differences := compareHeaders(s.Response.Headers, answer.Header)
-	if answer.StatusCode != s.Response.Status {
-		differences = append([]difference{{"status", s.Response.Status, answer.StatusCode}}, differences...)
+	got := received{status: answer.StatusCode, header: answer.Header, body: body, minted: minted}
+	differences, err := r.compare(s, got)
+	if err != nil || len(differences) == 0 || r.gateway.simulated {
+		return differences, err
 	}
-	bodyDifferences, err := r.compareBody(s, answer.Header, body, minted)
+	if next, fleeting := successor(s); fleeting {
+		if others, err := r.compare(next, got); err == nil && len(others) == 0 {
+			return nil, nil
+		}
+	}
+	return differences, nil
+}
+
+// received is an answer, and the text of the token that was in the query.
+type received struct {
+	status int
+	header http.Header
+	body   []byte
+	minted string
+}
+
+// compare holds an answer against a step's.
+func (r *replay) compare(s step, got received) ([]difference, error) {
+	differences := compareHeaders(s.Response.Headers, got.header)
+	if got.status != s.Response.Status {
+		differences = append([]difference{{"status", s.Response.Status, got.status}}, differences...)
+	}
+	bodyDifferences, err := r.compareBody(s, got.header, got.body, got.minted)
 	return append(differences, bodyDifferences...), err
+}
+
+// noConsumer is what the jwt plugin says of a credential whose consumer is gone.
+var noConsumer = regexp.MustCompile(`^Could not find consumer for '([^=]*)=.*'$`)
+
+// successor gives the step with the answer that comes after a recorded one that lasts some milliseconds, and says whether there is one. A worker
+// of Kong drops a deleted consumer from its cache, and then the credentials that went with it: in between it says that it has no consumer for the
+// key, from then on that it does not know the key. Who asks a real gateway may miss the first.
+func successor(s step) (step, bool) {
+	var said struct {
+		Message string `json:"message"`
+	}
+	if !s.Eventually || json.Unmarshal(s.Response.JSON, &said) != nil {
+		return s, false
+	}
+	found := noConsumer.FindStringSubmatch(said.Message)
+	if found == nil {
+		return s, false
+	}
+	said.Message = "No credentials found for given '" + found[1] + "'"
+	text, err := json.Marshal(said)
+	if err != nil {
+		return s, false
+	}
+	s.Response.JSON = text
+	s.Response.Headers = maps.Clone(s.Response.Headers)
+	s.Response.Headers["www-authenticate"] = `Bearer error="invalid_token"`
+	return s, true
 }
 
 // compareHeaders looks at those that were recorded, and at a challenge that was not.

@@ -24,8 +24,8 @@ type scenario struct {
 	Steps []step `json:"steps"`
 }
 
-// dbless says that the scenario was recorded on a gateway without a database.
-func (s scenario) dbless() bool { return s.Kong.Database == "off" }
+// mode is the kind of gateway that the scenario was recorded on.
+func (s scenario) mode() mode { return modeOf(s.Kong.Database) }
 
 // step is a request and its answer.
 type step struct {
