@@ -1,0 +1,75 @@
+package desired
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+)
+
+// ProbeRoute is how a request finds the route that data planes are asked by. It is matched by all of it: no other route matches more, so that none wins
+// over it, and the values cannot be guessed, so that nobody else is answered by it.
+type ProbeRoute struct {
+	// Host is a name below .invalid, which never resolves (RFC 6761 section 6.4).
+	Host string
+	Path string
+	// Header and Value of the header that is asked for.
+	Header, Value string
+}
+
+// probeHeader is matched against a value that is the gateway's own.
+const probeHeader = "X-Kongjwt-Probe"
+
+// NewProbeRoute derives the route of a gateway from the installation's seed: the same for the same seed, for ever.
+func NewProbeRoute(scope Scope, seed []byte) ProbeRoute {
+	derive := func(purpose string) string {
+		mac := hmac.New(sha256.New, seed)
+		_, _ = mac.Write([]byte(scope.Installation + "\x00" + scope.Gateway + "\x00" + purpose)) // a hash takes everything
+		return hex.EncodeToString(mac.Sum(nil)[:16])
+	}
+	return ProbeRoute{
+		Host:   derive("host") + ".kongjwt-probe.invalid",
+		Path:   "/" + derive("path"),
+		Header: probeHeader,
+		Value:  derive("header"),
+	}
+}
+
+// GatewayOwner is the owner that a KongGateway is.
+func GatewayOwner(name string) Owner { return Owner{Kind: v1alpha1.KindKongGateway, Name: name} }
+
+// Parts of a KongGateway.
+const (
+	partProbe            = "probe"
+	partProbeTermination = "request-termination"
+)
+
+// ProbeRouteID is the id in Kong of a gateway's probe route.
+func ProbeRouteID(scope Scope) string {
+	return scope.ID(kong.KindRoute, GatewayOwner(scope.Gateway), partProbe)
+}
+
+// BuildProbe says which entities a gateway's data planes are asked by: a service that leads nowhere, the jwt plugin, request-termination behind it for whoever
+// might come with a valid token, and the route.
+func BuildProbe(scope Scope, route ProbeRoute) Set {
+	b := builder{scope: scope, owner: GatewayOwner(scope.Gateway)}
+	service := scope.ID(kong.KindService, b.owner, partProbe)
+	name := "kongjwt-probe." + service
+	b.add(kong.KindService, service, "", partProbe, kong.Fields{
+		"name": name, "protocol": "http", "host": "kongjwt-probe.invalid", "port": 80, "retries": 0,
+	})
+	b.addPlugin(partJWT, kong.Fields{"name": "jwt", "enabled": true, "service": ref(service), "config": map[string]any{
+		"key_claim_name": "kid", "claims_to_verify": []string{"exp"},
+		"header_names": []string{"authorization"}, "uri_param_names": []string{}, "cookie_names": []string{},
+	}})
+	b.addPlugin(partProbeTermination, kong.Fields{"name": "request-termination", "enabled": true, "service": ref(service), "config": map[string]any{
+		"status_code": 403, "message": "no upstream is behind this",
+	}})
+	b.add(kong.KindRoute, ProbeRouteID(scope), "", partProbe, kong.Fields{
+		"name": name, "service": ref(service), "protocols": []string{"http", "https"}, "methods": []string{"GET"},
+		"hosts": []string{route.Host}, "paths": []string{route.Path}, "headers": map[string]any{route.Header: []string{route.Value}},
+	})
+	return Set{Owner: b.owner, Entities: b.entities}
+}
