@@ -133,7 +133,7 @@ func describe(err error) string {
 		return "its name does not resolve"
 	case errors.As(err, &certificate):
 		return "its certificate is not trusted"
-	case errors.As(err, &record):
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		return "it does not speak TLS"
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &timedOut) && timedOut.Timeout():
 		return "did not answer in time"
