@@ -66,6 +66,18 @@ e2e: build ## End to end, quick part; KONG_ADMIN_URL and KONG_PROXY_URL name a r
 e2e-full: ## End to end, everything
 	@$(MAKE) e2e E2E_LABELS= E2E_TIMEOUT=120m
 
+.PHONY: bench
+bench: build ## The operator at scale, against bare clients; N, CONCURRENCY and KONG_ADMIN_URL; the full size writes docs/performance.md
+	@go build -o bin/kongsim ./cmd/kongsim && go build -o bin/bench ./test/bench
+	@$(control_plane); export KJO_MANAGER="$(CURDIR)/bin/manager" KJO_KONGSIM="$(CURDIR)/bin/kongsim"; \
+	N="$(N)" CONCURRENCY="$(CONCURRENCY)" WRITE="$(if $(N),,docs/performance.md)" bin/bench
+
+.PHONY: bench-quick
+bench-quick: build ## The counts of bench, with 500 consumers
+	@go build -o bin/kongsim ./cmd/kongsim && go build -o bin/bench ./test/bench
+	@$(control_plane); export KJO_MANAGER="$(CURDIR)/bin/manager" KJO_KONGSIM="$(CURDIR)/bin/kongsim"; \
+	KONG_ADMIN_URL= QUICK=1 N=500 bin/bench
+
 .PHONY: race
 race: ## Unit and controller tests with the race detector (needs a C compiler)
 	@packages=$$(hack/packages.sh unit crds controllers); $(control_plane); set -x; \

@@ -12,7 +12,8 @@ type Request struct {
 	Method, Path string
 	// Status of the answer; 0 while there is none, and where the connection was cut.
 	Status int
-	Time   time.Time
+	// Time when it came, and Answered when its answer was begun.
+	Time, Answered time.Time
 }
 
 // Write says whether the request was to change something.
@@ -46,7 +47,7 @@ type statusWriter struct {
 // WriteHeader implements http.ResponseWriter. Every answer of the Admin API calls it.
 func (w *statusWriter) WriteHeader(status int) {
 	w.log.mu.Lock()
-	w.request.Status = status
+	w.request.Status, w.request.Answered = status, time.Now()
 	w.log.mu.Unlock()
 	w.ResponseWriter.WriteHeader(status)
 }

@@ -36,7 +36,7 @@ func (s *Stack) StartOperator(ctx context.Context, flags ...string) (*Operator, 
 	if binary == "" {
 		return nil, fmt.Errorf("%s does not name the operator's binary; `make build` makes bin/manager", ManagerVariable)
 	}
-	probe, err := freeAddress()
+	probe, err := FreeAddress()
 	if err != nil {
 		return nil, err
 	}
@@ -110,6 +110,9 @@ func (o *Operator) Stop() error {
 	}
 }
 
+// PID of the process.
+func (o *Operator) PID() int { return o.command.Process.Pid }
+
 // Kill ends the operator at once, as a crash would.
 func (o *Operator) Kill() error {
 	if err := o.command.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -119,7 +122,8 @@ func (o *Operator) Kill() error {
 	return nil
 }
 
-func freeAddress() (string, error) {
+// FreeAddress is a loopback address that nothing listens on.
+func FreeAddress() (string, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err

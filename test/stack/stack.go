@@ -45,6 +45,8 @@ type Options struct {
 	Progress func(what string, took time.Duration)
 	// Kong configures the simulated Kong; a real one is as it is.
 	Kong kongsim.Options
+	// AdminURL and ProxyURL name a Kong that the caller runs; neither the environment nor the simulation is then asked.
+	AdminURL, ProxyURL string
 }
 
 // Stack is what runs.
@@ -120,6 +122,10 @@ func (s *Stack) installCRDs(ctx context.Context) error {
 }
 
 func (s *Stack) startKong(context.Context) error {
+	if s.options.AdminURL != "" {
+		s.AdminURL, s.ProxyURL = s.options.AdminURL, s.options.ProxyURL
+		return nil
+	}
 	s.AdminURL, s.ProxyURL = os.Getenv(AdminURLVariable), os.Getenv(ProxyURLVariable)
 	if (s.AdminURL == "") != (s.ProxyURL == "") {
 		return fmt.Errorf("set %s and %s, or neither", AdminURLVariable, ProxyURLVariable)

@@ -1,0 +1,111 @@
+// Command bench measures the operator at scale, against two bare clients that send just what has to be sent: `make bench`. It prints a table of counts
+// and ratios, and exits with 1 where one falls short of its limit.
+//
+// Environment:
+//
+//	N               JwtConsumers, each with one generated credential; 10000
+//	CONCURRENCY     requests at once, of the gateway and of the bare clients; 50
+//	KONG_ADMIN_URL  a real Kong that may be filled; a simulated one by default
+//	QUICK           1: counts only, no times and no memory
+//	WRITE           a file whose table is replaced by what was measured
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+
+	"github.com/go-logr/logr"
+	ctrl "sigs.k8s.io/controller-runtime"
+)
+
+// settings are the size of a run, and what it runs against.
+type settings struct {
+	consumers   int
+	services    int
+	concurrency int
+	adminURL    string
+	quick       bool
+	write       string
+	kongsim     string
+}
+
+const routesPerService = 3
+
+func main() {
+	ctrl.SetLogger(logr.Discard()) // controller-runtime complains where there is none
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	good, err := run(ctx)
+	stop()
+	switch {
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(2)
+	case !good:
+		os.Exit(1)
+	}
+}
+
+// run measures, and says whether all limits are kept.
+func run(ctx context.Context) (bool, error) {
+	s, err := readSettings()
+	if err != nil {
+		return false, err
+	}
+	dir, err := os.MkdirTemp("", "kong-jwt-bench-")
+	if err != nil {
+		return false, err
+	}
+	report := newReport(s)
+	if err := measure(ctx, s, dir, report); err != nil {
+		return false, fmt.Errorf("%w; logs are in %s", err, dir)
+	}
+	fmt.Print(report.text())
+	if s.write != "" {
+		if err := report.writeInto(s.write); err != nil {
+			return false, err
+		}
+	}
+	return report.good(), os.RemoveAll(dir)
+}
+
+func measure(ctx context.Context, s settings, dir string, r *report) error {
+	bare, err := measureBare(ctx, s, dir)
+	if err != nil {
+		return fmt.Errorf("bare clients: %w", err)
+	}
+	if err := measureOperator(ctx, s, dir, bare, r); err != nil {
+		return fmt.Errorf("operator: %w", err)
+	}
+	return nil
+}
+
+func readSettings() (settings, error) {
+	s := settings{
+		consumers: 10000, concurrency: 50,
+		adminURL: os.Getenv("KONG_ADMIN_URL"), write: os.Getenv("WRITE"), kongsim: os.Getenv("KJO_KONGSIM"),
+	}
+	for name, value := range map[string]*int{"N": &s.consumers, "CONCURRENCY": &s.concurrency} {
+		text := os.Getenv(name)
+		if text == "" {
+			continue
+		}
+		number, err := strconv.Atoi(text)
+		if err != nil || number < 1 {
+			return s, fmt.Errorf("%s has to be a number above 0, not %q", name, text)
+		}
+		*value = number
+	}
+	s.quick = os.Getenv("QUICK") == "1"
+	s.services = max(1, s.consumers/100)
+	if s.adminURL == "" && s.kongsim == "" {
+		return s, fmt.Errorf("KJO_KONGSIM does not name the simulation's binary; `make bench` builds it")
+	}
+	return s, nil
+}
+
+// entities is how many entities in Kong all resources amount to: consumer and credential; service, jwt plugin and routes.
+func (s settings) entities() int { return 2*s.consumers + s.services*(2+routesPerService) }

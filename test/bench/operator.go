@@ -1,0 +1,339 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
+	"github.com/kongjwt/kong-jwt-operator/test/stack"
+)
+
+const (
+	// driftInterval is short, so that a look at what Kong holds falls into the idle time that is watched.
+	driftInterval = 20 * time.Second
+	// idleTime that is watched: the longest time between two such looks, and a heartbeat.
+	idleTime = driftInterval + 5*time.Second
+	// phaseTimeout bounds what takes a minute with 10,000.
+	phaseTimeout = 15 * time.Minute
+	// calmTime is how long the work queues have to stay empty for the work to count as done.
+	calmTime = 2 * time.Second
+)
+
+// subject is the operator that is measured, and what it works on.
+type subject struct {
+	settings
+	target  *kong
+	env     *stack.Stack
+	kube    client.Client
+	process *stack.Operator
+	metrics string
+	report  *report
+	bare    bareResult
+	// empty is the resident set of an operator with nothing to do, in bytes.
+	empty int64
+}
+
+func measureOperator(ctx context.Context, s settings, dir string, bare bareResult, r *report) (err error) {
+	target, err := startKong(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = target.stop() }() // what was measured is measured
+	env, err := stack.Start(ctx, stack.Options{Dir: filepath.Join(dir, "operator"), AdminURL: target.adminURL, ProxyURL: target.adminURL})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = env.Stop() }() // as above
+	kube, err := unthrottled(env.Config)
+	if err != nil {
+		return err
+	}
+	m := &subject{settings: s, target: target, env: env, kube: kube, report: r, bare: bare}
+	if err := m.measureEmpty(ctx); err != nil {
+		return fmt.Errorf("without any work: %w", err)
+	}
+	if err := createResources(ctx, kube, s, target.adminURL); err != nil {
+		return fmt.Errorf("create the resources: %w", err)
+	}
+	for _, phase := range []struct {
+		name string
+		run  func(context.Context) error
+	}{{"cold", m.cold}, {"idle", m.idle}, {"change", m.change}, {"restart", m.restart}} {
+		if err := phase.run(ctx); err != nil {
+			return fmt.Errorf("%s: %w", phase.name, err)
+		}
+	}
+	return m.clean(ctx)
+}
+
+func (m *subject) start(ctx context.Context) error {
+	address, err := stack.FreeAddress()
+	if err != nil {
+		return err
+	}
+	m.metrics = address
+	m.process, err = m.env.StartOperator(ctx, "--metrics-bind-address", address)
+	return err
+}
+
+// measureEmpty takes the resident set of an operator that knows of no resource.
+func (m *subject) measureEmpty(ctx context.Context) error {
+	if m.quick {
+		return nil
+	}
+	if err := m.start(ctx); err != nil {
+		return err
+	}
+	if _, err := m.settled(ctx, 0); err != nil {
+		return err
+	}
+	var err error
+	if m.empty, _, err = memory(m.process.PID()); err != nil {
+		return err
+	}
+	return m.process.Stop()
+}
+
+// settled returns when so many reconciles are done and the queues stay empty, with the time at which the last work was seen.
+func (m *subject) settled(ctx context.Context, reconciles float64) (last time.Time, err error) {
+	last = time.Now()
+	var former activity
+	err = wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, phaseTimeout, true, func(ctx context.Context) (bool, error) {
+		now, err := activityOf(ctx, m.metrics)
+		if err != nil {
+			return false, err
+		}
+		if now.busy > 0 || now.reconciles != former.reconciles {
+			last = time.Now()
+		}
+		former = now
+		return now.reconciles >= reconciles && time.Since(last) > calmTime, nil
+	})
+	return last, err
+}
+
+// allReady says whether every resource is.
+func (m *subject) allReady(ctx context.Context) error {
+	var consumers v1alpha1.JwtConsumerList
+	var services v1alpha1.JwtProtectedServiceList
+	if err := errors.Join(m.kube.List(ctx, &consumers), m.kube.List(ctx, &services)); err != nil {
+		return err
+	}
+	waiting := 0
+	for i := range consumers.Items {
+		if !meta.IsStatusConditionTrue(consumers.Items[i].Status.Conditions, v1alpha1.ConditionReady) {
+			waiting++
+		}
+	}
+	for i := range services.Items {
+		if !meta.IsStatusConditionTrue(services.Items[i].Status.Conditions, v1alpha1.ConditionReady) {
+			waiting++
+		}
+	}
+	if waiting > 0 || len(consumers.Items) != m.consumers || len(services.Items) != m.services {
+		return fmt.Errorf("%d resources are not Ready", waiting)
+	}
+	return nil
+}
+
+// cold starts the operator where all resources exist.
+func (m *subject) cold(ctx context.Context) error {
+	before, err := countKube(ctx, m.env.Config)
+	if err != nil {
+		return err
+	}
+	if err := m.target.reset(ctx); err != nil {
+		return err
+	}
+	began := time.Now()
+	if err := m.start(ctx); err != nil {
+		return err
+	}
+	last, err := m.settled(ctx, float64(m.consumers+m.services))
+	if err != nil {
+		return err
+	}
+	if err := m.allReady(ctx); err != nil {
+		return err
+	}
+	kube, requests, err := m.counted(ctx, before)
+	if err != nil {
+		return err
+	}
+	now, highest, err := memory(m.process.PID())
+	if err != nil {
+		return err
+	}
+	m.report.cold(m.settings, kube, requests, last.Sub(began), m.bare)
+	m.report.memory(m.settings, m.empty, now, highest)
+	return nil
+}
+
+// counted is what Kong and the kube-apiserver were asked since before, and since the last reset.
+func (m *subject) counted(ctx context.Context, before kubeCounts) (kubeCounts, []kongsim.Request, error) {
+	requests, err := m.target.requests(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	now, err := countKube(ctx, m.env.Config)
+	return now.since(before), requests, err
+}
+
+// idle watches an operator with nothing to do.
+func (m *subject) idle(ctx context.Context) error {
+	if _, err := m.settled(ctx, 0); err != nil {
+		return err
+	}
+	before, err := countKube(ctx, m.env.Config)
+	if err != nil {
+		return err
+	}
+	if err := m.target.reset(ctx); err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(idleTime):
+	}
+	kube, requests, err := m.counted(ctx, before)
+	if err != nil {
+		return err
+	}
+	m.report.idle(m.settings, kube, requests)
+	return nil
+}
+
+// change changes one consumer after the other, and looks at what Kong is asked for each.
+func (m *subject) change(ctx context.Context) error {
+	var took []time.Duration
+	others := 0
+	for i := range medianOf {
+		object := &v1alpha1.JwtConsumer{}
+		key := client.ObjectKeyFromObject(consumer(i * m.consumers / medianOf))
+		if err := m.kube.Get(ctx, key, object); err != nil {
+			return err
+		}
+		if err := m.target.reset(ctx); err != nil {
+			return err
+		}
+		before := object.DeepCopy()
+		object.Spec.Groups = []string{object.Namespace + ".changed"}
+		if err := m.kube.Patch(ctx, object, client.MergeFrom(before)); err != nil {
+			return err
+		}
+		written := time.Now()
+		requests, err := m.awaitWrite(ctx)
+		if err != nil {
+			return err
+		}
+		if _, err := m.settledOne(ctx, key); err != nil {
+			return err
+		}
+		if requests, err = m.target.requests(ctx); err != nil {
+			return err
+		}
+		first, extra := writeAmong(requests)
+		others += extra
+		took = append(took, first.Answered.Sub(written))
+	}
+	m.report.change(m.settings, took, others, m.bare)
+	return nil
+}
+
+// writeAmong picks the first write that was answered, and counts what else but heartbeats there is.
+func writeAmong(requests []kongsim.Request) (first kongsim.Request, others int) {
+	for _, r := range requests {
+		switch {
+		case r.Write() && first.Path == "" && r.Status != 0:
+			first = r
+		case !isHeartbeat(r) && !isListing(r):
+			others++
+		}
+	}
+	return first, others
+}
+
+func isHeartbeat(r kongsim.Request) bool { return r.Method == http.MethodGet && r.Path == "/status" }
+
+// isListing says whether a request is of a look at what Kong holds: pages of 1000, and the node.
+func isListing(r kongsim.Request) bool {
+	return r.Method == http.MethodGet && (r.Path == "/" || strings.Contains(r.Path, "size=1000"))
+}
+
+func (m *subject) awaitWrite(ctx context.Context) (requests []kongsim.Request, err error) {
+	err = wait.PollUntilContextTimeout(ctx, 5*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+		if requests, err = m.target.requests(ctx); err != nil {
+			return false, err
+		}
+		first, _ := writeAmong(requests)
+		return first.Path != "", nil
+	})
+	return requests, err
+}
+
+// settledOne returns when the status speaks of the generation that was written last.
+func (m *subject) settledOne(ctx context.Context, key client.ObjectKey) (object v1alpha1.JwtConsumer, err error) {
+	err = wait.PollUntilContextTimeout(ctx, 5*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+		err := m.kube.Get(ctx, key, &object)
+		return object.Status.ObservedGeneration == object.Generation, err
+	})
+	return object, err
+}
+
+// restart stops the operator and starts it again: nothing is written, to nobody.
+func (m *subject) restart(ctx context.Context) error {
+	if err := m.process.Stop(); err != nil {
+		return err
+	}
+	before, err := countKube(ctx, m.env.Config)
+	if err != nil {
+		return err
+	}
+	if err := m.target.reset(ctx); err != nil {
+		return err
+	}
+	began := time.Now()
+	if err := m.start(ctx); err != nil {
+		return err
+	}
+	last, err := m.settled(ctx, float64(m.consumers+m.services))
+	if err != nil {
+		return err
+	}
+	if err := m.allReady(ctx); err != nil {
+		return err
+	}
+	kube, requests, err := m.counted(ctx, before)
+	if err != nil {
+		return err
+	}
+	now, highest, err := memory(m.process.PID())
+	if err != nil {
+		return err
+	}
+	m.report.restart(m.settings, kube, requests, last.Sub(began), now, highest)
+	return nil
+}
+
+// clean leaves nothing in a real Kong.
+func (m *subject) clean(ctx context.Context) error {
+	if m.adminURL == "" {
+		return nil
+	}
+	if err := m.process.Stop(); err != nil {
+		return err
+	}
+	_, err := newBareKong(m.target.adminURL, m.concurrency).clean(ctx, "kongjwt-gateway:"+gatewayName)
+	return err
+}

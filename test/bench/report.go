@@ -1,0 +1,220 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
+)
+
+// row is one thing that was measured, and its limit.
+type row struct {
+	what, measured, limit string
+	good                  bool
+}
+
+type report struct {
+	settings
+	rows []row
+}
+
+func newReport(s settings) *report { return &report{settings: s} }
+
+// Limits.
+const (
+	maxWallRatio   = 1.25
+	maxChangeRatio = 3.0
+	maxMemory      = 120 << 20
+)
+
+func (r *report) add(good bool, what, measured, limit string) {
+	r.rows = append(r.rows, row{what, measured, limit, good})
+}
+
+func (r *report) exactly(what string, got, want int) {
+	r.add(got == want, what, fmt.Sprint(got), fmt.Sprintf("= %d", want))
+}
+
+func (r *report) atMost(what string, got, most int) {
+	r.add(got <= most, what, fmt.Sprint(got), fmt.Sprintf("<= %d", most))
+}
+
+// note is a row without a limit.
+func (r *report) note(what, measured string) { r.add(true, what, measured, "") }
+
+func (r *report) good() bool {
+	for _, one := range r.rows {
+		if !one.good {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *report) cold(s settings, kube kubeCounts, requests []kongsim.Request, wall time.Duration, bare bareResult) {
+	writes := 0
+	for _, one := range requests {
+		if one.Write() {
+			writes++
+		}
+	}
+	resources := s.consumers + s.services
+	own := kube.of(func(verb, resource string) bool {
+		return isWrite(verb) && (strings.HasPrefix(resource, "jwtconsumers") || strings.HasPrefix(resource, "jwtprotectedservices"))
+	})
+	secrets := kube.of(func(verb, resource string) bool { return isWrite(verb) && resource == "secrets" })
+	reads := kube.of(func(verb, resource string) bool { return !isWrite(verb) && resource == "secrets" })
+	events := kube.of(func(_, resource string) bool { return resource == "events" })
+	r.exactly("cold: writes to Kong, one PUT an entity", writes, s.entities())
+	r.atMost("cold: Kubernetes writes of resources, finalizer and status", own, 2*resources)
+	r.exactly("cold: Kubernetes writes of Secrets, two a credential", secrets, 2*s.consumers)
+	r.atMost("cold: reads of Secrets, two a credential", reads, 2*s.consumers+listsOfSecrets)
+	r.atMost("cold: events written", events, resources/10+100)
+	if s.quick {
+		return
+	}
+	r.note("cold: bare clients, time of Kong's, of Kubernetes', of both", fmt.Sprintf("%s, %s, %s", seconds(bare.kong), seconds(bare.kube), seconds(bare.wall)))
+	ratio := wall.Seconds() / bare.wall.Seconds()
+	r.add(ratio <= maxWallRatio, "cold: time until all are Ready, against the bare clients", fmt.Sprintf("%s, %.2f", seconds(wall), ratio), fmt.Sprintf("<= %.2f", maxWallRatio))
+}
+
+// listsOfSecrets are the lists that the watch of Secrets' metadata begins with, and again where the server asks for it.
+const listsOfSecrets = 10
+
+func (r *report) memory(s settings, empty, now, highest int64) {
+	if s.quick {
+		return
+	}
+	r.note("memory: resident without any resource", mebibytes(empty))
+	// The limit is for 10,000 and what there is without one.
+	r.add(now <= maxMemory, "memory: resident after the cold start", mebibytes(now), "<= "+mebibytes(maxMemory))
+	r.note("memory: highest during the cold start", mebibytes(highest))
+	r.note("memory: growth a 1,000 consumers", mebibytes((now-empty)*1000/int64(s.consumers)))
+}
+
+func (r *report) idle(s settings, kube kubeCounts, requests []kongsim.Request) {
+	heartbeats, listings, others := 0, 0, 0
+	for _, one := range requests {
+		switch {
+		case isHeartbeat(one):
+			heartbeats++
+		case isListing(one):
+			listings++
+		default:
+			others++
+		}
+	}
+	r.note(fmt.Sprintf("idle: heartbeats in %s", idleTime), fmt.Sprint(heartbeats))
+	r.exactly("idle: requests to Kong but heartbeats and drift checks", others, 0)
+	r.atMost("idle: requests of a drift check, pages of 1000", listings, s.pages()*2)
+	r.exactly("idle: requests to Kubernetes but watches", kube.of(func(string, string) bool { return true }), 0)
+}
+
+// pages is how many requests list all entities: one a started thousand of each kind, and the node's.
+func (s settings) pages() int {
+	pages := 1
+	for _, count := range []int{s.consumers, s.consumers, 0, s.services, s.services, routesPerService * s.services} {
+		pages += max(1, (count+999)/1000)
+	}
+	return pages
+}
+
+func (r *report) change(s settings, took []time.Duration, others int, bare bareResult) {
+	r.exactly(fmt.Sprintf("change: requests to Kong beside the one that differs, %d changes", len(took)), others, 0)
+	if s.quick {
+		return
+	}
+	median := middle(took)
+	ratio := median.Seconds() / bare.put.Seconds()
+	r.note("change: one bare PUT, median", milliseconds(bare.put))
+	r.add(ratio <= maxChangeRatio, "change: from Kubernetes' answer to Kong's, median, against the bare PUT",
+		fmt.Sprintf("%s, %.2f", milliseconds(median), ratio), fmt.Sprintf("<= %.2f", maxChangeRatio))
+}
+
+func (r *report) restart(s settings, kube kubeCounts, requests []kongsim.Request, wall time.Duration, now, highest int64) {
+	writes, pages := 0, 0
+	for _, one := range requests {
+		if one.Write() {
+			writes++
+		}
+		if isListing(one) {
+			pages++
+		}
+	}
+	r.exactly("restart: writes to Kong", writes, 0)
+	r.exactly("restart: writes to Kubernetes", kube.of(func(verb, _ string) bool { return isWrite(verb) }), 0)
+	r.note("restart: requests that list what Kong holds", fmt.Sprint(pages))
+	r.note("restart: reads of Secrets", fmt.Sprint(kube.of(func(verb, resource string) bool { return !isWrite(verb) && resource == "secrets" })))
+	if s.quick {
+		return
+	}
+	r.note("restart: time until all was looked at", seconds(wall))
+	r.add(now <= maxMemory, "restart: resident, now and at its highest", mebibytes(now)+", "+mebibytes(highest), "<= "+mebibytes(maxMemory))
+}
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
+func milliseconds(d time.Duration) string {
+	return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000)
+}
+func mebibytes(n int64) string { return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20)) }
+
+// where says what was measured on.
+func (r *report) where() string {
+	gateway := "simulated Kong, " + serviceTime + " a request and " + maxRate + " a second at most"
+	if r.adminURL != "" {
+		gateway = "the Kong of KONG_ADMIN_URL"
+	}
+	return fmt.Sprintf("%d consumers, %d services; concurrency %d; %s; %d CPUs", r.consumers, r.services, r.concurrency, gateway, runtime.NumCPU())
+}
+
+func (r *report) text() string {
+	var text strings.Builder
+	fmt.Fprintln(&text, r.where())
+	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "what\tmeasured\tlimit\t")
+	for _, one := range r.rows {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", one.what, one.measured, one.limit, verdict(one))
+	}
+	_ = table.Flush() // a strings.Builder takes everything
+	return text.String()
+}
+
+func verdict(one row) string {
+	switch {
+	case one.limit == "":
+		return ""
+	case one.good:
+		return "ok"
+	default:
+		return "FALLS SHORT"
+	}
+}
+
+// Marks in the file that the table is written into.
+const (
+	tableBegins = "<!-- The table of make bench begins. -->\n"
+	tableEnds   = "<!-- The table of make bench ends. -->\n"
+)
+
+// writeInto replaces the table of a file.
+func (r *report) writeInto(path string) error {
+	content, err := os.ReadFile(path) //nolint:gosec // The path that the caller names.
+	if err != nil {
+		return err
+	}
+	before, rest, began := strings.Cut(string(content), tableBegins)
+	_, after, ended := strings.Cut(rest, tableEnds)
+	if !began || !ended {
+		return fmt.Errorf("%s has no place for the table", path)
+	}
+	var table strings.Builder
+	fmt.Fprintf(&table, "Measured %s: %s.\n\n| What | Measured | Limit | |\n|---|---|---|---|\n", time.Now().Format(time.DateOnly), r.where())
+	for _, one := range r.rows {
+		fmt.Fprintf(&table, "| %s | %s | %s | %s |\n", one.what, one.measured, strings.ReplaceAll(one.limit, "<=", "≤"), verdict(one))
+	}
+	return os.WriteFile(path, []byte(before+tableBegins+table.String()+tableEnds+after), 0o644) //nolint:gosec // Documentation is for everybody.
+}
