@@ -111,7 +111,7 @@ func (m *subject) settled(ctx context.Context, reconciles float64) (last time.Ti
 	err = wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, phaseTimeout, true, func(ctx context.Context) (bool, error) {
 		now, err := activityOf(ctx, m.metrics)
 		if err != nil {
-			return false, err
+			return false, nil //nolint:nilerr // It does not listen yet.
 		}
 		if now.busy > 0 || now.reconciles != former.reconciles {
 			last = time.Now()
@@ -248,7 +248,16 @@ func (m *subject) change(ctx context.Context) error {
 		took = append(took, first.Answered.Sub(written))
 	}
 	m.report.change(m.settings, took, others, m.bare)
-	return nil
+	return m.awaitCounts(ctx)
+}
+
+// awaitCounts returns when the gateway's status counts what the changes made: it is written with a delay, and a restart is to find nothing to write.
+func (m *subject) awaitCounts(ctx context.Context) error {
+	return wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+		var object v1alpha1.KongGateway
+		err := m.kube.Get(ctx, client.ObjectKey{Name: gatewayName}, &object)
+		return object.Status.Managed != nil && object.Status.Managed.Groups == medianOf, err
+	})
 }
 
 // writeAmong picks the first write that was answered, and counts what else but heartbeats there is.

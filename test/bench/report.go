@@ -2,8 +2,10 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -43,6 +45,16 @@ func (r *report) atMost(what string, got, most int) {
 	r.add(got <= most, what, fmt.Sprint(got), fmt.Sprintf("<= %d", most))
 }
 
+// explain says on standard error what the sums are made of, where something falls short.
+func (r *report) explain(phase string, kube kubeCounts) {
+	if r.good() {
+		return
+	}
+	for _, key := range slices.Sorted(maps.Keys(kube)) {
+		fmt.Fprintf(os.Stderr, "%s: %5d %s\n", phase, kube[key], key)
+	}
+}
+
 // note is a row without a limit.
 func (r *report) note(what, measured string) { r.add(true, what, measured, "") }
 
@@ -70,10 +82,12 @@ func (r *report) cold(s settings, kube kubeCounts, requests []kongsim.Request, w
 	reads := kube.of(func(verb, resource string) bool { return !isWrite(verb) && resource == "secrets" })
 	events := kube.of(func(_, resource string) bool { return resource == "events" })
 	r.exactly("cold: writes to Kong, one PUT an entity", writes, s.entities())
-	r.atMost("cold: Kubernetes writes of resources, finalizer and status", own, 2*resources)
+	// A service says once that it waits: its plugins have to reach every worker before its routes.
+	r.atMost("cold: Kubernetes writes of resources, finalizer and status", own, 2*resources+s.services)
 	r.exactly("cold: Kubernetes writes of Secrets, two a credential", secrets, 2*s.consumers)
 	r.atMost("cold: reads of Secrets, two a credential", reads, 2*s.consumers+listsOfSecrets)
-	r.atMost("cold: events written", events, resources/10+100)
+	r.atMost("cold: events written, 100 and 5 a second", events, 105+5*int((wall+calmTime).Seconds()))
+	r.explain("cold", kube)
 	if s.quick {
 		return
 	}
@@ -147,6 +161,7 @@ func (r *report) restart(s settings, kube kubeCounts, requests []kongsim.Request
 	}
 	r.exactly("restart: writes to Kong", writes, 0)
 	r.exactly("restart: writes to Kubernetes", kube.of(func(verb, _ string) bool { return isWrite(verb) }), 0)
+	r.explain("restart", kube)
 	r.note("restart: requests that list what Kong holds", fmt.Sprint(pages))
 	r.note("restart: reads of Secrets", fmt.Sprint(kube.of(func(verb, resource string) bool { return !isWrite(verb) && resource == "secrets" })))
 	if s.quick {
