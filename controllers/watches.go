@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -14,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/secrets"
 )
 
 // specOrAnnotations passes changes that a person made: to the spec, to annotations, to labels (selectors look at them), and deletion.
@@ -50,6 +52,14 @@ func lookup(reader client.Reader, list func() client.ObjectList, index string, k
 	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, object client.Object) []reconcile.Request {
 		namespace, key := keyOf(object)
 		return find(ctx, reader, list(), index, namespace, key)
+	})
+}
+
+// bySecret enqueues the resources of a kind that name the changed Secret, but not the one that wrote it, in this process, as it is now.
+func bySecret(reader client.Reader, store *secrets.Store, kind string, list func() client.ObjectList) handler.EventHandler {
+	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, secret client.Object) []reconcile.Request {
+		found := find(ctx, reader, list(), indexSecret, secret.GetNamespace(), secret.GetName())
+		return slices.DeleteFunc(found, func(r reconcile.Request) bool { return store.WrittenFor(kind, r.Name, secret) })
 	})
 }
 

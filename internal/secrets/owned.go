@@ -51,7 +51,7 @@ func (s *Store) LetGo(ctx context.Context, owner Owner, name string) error {
 	if sameSecret(current, updated) {
 		return nil
 	}
-	return s.update(ctx, updated)
+	return s.update(ctx, owner, updated)
 }
 
 // Drop deletes a Secret of an owner's that it no longer names. One that is somebody else's stays.
@@ -77,19 +77,31 @@ func (s *Store) make(owner Owner, name string, data map[string][]byte) *corev1.S
 	}
 }
 
-func (s *Store) create(ctx context.Context, secret *corev1.Secret) error {
-	return writeError(s.write.Create(ctx, secret, client.FieldOwner(v1alpha1.ManagedBy)), secret)
+func (s *Store) create(ctx context.Context, owner Owner, secret *corev1.Secret) error {
+	return s.wrote(owner, secret, func() error { return s.write.Create(ctx, secret, client.FieldOwner(v1alpha1.ManagedBy)) })
+}
+
+// wrote does a write, and remembers what came of it: the watch will report it.
+func (s *Store) wrote(owner Owner, secret *corev1.Secret, write func() error) error {
+	done := s.echoes.begin(owner, client.ObjectKeyFromObject(secret))
+	err := write()
+	if err != nil {
+		done("")
+		return writeError(err, secret)
+	}
+	done(secret.ResourceVersion)
+	return nil
 }
 
 // update writes a Secret under the resourceVersion that it was read with.
-func (s *Store) update(ctx context.Context, secret *corev1.Secret) error {
+func (s *Store) update(ctx context.Context, owner Owner, secret *corev1.Secret) error {
 	switch {
 	case !secret.DeletionTimestamp.IsZero():
 		return status.Wait(0, v1alpha1.ReasonProgressing, "Secret %s/%s is being deleted; waiting until it is gone", secret.Namespace, secret.Name)
 	case secret.Immutable != nil && *secret.Immutable:
 		return status.Stalled(v1alpha1.ReasonSecretInvalid, "Secret %s/%s is immutable and cannot be written; delete it, and it is made anew", secret.Namespace, secret.Name)
 	default:
-		return writeError(s.write.Update(ctx, secret, client.FieldOwner(v1alpha1.ManagedBy)), secret)
+		return s.wrote(owner, secret, func() error { return s.write.Update(ctx, secret, client.FieldOwner(v1alpha1.ManagedBy)) })
 	}
 }
 

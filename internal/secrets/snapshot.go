@@ -63,7 +63,7 @@ func (s *Store) replace(ctx context.Context, owner Owner, name string, from Snap
 	}
 	if !from.Found() {
 		secret := s.make(owner, name, data)
-		if err := s.create(ctx, secret); err != nil {
+		if err := s.create(ctx, owner, secret); err != nil {
 			return from, false, err
 		}
 		return snapshotOf(secret), true, nil
@@ -74,7 +74,7 @@ func (s *Store) replace(ctx context.Context, owner Owner, name string, from Snap
 	if sameSecret(from.secret(), secret) {
 		return from, false, nil
 	}
-	if err := s.update(ctx, secret); err != nil {
+	if err := s.update(ctx, owner, secret); err != nil {
 		return from, false, err
 	}
 	return snapshotOf(secret), true, nil

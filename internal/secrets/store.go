@@ -19,13 +19,14 @@ import (
 
 // Store reads and writes Secrets.
 type Store struct {
-	live  client.Reader
-	write client.Client
+	live   client.Reader
+	write  client.Client
+	echoes *echoes
 }
 
 // NewStore makes a Store that reads through live, which must not be a cache, and writes through write.
 func NewStore(live client.Reader, write client.Client) *Store {
-	return &Store{live: live, write: write}
+	return &Store{live: live, write: write, echoes: newEchoes()}
 }
 
 // Data reads the content of a Secret that a user owns. The error is a *status.StalledError with reason SecretNotFound where there is none.
