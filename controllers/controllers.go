@@ -50,6 +50,8 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	if o.KeySets == nil {
 		o.KeySets = jwks.NewRefresher(jwks.Fetcher{UserAgent: v1alpha1.ManagedBy}.Fetch, o.Now)
 	}
+	o.Recorder = limitEvents(o.Recorder)
+	o.Client = eagerLists{o.Client}
 	wakeups := newWakeupSource(o)
 	if err := mgr.Add(wakeups); err != nil {
 		return fmt.Errorf("add the gateways' wake-ups: %w", err)
@@ -69,4 +71,13 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 
 func (o Options) controllerOptions() controller.Options {
 	return controller.Options{MaxConcurrentReconciles: o.Workers}
+}
+
+// eagerLists lists what the cache has. A client that gives back its own writes would have a list wait for all writes under way of a kind, which there
+// always are where thousands of resources change; a Get waits for those of one resource.
+type eagerLists struct{ client.Client }
+
+// List implements client.Reader.
+func (c eagerLists) List(ctx context.Context, list client.ObjectList, options ...client.ListOption) error {
+	return c.Client.List(ctx, list, append(options, client.DisableReadYourWritesConsistency)...)
 }

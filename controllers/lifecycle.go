@@ -62,6 +62,10 @@ func (o Options) live(ctx context.Context, s subject, program func(context.Conte
 		}
 		*s.held = ""
 	}
+	// Secrets are not read, and nothing is begun, for a gateway that takes nothing now.
+	if err := to.engine.Usable(s.owner); err != nil {
+		return err
+	}
 	if err := o.addFinalizer(ctx, s.object); err != nil {
 		return err
 	}
@@ -168,7 +172,7 @@ func (o Options) record(ctx context.Context, out outcome) (ctrl.Result, error) {
 	}
 	generation := out.object.GetGeneration()
 	var wait *status.WaitError
-	if errors.As(out.err, &wait) && wait.Quiet && *out.observed == generation {
+	if errors.As(out.err, &wait) && wait.Quiet {
 		return ctrl.Result{RequeueAfter: wait.After}, nil
 	}
 	former := readyCondition(*out.conditions)
@@ -206,16 +210,6 @@ func (o Options) announce(ctx context.Context, out outcome, former metav1.Condit
 	}
 	log.FromContext(ctx).Info("Ready changed", "ready", ready.Status, "reason", ready.Reason, "message", ready.Message)
 	o.event(out.object, kind, ready.Reason, "Reconcile", ready.Message)
-}
-
-// maxNote is the longest note an event takes, in bytes.
-const maxNote = 1024
-
-func (o Options) event(object client.Object, kind, reason, action, note string) {
-	if len(note) > maxNote {
-		note = note[:maxNote-3] + "..."
-	}
-	o.Recorder.Eventf(object, nil, kind, reason, action, "%s", note)
 }
 
 func readyCondition(conditions []metav1.Condition) metav1.Condition {
