@@ -9,7 +9,6 @@ import (
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -25,7 +24,7 @@ import (
 type JwtConsumerReconciler struct {
 	Options
 	// woken takes the consumers that have to be looked at again.
-	woken chan<- event.GenericEvent
+	woken chan<- wakeupEvent
 }
 
 // +kubebuilder:rbac:groups=kongjwt.dev,resources=jwtconsumers,verbs=get;list;watch;patch

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"slices"
 	"time"
 
@@ -218,6 +219,6 @@ func materialOf(held jwks.Held) credential.Material {
 
 // wakes has the consumer looked at again. The context is that of the manager, for as long as it runs.
 func (r *consumerRun) wakes(ctx context.Context) func() {
-	object := named(v1alpha1.KindJwtConsumer, r.consumer.Namespace, r.consumer.Name)
-	return func() { send(ctx, r.woken, object) }
+	key := client.ObjectKeyFromObject(r.consumer)
+	return func() { send(ctx, r.woken, wakeup{key: key}) }
 }

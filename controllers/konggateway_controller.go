@@ -170,7 +170,7 @@ func observe(object *v1alpha1.KongGateway, state gateway.State) error {
 		object.Status.PropagationDelay = state.PropagationDelay.Round(time.Millisecond).String()
 	}
 	if state.Ready {
-		counts := state.Counts
+		counts := state.Told
 		object.Status.Managed = &v1alpha1.ManagedEntities{
 			Consumers: int32(counts.Consumers), Credentials: int32(counts.Credentials), Groups: int32(counts.Groups),
 			Services: int32(counts.Services), Routes: int32(counts.Routes), Plugins: int32(counts.Plugins),
@@ -180,7 +180,7 @@ func observe(object *v1alpha1.KongGateway, state gateway.State) error {
 	switch state.Reason {
 	case v1alpha1.ReasonProgressing:
 		wait := status.Wait(0, state.Reason, "%s", state.Message)
-		wait.Quiet = true
+		wait.Quiet = object.Status.ObservedGeneration == object.Generation
 		return wait
 	case v1alpha1.ReasonKongUnreachable, v1alpha1.ReasonGatewayNotReady:
 		return status.Wait(0, state.Reason, "%s", state.Message)

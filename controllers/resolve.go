@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -47,6 +48,9 @@ func (o Options) resolve(ctx context.Context, namespace, name string) (target, e
 	return target{engine: engine, scope: engine.Scope(), policy: desired.NewPolicy(&object, o.ClusterDomain)}, nil
 }
 
+// connectPause is how long a resource waits for an engine to be started, which takes a moment, until it looks why it was not.
+const connectPause = 5 * time.Second
+
 // engine gives the running engine of a gateway, or what keeps it from running.
 func (o Options) engine(object *v1alpha1.KongGateway) (*gateway.Gateway, error) {
 	if object.Spec.Suspend {
@@ -63,7 +67,7 @@ func (o Options) engine(object *v1alpha1.KongGateway) (*gateway.Gateway, error) 
 	if stalled != nil && stalled.ObservedGeneration == object.Generation {
 		return nil, status.Wait(0, v1alpha1.ReasonGatewayNotReady, "KongGateway %s cannot be used: %s", object.Name, stalled.Message)
 	}
-	wait := status.Wait(0, v1alpha1.ReasonGatewayNotReady, "KongGateway %s is being connected", object.Name)
+	wait := status.Wait(connectPause, v1alpha1.ReasonGatewayNotReady, "KongGateway %s is being connected", object.Name)
 	wait.Quiet = true
 	return nil, wait
 }

@@ -3,32 +3,42 @@ package controllers
 import (
 	"context"
 
+	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/gateway"
 )
 
+// wakeup is a resource that should look again.
+type wakeup struct {
+	key client.ObjectKey
+	// resync says that it is one of many for which nothing was changed in Kubernetes: those that were changed go first.
+	resync bool
+}
+
+type wakeupEvent = event.TypedGenericEvent[wakeup]
+
 // wakeupSource leads what the engines notice in Kong to the controllers' queues.
 type wakeupSource struct {
 	options  Options
-	gateways chan event.GenericEvent
+	gateways chan wakeupEvent
 	// owners by kind
-	owners map[string]chan event.GenericEvent
+	owners map[string]chan wakeupEvent
 }
 
 func newWakeupSource(o Options) *wakeupSource {
 	return &wakeupSource{
 		options:  o,
-		gateways: make(chan event.GenericEvent),
-		owners: map[string]chan event.GenericEvent{
-			v1alpha1.KindJwtConsumer:         make(chan event.GenericEvent),
-			v1alpha1.KindJwtProtectedService: make(chan event.GenericEvent),
+		gateways: make(chan wakeupEvent),
+		owners: map[string]chan wakeupEvent{
+			v1alpha1.KindJwtConsumer:         make(chan wakeupEvent),
+			v1alpha1.KindJwtProtectedService: make(chan wakeupEvent),
 		},
 	}
 }
@@ -40,63 +50,60 @@ func (w *wakeupSource) Start(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case e := <-w.options.Gateways.Events():
-			if err := w.pass(ctx, e); err != nil {
-				return err
-			}
+			w.pass(ctx, e)
 		}
 	}
 }
 
-func (w *wakeupSource) pass(ctx context.Context, e gateway.Event) error {
+func (w *wakeupSource) pass(ctx context.Context, e gateway.Event) {
 	if e.Owner != nil {
 		if channel, known := w.owners[e.Owner.Kind]; known {
-			send(ctx, channel, named(e.Owner.Kind, e.Owner.Namespace, e.Owner.Name))
+			key := client.ObjectKey{Namespace: e.Owner.Namespace, Name: e.Owner.Name}
+			send(ctx, channel, wakeup{key, e.Reason == gateway.EventRecovered || e.Reason == gateway.EventDrift})
 		}
-		return nil
+		return
 	}
-	send(ctx, w.gateways, named(v1alpha1.KindKongGateway, "", e.Gateway))
-	if e.Reason != gateway.EventConnected {
-		return nil
+	send(ctx, w.gateways, wakeup{key: client.ObjectKey{Name: e.Gateway}})
+	if e.Reason == gateway.EventConnected {
+		w.wakeUsers(ctx, e.Gateway)
 	}
-	return w.wakeUsers(ctx, e.Gateway)
 }
 
 // wakeUsers enqueues everything on a gateway whose engine has just come up: nothing else tells those that waited for it.
-func (w *wakeupSource) wakeUsers(ctx context.Context, name string) error {
+func (w *wakeupSource) wakeUsers(ctx context.Context, name string) {
 	for kind, list := range map[string]client.ObjectList{
 		v1alpha1.KindJwtConsumer:         consumers(),
 		v1alpha1.KindJwtProtectedService: services(),
 	} {
 		for _, request := range find(ctx, w.options.Client, list, indexGateway, "", name) {
-			send(ctx, w.owners[kind], named(kind, request.Namespace, request.Name))
+			send(ctx, w.owners[kind], wakeup{request.NamespacedName, true})
 		}
 	}
-	return nil
 }
 
-func send(ctx context.Context, channel chan<- event.GenericEvent, object client.Object) {
+func send(ctx context.Context, channel chan<- wakeupEvent, who wakeup) {
 	select {
 	case <-ctx.Done():
-	case channel <- event.GenericEvent{Object: object}:
+	case channel <- wakeupEvent{Object: who}:
 	}
 }
 
-func named(kind, namespace, name string) client.Object {
-	meta := metav1.ObjectMeta{Namespace: namespace, Name: name}
-	switch kind {
-	case v1alpha1.KindJwtConsumer:
-		return &v1alpha1.JwtConsumer{ObjectMeta: meta}
-	case v1alpha1.KindJwtProtectedService:
-		return &v1alpha1.JwtProtectedService{ObjectMeta: meta}
-	default:
-		return &v1alpha1.KongGateway{ObjectMeta: meta}
+// enqueue puts what is woken into a queue; what is only looked at again comes after what was changed.
+func enqueue(_ context.Context, e wakeupEvent, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+	request := reconcile.Request{NamespacedName: e.Object.key}
+	byPriority, ok := queue.(priorityqueue.PriorityQueue[reconcile.Request])
+	if !ok || !e.Object.resync {
+		queue.Add(request)
+		return
 	}
+	low := handler.LowPriority
+	byPriority.AddWithOpts(priorityqueue.AddOpts{Priority: &low}, request)
 }
 
-func (w *wakeupSource) forGateways() source.Source {
-	return source.Channel(w.gateways, &handler.EnqueueRequestForObject{})
+func wakeupsOf(channel chan wakeupEvent) source.Source {
+	return source.TypedChannel(channel, handler.TypedFuncs[wakeup, reconcile.Request]{GenericFunc: enqueue})
 }
 
-func (w *wakeupSource) forOwners(kind string) source.Source {
-	return source.Channel(w.owners[kind], &handler.EnqueueRequestForObject{})
-}
+func (w *wakeupSource) forGateways() source.Source { return wakeupsOf(w.gateways) }
+
+func (w *wakeupSource) forOwners(kind string) source.Source { return wakeupsOf(w.owners[kind]) }

@@ -55,6 +55,7 @@ func run(ctx context.Context, s settings) error {
 }
 
 func managerOptions(s settings, scheme *runtime.Scheme) ctrl.Options {
+	yes := true
 	return ctrl.Options{
 		Scheme:                        scheme,
 		Metrics:                       metricsserver.Options{BindAddress: s.metricsAddress},
@@ -71,6 +72,8 @@ func managerOptions(s settings, scheme *runtime.Scheme) ctrl.Options {
 		Client: client.Options{Cache: &client.CacheOptions{
 			// Content of Secrets, and of EndpointSlices, is read when it is needed, never kept.
 			DisableFor: []client.Object{&corev1.Secret{}, &discoveryv1.EndpointSlice{}},
+			// A resource that was just written is not looked at as it was before: that would end in a conflict, and one more write.
+			EnableReadYourWritesConsistency: &yes,
 		}},
 	}
 }
@@ -80,9 +83,14 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, s settings) error {
 	if err != nil {
 		return err
 	}
+	// Not the manager's client: to see its own writes it would watch Secrets, and keep them.
+	direct, err := client.New(mgr.GetConfig(), client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(), HTTPClient: mgr.GetHTTPClient()})
+	if err != nil {
+		return fmt.Errorf("make a client for Secrets: %w", err)
+	}
 	return controllers.Setup(ctx, mgr, controllers.Options{
 		Client:   mgr.GetClient(),
-		Secrets:  secrets.NewStore(mgr.GetAPIReader(), mgr.GetClient()),
+		Secrets:  secrets.NewStore(direct, direct),
 		Gateways: gateway.NewRegistry(gateway.Options{Installation: installation, Log: ctrl.Log.WithName("gateway")}),
 		Recorder: mgr.GetEventRecorder(v1alpha1.ManagedBy),
 

@@ -28,6 +28,8 @@ type State struct {
 	// PropagationDelay is how long a change may take to reach every worker of every node.
 	PropagationDelay time.Duration
 	Counts           Counts
+	// Told are the counts that the last event told of. They change once a heartbeat, not with every write.
+	Told Counts
 }
 
 // Gateway is the engine of one KongGateway. Its methods may be called from many goroutines.
@@ -131,7 +133,7 @@ func (g *Gateway) State() State {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	state := g.state
-	state.Counts = g.mirror.counts()
+	state.Counts, state.Told = g.mirror.counts(), g.told
 	return state
 }
 
@@ -332,6 +334,12 @@ func (g *Gateway) lose(reason, message string) {
 	if !g.state.Ready && g.state.Reason == reason && g.state.Message == message {
 		return
 	}
+	if g.state.Reason == v1alpha1.ReasonProgressing {
+		// Those that wait were told nothing so far.
+		for owner := range g.absent {
+			g.wake(owner, EventRecovered)
+		}
+	}
 	g.state.Ready, g.state.Reason, g.state.Message = false, reason, message
 	g.log.Info("Gateway cannot be used", "reason", reason, "message", message)
 	g.queue.add(Event{Gateway: g.scope.Gateway, Reason: EventChanged})
@@ -355,8 +363,10 @@ func (g *Gateway) gain() {
 	g.log.Info("Gateway is ready", "kongVersion", g.state.KongVersion, "propagationDelay", g.state.PropagationDelay.String())
 	g.told = g.mirror.counts()
 	g.queue.add(Event{Gateway: g.scope.Gateway, Reason: reason})
-	for owner := range g.absent {
-		g.wake(owner, EventRecovered)
+	if reason != EventConnected { // which wakes everybody
+		for owner := range g.absent {
+			g.wake(owner, EventRecovered)
+		}
 	}
 	clear(g.absent)
 	g.declared.nudge()

@@ -85,7 +85,7 @@ const busyPause = 200 * time.Millisecond
 
 // enter takes a slot for an owner, where the gateway can be used. An owner has one at a time.
 func (g *Gateway) enter(ctx context.Context, owner desired.Owner) (done func(), err error) {
-	if err := g.usable(owner); err != nil {
+	if err := g.Usable(owner); err != nil {
 		return nil, err
 	}
 	// No worker waits here: those of other gateways would run out of workers.
@@ -114,8 +114,9 @@ func (g *Gateway) enter(ctx context.Context, owner desired.Owner) (done func(), 
 	}, nil
 }
 
-// usable says whether the gateway can be written to now. Who comes while it is away is woken when it is back.
-func (g *Gateway) usable(owner desired.Owner) error {
+// Usable says whether the gateway can be written to now: the error is a *status.WaitError where it cannot. Who comes while it is away is woken
+// when it is back, or when it is known why it does not come.
+func (g *Gateway) Usable(owner desired.Owner) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	select {

@@ -32,8 +32,8 @@ type WaitError struct {
 	Message string
 	// After is when to go on. Zero: something else wakes the resource.
 	After time.Duration
-	// Quiet leaves a status that already speaks of this generation as it is: nothing is known to have changed,
-	// as in the first moments of the operator's life.
+	// Quiet leaves the status as it is: nothing is known to have changed and nothing was done, as in the first moments of the operator's life,
+	// and the next look comes soon.
 	Quiet bool
 }
 
