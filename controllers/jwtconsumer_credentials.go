@@ -23,6 +23,8 @@ type credentialRun struct {
 	want     credential.Want
 	stateful bool
 	material credential.Material
+	// published is the Secret that clients read, as it was found or written.
+	published secrets.Snapshot
 	// missing says that there is no material now: what is in Kong stays.
 	missing bool
 }
@@ -76,12 +78,13 @@ func (r *consumerRun) readCredential(ctx context.Context, run *credentialRun) er
 		run.material, err = r.referenced(ctx, *run)
 		return err
 	}
-	data, found, err := r.Secrets.Owned(ctx, r.secretOwner(), run.field+".generate.secretName", run.spec.Generate.SecretName)
+	var err error
+	run.published, err = r.Secrets.Snapshot(ctx, r.secretOwner(), run.field+".generate.secretName", run.spec.Generate.SecretName)
 	if err != nil {
 		return err
 	}
-	if found {
-		r.seen[run.spec.Name] = credential.Seen{Published: r.state.Credentials[run.spec.Name].Holding(data)}
+	if run.published.Found() {
+		r.seen[run.spec.Name] = credential.Seen{Published: r.state.Credentials[run.spec.Name].Holding(run.published.Data())}
 	}
 	return nil
 }

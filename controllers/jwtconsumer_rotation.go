@@ -173,16 +173,17 @@ func (r *consumerRun) credentialID(run credentialRun, slot int64) string {
 
 // publish writes the Secrets that clients read, once Kong has what is in them, and drops those that the spec no longer names.
 func (r *consumerRun) publish(ctx context.Context) error {
-	for _, run := range r.credentials {
+	for i, run := range r.credentials {
 		outcome := r.outcomeOf(run)
 		if run.spec.Generate == nil || !outcome.Published {
 			continue
 		}
 		name := run.spec.Generate.SecretName
-		written, err := r.Secrets.Publish(ctx, r.secretOwner(), run.field+".generate.secretName", name, credential.PublishedData(outcome.Publish.Material))
+		next, written, err := r.Secrets.PublishOver(ctx, r.secretOwner(), name, run.published, credential.PublishedData(outcome.Publish.Material))
 		if err != nil {
 			return err
 		}
+		r.credentials[i].published = next
 		seen := r.seen[run.spec.Name]
 		seen.Published = outcome.Publish.Number
 		r.seen[run.spec.Name] = seen

@@ -32,6 +32,14 @@ func (s Snapshot) Value(key string) []byte {
 	return s.secret().Data[key]
 }
 
+// Data is all that is in it; nil where there was none.
+func (s Snapshot) Data() map[string][]byte {
+	if s.secret == nil {
+		return nil
+	}
+	return s.secret().Data
+}
+
 // Format writes a placeholder, for every verb.
 func (s Snapshot) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[redacted]") }
 
@@ -54,6 +62,12 @@ func (s *Store) Snapshot(ctx context.Context, owner Owner, field, name string) (
 func (s *Store) Replace(ctx context.Context, owner Owner, name string, from Snapshot, data map[string][]byte) (Snapshot, error) {
 	next, _, err := s.replace(ctx, owner, name, from, data)
 	return next, err
+}
+
+// PublishOver is Replace for a Secret that clients read; written says whether it was, or holds data already. A read that was done for another reason is so
+// not done twice.
+func (s *Store) PublishOver(ctx context.Context, owner Owner, name string, from Snapshot, data map[string][]byte) (next Snapshot, written bool, err error) {
+	return s.replace(ctx, owner, name, from, data)
 }
 
 func (s *Store) replace(ctx context.Context, owner Owner, name string, from Snapshot, data map[string][]byte) (next Snapshot, written bool, err error) {
