@@ -9,6 +9,8 @@ MAKEFLAGS += --no-print-directory
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 IMG ?= kong-jwt-operator:$(VERSION)
 
+CHART := charts/kong-jwt-operator
+
 # Specs of test/e2e with the label "full" run in e2e-full only.
 E2E_LABELS ?= !full
 E2E_TIMEOUT ?= 40m
@@ -52,6 +54,11 @@ test-crds: ## Schemas, CEL rules and samples on a real kube-apiserver
 test-controllers: ## Controllers, and all else that tests on a real kube-apiserver
 	@packages=$$(hack/packages.sh controllers); $(control_plane); set -x; \
 	go test -count=1 $(TEST_FLAGS) $$packages
+
+.PHONY: test-chart
+test-chart: build ## The chart by a real helm, kustomize, warnings, on the local control plane
+	@$(control_plane); export KJO_MANAGER="$(CURDIR)/bin/manager" KJO_HELM="$(call tool,helm)" KJO_KUSTOMIZE="$(call tool,kustomize)"; set -x; \
+	go test -count=1 ./test/chart/... $(TEST_FLAGS)
 
 .PHONY: contract
 contract: ## Replay Kong's recorded answers; KONG_ADMIN_URL and KONG_PROXY_URL name a real Kong
@@ -103,6 +110,12 @@ generate: ## Deep copies, CRDs and RBAC from the Go sources
 	rm -rf config/crd/bases
 	$(call tool,controller-gen) object paths=./api/... crd paths=./api/... output:crd:dir=config/crd/bases
 	$(call tool,controller-gen) rbac:roleName=manager-role $(foreach d,$(wildcard ./controllers ./cmd),paths=$(d)/...) output:rbac:dir=config/rbac
+	@$(MAKE) chart
+
+.PHONY: chart
+chart: ## The chart's CRDs, values.schema.json and README, from config/crd/bases and values.yaml
+	rm -rf $(CHART)/files/crds && mkdir -p $(CHART)/files/crds && cp config/crd/bases/*.yaml $(CHART)/files/crds/
+	go run ./hack/chartdocs $(CHART)
 
 .PHONY: docs
 docs: ## The API reference, docs/reference/api.md, from the types

@@ -5,12 +5,12 @@
 #   crds         those of api/, config/ and test/crds that test on an API server
 #   controllers  all others that test on an API server
 #
-# A package does so if its tests import test/testenv. test/e2e and
-# test/contract have targets of their own.
+# A package does so if its tests import test/testenv. test/e2e,
+# test/contract and test/chart have targets of their own.
 set -euo pipefail
 
 format='{{.ImportPath}} {{join .TestImports " "}} {{join .XTestImports " "}}'
-list=$(go list -f "$format" ./... | grep -vE '^[^ ]*/test/(e2e|contract)[/ ]')
+list=$(go list -f "$format" ./... | grep -vE '^[^ ]*/test/(e2e|contract|chart)[/ ]')
 needs='/test/testenv( |$)'
 schemas='^[^ ]*/(api|config|test/crds?)[/ ]'
 

@@ -10,13 +10,15 @@ set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cache=${KONG_JWT_OPERATOR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kong-jwt-operator}
-names=(controller-gen crd-ref-docs ginkgo golangci-lint setup-envtest)
+names=(controller-gen crd-ref-docs ginkgo golangci-lint helm kustomize setup-envtest)
 
 package() {
   case $1 in
   controller-gen) echo sigs.k8s.io/controller-tools/cmd/controller-gen@v0.23.0 ;;
   crd-ref-docs) echo github.com/elastic/crd-ref-docs@v0.3.0 ;;
   ginkgo) echo github.com/onsi/ginkgo/v2/ginkgo@v2.34.0 ;;
+  helm) echo helm.sh/helm/v4/cmd/helm@v4.3.1 ;;
+  kustomize) echo sigs.k8s.io/kustomize/kustomize/v5@v5.8.3 ;;
   setup-envtest) echo sigs.k8s.io/controller-runtime/tools/setup-envtest@v0.25.1 ;;
   golangci-lint) echo "$root/hack/golangci-lint@$(linter_version)" ;;
   *) echo "tools: unknown tool $1; known: ${names[*]}" >&2; return 1 ;;

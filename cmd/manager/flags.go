@@ -16,6 +16,9 @@ import (
 type settings struct {
 	kubeconfig              string
 	metricsAddress          string
+	metricsSecure           bool
+	metricsCertDir          string
+	watchNamespaces         string
 	probeAddress            string
 	leaderElect             bool
 	namespace               string
@@ -33,6 +36,11 @@ func parseFlags(args []string) (settings, error) {
 	set := flag.NewFlagSet("manager", flag.ContinueOnError)
 	set.StringVar(&s.kubeconfig, "kubeconfig", "", "Path of a kubeconfig. Empty: KUBECONFIG, the cluster the operator runs in, or ~/.kube/config.")
 	set.StringVar(&s.metricsAddress, "metrics-bind-address", "0", "Address of the metrics endpoint, such as :8080. 0 turns it off.")
+	set.BoolVar(&s.metricsSecure, "metrics-secure", true,
+		"Serve metrics over https, to those alone whom the API server lets GET the path /metrics. false: over http, to anyone.")
+	set.StringVar(&s.metricsCertDir, "metrics-cert-dir", "", "Folder with tls.crt and tls.key of the metrics endpoint, read again when they change. Empty: self-signed.")
+	set.StringVar(&s.watchNamespaces, "watch-namespaces", "",
+		"Namespaces, separated by commas, whose resources are acted on. Empty: all. The operator needs no right on Secrets of others.")
 	set.StringVar(&s.probeAddress, "health-probe-bind-address", ":8081", "Address of /healthz and /readyz. 0 turns them off.")
 	set.BoolVar(&s.leaderElect, "leader-elect", false, "Elect a leader, so that of several replicas one works.")
 	set.StringVar(&s.namespace, "namespace", ownNamespace(), "Namespace of the operator: of its lease, and of the gateways' Secrets.")
@@ -70,13 +78,18 @@ func (s settings) check(set *flag.FlagSet) error {
 }
 
 func (s settings) secretNamespaces() []string {
-	namespaces := []string{s.namespace}
-	for _, name := range strings.Split(s.gatewaySecretNamespaces, ",") {
+	return append([]string{s.namespace}, list(s.gatewaySecretNamespaces)...)
+}
+
+// list takes a list with commas apart.
+func list(text string) []string {
+	var names []string
+	for _, name := range strings.Split(text, ",") {
 		if name = strings.TrimSpace(name); name != "" {
-			namespaces = append(namespaces, name)
+			names = append(names, name)
 		}
 	}
-	return namespaces
+	return names
 }
 
 // namespaceFile is where Kubernetes tells a pod its namespace.

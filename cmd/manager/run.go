@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
@@ -26,6 +27,11 @@ import (
 
 // leaseName is the name of the leader's lease.
 const leaseName = "kong-jwt-operator"
+
+// +kubebuilder:rbac:groups=coordination.k8s.io,resources=leases,namespace=kong-jwt-system,verbs=get;create;update
+// +kubebuilder:rbac:groups="",resources=events,namespace=kong-jwt-system,verbs=create;patch
+// +kubebuilder:rbac:groups=authentication.k8s.io,resources=tokenreviews,verbs=create
+// +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
 
 func run(ctx context.Context, s settings) error {
 	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&s.log)))
@@ -58,17 +64,14 @@ func managerOptions(s settings, scheme *runtime.Scheme) ctrl.Options {
 	yes := true
 	return ctrl.Options{
 		Scheme:                        scheme,
-		Metrics:                       metricsserver.Options{BindAddress: s.metricsAddress},
+		Metrics:                       metricsOptions(s),
 		HealthProbeBindAddress:        s.probeAddress,
 		LeaderElection:                s.leaderElect,
 		LeaderElectionID:              leaseName,
 		LeaderElectionNamespace:       s.namespace,
 		LeaderElectionReleaseOnCancel: true,
 		GracefulShutdownTimeout:       &s.gracePeriod,
-		Cache: cache.Options{
-			// Managed fields are half of an object and nobody here reads them.
-			DefaultTransform: cache.TransformStripManagedFields(),
-		},
+		Cache:                         cacheOptions(s),
 		Client: client.Options{Cache: &client.CacheOptions{
 			// Content of Secrets, and of EndpointSlices, is read when it is needed, never kept.
 			DisableFor: []client.Object{&corev1.Secret{}, &discoveryv1.EndpointSlice{}},
@@ -76,6 +79,40 @@ func managerOptions(s settings, scheme *runtime.Scheme) ctrl.Options {
 			EnableReadYourWritesConsistency: &yes,
 		}},
 	}
+}
+
+// metricsOptions: readers authenticate by a token of the cluster, and the API server says whether they may.
+func metricsOptions(s settings) metricsserver.Options {
+	options := metricsserver.Options{BindAddress: s.metricsAddress, SecureServing: s.metricsSecure, CertDir: s.metricsCertDir}
+	if s.metricsSecure {
+		options.FilterProvider = filters.WithAuthenticationAndAuthorization
+	}
+	return options
+}
+
+// cacheOptions bound what is watched. With --watch-namespaces nothing is asked about others, so no right on them is needed;
+// gateways' Secrets may be in further ones.
+func cacheOptions(s settings) cache.Options {
+	options := cache.Options{
+		// Managed fields are half of an object and nobody here reads them.
+		DefaultTransform: cache.TransformStripManagedFields(),
+	}
+	watched := list(s.watchNamespaces)
+	if len(watched) == 0 {
+		return options
+	}
+	named := func(names []string) map[string]cache.Config {
+		configs := map[string]cache.Config{}
+		for _, name := range names {
+			configs[name] = cache.Config{}
+		}
+		return configs
+	}
+	options.DefaultNamespaces = named(watched)
+	options.ByObject = map[client.Object]cache.ByObject{
+		&corev1.Secret{}: {Namespaces: named(append(s.secretNamespaces(), watched...))},
+	}
+	return options
 }
 
 func addControllers(ctx context.Context, mgr ctrl.Manager, s settings) error {

@@ -1,0 +1,62 @@
+{{- define "kjo.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{/* One name for all objects; the release's alone where it holds the chart's. */}}
+{{- define "kjo.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
+{{- else if contains (include "kjo.name" .) .Release.Name -}}
+{{- .Release.Name | trunc 63 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name (include "kjo.name" .) | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "kjo.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "kjo.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "kjo.labels" -}}
+{{ include "kjo.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "kjo.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "kjo.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "kjo.image" -}}
+{{- if .Values.image.digest -}}
+{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else -}}
+{{ .Values.image.repository }}:{{ default (printf "v%s" .Chart.AppVersion) .Values.image.tag }}
+{{- end -}}
+{{- end -}}
+
+{{/* Namespaces in which the operator reads Secrets of gateways only: its own, and gatewaySecretNamespaces; not those it watches anyway. */}}
+{{- define "kjo.secretNamespaces" -}}
+{{- $names := list -}}
+{{- range prepend .Values.gatewaySecretNamespaces .Release.Namespace -}}
+{{- if not (has . $.Values.watchNamespaces) -}}
+{{- $names = append $names . -}}
+{{- end -}}
+{{- end -}}
+{{- toJson (uniq $names) -}}
+{{- end -}}
+
+{{- define "kjo.subjects" -}}
+- kind: ServiceAccount
+  name: {{ include "kjo.serviceAccountName" . }}
+  namespace: {{ .Release.Namespace }}
+{{- end -}}
