@@ -14,6 +14,8 @@ CHART := charts/kong-jwt-operator
 # Specs of test/e2e with the label "full" run in e2e-full only.
 E2E_LABELS ?= !full
 E2E_TIMEOUT ?= 40m
+# Specs mostly wait for Kong's timers, so more of them run at once than there are cores.
+E2E_PROCS ?= 6
 # Unit and controller tests: further flags for `go test`.
 TEST_FLAGS ?=
 
@@ -67,7 +69,7 @@ contract: ## Replay Kong's recorded answers; KONG_ADMIN_URL and KONG_PROXY_URL n
 .PHONY: e2e
 e2e: build ## End to end, quick part; KONG_ADMIN_URL and KONG_PROXY_URL name a real Kong
 	@$(control_plane); export KJO_MANAGER="$(CURDIR)/bin/manager"; set -x; \
-	go test -v -count=1 -timeout $(E2E_TIMEOUT) ./test/e2e/... -ginkgo.label-filter='$(E2E_LABELS)' $(E2E_FLAGS)
+	$(call tool,ginkgo) -procs=$(E2E_PROCS) -timeout=$(E2E_TIMEOUT) -label-filter='$(E2E_LABELS)' $(E2E_FLAGS) ./test/e2e
 
 .PHONY: e2e-full
 e2e-full: ## End to end, everything

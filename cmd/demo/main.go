@@ -62,7 +62,7 @@ func run(ctx context.Context) (err error) {
 	}
 	out.progress("Operator", time.Since(began))
 
-	tutorial := &tutorial{stack: running, screen: out, samples: filepath.Join("config", "samples", "tutorial")}
+	tutorial := &tutorial{propagation: defaultPropagation, stack: running, screen: out, samples: filepath.Join("config", "samples", "tutorial")}
 	if err := tutorial.play(ctx); err != nil {
 		return errors.Join(err, tutorial.cleanUp(context.WithoutCancel(ctx)))
 	}

@@ -27,12 +27,19 @@ type tutorial struct {
 	screen  *screen
 	samples string
 	objects []*unstructured.Unstructured
+	// propagation is how long is waited for an answer: Kong's workers may lag behind. The gateway's status says how far.
+	propagation time.Duration
 }
 
-// Bounds of a step. A stock Kong takes eleven seconds until a new route may be opened.
 const (
-	stepTimeout  = 2 * time.Minute
 	pollInterval = 100 * time.Millisecond
+	// busy is what a step may take on a busy machine, Kong's own delays aside.
+	busy = time.Minute
+	// defaultPropagation is a stock Kong's, and some more for the machine.
+	defaultPropagation = 15 * time.Second
+	// delays is how many propagation delays of Kong a step may take: new plugins have to stand before a route is opened, and every worker has to have
+	// the route then.
+	delays = 4
 )
 
 func (t *tutorial) play(ctx context.Context) error {
@@ -99,13 +106,14 @@ func (t *tutorial) awaitReady(ctx context.Context) error {
 			continue
 		}
 		var message string
-		err := wait.PollUntilContextTimeout(ctx, pollInterval, stepTimeout, true, func(ctx context.Context) (bool, error) {
+		err := wait.PollUntilContextTimeout(ctx, pollInterval, busy+delays*t.propagation, true, func(ctx context.Context) (bool, error) {
 			current := object.DeepCopy()
 			if err := t.stack.Client.Get(ctx, client.ObjectKeyFromObject(object), current); err != nil {
 				return false, err
 			}
 			var ready string
 			ready, message = readiness(current)
+			t.notePropagation(current)
 			return ready == "True", nil
 		})
 		if err != nil {
@@ -113,6 +121,14 @@ func (t *tutorial) awaitReady(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// notePropagation reads how slow Kong may be, where an object says so: the gateway, which is the first that is waited for.
+func (t *tutorial) notePropagation(object *unstructured.Unstructured) {
+	text, _, _ := unstructured.NestedString(object.Object, "status", "propagationDelay")
+	if delay, err := time.ParseDuration(text); err == nil {
+		t.propagation = max(delay, defaultPropagation)
+	}
 }
 
 // readiness reads the Ready condition.
@@ -160,7 +176,7 @@ func (t *tutorial) cleanUp(ctx context.Context) error {
 			continue
 		}
 		var message string
-		err := wait.PollUntilContextTimeout(ctx, pollInterval, stepTimeout, true, func(ctx context.Context) (bool, error) {
+		err := wait.PollUntilContextTimeout(ctx, pollInterval, busy+delays*t.propagation, true, func(ctx context.Context) (bool, error) {
 			current := object.DeepCopy()
 			err := t.stack.Client.Get(ctx, client.ObjectKeyFromObject(object), current)
 			if apierrors.IsNotFound(err) {

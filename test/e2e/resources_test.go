@@ -156,7 +156,7 @@ func newService(namespace, name string, change ...func(*v1alpha1.JwtProtectedSer
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
 		Spec: v1alpha1.JwtProtectedServiceSpec{
 			GatewayRef: v1alpha1.GatewayReference{Name: gateway.Name},
-			Upstream:   &v1alpha1.Upstream{URL: env.Upstream.URL()},
+			Upstream:   &v1alpha1.Upstream{URL: env.UpstreamURL},
 			Routes: []v1alpha1.Route{{
 				Name: "api", Paths: []string{pathOfService(namespace, name)}, Protocols: []string{"http", "https"},
 			}},

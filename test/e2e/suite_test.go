@@ -5,9 +5,10 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -24,8 +25,11 @@ import (
 )
 
 const (
-	// patience fits a stock Kong, where a new service is opened 11 s after it was made, on a busy machine.
-	patience = 60 * time.Second
+	// busy is what anything may take on a busy machine, Kong's own delays aside.
+	busy = 45 * time.Second
+	// delays is how many propagation delays of Kong the slowest step takes: a change waits until the new plugins stand, until the former routes are
+	// gone, and until the last worker has it. One is for good measure.
+	delays = 4
 	// interval between two looks.
 	interval = 100 * time.Millisecond
 	// calm is how long is watched for something that must not happen.
@@ -41,12 +45,12 @@ var (
 	run string
 	// env is what runs.
 	env *stack.Stack
-	// operator is the operator's process. Specs that restart it are Serial.
+	// operator is the operator's process, in the first of ginkgo's. Specs that restart it are Serial, and so run there.
 	operator *stack.Operator
-	// failed says that a spec failed: the logs are wanted then.
-	failed bool
 	// gateway is the KongGateway that specs share.
 	gateway *v1alpha1.KongGateway
+	// patience is how long is waited for what has to come; the gateway says how slow Kong may be.
+	patience = busy
 )
 
 func TestEndToEnd(t *testing.T) {
@@ -59,31 +63,72 @@ func TestEndToEnd(t *testing.T) {
 	RunSpecs(t, "End to end")
 }
 
-var _ = BeforeSuite(func(ctx SpecContext) {
-	run = strings.ReplaceAll(uuid.NewString(), "-", "")[:8]
+// Specs run in several processes at once: most of their time they wait for Kong's timers. The first process starts everything; each has names and
+// a KongGateway of its own.
+var _ = SynchronizedBeforeSuite(func(ctx SpecContext) []byte {
 	// Not ginkgo's temporary folder: the operator's log is wanted after a failure.
 	dir, err := os.MkdirTemp("", "kong-jwt-e2e-")
 	Expect(err).NotTo(HaveOccurred())
 	// What it starts lives as long as its context, which has to be longer than this node's.
 	living, end := context.WithCancel(context.Background())
-	DeferCleanup(end)
-	env, err = stack.Start(living, stack.Options{Dir: dir, Kong: kongsim.Options{
+	first, err := stack.Start(living, stack.Options{Dir: dir, Kong: kongsim.Options{
 		DBUpdateFrequency: simulatedUpdate, WorkerStateUpdateFrequency: simulatedUpdate,
 		Propagation: kongsim.Slowest(simulatedUpdate, simulatedUpdate),
 	}})
 	Expect(err).NotTo(HaveOccurred())
-	DeferCleanup(stopEverything, dir)
+	stopEverything = func() {
+		defer end()
+		Expect(errors.Join(first.Stop(), os.RemoveAll(dir))).To(Succeed())
+	}
+	env = first
 	operator, err = env.StartOperator(ctx)
 	Expect(err).NotTo(HaveOccurred())
-
+	endpoints, err := json.Marshal(env.Endpoints())
+	Expect(err).NotTo(HaveOccurred())
+	return endpoints
+}, func(ctx SpecContext, content []byte) {
+	run = strings.ReplaceAll(uuid.NewString(), "-", "")[:8]
+	if env == nil {
+		var endpoints stack.Endpoints
+		Expect(json.Unmarshal(content, &endpoints)).To(Succeed())
+		var err error
+		env, err = stack.Attach(endpoints)
+		Expect(err).NotTo(HaveOccurred())
+	}
 	gateway = newGateway("e2e-" + run)
 	create(ctx, gateway)
 	awaitReady(ctx, gateway)
-	// Cleanups run last in, first out: the gateway goes before the processes do.
-	DeferCleanup(removeGateway)
+	delay, err := time.ParseDuration(gateway.Status.PropagationDelay)
+	Expect(err).NotTo(HaveOccurred())
+	patience = busy + delays*delay
+	SetDefaultEventuallyTimeout(patience)
 }, NodeTimeout(startup))
 
-var _ = AfterEach(func() { failed = failed || CurrentSpecReport().Failed() })
+// stopEverything is set in the process that started everything.
+var stopEverything func()
+
+var _ = SynchronizedAfterSuite(func(ctx SpecContext) { removeGateway(ctx) }, func() {
+	if stopEverything != nil {
+		stopEverything()
+	}
+})
+
+// A failure shows what the operator said last: its log goes with the suite.
+var _ = JustAfterEach(func() {
+	if CurrentSpecReport().Failed() && env != nil {
+		AddReportEntry("the operator's log", lastLines(filepath.Join(filepath.Dir(filepath.Dir(env.Kubeconfig)), "operator.log")), ReportEntryVisibilityFailureOrVerbose)
+	}
+})
+
+// lastLines reads the end of a file.
+func lastLines(path string) string {
+	const enough = 20_000
+	content, err := os.ReadFile(path) //nolint:gosec // The suite's own folder.
+	if err != nil {
+		return err.Error()
+	}
+	return string(content[max(len(content)-enough, 0):])
+}
 
 // newGateway makes a KongGateway on this run's Kong that admits all namespaces and identities.
 func newGateway(name string) *v1alpha1.KongGateway {
@@ -104,19 +149,12 @@ func newGateway(name string) *v1alpha1.KongGateway {
 
 // removeGateway deletes the shared gateway, and asserts that nothing of this run is left in Kong.
 func removeGateway(ctx SpecContext) {
+	if gateway == nil {
+		return
+	}
 	remove(ctx, gateway)
 	Eventually(tagged).WithContext(ctx).WithArguments(gatewayTag(gateway.Name)).
 		Should(BeEmpty(), "all that the specs made in Kong is gone when they end")
-}
-
-func stopEverything(dir string) {
-	err := env.Stop()
-	if failed {
-		fmt.Fprintf(GinkgoWriter, "logs are kept in %s\n", dir)
-	} else {
-		err = errors.Join(err, os.RemoveAll(dir))
-	}
-	Expect(err).NotTo(HaveOccurred())
 }
 
 // named makes a name in Kong that no other run, and nothing else in Kong, has.

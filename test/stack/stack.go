@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
@@ -59,6 +60,8 @@ type Stack struct {
 	// Real says that the Kong is a real one.
 	Real     bool
 	Upstream *echo.Server
+	// UpstreamURL is where the upstream is, for a Kong on this machine.
+	UpstreamURL string
 
 	options  Options
 	cleanups []func() error
@@ -104,14 +107,41 @@ func (s *Stack) startControlPlane(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.Config, s.Kubeconfig = config, kubeconfig
+	s.Kubeconfig = kubeconfig
 	s.cleanups = append(s.cleanups, stop)
+	return s.connect(config)
+}
+
+func (s *Stack) connect(config *rest.Config) error {
 	scheme := runtime.NewScheme()
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 		return err
 	}
+	var err error
+	s.Config = config
 	s.Client, err = client.New(config, client.Options{Scheme: scheme})
 	return err
+}
+
+// Endpoints are where a stack's parts are.
+type Endpoints struct {
+	Kubeconfig, AdminURL, ProxyURL, UpstreamURL string
+	Real                                        bool
+}
+
+// Endpoints tell another process where the parts are.
+func (s *Stack) Endpoints() Endpoints {
+	return Endpoints{s.Kubeconfig, s.AdminURL, s.ProxyURL, s.UpstreamURL, s.Real}
+}
+
+// Attach uses the stack of another process. It starts nothing, and its Stop stops nothing of it.
+func Attach(e Endpoints) (*Stack, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", e.Kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	s := &Stack{Kubeconfig: e.Kubeconfig, AdminURL: e.AdminURL, ProxyURL: e.ProxyURL, UpstreamURL: e.UpstreamURL, Real: e.Real}
+	return s, s.connect(config)
 }
 
 func (s *Stack) installCRDs(ctx context.Context) error {
@@ -152,7 +182,7 @@ func (s *Stack) startUpstream(context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.Upstream = upstream
+	s.Upstream, s.UpstreamURL = upstream, upstream.URL()
 	s.cleanups = append(s.cleanups, upstream.Close)
 	return nil
 }
