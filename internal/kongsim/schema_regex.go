@@ -3,7 +3,9 @@ package kongsim
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"regexp/syntax"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -47,13 +49,23 @@ type plain string
 func (p plain) Format(s fmt.State, _ rune) { _, _ = s.Write([]byte(`"` + string(p) + `"`)) }
 
 // routeExpressionProblem is what the router of flavor traditional_compatible has against a route: it turns it into an expression of its own, whose
-// regular expressions know neither looking around nor back-references.
+// regular expressions, of paths and of header values, know neither looking around nor back-references. Kong's message goes on to draw the place.
 func routeExpressionProblem(route object) string {
+	var expressions []string
 	for _, path := range names(route["paths"]) {
-		expression, isExpression := strings.CutPrefix(path, "~")
-		if !isExpression {
-			continue
+		if expression, isExpression := strings.CutPrefix(path, "~"); isExpression {
+			expressions = append(expressions, expression)
 		}
+	}
+	headers, _ := route["headers"].(object)
+	for _, name := range slices.Sorted(maps.Keys(headers)) {
+		for _, value := range names(headers[name]) {
+			if expression, isExpression := strings.CutPrefix(value, "~*"); isExpression {
+				expressions = append(expressions, expression)
+			}
+		}
+	}
+	for _, expression := range expressions {
 		if _, err := syntax.Parse(expression, syntax.Perl); err != nil {
 			return "Router Expression failed validation: regex parse error: " + strconv.Quote(expression)
 		}
