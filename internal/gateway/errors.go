@@ -84,12 +84,20 @@ func (g *Gateway) reject(owner desired.Owner) time.Duration {
 func fieldReasons(invalid *kong.InvalidError) string {
 	var reasons []string
 	for _, field := range slices.Sorted(maps.Keys(invalid.Fields)) {
-		reasons = append(reasons, field+": "+invalid.Fields[field])
+		reasons = append(reasons, field+": "+reason(field, invalid.Fields[field]))
 	}
 	if len(reasons) == 0 {
 		return fmt.Sprintf("it answers code %d and names no field", invalid.Code)
 	}
 	return strings.Join(reasons, "; ")
+}
+
+// reason is Kong's, in words for who does not know its schemas: a plugin that does not go with a consumer, service or route wants that field null.
+func reason(field, said string) string {
+	if said == "value must be null" && slices.Contains([]string{"consumer", "service", "route"}, field) {
+		return "this plugin cannot be on a " + field + "; remove it"
+	}
+	return said
 }
 
 // suspectLoss asks for a heartbeat at once.

@@ -34,6 +34,8 @@ const (
 	interval = 100 * time.Millisecond
 	// calm is how long is watched for something that must not happen.
 	calm = 2 * time.Second
+	// driftInterval is how often the operator compares what Kong holds.
+	driftInterval = 5 * time.Second
 	// simulatedUpdate is the simulated Kong's db_update_frequency and worker_state_update_frequency.
 	simulatedUpdate = 500 * time.Millisecond
 	// startup bounds the start of everything.
@@ -142,7 +144,7 @@ func newGateway(name string) *v1alpha1.KongGateway {
 				// The upstream is on this machine.
 				Upstreams: v1alpha1.UpstreamPolicy{Deny: []string{v1alpha1.DenyLinkLocal, v1alpha1.DenyAdminAPI, v1alpha1.DenyExternalName}},
 			},
-			Drift: v1alpha1.Drift{Interval: "5s"},
+			Drift: v1alpha1.Drift{Interval: v1alpha1.Duration(driftInterval.String())},
 		},
 	}
 }
