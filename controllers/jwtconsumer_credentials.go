@@ -25,6 +25,8 @@ type credentialRun struct {
 	material credential.Material
 	// published is the Secret that clients read, as it was found or written.
 	published secrets.Snapshot
+	// unknown is what that Secret holds though the state knows nothing of the credential.
+	unknown *credential.Material
 	// missing says that there is no material now: what is in Kong stays.
 	missing bool
 }
@@ -55,9 +57,6 @@ func (r *consumerRun) readCredentials(ctx context.Context) error {
 		if problem != nil && !errors.As(problem, &stalled) {
 			return problem
 		}
-		if problem != nil && spec.Generate != nil {
-			return problem // a Secret that cannot be published must be known before anything is generated for it
-		}
 		if problem != nil {
 			run.missing = true
 			r.problem = errors.Join(r.problem, problem)
@@ -71,7 +70,8 @@ func (r *consumerRun) readCredentials(ctx context.Context) error {
 	return nil
 }
 
-// readCredential reads what one credential is made of: the Secret that it refers to, or the one that it is published in.
+// readCredential reads what one credential is made of: the Secret that it refers to, or the one that it is published in. One that cannot be published is known
+// so before anything is generated for it.
 func (r *consumerRun) readCredential(ctx context.Context, run *credentialRun) error {
 	if run.spec.Generate == nil {
 		var err error
@@ -83,8 +83,14 @@ func (r *consumerRun) readCredential(ctx context.Context, run *credentialRun) er
 	if err != nil {
 		return err
 	}
-	if run.published.Found() {
-		r.seen[run.spec.Name] = credential.Seen{Published: r.state.Credentials[run.spec.Name].Holding(run.published.Data())}
+	if !run.published.Found() {
+		return nil
+	}
+	state, known := r.state.Credentials[run.spec.Name]
+	if known {
+		r.seen[run.spec.Name] = credential.Seen{Published: state.Holding(run.published.Data())}
+	} else if material, ok := credential.FromPublished(run.published.Data()); ok {
+		run.unknown = &material
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ func (r *consumerRun) wantOf(run credentialRun) credential.Want {
 		Seed:           r.consumer.Namespace + "/" + r.consumer.Name,
 		Rotate:         r.consumer.Annotations[v1alpha1.AnnotationRotate],
 		RevokePrevious: r.consumer.Annotations[v1alpha1.AnnotationRevokePrevious],
-		Revoked:        r.consumer.Spec.Revoked, Missing: run.missing,
+		Revoked:        r.consumer.Spec.Revoked, Missing: run.missing, Published: run.unknown,
 	}
 	generate := run.spec.Generate
 	switch {
@@ -61,7 +61,7 @@ func (r *consumerRun) readState(ctx context.Context) error {
 	}
 	if r.state, err = credential.DecodeState(r.snapshot.Value(credential.StateDataKey)); err != nil {
 		return status.Stalled(v1alpha1.ReasonSecretInvalid,
-			"Secret %s/%s: %v; nothing is generated anew, so that nothing in use is lost. Restore it, or delete it to begin anew", r.consumer.Namespace, name, err)
+			"Secret %s/%s: %v; nothing is generated anew, so that nothing in use is lost. Restore it, or delete it: what is published is kept, all else begins anew", r.consumer.Namespace, name, err)
 	}
 	return nil
 }
@@ -175,7 +175,7 @@ func (r *consumerRun) credentialID(run credentialRun, slot int64) string {
 func (r *consumerRun) publish(ctx context.Context) error {
 	for i, run := range r.credentials {
 		outcome := r.outcomeOf(run)
-		if run.spec.Generate == nil || !outcome.Published {
+		if run.spec.Generate == nil || run.missing || !outcome.Published {
 			continue
 		}
 		name := run.spec.Generate.SecretName

@@ -7,6 +7,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
@@ -118,6 +119,45 @@ var _ = Describe("Rotation", func() {
 		annotate(ctx, consumer, v1alpha1.AnnotationRevokePrevious, "1")
 		Eventually(phases(ctx, consumer)).WithTimeout(soon).WithPolling(poll).Should(Equal([]string{"Active " + second}))
 		Expect(w.values(ctx, "jwts", "key")).To(ConsistOf(second))
+	})
+
+	It("takes up what is published where the state is lost", func(ctx SpecContext) {
+		w := newWorld(ctx, kongsim.Options{})
+		consumer := w.rotated("r", &v1alpha1.Rotation{Interval: "1h", Overlap: "1s"})
+		create(ctx, consumer)
+		ready(ctx, consumer)
+		annotate(ctx, consumer, v1alpha1.AnnotationRotate, "1")
+		second := w.name + ".r.made.2"
+		Eventually(phases(ctx, consumer)).WithTimeout(soon).WithPolling(poll).Should(Equal([]string{"Active " + second}))
+		material := w.published(ctx, "r-made", "secret")
+		w.operator.Stop()
+		w.kong.ResetRequests()
+		Expect(kube.Delete(ctx, w.secret("r-kongjwt-state", nil))).To(Succeed())
+		consumer.Status = v1alpha1.JwtConsumerStatus{}
+		Expect(kube.Status().Update(ctx, consumer)).To(Succeed())
+
+		w.operator = startOperator(w.name)
+		ready(ctx, consumer)
+		Expect(phases(ctx, consumer)(Default)).To(Equal([]string{"Active " + second}))
+		Expect(w.published(ctx, "r-made", "secret")).To(Equal(material))
+		Expect(w.writes()).To(BeZero(), "Kong has it all: %v", w.kong.Requests())
+	})
+
+	It("tells of each step in an event", func(ctx SpecContext) {
+		w := newWorld(ctx, kongsim.Options{})
+		consumer := w.rotated("r", &v1alpha1.Rotation{Interval: "1h", Overlap: "1s"})
+		create(ctx, consumer)
+		ready(ctx, consumer)
+		annotate(ctx, consumer, v1alpha1.AnnotationRotate, "1")
+		Eventually(func(g Gomega) []string {
+			events := &eventsv1.EventList{}
+			g.Expect(kube.List(ctx, events, client.InNamespace(w.namespace))).To(Succeed())
+			reasons := []string{}
+			for _, event := range events.Items {
+				reasons = append(reasons, event.Reason)
+			}
+			return reasons
+		}).WithTimeout(soon).WithPolling(poll).Should(ContainElements("RotationStarted", "Published", "Promoted", "Retired"))
 	})
 
 	It("replaces a pinned key in place", func(ctx SpecContext) {

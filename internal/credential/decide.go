@@ -20,6 +20,8 @@ type Want struct {
 	Recipe   Recipe
 	// Given is the material in a Secret that somebody else owns; nil where it is generated.
 	Given *Material
+	// Published is what the Secret for clients holds where the state knows nothing of the credential; nil where it holds nothing usable.
+	Published *Material
 	// Missing says that the material should be given and cannot be read now: what is there stays.
 	Missing bool
 	// Interval between rotations; zero for never. Overlap is how long former material stays valid.
@@ -104,7 +106,7 @@ type Input struct {
 type StepKind string
 
 const (
-	// StepBegin makes the first generation, Active.
+	// StepBegin makes the first generation, Active, or takes up what is published where the state is lost.
 	StepBegin StepKind = "Begin"
 	// StepGenerate makes the next generation, Pending. One that was Pending retires: it may have been published just before a crash.
 	StepGenerate StepKind = "Generate"
@@ -167,7 +169,7 @@ func Decide(in Input, now time.Time) Decision {
 // decideOne tries the steps in the order in which they are safe: what happened already is noted before anything new begins.
 func decideOne(current CredentialState, want Want, seen Seen, now time.Time) (Step, bool) {
 	if len(current.Generations) == 0 {
-		return Step{Kind: StepBegin, Generation: current.Last + 1}, !want.Missing
+		return begin(current, want)
 	}
 	for _, decide := range []func(CredentialState, Want, Seen, time.Time) (Step, bool){restamp, promote, renew, revokePrevious, retire} {
 		if step, due := decide(current, want, seen, now); due {
@@ -175,6 +177,14 @@ func decideOne(current CredentialState, want Want, seen Seen, now time.Time) (St
 		}
 	}
 	return Step{}, false
+}
+
+func begin(current CredentialState, want Want) (Step, bool) {
+	step := Step{Kind: StepBegin, Generation: current.Last + 1}
+	if salvaged, found := want.salvage(); found {
+		step.Generation = salvaged.Number
+	}
+	return step, !want.Missing
 }
 
 // restamp mends times that would hold a rotation or a retirement back, or bring it too early.

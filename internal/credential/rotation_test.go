@@ -42,7 +42,7 @@ type life struct {
 	generate credential.Generator
 }
 
-func begin(t *testing.T, want credential.Want, now time.Time) *life {
+func began(t *testing.T, want credential.Want, now time.Time) *life {
 	t.Helper()
 	l := &life{t: t, generate: counted(), seen: credential.Seen{Verdicts: map[int64]credential.Verdict{}}}
 	if kinds := l.steps(want, now); !slices.Equal(kinds, []credential.StepKind{credential.StepBegin}) {
@@ -116,7 +116,7 @@ func numbersOf(generations []credential.Generation) []int64 {
 
 func TestRotationByInterval(t *testing.T) {
 	want := rotating()
-	l := begin(t, want, noon)
+	l := began(t, want, noon)
 	l.expectKong(want, noon, 1)
 	l.expectPublished(want, noon, 1)
 	if key := l.outcome(want, noon).Publish.Material.Key; key != "team.john.primary.1" {
@@ -158,7 +158,7 @@ func TestRotationByInterval(t *testing.T) {
 
 func TestOneRotationAfterALongSleep(t *testing.T) {
 	want := rotating()
-	l := begin(t, want, noon)
+	l := began(t, want, noon)
 	late := noon.Add(1000 * time.Hour)
 	l.expect(want, late, credential.StepGenerate)
 	l.stands(2, credential.Held)
@@ -171,7 +171,7 @@ func TestRotationOnDemand(t *testing.T) {
 	asked := func(value string) credential.Want {
 		return rotating(func(w *credential.Want) { w.Rotate = value })
 	}
-	l := begin(t, asked("1"), noon)
+	l := began(t, asked("1"), noon)
 	l.expect(asked("1"), noon)
 	l.expect(asked("2"), noon, credential.StepGenerate)
 	l.expect(asked("2"), noon)
@@ -186,7 +186,7 @@ func TestRotationOnDemand(t *testing.T) {
 func TestRevokePrevious(t *testing.T) {
 	want := rotating()
 	both := rotating(func(w *credential.Want) { w.Rotate, w.RevokePrevious = "leaked", "leaked" })
-	l := begin(t, want, noon)
+	l := began(t, want, noon)
 	l.expect(both, noon, credential.StepGenerate)
 	l.expectKong(both, noon, 1, 2)
 	l.stands(2, credential.Held)
@@ -223,7 +223,7 @@ func TestSpecChanges(t *testing.T) {
 		"overlap alone":        {func(w *credential.Want) { w.Overlap = time.Hour }, 0, nil, []string{"team.john.primary.1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l := begin(t, rotating(), noon)
+			l := began(t, rotating(), noon)
 			want, now := rotating(c.change), noon.Add(c.after)
 			l.expect(want, now, c.steps...)
 			var keys []string
@@ -240,7 +240,7 @@ func TestSpecChanges(t *testing.T) {
 func TestSpecThatIsTakenBack(t *testing.T) {
 	want := rotating()
 	other := rotating(func(w *credential.Want) { w.Recipe.Length = 64 })
-	l := begin(t, want, noon)
+	l := began(t, want, noon)
 	l.expect(other, noon, credential.StepGenerate)
 	l.stands(2, credential.Waiting)
 	l.expect(want, noon, credential.StepAbandon)
@@ -251,7 +251,7 @@ func TestSpecThatIsTakenBack(t *testing.T) {
 
 func TestOverlapThatChangesCountsForWhatRetires(t *testing.T) {
 	want := rotating(func(w *credential.Want) { w.Rotate = "1" })
-	l := begin(t, rotating(), noon)
+	l := began(t, rotating(), noon)
 	l.expect(want, noon, credential.StepGenerate)
 	l.stands(2, credential.Held)
 	l.seen.Published = 2
@@ -266,7 +266,7 @@ func TestPinnedKeyIsReplacedInPlace(t *testing.T) {
 	want := rotating(func(w *credential.Want) { w.Key, w.Overlap = "k", 0 })
 	asked := want
 	asked.Rotate = "1"
-	l := begin(t, want, noon)
+	l := began(t, want, noon)
 	l.expect(asked, noon, credential.StepGenerate)
 	l.expectKong(asked, noon, 2)
 	l.expectPublished(asked, noon, 1)
@@ -282,7 +282,7 @@ func TestPinnedKeyIsReplacedInPlace(t *testing.T) {
 func TestKeyThatKongRefuses(t *testing.T) {
 	first := rotating(func(w *credential.Want) { w.Key = "taken" })
 	second := rotating(func(w *credential.Want) { w.Key = "free" })
-	l := begin(t, first, noon)
+	l := began(t, first, noon)
 	l.seen.Published = 0
 	l.stands(1, credential.Absent)
 	if l.outcome(first, noon).Published {
@@ -299,7 +299,7 @@ func TestKeyThatKongRefuses(t *testing.T) {
 func TestClockThatWasSetBack(t *testing.T) {
 	want := rotating()
 	asked := rotating(func(w *credential.Want) { w.Rotate = "1" })
-	l := begin(t, want, noon.Add(1000*time.Hour))
+	l := began(t, want, noon.Add(1000*time.Hour))
 	l.expect(want, noon, credential.StepRestamp)
 	l.expect(asked, noon.Add(500*time.Hour), credential.StepGenerate)
 	l.stands(2, credential.Held)
@@ -312,7 +312,7 @@ func TestClockThatWasSetBack(t *testing.T) {
 
 func TestFormerSecretThatIsPutBack(t *testing.T) {
 	asked := rotating(func(w *credential.Want) { w.Rotate = "1" })
-	l := begin(t, rotating(), noon)
+	l := began(t, rotating(), noon)
 	l.expect(asked, noon, credential.StepGenerate)
 	l.stands(2, credential.Held)
 	l.seen.Published = 2
@@ -329,7 +329,7 @@ func TestFormerSecretThatIsPutBack(t *testing.T) {
 func TestRevoked(t *testing.T) {
 	want := rotating()
 	revoked := rotating(func(w *credential.Want) { w.Revoked = true })
-	l := begin(t, want, noon)
+	l := began(t, want, noon)
 	l.expect(revoked, noon.Add(1000*time.Hour))
 	l.expectKong(revoked, noon)
 	if l.outcome(revoked, noon).Published {
@@ -347,7 +347,7 @@ func TestRevoked(t *testing.T) {
 
 func TestTooManyGenerations(t *testing.T) {
 	want := rotating()
-	l := begin(t, want, noon)
+	l := began(t, want, noon)
 	for i := range int64(20) {
 		want.Rotate = fmt.Sprint(i)
 		l.steps(want, noon)
@@ -395,7 +395,7 @@ func TestJitterSpreadsAndStays(t *testing.T) {
 
 func TestStateSurvivesItsSecret(t *testing.T) {
 	want := rotating(func(w *credential.Want) { w.Rotate, w.RevokePrevious = "1", "1" })
-	l := begin(t, rotating(), noon)
+	l := began(t, rotating(), noon)
 	l.expect(want, noon, credential.StepGenerate)
 	l.stands(2, credential.Held)
 	l.seen.Published = 2
@@ -423,7 +423,7 @@ func TestGivenMaterial(t *testing.T) {
 			w.Given = &credential.Material{Key: key, Algorithm: "HS256", Secret: credential.Conceal(secret)}
 		})
 	}
-	l := begin(t, given("a", "one"), noon)
+	l := began(t, given("a", "one"), noon)
 	l.seen.Published = 0
 	// The same key: in place.
 	l.expect(given("a", "two"), noon, credential.StepGenerate)
@@ -445,9 +445,38 @@ func TestGivenMaterial(t *testing.T) {
 	l.expectKong(missing, noon.Add(10*time.Hour), 3)
 }
 
+func TestLostStateIsTakenUpFromWhatIsPublished(t *testing.T) {
+	for _, algorithm := range []v1alpha1.Algorithm{"HS256", "ES256", "RS256"} {
+		want := rotating(func(w *credential.Want) { w.Recipe = credential.NewRecipe(algorithm, v1alpha1.Generate{}) })
+		made, err := credential.Generate(want.Recipe, "team.john.primary.7")
+		if err != nil {
+			t.Fatal(err)
+		}
+		read, ok := credential.FromPublished(credential.PublishedData(made))
+		if !ok || !read.Equal(made) {
+			t.Fatalf("%s: what was published is not read back", algorithm)
+		}
+		want.Published = &read
+		l := &life{t: t, generate: counted()}
+		l.expect(want, noon, credential.StepBegin)
+		active, _ := l.state.Credentials["primary"].Active()
+		if active.Number != 7 || active.Slot != 7 || !active.Material.Equal(made) {
+			t.Errorf("%s: generation %d in slot %d is taken up", algorithm, active.Number, active.Slot)
+		}
+	}
+	// A key that the spec does not give is somebody's choice.
+	want := rotating()
+	want.Published = &credential.Material{Key: "another.jim.primary", Algorithm: "HS256", Secret: credential.Conceal("chosen")}
+	l := &life{t: t, generate: counted()}
+	l.expect(want, noon, credential.StepBegin)
+	if active, _ := l.state.Credentials["primary"].Active(); active.Number != 1 || active.Material.Key != "team.john.primary.1" {
+		t.Errorf("generation %d with key %s", active.Number, active.Material.Key)
+	}
+}
+
 func TestUnpinnedFirstKeyHasNoNumberWithoutRotation(t *testing.T) {
 	want := rotating(func(w *credential.Want) { w.Numbered, w.Interval = false, 0 })
-	l := begin(t, want, noon)
+	l := began(t, want, noon)
 	if key := l.outcome(want, noon).Publish.Material.Key; key != "team.john.primary" {
 		t.Errorf("key %q", key)
 	}

@@ -65,8 +65,10 @@ func (s CredentialState) apply(step Step, generate Generator) (CredentialState, 
 // grow adds a generation.
 func (s CredentialState) grow(step Step, phase v1alpha1.CredentialPhase, generate Generator) (CredentialState, error) {
 	want := step.Want
-	g := Generation{Number: step.Generation, Phase: phase, Recipe: want.Recipe, IssueTime: step.Time.Truncate(time.Second)}
-	if want.Given != nil {
+	g := Generation{Number: step.Generation, Recipe: want.Recipe}
+	if salvaged, found := want.salvage(); found && step.Kind == StepBegin {
+		g = salvaged
+	} else if want.Given != nil {
 		g.Given, g.Material, g.Recipe = true, *want.Given, Recipe{Algorithm: want.Given.Algorithm}
 	} else {
 		material, err := generate(want.Recipe, want.keyOf(step.Generation))
@@ -75,21 +77,21 @@ func (s CredentialState) grow(step Step, phase v1alpha1.CredentialPhase, generat
 		}
 		g.Material = material
 	}
-	g.Slot = s.slotFor(g)
+	g.Phase, g.IssueTime = phase, step.Time.Truncate(time.Second)
+	if step.Kind != StepBegin {
+		g.Slot = s.slotFor(g)
+	}
 	s.Last, s.Rotate = step.Generation, want.Rotate
 	s.Generations = append(s.Generations, g)
 	return s, nil
 }
 
-// slotFor gives a generation the slot of those with its key: Kong holds a key once. The first of all has slot zero.
+// slotFor gives a generation the slot of those with its key: Kong holds a key once. The first of all has slot zero, without this.
 func (s CredentialState) slotFor(g Generation) int64 {
 	for _, other := range s.Generations {
 		if other.Material.Key == g.Material.Key {
 			return other.Slot
 		}
-	}
-	if s.Last == 0 {
-		return 0
 	}
 	return g.Number
 }

@@ -7,6 +7,9 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 )
 
@@ -67,4 +70,46 @@ var _ = Describe("Algorithms", Ordered, func() {
 			verify(ctx, algorithm, generated)
 		})
 	}
+
+	Context("after a rotation", func() {
+		former := map[v1alpha1.Algorithm]call{}   // with what was generated before
+		replaced := map[v1alpha1.Algorithm]call{} // with what the Secrets held before
+
+		BeforeAll(func(ctx SpecContext) {
+			for _, algorithm := range algorithms {
+				signingKey, key := generated(ctx, algorithm)
+				former[algorithm] = at(path).with(sign(algorithm, signingKey, key))
+				signingKey, key = fromSecret(ctx, algorithm)
+				replaced[algorithm] = at(path).with(sign(algorithm, signingKey, key))
+				owned[algorithm] = newSigningKey(algorithm)
+				update(ctx, readSecret(ctx, namespace, "owned-"+credentialName(algorithm)), func(s *corev1.Secret) {
+					s.StringData = materialOf(owned[algorithm])
+				})
+			}
+			generating := newConsumer(namespace, "generating")
+			update(ctx, generating, func(c *v1alpha1.JwtConsumer) {
+				c.Annotations = map[string]string{v1alpha1.AnnotationRotate: "1"}
+			})
+			Eventually(func(g Gomega) {
+				g.Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(generating), generating)).To(Succeed())
+				for _, credential := range generating.Status.Credentials {
+					if credential.Phase == v1alpha1.CredentialActive {
+						g.Expect(credential.Generation).To(BeEquivalentTo(2), credential.Name)
+						keys["generating/"+credential.Name] = credential.Key
+					}
+				}
+			}).WithContext(ctx).Should(Succeed(), "all credentials rotate")
+		})
+
+		for _, algorithm := range algorithms {
+			It("accepts "+string(algorithm)+" with the new material from a Secret, and no longer with the former", func(ctx SpecContext) {
+				verify(ctx, algorithm, fromSecret)
+				expectRefused(ctx, replaced[algorithm], http.StatusUnauthorized, "Invalid signature")
+			})
+			It("accepts "+string(algorithm)+" with the new material that the operator made, and with the former for the overlap", func(ctx SpecContext) {
+				verify(ctx, algorithm, generated)
+				expectPassed(ctx, former[algorithm])
+			})
+		}
+	})
 })
