@@ -53,7 +53,7 @@ func (m *mount) follow(ctx context.Context, namespace, name string) error {
 			select {
 			case <-ctx.Done():
 				return
-			case <-time.After(rand.N(kubeletDelay)): //nolint:gosec // Not for secrecy.
+			case <-time.After(rand.N(kubeletDelay)):
 				_ = read() // a kubelet tries again, and shows what it had meanwhile
 			}
 		}

@@ -1,8 +1,9 @@
 package e2e
 
 import (
+	"crypto/rand"
 	"fmt"
-	"math/rand/v2"
+	mathrand "math/rand/v2"
 	"net/http"
 	"strconv"
 	"strings"
@@ -51,9 +52,10 @@ type rotating struct {
 func newRotating(ctx SpecContext, c rotationCase) *rotating {
 	GinkgoHelper()
 	r := &rotating{gateway: gateway}
+	tag := strings.ToLower(rand.Text()[:8]) // each case has names of its own
 	proxyURL := env.ProxyURL
 	if !env.Real {
-		r.gateway = newGateway(named("rotation-" + strconv.FormatInt(GinkgoRandomSeed()+int64(rand.Uint32()), 36))) //nolint:gosec // A name.
+		r.gateway = newGateway(named("rotation-" + tag))
 		r.gateway.Spec.AdminAPI.URL, proxyURL = startSimulated(c.propagation)
 		create(ctx, r.gateway)
 		DeferCleanup(func() {
@@ -63,7 +65,7 @@ func newRotating(ctx SpecContext, c rotationCase) *rotating {
 		})
 		awaitReady(ctx, r.gateway)
 	}
-	namespace := newNamespace(ctx, "rotation-"+strings.ToLower(strconv.FormatUint(uint64(rand.Uint32()), 36))) //nolint:gosec // A name.
+	namespace := newNamespace(ctx, "rotation-"+tag)
 	service := newService(namespace, "api", func(s *v1alpha1.JwtProtectedServiceSpec) { s.GatewayRef.Name = r.gateway.Name })
 	r.consumer = newConsumer(namespace, "caller", func(s *v1alpha1.JwtConsumerSpec) {
 		s.GatewayRef.Name = r.gateway.Name
@@ -117,10 +119,10 @@ func (r *rotating) killSomewhere(ctx SpecContext) {
 	gateway := &v1alpha1.KongGateway{}
 	Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(r.gateway), gateway)).To(Succeed())
 	longest := overlapOfRotation + time.Second
-	if delay, err := time.ParseDuration(string(gateway.Status.PropagationDelay)); err == nil {
+	if delay, err := time.ParseDuration(gateway.Status.PropagationDelay); err == nil {
 		longest += delay
 	}
-	moment := time.NewTimer(rand.N(longest)) //nolint:gosec // Any moment is as good as another.
+	moment := time.NewTimer(mathrand.N(longest))
 	select {
 	case <-ctx.Done():
 	case <-moment.C:
