@@ -241,6 +241,14 @@ func withChanges(base map[string]kong.Entity, changes map[string]change) map[str
 	return result
 }
 
+// staging says whether an entity is staged: Kong does not run it as it is wanted yet.
+func (d *declared) staging(id string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, found := d.staged[id]
+	return found
+}
+
 // pending says whether anything of an owner is staged.
 func (d *declared) pending(owner desired.Owner) bool {
 	d.mu.Lock()

@@ -26,15 +26,20 @@ func (g *Gateway) CredentialPart(owner desired.Owner, key string) (part string, 
 
 // HasCredential says whether Kong is known to hold every credential of a set just as it is there.
 func (g *Gateway) HasCredential(set desired.Set) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	for _, e := range set.Entities {
-		if e.Kind != kong.KindJWT {
-			continue
-		}
-		if held := g.mirror.entries[e.ID]; held == nil || !held.is(g.sum(e)) {
+		if e.Kind == kong.KindJWT && !g.hasEntity(e) {
 			return false
 		}
 	}
 	return true
+}
+
+func (g *Gateway) hasEntity(e kong.Entity) bool {
+	if g.declared.staging(e.ID) {
+		return false
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	held := g.mirror.entries[e.ID]
+	return held != nil && held.is(g.sum(e))
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
 func TestWhatKongIsKnownToHold(t *testing.T) {
@@ -34,4 +35,20 @@ func TestWhatKongIsKnownToHold(t *testing.T) {
 	if r.gateway.HasCredential(changed) {
 		t.Error("another secret under the same key is held")
 	}
+}
+
+func TestWhatIsOnItsWayIntoAConfigurationIsNotHeld(t *testing.T) {
+	r := newDeclaredRig(t)
+	john := r.consumer("john", "john", "k1")
+	if _, err := r.sync(john); err != nil {
+		r.waits(err, "")
+	}
+	r.eventually("it is held", func() bool {
+		whole := r.gateway.HasCredential(john)
+		standing, _ := r.gateway.Standing(id(john, kong.KindJWT))
+		if (whole || standing) && !r.there(kong.KindJWT, "k1") {
+			t.Fatal("it is held, and Kong does not run it")
+		}
+		return whole && standing
+	})
 }
