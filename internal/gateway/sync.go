@@ -21,7 +21,8 @@ type SyncOptions struct {
 type Result struct {
 	// Writes is the number of requests that changed something in Kong.
 	Writes int
-	// Applied says that the plan was gone through to its end, though some of it may have been refused or has to wait.
+	// Applied says that the plan was gone through to its end, though some of it may have been refused or has to wait. What is on its way into a configuration is
+	// not: Kong holds nothing of it yet.
 	Applied bool
 	// Undone are the ids of the entities that were refused or have to wait. Kong does not hold them as they are wanted.
 	Undone map[string]bool
@@ -56,8 +57,11 @@ func (g *Gateway) settle(ctx context.Context, run *syncRun) error {
 		if errors.Is(err, errReplan) {
 			continue
 		}
-		if err == nil {
-			err = g.inPush(run.set.Owner)
+		if pushing := g.inPush(run.set.Owner); pushing != nil {
+			run.result.Applied = false // the push wakes the owner
+			if err == nil {
+				err = pushing
+			}
 		}
 		if err == nil {
 			g.succeeded(run.set.Owner)
