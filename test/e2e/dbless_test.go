@@ -97,6 +97,23 @@ var _ = Describe("A Kong without a database", Ordered, Serial, func() {
 		expectPassed(ctx, call())
 	})
 
+	It("has a token signed only with what it runs", func(ctx SpecContext) {
+		token := newToken(namespace, "caller", "made")
+		create(ctx, token)
+		awaitReady(ctx, token)
+		bearer := func() string { return string(readSecret(ctx, namespace, token.Spec.SecretName).Data["token"]) }
+		before := bearer()
+		expectPassed(ctx, at(pathOfService(namespace, "api")).with(before))
+		update(ctx, consumer, func(c *v1alpha1.JwtConsumer) { c.Annotations = map[string]string{v1alpha1.AnnotationRotate: "1"} })
+		Eventually(bearer).WithContext(ctx).ShouldNot(Equal(before))
+		for range agreeing {
+			a, err := at(pathOfService(namespace, "api")).with(bearer()).send(ctx)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(a.status).To(Equal(http.StatusOK), "published before Kong runs it: %s", a)
+		}
+		awaitReady(ctx, consumer, token)
+	})
+
 	It("is put right when somebody else empties it", func(ctx SpecContext) {
 		status, _, err := admin(ctx, http.MethodPost, "/config", map[string]any{"_format_version": "3.0"})
 		Expect(err).NotTo(HaveOccurred())
