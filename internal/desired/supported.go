@@ -27,7 +27,6 @@ func firstSet(fields ...optional) error {
 // CheckGateway refuses what this version cannot do yet of a KongGateway.
 func CheckGateway(spec v1alpha1.KongGatewaySpec) error {
 	return firstSet(
-		optional{"spec.proxy", spec.Proxy != nil},
 		optional{"spec.adoption", spec.Adoption != "" && spec.Adoption != "Never"},
 		optional{"spec.policy.routes", len(spec.Policy.Routes) > 0},
 		optional{"spec.policy.minSecretBytes", spec.Policy.MinSecretBytes != 0},

@@ -111,6 +111,11 @@ func (r *Registry) Get(name string) (*Gateway, bool) {
 	return g, found
 }
 
+// Scope gives what ids and tags of a gateway are made of, whether or not its engine runs.
+func (r *Registry) Scope(name string) desired.Scope {
+	return desired.Scope{Installation: r.options.Installation, Gateway: name}
+}
+
 // Remove stops the engine of a gateway. What is in Kong stays.
 func (r *Registry) Remove(name string) {
 	r.mu.Lock()
