@@ -30,11 +30,11 @@ type Options struct {
 	Recorder events.EventRecorder
 	// ClusterDomain is the cluster's DNS domain.
 	ClusterDomain string
-	// GatewaySecretNamespaces are the namespaces that a KongGateway's Secrets may be in.
+	// GatewaySecretNamespaces are the namespaces that a KongGateway's Secrets may be in; the first is the operator's own.
 	GatewaySecretNamespaces []string
 	// Workers is how many resources of a kind are reconciled at once.
 	Workers int
-	// DataPlanes is asked whether data planes hold a credential; nil where only the propagation delay is waited for.
+	// DataPlanes is asked whether data planes hold a credential; nil for the proxies that the KongGateways name.
 	DataPlanes DataPlanes
 	// KeySets follows issuers; nil for one of its own.
 	KeySets *jwks.Refresher
@@ -52,12 +52,16 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	}
 	o.Recorder = limitEvents(o.Recorder)
 	o.Client = eagerLists{o.Client}
+	planes := newDataPlanes(o)
+	if o.DataPlanes == nil {
+		o.DataPlanes = planes
+	}
 	wakeups := newWakeupSource(o)
 	if err := mgr.Add(wakeups); err != nil {
 		return fmt.Errorf("add the gateways' wake-ups: %w", err)
 	}
 	for kind, setup := range map[string]func(ctrl.Manager, *wakeupSource) error{
-		"KongGateway":         (&KongGatewayReconciler{Options: o}).setup,
+		"KongGateway":         (&KongGatewayReconciler{Options: o, planes: planes}).setup,
 		"JwtConsumer":         (&JwtConsumerReconciler{Options: o}).setup,
 		"JwtProtectedService": (&JwtProtectedServiceReconciler{Options: o}).setup,
 		"JwtToken":            (&JwtTokenReconciler{Options: o}).setup,

@@ -94,6 +94,12 @@ type consumerRun struct {
 	weak []string
 	// problem is the first of what is wrong with single credentials: the others go on.
 	problem error
+	// former are the credentials of the status as it was read.
+	former []v1alpha1.CredentialStatus
+	// lingering says which generations left Kong and not yet every data plane.
+	lingering []string
+	// askSoon says that data planes are to be asked again.
+	askSoon bool
 }
 
 // Reconcile brings Kong, and the Secrets that clients read, to what a JwtConsumer says.
@@ -105,7 +111,7 @@ func (r *JwtConsumerReconciler) Reconcile(ctx context.Context, req ctrl.Request)
 	before := consumer.DeepCopy()
 	run := &consumerRun{
 		JwtConsumerReconciler: r, consumer: consumer,
-		input: desired.ConsumerInput{Consumer: consumer}, seen: map[string]credential.Seen{},
+		input: desired.ConsumerInput{Consumer: consumer}, seen: map[string]credential.Seen{}, former: before.Status.Credentials,
 	}
 	err := r.live(ctx, subject{
 		object:  consumer,
@@ -123,19 +129,19 @@ func (r *JwtConsumerReconciler) Reconcile(ctx context.Context, req ctrl.Request)
 		message: run.message(), reason: run.reason(), err: err,
 	})
 	if err == nil {
-		result.RequeueAfter = status.Sooner(result.RequeueAfter, status.Sooner(run.untilNext(), run.untilKeySets()))
+		result.RequeueAfter = status.Sooner(result.RequeueAfter, status.Sooner(run.untilNext(), status.Sooner(run.untilKeySets(), run.untilVerified())))
 	}
 	return result, err
 }
 
 func (r *consumerRun) program(ctx context.Context, to target) error {
 	r.target = to
-	for _, phase := range []func(context.Context) error{r.withdraw, r.readCredentials, r.readKeySets, r.readConfigs, r.findGroups, r.rotate} {
+	for _, phase := range []func(context.Context) error{r.withdraw, r.readCredentials, r.readKeySets, r.readConfigs, r.findGroups, r.rotate, r.verify} {
 		if err := phase(ctx); err != nil {
 			return err
 		}
 	}
-	return errors.Join(r.problem, r.waiting(), r.awaitKeySets(), r.leaving())
+	return errors.Join(r.problem, r.waiting(), r.awaitKeySets(), r.leaving(ctx))
 }
 
 func (r *consumerRun) readConfigs(ctx context.Context) error {

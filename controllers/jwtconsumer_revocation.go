@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -25,10 +26,16 @@ func (r *consumerRun) withdraw(ctx context.Context) error {
 	return err
 }
 
-// leaving waits until no data plane can know a revoked credential any more.
-func (r *consumerRun) leaving() error {
+// leaving waits until no data plane knows a revoked credential any more, or, where none can be asked, can know it.
+func (r *consumerRun) leaving(ctx context.Context) error {
 	if !r.consumer.Spec.Revoked {
 		return nil
+	}
+	if r.target.asks {
+		if still := r.stillThere(ctx); len(still) > 0 {
+			return status.Wait(askAgain, v1alpha1.ReasonAwaitingDataPlane,
+				"no credential is in Kong any more; waiting until no data plane holds them: %s", strings.Join(still, "; "))
+		}
 	}
 	rest := r.target.engine.Withdrawn(r.owner())
 	if rest == 0 {

@@ -15,13 +15,6 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
-// DataPlanes tells whether every data plane of a gateway holds a credential. It is asked only about what Kong's Admin API has acknowledged.
-type DataPlanes interface {
-	// Holds answers credential.Waiting, with a message and when to ask again, or credential.Held. ok is false where there is nothing to ask: the
-	// propagation delay decides then.
-	Holds(ctx context.Context, gateway string, material credential.Material) (verdict credential.Verdict, ok bool)
-}
-
 // wantOf says what the spec asks of the generations of a credential.
 func (r *consumerRun) wantOf(run credentialRun) credential.Want {
 	want := credential.Want{
@@ -123,6 +116,7 @@ func (r *consumerRun) outcomeOf(run credentialRun) credential.Outcome {
 
 // observe finds out how the generations stand after a Sync.
 func (r *consumerRun) observe(ctx context.Context) {
+	r.lingering = nil
 	for _, run := range r.credentials {
 		if !run.stateful {
 			continue
@@ -147,16 +141,14 @@ func (r *consumerRun) verdict(ctx context.Context, run credentialRun, g credenti
 	held, rest := r.target.engine.Standing(id)
 	switch consumer, _ := r.target.engine.Standing(r.consumer.Status.ConsumerID); {
 	case !held && consumer:
-		return credential.Verdict{Standing: credential.Absent}
+		return r.departed(ctx, run, g)
 	case !held, !wanted, r.result.Undone[id]:
 		return credential.Verdict{}
 	case g.Phase != v1alpha1.CredentialPending:
 		return credential.Verdict{Standing: credential.Held} // it was held when it was promoted, or is the first
 	}
-	if r.DataPlanes != nil {
-		if verdict, ok := r.DataPlanes.Holds(ctx, r.target.scope.Gateway, g.Material); ok {
-			return verdict
-		}
+	if r.target.asks {
+		return r.arrived(ctx, run, g)
 	}
 	if rest > 0 {
 		return credential.Verdict{
@@ -215,6 +207,9 @@ func (r *consumerRun) waiting() error {
 				reason = v1alpha1.ReasonAwaitingDataPlane
 			}
 		}
+	}
+	if len(r.lingering) > 0 {
+		messages, reason = append(messages, r.lingering...), v1alpha1.ReasonAwaitingDataPlane
 	}
 	if len(messages) == 0 {
 		return nil

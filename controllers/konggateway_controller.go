@@ -24,7 +24,11 @@ import (
 )
 
 // KongGatewayReconciler keeps an engine running for every KongGateway and says how it fares.
-type KongGatewayReconciler struct{ Options }
+type KongGatewayReconciler struct {
+	Options
+	// planes are told how the data planes of each gateway are asked.
+	planes *dataPlanes
+}
 
 // +kubebuilder:rbac:groups=kongjwt.dev,resources=konggateways,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=kongjwt.dev,resources=konggateways/status,verbs=patch
@@ -76,6 +80,7 @@ func (r *KongGatewayReconciler) Reconcile(ctx context.Context, req ctrl.Request)
 	if err := r.Client.Get(ctx, req.NamespacedName, object); err != nil {
 		if client.IgnoreNotFound(err) == nil {
 			r.Gateways.Remove(req.Name)
+			r.planes.forget(req.Name)
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
@@ -104,6 +109,9 @@ func (r *KongGatewayReconciler) run(ctx context.Context, object *v1alpha1.KongGa
 		r.Gateways.Remove(object.Name)
 		return err
 	}
+	if err := r.setProxy(ctx, object); err != nil {
+		return err
+	}
 	engine, err := r.Gateways.Ensure(object.Name, settings)
 	if err != nil {
 		return status.Stalled(v1alpha1.ReasonInvalidSpec, "spec.adminAPI: %v", err)
@@ -111,7 +119,11 @@ func (r *KongGatewayReconciler) run(ctx context.Context, object *v1alpha1.KongGa
 	if err := r.setNodes(ctx, object, engine); err != nil {
 		return err
 	}
-	return observe(object, engine.State())
+	state := engine.State()
+	if err := observe(object, state); err != nil || !state.Ready {
+		return err
+	}
+	return r.programProbe(ctx, object, engine)
 }
 
 // release lets a deleted gateway go once nobody uses it any more.
@@ -125,6 +137,9 @@ func (r *KongGatewayReconciler) release(ctx context.Context, object *v1alpha1.Ko
 	}
 	if len(users) > 0 {
 		return status.Wait(0, v1alpha1.ReasonDeleting, "in use by %s; it goes when they are deleted or name another gateway", abbreviate(users))
+	}
+	if err := r.releaseProbe(ctx, object); err != nil {
+		return err
 	}
 	r.Gateways.Remove(object.Name)
 	if err := r.removeFinalizer(ctx, object); err != nil {

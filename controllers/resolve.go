@@ -21,6 +21,8 @@ type target struct {
 	engine *gateway.Gateway
 	scope  desired.Scope
 	policy desired.Policy
+	// asks says that the gateway names its data planes, so that they are asked what they hold.
+	asks bool
 }
 
 // resolve finds the gateway of a resource, and whether it takes resources of the namespace.
@@ -45,7 +47,7 @@ func (o Options) resolve(ctx context.Context, namespace, name string) (target, e
 	if err != nil {
 		return target{}, err
 	}
-	return target{engine: engine, scope: engine.Scope(), policy: desired.NewPolicy(&object, o.ClusterDomain)}, nil
+	return target{engine: engine, scope: engine.Scope(), policy: desired.NewPolicy(&object, o.ClusterDomain), asks: object.Spec.Proxy != nil}, nil
 }
 
 // connectPause is how long a resource waits for an engine to be started, which takes a moment, until it looks why it was not.

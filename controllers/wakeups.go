@@ -57,9 +57,12 @@ func (w *wakeupSource) Start(ctx context.Context) error {
 
 func (w *wakeupSource) pass(ctx context.Context, e gateway.Event) {
 	if e.Owner != nil {
-		if channel, known := w.owners[e.Owner.Kind]; known {
-			key := client.ObjectKey{Namespace: e.Owner.Namespace, Name: e.Owner.Name}
-			send(ctx, channel, wakeup{key, e.Reason == gateway.EventRecovered || e.Reason == gateway.EventDrift})
+		key := client.ObjectKey{Namespace: e.Owner.Namespace, Name: e.Owner.Name}
+		resync := e.Reason == gateway.EventRecovered || e.Reason == gateway.EventDrift
+		if e.Owner.Kind == v1alpha1.KindKongGateway {
+			send(ctx, w.gateways, wakeup{key: client.ObjectKey{Name: e.Owner.Name}})
+		} else if channel, known := w.owners[e.Owner.Kind]; known {
+			send(ctx, channel, wakeup{key, resync})
 		}
 		return
 	}

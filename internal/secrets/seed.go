@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
@@ -36,7 +37,7 @@ func (s *Store) Seed(ctx context.Context, namespace, name string) ([]byte, error
 			Type: corev1.SecretTypeOpaque,
 			Data: map[string][]byte{seedKey: seed},
 		}
-		return seed, s.create(ctx, secret)
+		return seed, writeError(s.write.Create(ctx, secret, client.FieldOwner(v1alpha1.ManagedBy)), secret)
 	}
 	if secret.Labels[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy {
 		return nil, status.Stalled(v1alpha1.ReasonSecretConflict, "Secret %s/%s does not belong to this operator; delete it, and it is made anew", namespace, name)

@@ -1,0 +1,194 @@
+package controllers_test
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	gomegatypes "github.com/onsi/gomega/types"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
+)
+
+// dataPlane is a second way to a Kong's proxy, which can be made to answer 503.
+type dataPlane struct {
+	*httptest.Server
+	down  atomic.Bool
+	asked atomic.Int64
+}
+
+func newDataPlane(to func() string) *dataPlane {
+	plane := &dataPlane{}
+	forward := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		target, err := url.Parse(to())
+		if err != nil {
+			panic(err)
+		}
+		r.SetURL(target)
+		r.Out.Host = r.In.Host
+	}}
+	plane.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		plane.asked.Add(1)
+		if plane.down.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		forward.ServeHTTP(w, r)
+	}))
+	DeferCleanup(plane.Close)
+	return plane
+}
+
+// verified waits until a consumer's condition Verified has a value, and a message that matches.
+func verified(ctx context.Context, consumer *v1alpha1.JwtConsumer, value metav1.ConditionStatus, message gomegatypes.GomegaMatcher) {
+	GinkgoHelper()
+	Eventually(func(g Gomega) {
+		condition := apimeta.FindStatusCondition(conditionsOf(ctx, g, consumer), v1alpha1.ConditionVerified)
+		g.Expect(condition).NotTo(BeNil())
+		g.Expect(condition.Status).To(Equal(value), condition.Message)
+		g.Expect(condition.Message).To(message)
+	}).WithTimeout(soon).WithPolling(poll).Should(Succeed(), "Verified is %s", value)
+}
+
+var _ = Describe("Data planes", func() {
+	// worldWith is a world whose gateway names a data plane that can be taken down.
+	worldWith := func(ctx context.Context) (*world, *dataPlane) {
+		var w *world
+		plane := newDataPlane(func() string { return w.kong.ProxyURL() })
+		w = newWorld(ctx, kongsim.Options{Workers: 4}, func(g *v1alpha1.KongGateway) {
+			g.Spec.Proxy = &v1alpha1.Proxy{URLs: []string{plane.URL}}
+		})
+		ready(ctx, w.gateway)
+		return w, plane
+	}
+
+	It("are asked by a route of the gateway's own, which goes when they are no longer named", func(ctx SpecContext) {
+		w, plane := worldWith(ctx)
+		Expect(w.list(ctx, "routes")).To(HaveLen(1))
+		Expect(w.list(ctx, "routes")[0]["tags"]).To(ContainElement("kongjwt-owner:KongGateway::" + w.name))
+		Expect(w.values(ctx, "services", "host")).To(ConsistOf("kongjwt-probe.invalid"))
+		consumer := w.rotated("r", nil)
+		create(ctx, consumer)
+		ready(ctx, consumer)
+		verified(ctx, consumer, metav1.ConditionTrue, ContainSubstring(plane.URL))
+		Expect(consumer.Status.Credentials[0].Verified).To(HaveValue(BeTrue()))
+		settled := plane.asked.Load()
+		Consistently(plane.asked.Load).WithTimeout(quiet).WithPolling(poll).Should(BeNumerically("<=", settled+64), "what was seen is not asked for again")
+
+		change(ctx, w.gateway, func(g *v1alpha1.KongGateway) { g.Spec.Proxy = nil })
+		Eventually(func() []map[string]any { return w.list(ctx, "services") }).WithTimeout(soon).WithPolling(poll).Should(BeEmpty())
+		Eventually(func(g Gomega) {
+			g.Expect(apimeta.FindStatusCondition(conditionsOf(ctx, g, consumer), v1alpha1.ConditionVerified)).To(BeNil())
+			g.Expect(consumer.Status.Credentials[0].Verified).To(BeNil())
+		}).WithTimeout(soon).WithPolling(poll).Should(Succeed())
+	})
+
+	It("take their route along when the gateway is deleted", func(ctx SpecContext) {
+		w, _ := worldWith(ctx)
+		gone(ctx, w.gateway)
+		Expect(w.list(ctx, "routes")).To(BeEmpty())
+		Expect(w.list(ctx, "services")).To(BeEmpty())
+		Expect(w.list(ctx, "plugins")).To(BeEmpty())
+	})
+
+	It("hold a rotation up while one of them is unsure: nothing is published, nothing retires", func(ctx SpecContext) {
+		w, plane := worldWith(ctx)
+		consumer := w.rotated("r", &v1alpha1.Rotation{Interval: "1h", Overlap: "1s"})
+		create(ctx, consumer)
+		ready(ctx, consumer)
+		verified(ctx, consumer, metav1.ConditionTrue, Not(BeEmpty()))
+		first, second := w.name+".r.made.1", w.name+".r.made.2"
+		plane.down.Store(true)
+		annotate(ctx, consumer, v1alpha1.AnnotationRotate, "1")
+		reconciling(ctx, consumer, v1alpha1.ReasonAwaitingDataPlane, And(ContainSubstring(plane.URL), ContainSubstring("answered 503")))
+		verified(ctx, consumer, metav1.ConditionUnknown, ContainSubstring(plane.URL))
+		Consistently(func(g Gomega) {
+			g.Expect(w.published(ctx, "r-made", "key")).To(Equal(first))
+			g.Expect(phases(ctx, consumer)(g)).To(Equal([]string{"Active " + first, "Pending " + second}))
+			g.Expect(w.values(ctx, "jwts", "key")).To(ConsistOf(first, second))
+		}).WithTimeout(2 * quiet).WithPolling(poll).Should(Succeed())
+
+		plane.down.Store(false)
+		Eventually(phases(ctx, consumer)).WithTimeout(soon).WithPolling(poll).Should(Equal([]string{"Active " + second}))
+		Expect(w.published(ctx, "r-made", "key")).To(Equal(second))
+		verified(ctx, consumer, metav1.ConditionTrue, Not(BeEmpty()))
+	})
+
+	It("keep a retired generation in sight until they are known to have lost it", func(ctx SpecContext) {
+		w, plane := worldWith(ctx)
+		consumer := w.rotated("r", &v1alpha1.Rotation{Interval: "1h", Overlap: "3s"})
+		create(ctx, consumer)
+		ready(ctx, consumer)
+		first, second := w.name+".r.made.1", w.name+".r.made.2"
+		annotate(ctx, consumer, v1alpha1.AnnotationRotate, "1")
+		Eventually(phases(ctx, consumer)).WithTimeout(soon).WithPolling(poll).Should(Equal([]string{"Active " + second, "Retiring " + first}))
+		plane.down.Store(true)
+		Eventually(func() []any { return w.values(ctx, "jwts", "key") }).WithTimeout(soon).WithPolling(poll).Should(ConsistOf(second))
+		reconciling(ctx, consumer, v1alpha1.ReasonAwaitingDataPlane, ContainSubstring("no data plane holds it any more"))
+		Expect(phases(ctx, consumer)(Default)).To(ContainElement("Retiring " + first))
+		plane.down.Store(false)
+		Eventually(phases(ctx, consumer)).WithTimeout(soon).WithPolling(poll).Should(Equal([]string{"Active " + second}))
+		ready(ctx, consumer)
+	})
+
+	It("are the ready endpoints of a Service", func(ctx SpecContext) {
+		w := newWorld(ctx, kongsim.Options{})
+		plane := newDataPlane(w.kong.ProxyURL)
+		// The API server takes no loopback address in a slice.
+		address := ownAddress()
+		listener, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
+		Expect(err).NotTo(HaveOccurred())
+		server := &http.Server{Handler: plane.Config.Handler, ReadHeaderTimeout: time.Minute}
+		go func() { _ = server.Serve(listener) }()
+		DeferCleanup(server.Close)
+		port := listener.Addr().(*net.TCPAddr).Port
+		create(ctx,
+			&corev1.Service{ObjectMeta: w.meta("proxy"), Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "proxy", Port: 80}}}},
+			endpoints(w, "ready", address, port, true), endpoints(w, "unready", "192.0.2.1", port, false))
+		change(ctx, w.gateway, func(g *v1alpha1.KongGateway) {
+			g.Spec.Proxy = &v1alpha1.Proxy{ServiceRef: &v1alpha1.GatewayServiceReference{Namespace: w.namespace, Name: "proxy", Port: 80, Scheme: "http"}}
+		})
+		ready(ctx, w.gateway)
+		consumer := w.rotated("r", nil)
+		create(ctx, consumer)
+		ready(ctx, consumer)
+		verified(ctx, consumer, metav1.ConditionTrue, HaveSuffix(": http://"+listener.Addr().String()))
+	})
+})
+
+// ownAddress is an address of this machine that is not loopback.
+func ownAddress() string {
+	GinkgoHelper()
+	addresses, err := net.InterfaceAddrs()
+	Expect(err).NotTo(HaveOccurred())
+	for _, address := range addresses {
+		if network, ok := address.(*net.IPNet); ok && network.IP.To4() != nil && network.IP.IsGlobalUnicast() {
+			return network.IP.String()
+		}
+	}
+	Skip("this machine has no address but loopback")
+	return ""
+}
+
+func endpoints(w *world, name, address string, port int, isReady bool) *discoveryv1.EndpointSlice {
+	portName, number := "proxy", int32(port)
+	slice := &discoveryv1.EndpointSlice{
+		ObjectMeta: w.meta("proxy-" + name), AddressType: discoveryv1.AddressTypeIPv4,
+		Ports:     []discoveryv1.EndpointPort{{Name: &portName, Port: &number}},
+		Endpoints: []discoveryv1.Endpoint{{Addresses: []string{address}, Conditions: discoveryv1.EndpointConditions{Ready: &isReady}}},
+	}
+	slice.Labels = map[string]string{discoveryv1.LabelServiceName: "proxy"}
+	return slice
+}
