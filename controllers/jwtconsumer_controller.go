@@ -98,6 +98,8 @@ type consumerRun struct {
 	former []v1alpha1.CredentialStatus
 	// lingering says which generations left Kong and not yet every data plane.
 	lingering []string
+	// confirmed names the data planes that were as wanted when they were asked last.
+	confirmed string
 	// askSoon says that data planes are to be asked again.
 	askSoon bool
 }

@@ -25,6 +25,7 @@ const askAgain = time.Second
 func (r *consumerRun) arrived(ctx context.Context, run credentialRun, g credential.Generation) credential.Verdict {
 	conclusion, message := r.DataPlanes.Ask(ctx, r.target.scope.Gateway, g.Material, probe.Present)
 	if conclusion == probe.Confirmed {
+		r.confirmed = message
 		return credential.Verdict{Standing: credential.Held}
 	}
 	return credential.Verdict{
@@ -44,6 +45,7 @@ func (r *consumerRun) departed(ctx context.Context, run credentialRun, g credent
 	}
 	conclusion, message := r.DataPlanes.Ask(ctx, r.target.scope.Gateway, g.Material, probe.Absent)
 	if conclusion == probe.Confirmed {
+		r.confirmed = message
 		return absent
 	}
 	r.lingering = append(r.lingering,
@@ -83,7 +85,7 @@ func (r *consumerRun) verify(ctx context.Context) error {
 	}
 	unsure := slices.Clone(r.lingering)
 	var contradicted []string
-	last := ""
+	last := r.confirmed
 	for _, c := range r.input.Credentials {
 		id := desired.CredentialID(r.target.scope, r.owner(), c.Part)
 		i := slices.IndexFunc(r.consumer.Status.Credentials, func(s v1alpha1.CredentialStatus) bool { return s.KongID == id && s.Key == c.Material.Key })
