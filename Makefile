@@ -87,6 +87,15 @@ bench-quick: build ## The counts of bench, with 500 consumers
 	@$(control_plane); export KJO_MANAGER="$(CURDIR)/bin/manager" KJO_KONGSIM="$(CURDIR)/bin/kongsim"; \
 	KONG_ADMIN_URL= QUICK=1 N=500 bin/bench
 
+.PHONY: chaos
+chaos: build ## Hundreds of resources change while everything fails at random; DURATION (5m) and SEED
+	@go build -o bin/chaos ./test/chaos
+	@$(control_plane); export KJO_MANAGER="$(CURDIR)/bin/manager"; DURATION="$(DURATION)" SEED="$(SEED)" bin/chaos
+
+.PHONY: chaos-quick
+chaos-quick: ## A minute of chaos
+	@$(MAKE) chaos DURATION=30s
+
 .PHONY: race
 race: ## Unit and controller tests with the race detector (needs a C compiler)
 	@packages=$$(hack/packages.sh unit crds controllers); $(control_plane); set -x; \

@@ -63,8 +63,9 @@ type Stack struct {
 	// UpstreamURL is where the upstream is, for a Kong on this machine.
 	UpstreamURL string
 
-	options  Options
-	cleanups []func() error
+	options          Options
+	cleanups         []func() error
+	stopControlPlane func() error
 }
 
 // Start starts all but the operator. On an error nothing runs any more.
@@ -107,8 +108,21 @@ func (s *Stack) startControlPlane(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.Kubeconfig = kubeconfig
-	s.cleanups = append(s.cleanups, stop)
+	s.Kubeconfig, s.stopControlPlane = kubeconfig, stop
+	s.cleanups = append(s.cleanups, func() error { return s.stopControlPlane() })
+	return s.connect(config)
+}
+
+// RestartControlPlane stops the control plane and starts it again with what it held, on another port: Config, Kubeconfig and Client are new.
+func (s *Stack) RestartControlPlane(ctx context.Context) error {
+	if err := s.stopControlPlane(); err != nil {
+		return err
+	}
+	config, kubeconfig, stop, err := testenv.StartControlPlane(ctx, filepath.Join(s.options.Dir, "control-plane"))
+	if err != nil {
+		return err
+	}
+	s.Kubeconfig, s.stopControlPlane = kubeconfig, stop
 	return s.connect(config)
 }
 
