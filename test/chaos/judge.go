@@ -42,6 +42,11 @@ func (w *world) judge(ctx context.Context) error {
 		return fmt.Errorf("not well %s after the last fault: %w", recovery, errors.Join(last, err))
 	}
 	recovered := time.Since(began)
+	for i := range all.consumers.Items {
+		if err := w.storm.lost(ctx, &all.consumers.Items[i]); err != nil {
+			return err
+		}
+	}
 	if err := w.untouched(ctx); err != nil {
 		return err
 	}

@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -30,10 +32,14 @@ type storm struct {
 	kube  client.Client
 	seed  uint64
 	moves atomic.Int64
+
+	mu sync.Mutex
+	// material is a fingerprint of what clients of a consumer were given first.
+	material map[types.UID]string
 }
 
 func newStorm(ctx context.Context, w *world) (*storm, error) {
-	s := &storm{kube: w.api.client, seed: w.seed}
+	s := &storm{kube: w.api.client, seed: w.seed, material: map[types.UID]string{}}
 	for i := range namespaces {
 		if err := s.kube.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespaceOf(i)}}); err != nil {
 			return nil, err
@@ -89,6 +95,8 @@ func (s *storm) move(ctx context.Context, hand int, random *rand.Rand) error {
 	switch {
 	case client.IgnoreNotFound(err) != nil, err == nil && !object.GetDeletionTimestamp().IsZero():
 		return nil //nolint:nilerr // The kube-apiserver is away, or the resource is going.
+	case err == nil && s.lost(ctx, object) != nil:
+		return s.lost(ctx, object)
 	case err != nil:
 		change()
 		err = s.kube.Create(ctx, object)
@@ -102,6 +110,29 @@ func (s *storm) move(ctx context.Context, hand int, random *rand.Rand) error {
 		s.moves.Add(1)
 	}
 	return nil //nolint:nilerr // A conflict, or the kube-apiserver is away: another move comes.
+}
+
+// lost says that clients of a consumer were given other material than at first: nothing here asks for a rotation.
+func (s *storm) lost(ctx context.Context, object client.Object) error {
+	if _, generates := object.(*v1alpha1.JwtConsumer); !generates {
+		return nil
+	}
+	var secret corev1.Secret
+	if s.kube.Get(ctx, client.ObjectKey{Namespace: object.GetNamespace(), Name: object.GetName() + "-jwt"}, &secret) != nil {
+		return nil // not there yet, or the kube-apiserver is away
+	}
+	if owner := metav1.GetControllerOf(&secret); owner == nil || owner.UID != object.GetUID() {
+		return nil // of a former resource of that name
+	}
+	now := fingerprint(append(secret.Data["key"], secret.Data["secret"]...))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	first, known := s.material[object.GetUID()]
+	if known && first != now {
+		return fmt.Errorf("%s/%s: its material was replaced, and nobody asked for it", object.GetNamespace(), object.GetName())
+	}
+	s.material[object.GetUID()] = now
+	return nil
 }
 
 func consumer(hand, i int) *v1alpha1.JwtConsumer {
