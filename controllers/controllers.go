@@ -22,6 +22,8 @@ import (
 type Options struct {
 	// Client reads from the cache and writes to the API server.
 	Client client.Client
+	// Live reads past the cache, where other processes work on some of the resources; nil where the cache has all.
+	Live client.Reader
 	// Secrets reads and writes Secrets, live: they are cached as metadata only.
 	Secrets *secrets.Store
 	// Gateways holds the engine of every KongGateway.

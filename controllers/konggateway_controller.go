@@ -136,7 +136,7 @@ func (r *KongGatewayReconciler) release(ctx context.Context, object *v1alpha1.Ko
 		return err
 	}
 	if len(users) > 0 {
-		return status.Wait(0, v1alpha1.ReasonDeleting, "in use by %s; it goes when they are deleted or name another gateway", abbreviate(users))
+		return status.Wait(r.usersPause(), v1alpha1.ReasonDeleting, "in use by %s; it goes when they are deleted or name another gateway", abbreviate(users))
 	}
 	if err := r.releaseProbe(ctx, object); err != nil {
 		return err
@@ -161,8 +161,56 @@ func (r *KongGatewayReconciler) users(ctx context.Context, name string) ([]strin
 			users = append(users, kind+" "+user.String())
 		}
 	}
+	if len(users) == 0 && r.Live != nil {
+		return r.usersElsewhere(ctx, name)
+	}
 	slices.Sort(users)
 	return users, nil
+}
+
+// usersElsewhere asks the API server, page by page, for users that other processes work on: they are not in this one's cache.
+func (r *KongGatewayReconciler) usersElsewhere(ctx context.Context, name string) ([]string, error) {
+	const page = 500
+	for kind, list := range map[string]client.ObjectList{v1alpha1.KindJwtConsumer: consumers(), v1alpha1.KindJwtProtectedService: services()} {
+		for next := ""; ; {
+			if err := r.Live.List(ctx, list, client.Limit(page), client.Continue(next)); err != nil {
+				return nil, fmt.Errorf("list the users of KongGateway %s: %w", name, err)
+			}
+			if users := usersAmong(kind, list, name); len(users) > 0 {
+				return users, nil
+			}
+			if next = list.GetContinue(); next == "" {
+				break
+			}
+		}
+	}
+	return nil, nil
+}
+
+// usersPause is when to look again for users that no watch of this process reports.
+func (r *KongGatewayReconciler) usersPause() time.Duration {
+	if r.Live == nil {
+		return 0
+	}
+	return time.Minute
+}
+
+func usersAmong(kind string, list client.ObjectList, gateway string) (users []string) {
+	switch typed := list.(type) {
+	case *v1alpha1.JwtConsumerList:
+		for _, c := range typed.Items {
+			if c.Spec.GatewayRef.Name == gateway || c.Status.Gateway == gateway {
+				users = append(users, kind+" "+c.Namespace+"/"+c.Name)
+			}
+		}
+	case *v1alpha1.JwtProtectedServiceList:
+		for _, s := range typed.Items {
+			if s.Spec.GatewayRef.Name == gateway || s.Status.Gateway == gateway {
+				users = append(users, kind+" "+s.Namespace+"/"+s.Name)
+			}
+		}
+	}
+	return users
 }
 
 // abbreviate names the first few of many.

@@ -18,13 +18,14 @@ type settings struct {
 	metricsAddress          string
 	metricsSecure           bool
 	metricsCertDir          string
-	watchNamespaces         string
 	probeAddress            string
 	leaderElect             bool
 	namespace               string
 	installationID          string
 	clusterDomain           string
 	gatewaySecretNamespaces string
+	watchNamespaces         string
+	watchLabelSelector      string
 	workers                 int
 	gracePeriod             time.Duration
 	log                     zap.Options
@@ -39,8 +40,6 @@ func parseFlags(args []string) (settings, error) {
 	set.BoolVar(&s.metricsSecure, "metrics-secure", true,
 		"Serve metrics over https, to those alone whom the API server lets GET the path /metrics. false: over http, to anyone.")
 	set.StringVar(&s.metricsCertDir, "metrics-cert-dir", "", "Folder with tls.crt and tls.key of the metrics endpoint, read again when they change. Empty: self-signed.")
-	set.StringVar(&s.watchNamespaces, "watch-namespaces", "",
-		"Namespaces, separated by commas, whose resources are acted on. Empty: all. The operator needs no right on Secrets of others.")
 	set.StringVar(&s.probeAddress, "health-probe-bind-address", ":8081", "Address of /healthz and /readyz. 0 turns them off.")
 	set.BoolVar(&s.leaderElect, "leader-elect", false, "Elect a leader, so that of several replicas one works.")
 	set.StringVar(&s.namespace, "namespace", ownNamespace(), "Namespace of the operator: of its lease, and of the gateways' Secrets.")
@@ -49,6 +48,10 @@ func parseFlags(args []string) (settings, error) {
 	set.StringVar(&s.clusterDomain, "cluster-domain", "cluster.local", "DNS domain of the cluster, for upstream.serviceRef.")
 	set.StringVar(&s.gatewaySecretNamespaces, "gateway-secret-namespaces", "",
 		"Further namespaces, separated by commas, that the Secrets of KongGateways may be in.")
+	set.StringVar(&s.watchNamespaces, "watch-namespaces", "",
+		"Namespaces, separated by commas, whose resources this process works on; it needs no right on Secrets of others. Empty: all. Other processes may take the others, with the same installation id.")
+	set.StringVar(&s.watchLabelSelector, "watch-label-selector", "",
+		"Label selector of the resources that this process works on. Empty: all. Selectors of several processes must not overlap.")
 	set.IntVar(&s.workers, "workers", 64, "Resources of a kind that are reconciled at once.")
 	set.DurationVar(&s.gracePeriod, "graceful-shutdown-timeout", 20*time.Second, "Time for reconciles under way to end when the operator stops.")
 	s.log.BindFlags(set)
@@ -78,13 +81,17 @@ func (s settings) check(set *flag.FlagSet) error {
 }
 
 func (s settings) secretNamespaces() []string {
-	return append([]string{s.namespace}, list(s.gatewaySecretNamespaces)...)
+	return append([]string{s.namespace}, split(s.gatewaySecretNamespaces)...)
 }
 
-// list takes a list with commas apart.
-func list(text string) []string {
+func (s settings) shard() shard {
+	return shard{namespaces: split(s.watchNamespaces), selector: s.watchLabelSelector}
+}
+
+// split takes a list apart that is separated by commas.
+func split(list string) []string {
 	var names []string
-	for _, name := range strings.Split(text, ",") {
+	for _, name := range strings.Split(list, ",") {
 		if name = strings.TrimSpace(name); name != "" {
 			names = append(names, name)
 		}

@@ -45,7 +45,11 @@ func run(ctx context.Context, s settings) error {
 			return fmt.Errorf("build the scheme: %w", err)
 		}
 	}
-	mgr, err := ctrl.NewManager(config, managerOptions(s, scheme))
+	options := managerOptions(s, scheme)
+	if err := s.shard().narrow(&options.Cache, s.secretNamespaces()); err != nil {
+		return err
+	}
+	mgr, err := ctrl.NewManager(config, options)
 	if err != nil {
 		return fmt.Errorf("set up the manager: %w", err)
 	}
@@ -67,11 +71,12 @@ func managerOptions(s settings, scheme *runtime.Scheme) ctrl.Options {
 		Metrics:                       metricsOptions(s),
 		HealthProbeBindAddress:        s.probeAddress,
 		LeaderElection:                s.leaderElect,
-		LeaderElectionID:              leaseName,
+		LeaderElectionID:              s.shard().lease(),
 		LeaderElectionNamespace:       s.namespace,
 		LeaderElectionReleaseOnCancel: true,
 		GracefulShutdownTimeout:       &s.gracePeriod,
-		Cache:                         cacheOptions(s),
+		// Managed fields are half of an object and nobody here reads them.
+		Cache: cache.Options{DefaultTransform: cache.TransformStripManagedFields()},
 		Client: client.Options{Cache: &client.CacheOptions{
 			// Content of Secrets, and of EndpointSlices, is read when it is needed, never kept.
 			DisableFor: []client.Object{&corev1.Secret{}, &discoveryv1.EndpointSlice{}},
@@ -90,31 +95,6 @@ func metricsOptions(s settings) metricsserver.Options {
 	return options
 }
 
-// cacheOptions bound what is watched. With --watch-namespaces nothing is asked about others, so no right on them is needed;
-// gateways' Secrets may be in further ones.
-func cacheOptions(s settings) cache.Options {
-	options := cache.Options{
-		// Managed fields are half of an object and nobody here reads them.
-		DefaultTransform: cache.TransformStripManagedFields(),
-	}
-	watched := list(s.watchNamespaces)
-	if len(watched) == 0 {
-		return options
-	}
-	named := func(names []string) map[string]cache.Config {
-		configs := map[string]cache.Config{}
-		for _, name := range names {
-			configs[name] = cache.Config{}
-		}
-		return configs
-	}
-	options.DefaultNamespaces = named(watched)
-	options.ByObject = map[client.Object]cache.ByObject{
-		&corev1.Secret{}: {Namespaces: named(append(s.secretNamespaces(), watched...))},
-	}
-	return options
-}
-
 func addControllers(ctx context.Context, mgr ctrl.Manager, s settings) error {
 	installation, err := installationID(ctx, mgr.GetAPIReader(), s.installationID)
 	if err != nil {
@@ -125,10 +105,17 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, s settings) error {
 	if err != nil {
 		return fmt.Errorf("make a client for Secrets: %w", err)
 	}
+	var live client.Reader
+	if !s.shard().whole() {
+		live = direct
+	}
 	return controllers.Setup(ctx, mgr, controllers.Options{
-		Client:   mgr.GetClient(),
-		Secrets:  secrets.NewStore(direct, direct),
-		Gateways: gateway.NewRegistry(gateway.Options{Installation: installation, Log: ctrl.Log.WithName("gateway")}),
+		Live:    live,
+		Client:  mgr.GetClient(),
+		Secrets: secrets.NewStore(direct, direct),
+		Gateways: gateway.NewRegistry(gateway.Options{
+			Installation: installation, Log: ctrl.Log.WithName("gateway"), InScope: s.shard().inScope(mgr.GetCache()),
+		}),
 		Recorder: mgr.GetEventRecorder(v1alpha1.ManagedBy),
 
 		ClusterDomain:           s.clusterDomain,

@@ -114,6 +114,9 @@ func (g *Gateway) judge(listed entry, began uint64, rebase bool) {
 
 // drifted says that somebody else changed an entity. The caller holds the lock.
 func (g *Gateway) drifted(e entry, how string) {
+	if g.options.InScope != nil && !g.options.InScope(e.owner) {
+		return
+	}
 	g.log.Info("Kong was changed by somebody else", "kind", e.kind.Singular(), "plugin", e.plugin, "owner", e.owner.String(), "part", e.part, "how", how)
 	if g.options.Drifted != nil {
 		g.options.Drifted(g.scope.Gateway, e.kind)

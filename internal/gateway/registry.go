@@ -26,6 +26,8 @@ type Options struct {
 	Margin time.Duration
 	// Connect makes the client; kong.New by default.
 	Connect func(kong.Config) (AdminAPI, error)
+	// InScope says whether this process is the one that writes an owner's entities: what another writes is no drift. nil: it writes all.
+	InScope func(desired.Owner) bool
 	// Observe is told of every request to an Admin API, for metrics.
 	Observe func(gateway string, o kong.Observation)
 	// Drifted is told of every entity that somebody else changed, for metrics.

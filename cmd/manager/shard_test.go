@@ -1,0 +1,47 @@
+package main
+
+import (
+	"testing"
+
+	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+)
+
+func TestShardsHaveLeasesOfTheirOwn(t *testing.T) {
+	g := NewWithT(t)
+	g.Expect(shard{}.lease()).To(Equal(leaseName))
+	leases := map[string]shard{}
+	for _, s := range []shard{{}, {selector: "a=b"}, {selector: "a=c"}, {namespaces: []string{"x"}}, {namespaces: []string{"x", "y"}}, {namespaces: []string{"x"}, selector: "a=b"}} {
+		leases[s.lease()] = s
+	}
+	g.Expect(leases).To(HaveLen(6))
+	g.Expect(shard{namespaces: []string{"x", "y"}}.lease()).To(Equal(shard{namespaces: []string{"y", "x"}}.lease()))
+}
+
+func TestShardNarrowsTheCache(t *testing.T) {
+	g := NewWithT(t)
+	var options cache.Options
+	g.Expect(shard{namespaces: []string{"team"}, selector: "shard=one"}.narrow(&options, []string{"system"})).To(Succeed())
+	kinds := map[string][]string{}
+	for object, by := range options.ByObject {
+		for namespace := range by.Namespaces {
+			kinds[object.GetObjectKind().GroupVersionKind().Kind] = append(kinds[object.GetObjectKind().GroupVersionKind().Kind], namespace)
+		}
+		if object.GetObjectKind().GroupVersionKind().Kind == "" {
+			g.Expect(by.Label.String()).To(Equal("shard=one"))
+		}
+	}
+	g.Expect(kinds["Secret"]).To(ConsistOf("team", "system"), "the gateways' Secrets are in the operator's namespace")
+	g.Expect(shard{selector: "a=="}.narrow(&options, nil)).To(Succeed())
+	g.Expect(shard{selector: "a b"}.narrow(&options, nil)).To(MatchError(ContainSubstring("--watch-label-selector")))
+}
+
+func TestSecretsAreKeptByNameAndVersion(t *testing.T) {
+	g := NewWithT(t)
+	kept, err := nameAndVersion(&metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
+		Namespace: "team", Name: "jwt", ResourceVersion: "7", Labels: map[string]string{"a": "b"}, Annotations: map[string]string{"c": "d"},
+	}})
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(kept).To(Equal(&metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "jwt", ResourceVersion: "7"}}))
+}
