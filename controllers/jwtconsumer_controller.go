@@ -199,6 +199,7 @@ func (r *consumerRun) sync(ctx context.Context) error {
 	}
 	set.Keep = r.keep
 	r.result, err = r.target.engine.Sync(ctx, set, gateway.SyncOptions{Older: r.older(ctx, r.consumer, consumers())})
+	r.setIdentity() // what was adopted has an id of its own
 	r.observe(ctx)
 	if !r.result.Applied {
 		r.reportCredentials()
@@ -208,7 +209,7 @@ func (r *consumerRun) sync(ctx context.Context) error {
 
 func (r *consumerRun) setIdentity() {
 	r.consumer.Status.Username = desired.Username(r.consumer)
-	r.consumer.Status.ConsumerID = desired.ConsumerID(r.target.scope, r.consumer.Namespace, r.consumer.Name)
+	r.consumer.Status.ConsumerID = r.target.engine.ActualID(desired.ConsumerID(r.target.scope, r.consumer.Namespace, r.consumer.Name))
 }
 
 // flagWeakSecrets says which secrets are shorter than RFC 7518 section 3.2 asks.

@@ -58,7 +58,6 @@ func (r *JwtProtectedServiceReconciler) Reconcile(ctx context.Context, req ctrl.
 		held:    &service.Status.Gateway,
 		suspend: service.Spec.Suspend,
 		retain:  service.Spec.DeletionPolicy == v1alpha1.DeletionPolicyRetain,
-		refused: desired.CheckService(service.Spec),
 		letGo:   func(context.Context) error { return nil },
 	}, run.program)
 	return r.record(ctx, outcome{
@@ -80,10 +79,10 @@ func (r *serviceRun) program(ctx context.Context, to target) error {
 }
 
 func (r *serviceRun) findUpstream(ctx context.Context) error {
-	ref := r.service.Spec.Upstream.ServiceRef
-	if ref == nil {
+	if r.service.Spec.Upstream == nil || r.service.Spec.Upstream.ServiceRef == nil {
 		return nil
 	}
+	ref := r.service.Spec.Upstream.ServiceRef
 	var found corev1.Service
 	err := r.Client.Get(ctx, client.ObjectKey{Namespace: r.service.Namespace, Name: ref.Name}, &found)
 	if apierrors.IsNotFound(err) {
@@ -137,12 +136,36 @@ func (r *serviceRun) sync(ctx context.Context) error {
 		return err
 	}
 	_, err = r.target.engine.Sync(ctx, set, gateway.SyncOptions{Older: r.older(ctx, r.service, services())})
-	r.service.Status.ServiceName = desired.ServiceName(r.service)
-	r.service.Status.ServiceID, r.service.Status.Routes, r.service.Status.Plugins = desired.ServiceEntities(r.target.scope, r.service)
+	r.setEntities()
 	return err
 }
 
+// setEntities writes down where in Kong everything is: what was adopted has ids of its own.
+func (r *serviceRun) setEntities() {
+	s := &r.service.Status
+	s.ServiceName = ""
+	if r.service.Spec.AttachTo == nil {
+		s.ServiceName = desired.ServiceName(r.service)
+	}
+	s.ServiceID, s.Routes, s.Plugins = desired.ServiceEntities(r.target.scope, r.service)
+	if s.ServiceID != "" {
+		s.ServiceID = r.target.engine.ActualID(s.ServiceID)
+	}
+	for _, entities := range [][]v1alpha1.EntityStatus{s.Routes, s.Plugins} {
+		for i := range entities {
+			entities[i].KongID = r.target.engine.ActualID(entities[i].KongID)
+		}
+	}
+}
+
 func (r *serviceRun) message() string {
+	if to := desired.AttachTarget(r.service); to != nil {
+		names := make([]string, 0, len(r.service.Status.Plugins))
+		for _, plugin := range r.service.Status.Plugins {
+			names = append(names, plugin.Name)
+		}
+		return fmt.Sprintf("Plugins are in Kong on %s, which is not this operator's: %s", to, abbreviate(names))
+	}
 	names := make([]string, 0, len(r.service.Status.Routes))
 	for _, route := range r.service.Status.Routes {
 		names = append(names, route.Name)

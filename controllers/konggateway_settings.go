@@ -52,6 +52,7 @@ func (r *KongGatewayReconciler) settings(ctx context.Context, object *v1alpha1.K
 		Client:        config,
 		DriftInterval: object.Spec.Drift.Interval.Or(defaultDriftInterval),
 		Takeover:      object.Spec.Takeover,
+		Adopt:         object.Spec.Adoption == v1alpha1.AdoptionUnowned,
 	}, nil
 }
 

@@ -169,14 +169,8 @@ var _ = Describe("Secrets of a JwtConsumer", Ordered, func() {
 var _ = Describe("Fields of a later version", func() {
 	It("stall the resource with NotImplemented, and nothing is applied", func(ctx context.Context) {
 		w := newWorld(ctx, kongsim.Options{})
-		attached := w.service("a", func(s *v1alpha1.JwtProtectedService) {
-			s.Spec.Upstream, s.Spec.Routes = nil, nil
-			s.Spec.AttachTo = &v1alpha1.AttachTo{ServiceName: "theirs"}
-		})
-		create(ctx, attached)
-		stalled(ctx, attached, v1alpha1.ReasonNotImplemented, ContainSubstring("spec.attachTo"))
-		change(ctx, w.gateway, func(g *v1alpha1.KongGateway) { g.Spec.Adoption = "Unowned" })
-		stalled(ctx, w.gateway, v1alpha1.ReasonNotImplemented, ContainSubstring("spec.adoption"))
+		change(ctx, w.gateway, func(g *v1alpha1.KongGateway) { g.Spec.Policy.MinSecretBytes = 32 })
+		stalled(ctx, w.gateway, v1alpha1.ReasonNotImplemented, ContainSubstring("spec.policy.minSecretBytes"))
 		Expect(w.list(ctx, "services")).To(BeEmpty())
 	})
 })

@@ -48,6 +48,8 @@ const (
 	ReasonPolicyViolation = "PolicyViolation"
 	// ReasonConflict: a name, key or route match is held by something else in Kong.
 	ReasonConflict = "Conflict"
+	// ReasonTargetNotFound: spec.attachTo names a service or route that Kong does not have.
+	ReasonTargetNotFound = "TargetNotFound"
 	// ReasonKongRejected: Kong answered that what was sent is not valid.
 	ReasonKongRejected = "KongRejected"
 	// ReasonKongUnreachable: the Admin API does not answer, or answers that it cannot work now.

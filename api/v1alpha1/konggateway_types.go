@@ -42,6 +42,9 @@ type KongGatewaySpec struct {
 	Suspend bool `json:"suspend,omitempty"`
 }
 
+// AdoptionUnowned is the value of KongGatewaySpec.Adoption that takes over what no tag claims.
+const AdoptionUnowned = "Unowned"
+
 // AdminAPI says how to reach Kong's Admin API.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.url) != has(self.serviceRef)",message="set exactly one of url and serviceRef"

@@ -3,6 +3,7 @@
 package desired
 
 import (
+	"slices"
 	"sort"
 	"strings"
 
@@ -27,9 +28,24 @@ type Set struct {
 	// Keep are ids of entities of this owner that stay as they are, though Entities does not list them: their material cannot be
 	// read now, and what worked last goes on working.
 	Keep []string
+	// Attach is the service or route of somebody else's that the plugins are on; their references to it are AttachedID.
+	Attach *Target
 	// Requires are the ACL rows that have to be in Kong before the acl plugin of this set is written.
 	Requires []ACLRow
 }
+
+// Target is a service or route in Kong, by its name.
+type Target struct {
+	// Kind is kong.KindService or kong.KindRoute.
+	Kind kong.Kind
+	Name string
+}
+
+// String gives "service name", as it is written in messages.
+func (t Target) String() string { return t.Kind.Singular() + " " + t.Name }
+
+// AttachedID stands for the id of Set.Attach, which only Kong knows.
+const AttachedID = "attached"
 
 // ACLRow is one group of one consumer.
 type ACLRow struct {
@@ -123,6 +139,17 @@ func ParseTags(tags []string) (o Ownership, ok bool) {
 	}
 	ok = managed && o.Scope.Installation != "" && o.Scope.Gateway != "" && o.Owner.Kind != "" && o.Part != ""
 	return o, ok
+}
+
+// Unmanaged says whether tags hold none of this operator's, of whatever installation: not even a part of them.
+func Unmanaged(tags []string) bool { return len(WithoutOwnership(tags)) == len(tags) }
+
+// Unclaimed says whether no tag says that somebody manages the entity: this operator, Kong's ingress controller (tag managed-by-ingress-controller) or
+// its gateway operator (tags k8s-uid:..., k8s-kind:...), or another that marks what is its own in the same way.
+func Unclaimed(tags []string) bool {
+	return Unmanaged(tags) && !slices.ContainsFunc(tags, func(tag string) bool {
+		return strings.HasPrefix(tag, "managed-by") || strings.HasPrefix(tag, "k8s-")
+	})
 }
 
 // WithoutOwnership gives the tags that are not ours: what stays when an entity is let go.

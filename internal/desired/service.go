@@ -78,6 +78,9 @@ func BuildService(scope Scope, policy Policy, in ServiceInput) (Set, error) {
 	if err := b.checkService(service, in.RedisPassword); err != nil {
 		return Set{}, err
 	}
+	if service.Spec.AttachTo != nil {
+		return b.attach(in)
+	}
 	fields, err := upstreamFields(policy, service, in.Upstream)
 	if err != nil {
 		return Set{}, err
@@ -85,36 +88,44 @@ func BuildService(scope Scope, policy Policy, in ServiceInput) (Set, error) {
 	id := scope.ID(kong.KindService, b.owner, partService)
 	fields["name"] = ServiceName(service)
 	b.add(kong.KindService, id, "", partService, fields)
-	b.addGuards(service.Spec, id, service.Namespace, in.RedisPassword)
+	b.addGuards(service.Spec, "service", id, in.RedisPassword)
 	routes := b.addRoutes(service, id)
-	for i, plugin := range service.Spec.Plugins {
-		fields, err := pluginFields(policy, path("spec.plugins[%d]", i), plugin.PluginSpec, in.Configs[plugin.Name])
+	if err := b.addPlugins(in, "service", id, routes); err != nil {
+		return Set{}, err
+	}
+	return Set{Owner: b.owner, Entities: b.entities, Requires: in.AccessRows}, nil
+}
+
+// addPlugins adds the plugins of the spec: on one of the routes, or on what everything of the resource is on.
+func (b *builder) addPlugins(in ServiceInput, parent, id string, routes map[string]string) error {
+	for i, plugin := range in.Service.Spec.Plugins {
+		fields, err := pluginFields(b.policy, path("spec.plugins[%d]", i), plugin.PluginSpec, in.Configs[plugin.Name])
 		if err != nil {
-			return Set{}, err
+			return err
 		}
 		if plugin.Route != "" {
 			fields["route"] = ref(routes[plugin.Route])
 		} else {
-			fields["service"] = ref(id)
+			fields[parent] = ref(id)
 		}
 		if len(plugin.Protocols) > 0 {
 			fields["protocols"] = plugin.Protocols
 		}
 		b.addPlugin(pluginPart(plugin.Name), fields)
 	}
-	return Set{Owner: b.owner, Entities: b.entities, Requires: in.AccessRows}, nil
+	return nil
 }
 
-// addGuards adds the plugins that have fields of their own. They are always on the service, so that no route is without them.
-func (b *builder) addGuards(spec v1alpha1.JwtProtectedServiceSpec, serviceID, namespace, redisPassword string) {
+// addGuards adds the plugins that have fields of their own. They are on the service, so that no route is without them, or on what spec.attachTo names.
+func (b *builder) addGuards(spec v1alpha1.JwtProtectedServiceSpec, parent, id, redisPassword string) {
 	on := func(plugin string, config map[string]any) kong.Fields {
-		return kong.Fields{"name": plugin, "enabled": true, "service": ref(serviceID), "config": config}
+		return kong.Fields{"name": plugin, "enabled": true, parent: ref(id), "config": config}
 	}
 	b.addPlugin(partJWT, on("jwt", jwtConfig(spec.JWT)))
 	if spec.Access != nil {
 		allow := slices.Clone(spec.Access.Groups)
 		if NamesConsumers(spec.Access) {
-			allow = append(allow, AccessGroup(namespace, b.owner.Name))
+			allow = append(allow, AccessGroup(b.owner.Namespace, b.owner.Name))
 		}
 		slices.Sort(allow)
 		b.addPlugin(partACL, on("acl", map[string]any{"allow": slices.Compact(allow), "hide_groups_header": false}))
@@ -344,7 +355,9 @@ func ServiceClaims(service *v1alpha1.JwtProtectedService) []Claim {
 // ServiceEntities gives the ids in Kong of what a JwtProtectedService wants, for its status.
 func ServiceEntities(scope Scope, service *v1alpha1.JwtProtectedService) (serviceID string, routes, plugins []v1alpha1.EntityStatus) {
 	owner := ServiceOwner(service.Namespace, service.Name)
-	serviceID = scope.ID(kong.KindService, owner, partService)
+	if service.Spec.AttachTo == nil {
+		serviceID = scope.ID(kong.KindService, owner, partService)
+	}
 	for _, route := range service.Spec.Routes {
 		routes = append(routes, v1alpha1.EntityStatus{Name: route.Name, KongID: scope.ID(kong.KindRoute, owner, "route:"+route.Name)})
 	}

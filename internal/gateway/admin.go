@@ -37,6 +37,8 @@ type Settings struct {
 	DriftInterval time.Duration
 	// Takeover lets a Kong without a database be given a configuration though it runs one that is not ours.
 	Takeover bool
+	// Adopt takes over what nobody's tags claim, where an owner asks for its name.
+	Adopt bool
 }
 
 // kinds in the order in which they are listed.

@@ -18,8 +18,10 @@ var errReplan = errors.New("kong holds something else than was known")
 type syncRun struct {
 	set     desired.Set
 	options SyncOptions
-	want    map[string]wanted
-	result  Result
+	// want is by the ids in Kong, and so is keep.
+	want   map[string]wanted
+	keep   []string
+	result Result
 
 	// blocked are the ids whose op was refused, or has to wait.
 	blocked map[string]bool
@@ -148,15 +150,24 @@ func (g *Gateway) put(ctx context.Context, run *syncRun, w wanted) error {
 	}
 	defer free()
 	defer g.inFlight(w.id)()
+	if g.mayBeThere(w) {
+		if err := g.adopt(ctx, run, w); err != nil {
+			return err
+		}
+	}
 	answer, err := g.api.Put(ctx, w.entity)
 	switch {
 	case err == nil:
 		g.note(w.entry, g.sum(answer))
 		return nil
 	case isConflict(err):
+		if err := g.adopt(ctx, run, w); err != nil {
+			return err
+		}
 		return g.conflict(ctx, run, w, err)
 	case isParentMissing(err):
 		g.forgetParents(w)
+		g.forgetTarget(run.set.Attach)
 		return errReplan
 	case ambiguous(err):
 		g.doubt(w.entry)

@@ -109,6 +109,9 @@ func (g *Gateway) holder(claim desired.Claim, w wanted, foreign map[claimKey][]k
 		return "" // Kong itself says so
 	}
 	for _, e := range foreign[keyOf(claim)] {
+		if g.adoptable(e, w) && sameMatch(e, w) {
+			continue // adopt has the last word
+		}
 		if g.mirror.entries[e.ID] == nil && e.ID != w.id && slices.ContainsFunc(desired.Claims(e), claim.Overlaps) {
 			return g.describeForeign(e)
 		}
@@ -264,6 +267,12 @@ type foreignRoutes struct {
 
 // routesAge is how long a listing of all routes serves.
 const routesAge = 2 * time.Second
+
+func (f *foreignRoutes) forget() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.routes = nil
+}
 
 func (f *foreignRoutes) list(ctx context.Context, g *Gateway) (map[claimKey][]kong.Entity, error) {
 	f.mu.Lock()

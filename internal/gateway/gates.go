@@ -92,7 +92,7 @@ func (g *Gateway) requires(o op, run *syncRun) *status.WaitError {
 	missing := 0
 	for _, row := range run.set.Requires {
 		id := g.scope.ACLID(row.ConsumerID, row.Group)
-		if slices.Contains(allowed, row.Group) || !slices.Contains(o.target.groups, row.Group) || g.mirror.entries[id] != nil {
+		if slices.Contains(allowed, row.Group) || !slices.Contains(o.target.groups, row.Group) || g.mirror.entries[g.mirror.actual(id)] != nil {
 			continue
 		}
 		missing++

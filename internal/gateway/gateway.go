@@ -87,6 +87,8 @@ type Gateway struct {
 	attempts map[desired.Owner]int
 	// deleted are entities that we deleted, by when: a listing that began before still has them.
 	deleted map[string]uint64
+	// attached are the services and routes of somebody else's that plugins of ours are on.
+	attached map[desired.Target]*attachment
 	// told are the counts that the last event told of.
 	told Counts
 	// attempted is what an owner wanted last, refusals what a push said of it: without a database only.
@@ -108,7 +110,7 @@ func newGateway(o Options, scope desired.Scope, s Settings, api AdminAPI, h hash
 		slots:          make(chan struct{}, concurrency),
 		schemas:        schemas{api: api, known: map[string]kong.Schema{}},
 		state:          State{Reason: v1alpha1.ReasonProgressing, Message: "connecting to " + s.Client.URL},
-		mirror:         newMirror(),
+		mirror:         newMirror(scope),
 		reserved:       map[claimKey]map[string]reservation{},
 		waiting:        map[waitKey]map[desired.Owner]bool{},
 		absent:         map[desired.Owner]bool{},
@@ -122,6 +124,7 @@ func newGateway(o Options, scope desired.Scope, s Settings, api AdminAPI, h hash
 		attempted:      map[desired.Owner]hash{},
 		refusals:       map[desired.Owner]refusal{},
 		credentialGone: map[desired.Owner]time.Time{},
+		attached:       map[desired.Target]*attachment{},
 	}
 }
 
@@ -148,7 +151,7 @@ func (g *Gateway) Holds(owner desired.Owner) bool {
 func (g *Gateway) Groups(consumerID string) []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	consumer := g.mirror.entries[consumerID]
+	consumer := g.mirror.entries[g.mirror.actual(consumerID)]
 	if consumer == nil {
 		return nil
 	}
@@ -159,6 +162,13 @@ func (g *Gateway) Groups(consumerID string) []string {
 		}
 	}
 	return groups
+}
+
+// ActualID gives the id that something has in Kong: where it was adopted, another than the operator gives.
+func (g *Gateway) ActualID(given string) string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.mirror.actual(given)
 }
 
 // GroupMembers lists the owners of the consumers that have a group.
@@ -183,7 +193,7 @@ func (g *Gateway) GroupInUse(group string) bool {
 func (g *Gateway) HasRow(row desired.ACLRow) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	held := g.mirror.entries[g.scope.ACLID(row.ConsumerID, row.Group)]
+	held := g.mirror.entries[g.mirror.actual(g.scope.ACLID(row.ConsumerID, row.Group))]
 	return held != nil && !held.unknown
 }
 

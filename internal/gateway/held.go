@@ -26,8 +26,11 @@ func (g *Gateway) CredentialPart(owner desired.Owner, key string) (part string, 
 
 // HasCredential says whether Kong is known to hold every credential of a set just as it is there.
 func (g *Gateway) HasCredential(set desired.Set) bool {
+	g.mu.Lock()
+	ids := g.mirror.ids(set.Entities)
+	g.mu.Unlock()
 	for _, e := range set.Entities {
-		if e.Kind == kong.KindJWT && !g.hasEntity(e) {
+		if e.Kind == kong.KindJWT && !g.hasEntity(relocate(e, ids)) {
 			return false
 		}
 	}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"maps"
 	"slices"
 	"time"
 
@@ -74,9 +75,12 @@ func describe(e kong.Entity, owner desired.Owner, part string, sum hash) entry {
 
 // mirror indexes entries. It is not safe for concurrent use: its Gateway locks.
 type mirror struct {
+	scope   desired.Scope
 	entries map[string]*entry
-	byOwner map[desired.Owner]map[string]*entry
-	byClaim map[claimKey]map[string]*entry
+	// elsewhere has, by the id that the operator would have given, the entries that have another: they were adopted.
+	elsewhere map[string]map[string]*entry
+	byOwner   map[desired.Owner]map[string]*entry
+	byClaim   map[claimKey]map[string]*entry
 	// byGroup has the acl rows of a group, allowing the acl plugins that allow it.
 	byGroup, allowing map[string]map[string]*entry
 }
@@ -88,13 +92,15 @@ type claimKey struct {
 
 func keyOf(c desired.Claim) claimKey { return claimKey{c.Kind, c.Value} }
 
-func newMirror() *mirror {
+func newMirror(scope desired.Scope) *mirror {
 	return &mirror{
-		entries:  map[string]*entry{},
-		byOwner:  map[desired.Owner]map[string]*entry{},
-		byClaim:  map[claimKey]map[string]*entry{},
-		byGroup:  map[string]map[string]*entry{},
-		allowing: map[string]map[string]*entry{},
+		scope:     scope,
+		entries:   map[string]*entry{},
+		elsewhere: map[string]map[string]*entry{},
+		byOwner:   map[desired.Owner]map[string]*entry{},
+		byClaim:   map[claimKey]map[string]*entry{},
+		byGroup:   map[string]map[string]*entry{},
+		allowing:  map[string]map[string]*entry{},
 	}
 }
 
@@ -105,6 +111,9 @@ func (m *mirror) set(e entry) (freed []desired.Claim) {
 		m.unindex(former)
 	}
 	m.entries[e.id] = &e
+	if given := m.given(e); given != e.id {
+		insert(m.elsewhere, given, &e)
+	}
 	insert(m.byOwner, e.owner, &e)
 	for _, claim := range e.claims {
 		insert(m.byClaim, keyOf(claim), &e)
@@ -127,6 +136,7 @@ func (m *mirror) remove(id string) (freed []desired.Claim) {
 }
 
 func (m *mirror) unindex(e *entry) {
+	drop(m.elsewhere, m.given(*e), e.id)
 	drop(m.byOwner, e.owner, e.id)
 	for _, claim := range e.claims {
 		drop(m.byClaim, keyOf(claim), e.id)
@@ -134,6 +144,23 @@ func (m *mirror) unindex(e *entry) {
 	for _, group := range e.groups {
 		drop(m.groupIndex(e.kind), group, e.id)
 	}
+}
+
+// given is the id that the operator gives to what an entry stands for, told by its owner and part alone.
+func (m *mirror) given(e entry) string {
+	if e.kind == kong.KindACL && len(e.groups) == 1 {
+		return m.scope.ACLID(desired.ConsumerID(m.scope, e.owner.Namespace, e.owner.Name), e.groups[0])
+	}
+	return m.scope.ID(e.kind, e.owner, e.part)
+}
+
+// actual is the id in Kong of what the operator would give an id: another, where it was adopted. It is read from the tags in Kong and
+// from nowhere else, so that it survives whatever Kubernetes loses.
+func (m *mirror) actual(given string) string {
+	if m.entries[given] != nil || len(m.elsewhere[given]) == 0 {
+		return given
+	}
+	return slices.Min(slices.Collect(maps.Keys(m.elsewhere[given])))
 }
 
 func (m *mirror) groupIndex(kind kong.Kind) map[string]map[string]*entry {

@@ -37,7 +37,7 @@ func (g *Gateway) note(e entry, shown hash) {
 	g.release(freed)
 	switch {
 	case e.kind == kong.KindACL:
-		g.wakeWaiting(rowKey(e.id))
+		g.wakeWaiting(rowKey(g.mirror.given(e)))
 	case e.plugin == pluginACL && former != nil:
 		g.wakeDropped(*former)
 	}

@@ -26,7 +26,7 @@ type wanted struct {
 type op struct {
 	verb   verb
 	target wanted
-	// create says of a put that the entity is not in Kong, as far as is known.
+	// create says of a put that the entity is not in Kong, as far as is known, or of a route that it is under another service.
 	create bool
 	// swap says of a delete that the same plan puts the entity again: unique values go round in a circle, and one has to let go.
 	swap bool
@@ -74,7 +74,7 @@ func (p *plan) collect(current []entry, want []wanted) {
 	for _, w := range want {
 		held, there := p.held[w.id]
 		if !there || !held.is(w.hash) {
-			p.add(op{verb: put, target: w, create: !there || held.unknown})
+			p.add(op{verb: put, target: w, create: !there || held.unknown || held.moves(w.entry)})
 		}
 	}
 	for _, e := range current {
@@ -83,6 +83,9 @@ func (p *plan) collect(current []entry, want []wanted) {
 		}
 	}
 }
+
+// moves says whether an entry is a route that is to change its service: what protected it there does so no more.
+func (e entry) moves(to entry) bool { return e.kind == kong.KindRoute && e.service != to.service }
 
 // goesAlong says whether an entry is a plugin of something that goes.
 func (p *plan) goesAlong(e entry) bool {

@@ -28,6 +28,7 @@ func (g *Gateway) refresh(ctx context.Context, node kong.Node) error {
 			return err
 		})
 	}
+	group.Go(func() error { return g.refreshTargets(groupCtx) })
 	if err := group.Wait(); err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ func (g *Gateway) Release(ctx context.Context, owner desired.Owner, retain bool)
 		return err
 	}
 	defer done()
+	g.detach(owner, nil)
 	if retain {
 		if err := g.letGo(ctx, owner); err != nil {
 			return err
@@ -30,7 +31,7 @@ func (g *Gateway) Release(ctx context.Context, owner desired.Owner, retain bool)
 		g.succeeded(owner)
 		return nil
 	}
-	return g.settle(ctx, &syncRun{set: desired.Set{Owner: owner}, want: map[string]wanted{}})
+	return g.settle(ctx, &syncRun{set: desired.Set{Owner: owner}})
 }
 
 // letGo takes our tags off an owner's entities. The user's own stay.

@@ -13,7 +13,7 @@ import (
 func (g *Gateway) Standing(id string) (held bool, rest time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	entry := g.mirror.entries[id]
+	entry := g.mirror.entries[g.mirror.actual(id)]
 	if entry == nil || entry.unknown {
 		return false, 0
 	}

@@ -31,29 +31,35 @@ type Result struct {
 // Sync brings Kong to what an owner wants: nothing is sent where nothing differs. It does not sleep: a *status.WaitError says when to go on, a
 // *status.StalledError that somebody has to change something. Whatever does not depend on what waits or is refused is done all the same.
 func (g *Gateway) Sync(ctx context.Context, set desired.Set, options SyncOptions) (Result, error) {
-	run := &syncRun{set: set, options: options, want: make(map[string]wanted, len(set.Entities))}
+	run := &syncRun{set: set, options: options}
 	done, err := g.enter(ctx, set.Owner)
 	if err != nil {
 		return run.result, err
 	}
 	defer done()
+	g.detach(set.Owner, set.Attach)
 	for _, e := range set.Entities {
 		if err := g.schemas.load(ctx, e); err != nil {
 			return run.result, g.outcome(set.Owner, "plugin "+e.Fields.Text("name"), err)
 		}
-		ownership, _ := desired.ParseTags(e.Fields.Tags())
-		run.want[e.ID] = wanted{entry: describe(e, set.Owner, ownership.Part, g.sum(e)), entity: e}
 	}
 	return run.result, g.settle(ctx, run)
 }
 
 // settle plans and applies, and plans once more where Kong turned out to hold something else than the mirror said.
 func (g *Gateway) settle(ctx context.Context, run *syncRun) error {
-	if err := g.refused(run); err != nil {
-		return err
-	}
-	for range plansAtOnce {
-		err := g.apply(ctx, run)
+	for plans := 0; plans < plansAtOnce; plans++ {
+		err := g.locate(ctx, run)
+		if err == nil {
+			err = g.refused(run)
+		}
+		if err == nil {
+			err = g.apply(ctx, run)
+		}
+		if errors.Is(err, errAdopted) {
+			plans-- // each is adopted once: there is an end to it
+			continue
+		}
 		if errors.Is(err, errReplan) {
 			continue
 		}
@@ -144,7 +150,7 @@ func (g *Gateway) Usable(owner desired.Owner) error {
 func (g *Gateway) plan(run *syncRun) []op {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	current := slices.DeleteFunc(g.mirror.of(run.set.Owner), func(e entry) bool { return slices.Contains(run.set.Keep, e.id) })
+	current := slices.DeleteFunc(g.mirror.of(run.set.Owner), func(e entry) bool { return slices.Contains(run.keep, e.id) })
 	want := make([]wanted, 0, len(run.want))
 	for _, w := range run.want {
 		want = append(want, w)
