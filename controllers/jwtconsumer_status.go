@@ -53,6 +53,7 @@ func (r *consumerRun) reportInPlace(run credentialRun, former []v1alpha1.Credent
 	case held && !r.result.Undone[report.KongID]:
 		report.Phase = v1alpha1.CredentialActive
 	}
+	report.KongID = r.target.engine.ActualID(report.KongID) // what was adopted has an id of its own
 	return report
 }
 

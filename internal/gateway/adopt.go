@@ -52,6 +52,20 @@ func (m *mirror) ids(entities []kong.Entity) map[string]string {
 	return ids
 }
 
+// given gives the ids that the operator gives to what has these in Kong: callers know no others.
+func (g *Gateway) given(actual map[string]bool) map[string]bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	ids := make(map[string]bool, len(actual))
+	for id := range actual {
+		if e := g.mirror.entries[id]; e != nil {
+			id = g.mirror.given(*e)
+		}
+		ids[id] = true
+	}
+	return ids
+}
+
 // relocate gives an entity its id in Kong, and those of what it refers to.
 func relocate(e kong.Entity, ids map[string]string) kong.Entity {
 	move := func(id string) string {
@@ -73,7 +87,7 @@ func relocate(e kong.Entity, ids map[string]string) kong.Entity {
 // mayBeThere says whether to look for somebody else's before something is created. Under a parent that is the operator's own there is hardly anything:
 // there, Kong's refusal is soon enough.
 func (g *Gateway) mayBeThere(w wanted) bool {
-	if w.kind == kong.KindConsumer || w.kind == kong.KindService || w.kind == kong.KindRoute {
+	if w.kind == kong.KindConsumer || w.kind == kong.KindService {
 		return true
 	}
 	g.mu.Lock()
@@ -82,6 +96,19 @@ func (g *Gateway) mayBeThere(w wanted) bool {
 		parent := g.mirror.entries[id]
 		return parent == nil || g.mirror.given(*parent) != id
 	})
+}
+
+// adoptOpen adopts a route before the gates are asked: it is open already, and tags open nothing.
+func (g *Gateway) adoptOpen(ctx context.Context, run *syncRun, o op) error {
+	if !g.settings.Adopt || o.verb != put || o.target.kind != kong.KindRoute || g.knows(o.target.id) {
+		return nil
+	}
+	free, err := g.reserve(ctx, run, o.target)
+	if err == nil {
+		defer free()
+		err = g.adopt(ctx, run, o.target)
+	}
+	return g.outcome(run.set.Owner, "route "+o.target.part, err)
 }
 
 // adopt takes over what stands in the place of something that is to be created, where nobody's tags claim it: it writes these tags and nothing else.

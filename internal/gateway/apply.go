@@ -37,7 +37,10 @@ func (g *Gateway) apply(ctx context.Context, run *syncRun) error {
 			run.blocked[o.target.id] = true
 			continue
 		}
-		err := g.pass(o, run)
+		err := g.adoptOpen(ctx, run, o)
+		if err == nil {
+			err = g.pass(o, run)
+		}
 		if err == nil {
 			err = g.send(ctx, run, o)
 		}
@@ -45,7 +48,7 @@ func (g *Gateway) apply(ctx context.Context, run *syncRun) error {
 			return err
 		}
 	}
-	run.result.Applied, run.result.Undone = true, run.blocked
+	run.result.Applied, run.result.Undone = true, g.given(run.blocked)
 	return run.verdict()
 }
 
