@@ -119,6 +119,7 @@ func (r *KongGatewayReconciler) run(ctx context.Context, object *v1alpha1.KongGa
 	if err := r.setNodes(ctx, object, engine); err != nil {
 		return err
 	}
+	engine.CheckFor(object.Annotations[v1alpha1.AnnotationReconcile])
 	state := engine.State()
 	if err := observe(object, state); err != nil || !state.Ready {
 		return err

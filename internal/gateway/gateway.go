@@ -89,6 +89,8 @@ type Gateway struct {
 	deleted map[string]uint64
 	// attached are the services and routes of somebody else's that plugins of ours are on.
 	attached map[desired.Target]*attachment
+	// requested is the check that was asked for last.
+	requested string
 	// told are the counts that the last event told of.
 	told Counts
 	// attempted is what an owner wanted last, refusals what a push said of it: without a database only.

@@ -12,6 +12,20 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
+// CheckFor asks for a listing at once, instead of at the next drift interval: once for every new request, whatever it says. Before the first listing
+// there is no need to ask.
+func (g *Gateway) CheckFor(request string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if request == g.requested {
+		return
+	}
+	g.requested = request
+	if request != "" && !g.filled.IsZero() {
+		g.relook()
+	}
+}
+
 // refresh lists what Kong holds of ours and makes the mirror say the same. Owners of what differs are woken. What was written while the
 // listing ran is not judged by it.
 func (g *Gateway) refresh(ctx context.Context, node kong.Node) error {
