@@ -18,7 +18,7 @@ package() {
   crd-ref-docs) echo github.com/elastic/crd-ref-docs@v0.3.0 ;;
   ginkgo) echo github.com/onsi/ginkgo/v2/ginkgo@v2.34.0 ;;
   helm) echo helm.sh/helm/v4/cmd/helm@v4.3.1 ;;
-  kustomize) echo sigs.k8s.io/kustomize/kustomize/v5@v5.8.3 ;;
+  kustomize) echo sigs.k8s.io/kustomize/kustomize/v5@v5.8.2 ;;
   setup-envtest) echo sigs.k8s.io/controller-runtime/tools/setup-envtest@v0.25.1 ;;
   golangci-lint) echo "$root/hack/golangci-lint@$(linter_version)" ;;
   *) echo "tools: unknown tool $1; known: ${names[*]}" >&2; return 1 ;;

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -16,12 +17,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	metricsregistry "sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/controllers"
 	"github.com/kongjwt/kong-jwt-operator/internal/gateway"
+	"github.com/kongjwt/kong-jwt-operator/internal/metrics"
 	"github.com/kongjwt/kong-jwt-operator/internal/secrets"
 )
 
@@ -100,6 +103,10 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, s settings) error {
 	if err != nil {
 		return err
 	}
+	engine, err := addMetrics(ctx, mgr)
+	if err != nil {
+		return err
+	}
 	// Not the manager's client: to see its own writes it would watch Secrets, and keep them.
 	direct, err := client.New(mgr.GetConfig(), client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(), HTTPClient: mgr.GetHTTPClient()})
 	if err != nil {
@@ -115,6 +122,7 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, s settings) error {
 		Secrets: secrets.NewStore(direct, direct),
 		Gateways: gateway.NewRegistry(gateway.Options{
 			Installation: installation, Log: ctrl.Log.WithName("gateway"), InScope: s.shard().inScope(mgr.GetCache()),
+			Observe: engine.Observe, Drifted: engine.Drifted,
 		}),
 		Recorder: mgr.GetEventRecorder(v1alpha1.ManagedBy),
 
@@ -123,6 +131,21 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, s settings) error {
 		Workers:                 s.workers,
 		Now:                     time.Now,
 	})
+}
+
+// addMetrics registers our metrics with those of controller-runtime.
+func addMetrics(ctx context.Context, mgr ctrl.Manager) (*metrics.Engine, error) {
+	engine, rotations := metrics.NewEngine(), metrics.NewRotations(mgr.Elected())
+	if err := rotations.Watch(ctx, mgr.GetCache()); err != nil {
+		return nil, err
+	}
+	statuses := &metrics.Resources{Reader: mgr.GetCache(), Leading: mgr.Elected(), Now: time.Now, Log: ctrl.Log.WithName("metrics")}
+	for _, collector := range []prometheus.Collector{engine, rotations, statuses} {
+		if err := metricsregistry.Registry.Register(collector); err != nil {
+			return nil, fmt.Errorf("register metrics: %w", err)
+		}
+	}
+	return engine, nil
 }
 
 // installationID is the flag's, or the UID of the kube-system namespace, which lives as long as the cluster.

@@ -1,0 +1,130 @@
+package metrics
+
+import (
+	"time"
+
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+)
+
+// States of a resource, by kstatus.
+const (
+	stateReady       = "ready"
+	stateReconciling = "reconciling"
+	stateStalled     = "stalled"
+	stateSuspended   = "suspended"
+	stateNew         = "new" // no controller has looked at it yet
+)
+
+// resourceKey is a group of resources that fare alike.
+type resourceKey struct{ gateway, kind, state, reason string }
+
+// credentialKey is a group of credentials.
+type credentialKey struct{ gateway, phase string }
+
+// summary is what a list of resources amounts to.
+type summary struct {
+	now         time.Time
+	gateways    []v1alpha1.KongGateway
+	resources   map[resourceKey]int
+	credentials map[credentialKey]int
+	// unverified counts the credentials that some data plane was seen not to accept, and verified those that all do.
+	verified, unverified map[string]int
+	// oldest is when the material in use that is oldest was made; next is when the rotation that is due first is due.
+	oldest, next map[string]time.Time
+	// tokens are counted by whether their renewal is behind.
+	tokens map[string]int
+	// expiry is when the first token expires.
+	expiry time.Time
+}
+
+// States of a token.
+const (
+	tokenFresh   = "fresh"
+	tokenOverdue = "overdue"
+	tokenExpired = "expired"
+)
+
+func newSummary(now time.Time) *summary {
+	return &summary{
+		now: now, resources: map[resourceKey]int{}, credentials: map[credentialKey]int{},
+		verified: map[string]int{}, unverified: map[string]int{},
+		oldest: map[string]time.Time{}, next: map[string]time.Time{},
+		tokens: map[string]int{tokenFresh: 0, tokenOverdue: 0, tokenExpired: 0},
+	}
+}
+
+// resource counts a resource by how it fares.
+func (s *summary) resource(gateway, kind string, conditions []metav1.Condition) {
+	state, reason := fares(conditions)
+	s.resources[resourceKey{gateway, kind, state, reason}]++
+}
+
+func fares(conditions []metav1.Condition) (state, reason string) {
+	ready := apimeta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
+	switch {
+	case ready == nil:
+		return stateNew, ""
+	case ready.Status == metav1.ConditionTrue:
+		return stateReady, ready.Reason
+	case ready.Reason == v1alpha1.ReasonSuspended:
+		return stateSuspended, ready.Reason
+	case apimeta.IsStatusConditionTrue(conditions, v1alpha1.ConditionStalled):
+		return stateStalled, ready.Reason
+	default:
+		return stateReconciling, ready.Reason
+	}
+}
+
+// consumer counts the credentials of a consumer.
+func (s *summary) consumer(consumer *v1alpha1.JwtConsumer) {
+	gateway := consumer.Spec.GatewayRef.Name
+	s.resource(gateway, v1alpha1.KindJwtConsumer, consumer.Status.Conditions)
+	for i := range consumer.Status.Credentials {
+		held := &consumer.Status.Credentials[i]
+		s.credentials[credentialKey{gateway, string(held.Phase)}]++
+		if held.Verified != nil {
+			count := s.unverified
+			if *held.Verified {
+				count = s.verified
+			}
+			count[gateway]++
+		}
+		if consumer.Spec.Suspend || held.Phase == v1alpha1.CredentialRetiring {
+			continue // it is not to be rotated
+		}
+		earlier(s.oldest, gateway, held.IssueTime)
+		earlier(s.next, gateway, held.RotationTime)
+	}
+}
+
+// token counts a token by its times.
+func (s *summary) token(token *v1alpha1.JwtToken) {
+	s.resource("", v1alpha1.KindJwtToken, token.Status.Conditions)
+	if token.Spec.Suspend || token.Status.ExpirationTime == nil {
+		return
+	}
+	expires := token.Status.ExpirationTime.Time
+	if s.expiry.IsZero() || expires.Before(s.expiry) {
+		s.expiry = expires
+	}
+	state := tokenFresh
+	switch {
+	case !s.now.Before(expires):
+		state = tokenExpired
+	case token.Status.RenewalTime != nil && !s.now.Before(token.Status.RenewalTime.Time):
+		state = tokenOverdue
+	}
+	s.tokens[state]++
+}
+
+func earlier(times map[string]time.Time, key string, candidate *metav1.Time) {
+	if candidate == nil {
+		return
+	}
+	if held, found := times[key]; !found || candidate.Time.Before(held) {
+		times[key] = candidate.Time
+	}
+}

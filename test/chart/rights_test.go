@@ -1,0 +1,92 @@
+package chart
+
+import (
+	"os"
+	"slices"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/yaml"
+)
+
+func read(path string) map[string]any {
+	GinkgoHelper()
+	content, err := os.ReadFile(path) //nolint:gosec // A file of this repository.
+	Expect(err).NotTo(HaveOccurred())
+	object := map[string]any{}
+	Expect(yaml.Unmarshal(content, &object)).To(Succeed())
+	return object
+}
+
+// rights lists what roles of a kind allow, one line a group, resource and verb.
+func rights(objects []*unstructured.Unstructured, kind string, which func(*unstructured.Unstructured) bool) []string {
+	GinkgoHelper()
+	var lines []string
+	for _, object := range objects {
+		if object.GetKind() != kind || !which(object) {
+			continue
+		}
+		var role rbacv1.ClusterRole
+		Expect(runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &role)).To(Succeed())
+		for _, rule := range role.Rules {
+			for _, group := range rule.APIGroups {
+				for _, resource := range rule.Resources {
+					for _, verb := range rule.Verbs {
+						lines = append(lines, strings.Join([]string{group, resource, verb}, " "))
+					}
+				}
+			}
+		}
+	}
+	slices.Sort(lines)
+	return slices.Compact(lines)
+}
+
+var _ = Describe("The rights", func() {
+	all := func(*unstructured.Unstructured) bool { return true }
+	operators := func(o *unstructured.Unstructured) bool { return o.GetName() == release }
+	inNamespace := func(name string) func(*unstructured.Unstructured) bool {
+		return func(o *unstructured.Unstructured) bool { return o.GetNamespace() == name }
+	}
+
+	It("are those that the controllers say they need, and no more", func(ctx SpecContext) {
+		content, err := os.ReadFile("../../config/rbac/role.yaml")
+		Expect(err).NotTo(HaveOccurred())
+		generated := parse(string(content))
+		objects := render(ctx, "values/default.yaml")
+		Expect(rights(objects, "ClusterRole", operators)).To(Equal(rights(generated, "ClusterRole", all)),
+			"templates/_rules.tpl against config/rbac/role.yaml, which is generated from the markers in controllers/ and cmd/")
+		Expect(rights(objects, "Role", inNamespace(namespace))).To(Equal(rights(generated, "Role", all)))
+	}, SpecTimeout(patience))
+
+	It("are the same in each watched namespace, and none on Secrets of others", func(ctx SpecContext) {
+		wide := render(ctx, "values/default.yaml")
+		narrow := render(ctx, "values/namespaced.yaml")
+		cluster := rights(narrow, "ClusterRole", operators)
+		for _, right := range cluster {
+			Expect(right).NotTo(ContainSubstring("secrets"))
+		}
+		for _, name := range []string{"team-a", "team-b"} {
+			together := append(slices.Clone(cluster), rights(narrow, "Role", inNamespace(name))...)
+			slices.Sort(together)
+			Expect(slices.Compact(together)).To(Equal(rights(wide, "ClusterRole", operators)))
+		}
+		Expect(rights(narrow, "Role", inNamespace("kong"))).To(Equal([]string{" secrets get", " secrets list", " secrets watch"}))
+	}, SpecTimeout(patience))
+
+	It("hold no wildcard, and are explained", func(ctx SpecContext) {
+		for _, values := range valueSets() {
+			for _, kind := range []string{"ClusterRole", "Role"} {
+				for _, right := range rights(render(ctx, values), kind, all) {
+					Expect(right).NotTo(ContainSubstring("*"))
+					Expect(right).NotTo(HavePrefix(" secrets delete"))
+				}
+			}
+		}
+	}, SpecTimeout(patience))
+})

@@ -1,0 +1,102 @@
+package chart
+
+import (
+	"path/filepath"
+	"strings"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kongjwt/kong-jwt-operator/test/testenv"
+)
+
+var _ = Describe("The templates", func() {
+	BeforeEach(func() { Expect(testenv.InstallCRDs(config)).To(Succeed()) })
+
+	It("pass helm's strict lint, and the API server's schemas, with every set of values", func(ctx SpecContext) {
+		for _, values := range valueSets() {
+			mustHelm(ctx, "lint", "--strict", chartPath, "--values", values)
+			objects := render(ctx, values)
+			Expect(len(objects)).To(BeNumerically(">", 8), values)
+			for _, object := range objects {
+				// Strict: a field that no schema knows is refused.
+				strict := client.WithFieldValidation(kube, metav1.FieldValidationStrict)
+				err := strict.Patch(ctx, object, client.Apply, client.DryRunAll, client.ForceOwnership, client.FieldOwner("chart-test")) //nolint:staticcheck // Of any kind.
+				Expect(err).NotTo(HaveOccurred(), "%s: %s %s", values, object.GetKind(), object.GetName())
+			}
+		}
+	}, SpecTimeout(patience))
+
+	It("make pods that the restricted standard admits, with every set of values", func(ctx SpecContext) {
+		for _, values := range valueSets() {
+			for _, object := range render(ctx, values) {
+				if object.GetKind() != "Deployment" {
+					continue
+				}
+				var deployment appsv1.Deployment
+				Expect(runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &deployment)).To(Succeed())
+				spec := deployment.Spec.Template.Spec
+				// Its account is not there in a dry run.
+				spec.ServiceAccountName, spec.AutomountServiceAccountToken = "", new(bool)
+				// A class that only kube-system's and quota's namespaces have by default is not what is asked here.
+				spec.PriorityClassName = ""
+				pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "pod"}, Spec: spec}
+				account := &corev1.ServiceAccount{}
+				Eventually(kube.Get).WithContext(ctx).WithArguments(client.ObjectKey{Namespace: namespace, Name: "default"}, account).Should(Succeed())
+				Expect(kube.Create(ctx, pod, client.DryRunAll)).To(Succeed(), values)
+			}
+		}
+	}, SpecTimeout(patience))
+
+	It("refuse values that no template reads", func(ctx SpecContext) {
+		for setting, complaint := range map[string]string{
+			"replica=2":           "replica",
+			"replicas=two":        "replicas",
+			"image.digest=latest": "digest",
+			"log.level=trace":     "level",
+			"metrics.port=80":     "port",
+		} {
+			out, err := helm(ctx, "template", release, chartPath, "--set", setting)
+			Expect(err).To(HaveOccurred(), setting)
+			Expect(out).To(ContainSubstring(complaint))
+		}
+	}, SpecTimeout(patience))
+
+	It("render under another name", func(ctx SpecContext) {
+		for _, object := range parse(mustHelm(ctx, "template", "other", chartPath)) {
+			if object.GetKind() == "CustomResourceDefinition" {
+				continue
+			}
+			Expect(object.GetName()).To(HavePrefix("other-kong-jwt-operator"))
+			Expect(object.GetLabels()).To(HaveKeyWithValue("app.kubernetes.io/instance", "other"))
+		}
+	}, SpecTimeout(patience))
+
+	It("give every object its labels", func(ctx SpecContext) {
+		for _, object := range render(ctx, "values/full.yaml") {
+			Expect(object.GetLabels()).To(HaveKeyWithValue("cost-center", "42"), object.GetKind())
+		}
+	}, SpecTimeout(patience))
+
+	It("name what Artifact Hub shows as it is", func() {
+		metadata := read(filepath.Join(chartPath, "Chart.yaml"))
+		version, _, _ := unstructured.NestedString(metadata, "appVersion")
+		annotations, _, err := unstructured.NestedStringMap(metadata, "annotations")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(annotations["artifacthub.io/images"]).To(ContainSubstring("kong-jwt-operator:v" + version))
+		files, err := filepath.Glob(filepath.Join(chartPath, "files/crds/*.yaml"))
+		Expect(err).NotTo(HaveOccurred())
+		for _, file := range files {
+			name, _, _ := unstructured.NestedString(read(file), "metadata", "name")
+			Expect(annotations["artifacthub.io/crds"]).To(ContainSubstring("name: " + name))
+		}
+		Expect(strings.Count(annotations["artifacthub.io/crds"], "kind:")).To(Equal(len(files)))
+	})
+})

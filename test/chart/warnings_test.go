@@ -1,0 +1,103 @@
+package chart
+
+import (
+	"context"
+	"sync"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"github.com/kongjwt/kong-jwt-operator/test/testenv"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// warned keeps the warnings that the API server sends along.
+type warned struct {
+	mu    sync.Mutex
+	texts []string
+}
+
+func (w *warned) HandleWarningHeader(_ int, _, text string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.texts = append(w.texts, text)
+}
+
+func (w *warned) take() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	texts := w.texts
+	w.texts = nil
+	return texts
+}
+
+var _ = Describe("Warnings", Ordered, func() {
+	heard := &warned{}
+	var warning client.Client
+
+	// apply applies a manifest for trial, and gives what was warned of.
+	apply := func(ctx context.Context, manifest string) []string {
+		GinkgoHelper()
+		object := &unstructured.Unstructured{}
+		Expect(yaml.Unmarshal([]byte(manifest), &object.Object)).To(Succeed())
+		object.SetAPIVersion("kongjwt.dev/v1alpha1")
+		object.SetNamespace("team-a")
+		object.SetName("trial")
+		heard.take()
+		Expect(warning.Create(ctx, object, client.DryRunAll)).To(Succeed(), "a warning refuses nothing")
+		return heard.take()
+	}
+
+	BeforeAll(func(ctx SpecContext) {
+		Expect(testenv.InstallCRDs(config)).To(Succeed())
+		loud := rest.CopyConfig(config)
+		loud.WarningHandler = heard
+		var err error
+		warning, err = client.New(loud, client.Options{Scheme: kube.Scheme()})
+		Expect(err).NotTo(HaveOccurred())
+		for _, object := range render(ctx, "values/default.yaml") {
+			if object.GroupVersionKind().Group == "admissionregistration.k8s.io" {
+				Expect(kube.Create(ctx, object)).To(Succeed())
+				DeferCleanup(func(ctx SpecContext) { Expect(kube.Delete(ctx, object)).To(Succeed()) })
+			}
+		}
+		// The API server takes a policy up a moment after it was written.
+		Eventually(func() []string { return apply(ctx, "{kind: JwtProtectedService, spec: {attachTo: {serviceName: a}}}") }).
+			WithContext(ctx).Should(HaveLen(1))
+		// It also checks the expressions against the schemas of the kinds.
+		policy := &unstructured.Unstructured{}
+		policy.SetAPIVersion("admissionregistration.k8s.io/v1")
+		policy.SetKind("ValidatingAdmissionPolicy")
+		Expect(kube.Get(ctx, client.ObjectKey{Name: release + "-warnings"}, policy)).To(Succeed())
+		checked, _, err := unstructured.NestedSlice(policy.Object, "status", "typeChecking", "expressionWarnings")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(checked).To(BeEmpty())
+	}, NodeTimeout(patience))
+
+	DescribeTable("come where something was chosen that deserves a second look", func(ctx SpecContext, manifest string, text string) {
+		Expect(apply(ctx, manifest)).To(ConsistOf(ContainSubstring(text)))
+	},
+		Entry("no expiry", "{kind: JwtProtectedService, spec: {attachTo: {serviceName: a}, jwt: {claimsToVerify: [nbf]}}}", "Write claimsToVerify: [exp]", SpecTimeout(patience)),
+		Entry("an anonymous consumer", "{kind: JwtProtectedService, spec: {attachTo: {serviceName: a}, jwt: {claimsToVerify: [exp], anonymous: guest}}}",
+			"spec.jwt.anonymous lets requests without a valid token in", SpecTimeout(patience)),
+		Entry("http by choice", "{kind: JwtProtectedService, spec: {upstream: {url: 'http://example.com'}, routes: [{name: a, paths: [/a], protocols: [http, https]}, {name: b, paths: [/b]}], jwt: {claimsToVerify: [exp]}}}",
+			"spec.routes a: tokens travel in clear text", SpecTimeout(patience)),
+		Entry("a pinned key that rotates", "{kind: JwtConsumer, spec: {credentials: [{name: a, key: pinned, generate: {secretName: a, rotation: {interval: 720h}}}]}}",
+			"spec.credentials a: a pinned key is replaced in place", SpecTimeout(patience)),
+		Entry("a rare rotation", "{kind: JwtConsumer, spec: {credentials: [{name: a, generate: {secretName: a, rotation: {interval: 20000h}}}]}}",
+			"spec.credentials a: material that is kept for over a year", SpecTimeout(patience)),
+	)
+
+	DescribeTable("do not come where nothing is amiss", func(ctx SpecContext, manifest string) {
+		Expect(apply(ctx, manifest)).To(BeEmpty())
+	},
+		Entry("a service", "{kind: JwtProtectedService, spec: {upstream: {url: 'http://example.com'}, routes: [{name: a, paths: [/a]}], jwt: {claimsToVerify: [exp]}}}", SpecTimeout(patience)),
+		Entry("a consumer", "{kind: JwtConsumer, spec: {credentials: [{name: a, generate: {secretName: a, rotation: {interval: 8760h}}}, {name: b, key: pinned, secretRef: {name: b}}]}}", SpecTimeout(patience)),
+		Entry("an empty consumer", "{kind: JwtConsumer, spec: {}}", SpecTimeout(patience)),
+	)
+})
