@@ -124,9 +124,10 @@ generate: ## Deep copies, CRDs and RBAC from the Go sources
 	@$(MAKE) chart
 
 .PHONY: chart
-chart: ## The chart's CRDs, values.schema.json and README, from config/crd/bases and values.yaml
+chart: ## What is generated of the chart (CRDs, schema, README), and of config/ from the chart
 	rm -rf $(CHART)/files/crds && mkdir -p $(CHART)/files/crds && cp config/crd/bases/*.yaml $(CHART)/files/crds/
 	go run ./hack/chartdocs $(CHART)
+	hack/kustomize-bases.sh
 
 .PHONY: docs
 docs: ## The API reference, docs/reference/api.md, from the types

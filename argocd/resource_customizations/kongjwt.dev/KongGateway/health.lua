@@ -1,0 +1,33 @@
+-- Health of a KongGateway, from its conditions (kstatus rules: Ready, and Reconciling or Stalled while they are true).
+local health = {status = "Progressing", message = "waiting for the operator to look at it"}
+if obj.status == nil or obj.status.conditions == nil then
+  return health
+end
+-- The conditions speak of an earlier spec until the operator has looked at this one.
+if obj.metadata.generation ~= nil and obj.status.observedGeneration ~= obj.metadata.generation then
+  health.message = "waiting for the operator to take up the change"
+  return health
+end
+local ready, stalled
+for _, condition in ipairs(obj.status.conditions) do
+  if condition.type == "Ready" then
+    ready = condition
+  elseif condition.type == "Stalled" and condition.status == "True" then
+    stalled = condition
+  end
+end
+if ready == nil then
+  return health
+end
+health.message = ready.message
+if obj.spec ~= nil and obj.spec.suspend == true then
+  health.status = "Suspended"
+elseif ready.status == "True" then
+  health.status = "Healthy"
+elseif stalled ~= nil then
+  health.status = "Degraded"
+end
+if health.status ~= "Healthy" and ready.reason ~= nil then
+  health.message = ready.reason .. ": " .. (ready.message or "")
+end
+return health
