@@ -58,8 +58,8 @@ test-controllers: ## Controllers, and all else that tests on a real kube-apiserv
 	go test -count=1 $(TEST_FLAGS) $$packages
 
 .PHONY: test-chart
-test-chart: build ## The chart by a real helm, kustomize, warnings, on the local control plane
-	@$(control_plane); export KJO_MANAGER="$(CURDIR)/bin/manager" KJO_HELM="$(call tool,helm)" KJO_KUSTOMIZE="$(call tool,kustomize)"; set -x; \
+test-chart: build ## The chart by a real helm, kustomize, GitOps, alerts, on the local control plane
+	@$(control_plane); export KJO_MANAGER="$(CURDIR)/bin/manager" KJO_HELM="$(call tool,helm)" KJO_KUSTOMIZE="$(call tool,kustomize)" KJO_PROMETHEUS="$$(hack/prometheus.sh)"; set -x; \
 	go test -count=1 ./test/chart/... $(TEST_FLAGS)
 
 .PHONY: contract
