@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -58,6 +59,9 @@ func (s shard) narrow(o *cache.Options, further []string) error {
 	only := cache.ByObject{Transform: nameAndVersion}
 	if len(s.namespaces) > 0 {
 		only.Namespaces = namespaceSet(slices.Concat(s.namespaces, further))
+		// Kong may be anywhere, and addresses are no secrets.
+		everywhere := cache.ByObject{Namespaces: namespaceSet([]string{cache.AllNamespaces})}
+		o.ByObject[&corev1.Service{}], o.ByObject[&discoveryv1.EndpointSlice{}] = everywhere, everywhere
 	}
 	o.ByObject[secrets] = only
 	return nil

@@ -18,6 +18,13 @@ What the operator may do. A test compares the sum with config/rbac/role.yaml, wh
 - apiGroups: [""]
   resources: [namespaces]
   verbs: [get, list, watch]
+# The Services of upstreams and of gateways, and the nodes of a Kong by their addresses: a gateway's are in a namespace that need not be watched.
+- apiGroups: [""]
+  resources: [services]
+  verbs: [get, list, watch]
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [get, list, watch]
 # The metrics endpoint asks the API server who a reader is, and whether they may read.
 - apiGroups: [authentication.k8s.io]
   resources: [tokenreviews]
@@ -48,10 +55,6 @@ What the operator may do. A test compares the sum with config/rbac/role.yaml, wh
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, list, watch, create, update, patch]
-# Addresses of upstream.serviceRef.
-- apiGroups: [""]
-  resources: [services]
-  verbs: [get, list, watch]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
