@@ -62,6 +62,10 @@ test-chart: build ## The chart by a real helm, kustomize, GitOps, alerts, on the
 	@$(control_plane); export KJO_MANAGER="$(CURDIR)/bin/manager" KJO_HELM="$(call tool,helm)" KJO_KUSTOMIZE="$(call tool,kustomize)" KJO_PROMETHEUS="$$(hack/prometheus.sh)"; set -x; \
 	go test -count=1 ./test/chart/... $(TEST_FLAGS)
 
+.PHONY: test-image
+test-image: build ## The image's last stage by buildah, and what is in it; skipped without buildah
+	@hack/image-test.sh
+
 .PHONY: contract
 contract: ## Replay Kong's recorded answers; KONG_ADMIN_URL and KONG_PROXY_URL name a real Kong
 	@go run ./test/contract
@@ -152,9 +156,13 @@ control-plane: ## Get etcd, kube-apiserver and the all-in-one control plane into
 image: ## The container image
 	docker build --build-arg VERSION=$(VERSION) -t $(IMG) .
 
+.PHONY: dist
+dist: ## What a release holds besides image and chart, in dist/
+	@hack/dist.sh $(VERSION)
+
 .PHONY: clean
 clean: ## Remove what was built in the checkout; the cache stays
-	rm -rf bin
+	rm -rf bin dist
 
 .PHONY: help
 help: ## This list

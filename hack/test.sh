@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # Every step is a make target. Cheap ones first; the control plane is compiled
 # before what waits for it, so that its minutes are seen for what they are.
-steps=(tools verify build lint unit control-plane test-crds test-controllers test-chart contract e2e bench-quick chaos-quick)
+steps=(tools verify build lint unit control-plane test-crds test-controllers test-chart test-image contract e2e bench-quick chaos-quick)
 [[ $# -eq 0 ]] || steps=("$@")
 
 trap 'exit 130' INT

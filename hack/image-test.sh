@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Builds the Dockerfile's last stage by buildah, without a daemon and without a
+# network, from bin/manager, and checks what is in the image. Where there is no
+# buildah it says so and does nothing.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+if ! command -v buildah >/dev/null; then
+  echo "image-test: skipped: buildah is not installed" >&2
+  exit
+fi
+scratch=$(mktemp -d)
+buildah=(buildah --storage-driver vfs --root "$scratch/root" --runroot "$scratch/run")
+trap '"${buildah[@]}" rm --all >/dev/null 2>&1 || true; rm -rf "$scratch"' EXIT
+
+fail() { echo "image-test: $*" >&2; exit 1; }
+
+# What the first stage leaves.
+mkdir -p "$scratch/context/out/etc/ssl/certs"
+cp bin/manager "$scratch/context/out/manager"
+echo '# certificate authorities' >"$scratch/context/out/etc/ssl/certs/ca-certificates.crt"
+# The last stage, with the first replaced by that folder.
+sed -n '/^FROM scratch/,$p' Dockerfile | sed 's|^COPY --from=build |COPY |' >"$scratch/context/Dockerfile"
+grep -q '^COPY /out/ /$' "$scratch/context/Dockerfile" || fail "the last stage copies something else than /out"
+
+"${buildah[@]}" bud --quiet --isolation chroot --build-arg VERSION=v1.2.3 -t kong-jwt-operator "$scratch/context" >/dev/null
+config() { "${buildah[@]}" inspect --type image --format "$1" kong-jwt-operator; }
+[[ $(config '{{.OCIv1.Config.User}}') == 65532:65532 ]] || fail "the user is not 65532"
+[[ $(config '{{.OCIv1.Config.Entrypoint}}') == '[/manager]' ]] || fail "the entrypoint is not /manager"
+[[ $(config '{{index .OCIv1.Config.Labels "org.opencontainers.image.version"}}') == v1.2.3 ]] || fail "the label of the version is missing"
+
+container=$("${buildah[@]}" from kong-jwt-operator)
+root=$("${buildah[@]}" mount "$container")
+found=$(cd "$root" && find . -type f | sort | tr '\n' ' ')
+[[ $found == './etc/ssl/certs/ca-certificates.crt ./manager ' ]] || fail "the image holds something else: $found"
+[[ -x $root/manager ]] || fail "/manager cannot be executed"
+if ldd "$root/manager" >/dev/null 2>&1; then fail "/manager is not static"; fi
+"${buildah[@]}" umount "$container" >/dev/null
+echo "image-test: user, entrypoint, labels and content are as they should be"
