@@ -121,7 +121,7 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, s settings) error {
 		Client:  mgr.GetClient(),
 		Secrets: secrets.NewStore(direct, direct),
 		Gateways: gateway.NewRegistry(gateway.Options{
-			Installation: installation, Log: ctrl.Log.WithName("gateway"), InScope: s.shard().inScope(mgr.GetCache()),
+			Installation: installation, Log: ctrl.Log.WithName("gateway"), InScope: s.shard().inScope(ctx, mgr.GetCache()),
 			Observe: engine.Observe, Drifted: engine.Drifted,
 		}),
 		Recorder: mgr.GetEventRecorder(v1alpha1.ManagedBy),

@@ -92,7 +92,7 @@ func nameAndVersion(object any) (any, error) {
 }
 
 // inScope says whether an owner is in the shard, as far as the cache knows; nil where everything is.
-func (s shard) inScope(reader client.Reader) func(desired.Owner) bool {
+func (s shard) inScope(ctx context.Context, reader client.Reader) func(desired.Owner) bool {
 	if s.whole() {
 		return nil
 	}
@@ -107,6 +107,6 @@ func (s shard) inScope(reader client.Reader) func(desired.Owner) bool {
 			return false
 		}
 		key := client.ObjectKey{Namespace: owner.Namespace, Name: owner.Name}
-		return reader.Get(context.Background(), key, object) == nil
+		return reader.Get(ctx, key, object) == nil
 	}
 }

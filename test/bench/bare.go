@@ -65,8 +65,7 @@ func measureBare(ctx context.Context, s settings, dir string) (result bareResult
 	err = both.Wait()
 	result.wall = time.Since(began)
 	if s.adminURL != "" {
-		_, cleanErr := admin.clean(ctx, bareTag)
-		err = errorOf(err, cleanErr)
+		err = errorOf(err, admin.clean(ctx, bareTag))
 	}
 	return result, err
 }

@@ -132,16 +132,15 @@ func (k *bareKong) fillService(ctx context.Context, i int) error {
 	return nil
 }
 
-// clean deletes what has a tag: a real Kong is somebody's. It tells how many entities there were.
-func (k *bareKong) clean(ctx context.Context, tag string) (int, error) {
-	deleted := 0
+// clean deletes what has a tag: a real Kong is somebody's.
+func (k *bareKong) clean(ctx context.Context, tag string) error {
 	for _, kind := range []string{"routes", "plugins", "services", "consumers"} {
 		for {
 			var page struct {
 				Data []struct{ ID string } `json:"data"`
 			}
 			if err := k.do(ctx, http.MethodGet, "/"+kind+"?size=1000&tags="+url.QueryEscape(tag), nil, &page); err != nil {
-				return deleted, err
+				return err
 			}
 			if len(page.Data) == 0 {
 				break
@@ -152,10 +151,9 @@ func (k *bareKong) clean(ctx context.Context, tag string) (int, error) {
 				group.Go(func() error { return k.do(groupCtx, http.MethodDelete, "/"+kind+"/"+one.ID, nil, nil) })
 			}
 			if err := group.Wait(); err != nil {
-				return deleted, err
+				return err
 			}
-			deleted += len(page.Data)
 		}
 	}
-	return deleted, nil
+	return nil
 }

@@ -233,14 +233,14 @@ func (m *subject) change(ctx context.Context) error {
 			return err
 		}
 		written := time.Now()
-		requests, err := m.awaitWrite(ctx)
-		if err != nil {
+		if err := m.awaitWrite(ctx); err != nil {
 			return err
 		}
 		if _, err := m.settledOne(ctx, key); err != nil {
 			return err
 		}
-		if requests, err = m.target.requests(ctx); err != nil {
+		requests, err := m.target.requests(ctx)
+		if err != nil {
 			return err
 		}
 		first, extra := writeAmong(requests)
@@ -280,15 +280,12 @@ func isListing(r kongsim.Request) bool {
 	return r.Method == http.MethodGet && (r.Path == "/" || strings.Contains(r.Path, "size=1000"))
 }
 
-func (m *subject) awaitWrite(ctx context.Context) (requests []kongsim.Request, err error) {
-	err = wait.PollUntilContextTimeout(ctx, 5*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
-		if requests, err = m.target.requests(ctx); err != nil {
-			return false, err
-		}
+func (m *subject) awaitWrite(ctx context.Context) error {
+	return wait.PollUntilContextTimeout(ctx, 5*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+		requests, err := m.target.requests(ctx)
 		first, _ := writeAmong(requests)
-		return first.Path != "", nil
+		return first.Path != "", err
 	})
-	return requests, err
 }
 
 // settledOne returns when the status speaks of the generation that was written last.
@@ -343,6 +340,5 @@ func (m *subject) clean(ctx context.Context) error {
 	if err := m.process.Stop(); err != nil {
 		return err
 	}
-	_, err := newBareKong(m.target.adminURL, m.concurrency).clean(ctx, "kongjwt-gateway:"+gatewayName)
-	return err
+	return newBareKong(m.target.adminURL, m.concurrency).clean(ctx, "kongjwt-gateway:"+gatewayName)
 }
