@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -174,7 +175,11 @@ func (r *KongGatewayReconciler) usersElsewhere(ctx context.Context, name string)
 	const page = 500
 	for kind, list := range map[string]client.ObjectList{v1alpha1.KindJwtConsumer: consumers(), v1alpha1.KindJwtProtectedService: services()} {
 		for next := ""; ; {
-			if err := r.Live.List(ctx, list, client.Limit(page), client.Continue(next)); err != nil {
+			err := r.Live.List(ctx, list, client.Limit(page), client.Continue(next))
+			if apierrors.IsForbidden(err) {
+				return nil, nil // this process has no right to see others' resources
+			}
+			if err != nil {
 				return nil, fmt.Errorf("list the users of KongGateway %s: %w", name, err)
 			}
 			if users := usersAmong(kind, list, name); len(users) > 0 {

@@ -82,7 +82,7 @@ func (m *subject) start(ctx context.Context) error {
 		return err
 	}
 	m.metrics = address
-	m.process, err = m.env.StartOperator(ctx, "--metrics-bind-address", address)
+	m.process, err = m.env.StartOperator(ctx, "--metrics-bind-address", address, "--metrics-secure=false")
 	return err
 }
 
