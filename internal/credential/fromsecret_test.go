@@ -53,14 +53,14 @@ func encode(kind string, der []byte) string {
 
 // keyFor names the pair that fits an algorithm.
 func keyFor(algorithm v1alpha1.Algorithm) string {
-	switch {
-	case algorithm == "EdDSA":
+	switch algorithm {
+	case "EdDSA":
 		return "Ed25519"
-	case algorithm == "ES256":
+	case "ES256":
 		return "P-256"
-	case algorithm == "ES384":
+	case "ES384":
 		return "P-384"
-	case algorithm == "ES512":
+	case "ES512":
 		return "P-521"
 	}
 	return "RSA"

@@ -27,6 +27,14 @@ type fleet struct {
 	nodes map[string]*node
 }
 
+// named says which node an error is of, where there may be several.
+func (n *node) named(err error) error {
+	if n.address == "" {
+		return err
+	}
+	return fmt.Errorf("node %s: %w", n.address, err)
+}
+
 // Node is where one Kong pod is.
 type Node struct {
 	// Address of its Admin API, host:port.
@@ -133,8 +141,8 @@ func (f *fleet) postTo(ctx context.Context, nodes []*node, entities []kong.Entit
 	var group errgroup.Group
 	for i, n := range nodes {
 		group.Go(func() error {
-			if err := f.give(ctx, n, entities); !f.dispensable(n, err) {
-				errs[i] = err
+			if err := f.give(ctx, n, entities); err != nil && !f.dispensable(n, err) {
+				errs[i] = n.named(err)
 			}
 			return nil
 		})
@@ -144,11 +152,6 @@ func (f *fleet) postTo(ctx context.Context, nodes []*node, entities []kong.Entit
 		var refused *kong.ConfigError
 		if errors.As(err, &refused) {
 			return err
-		}
-	}
-	for i, err := range errs {
-		if err != nil && nodes[i].address != "" {
-			return fmt.Errorf("node %s: %w", nodes[i].address, err)
 		}
 	}
 	return errors.Join(errs...)

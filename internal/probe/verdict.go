@@ -11,13 +11,13 @@ import (
 type Verdict int
 
 const (
-	// Unknown: it did not answer, answered something else, or its workers differ.
+	// Unknown says that it did not answer, answered something else, or has workers that differ.
 	Unknown Verdict = iota
-	// Held: it knows the key and, where the token was rightly signed, the secret too.
+	// Held says that it knows the key and, where the token was rightly signed, the secret too.
 	Held
-	// Gone: it does not know the key.
+	// Gone says that it does not know the key.
 	Gone
-	// WrongSecret: it knows the key with another secret, public key or algorithm.
+	// WrongSecret says that it knows the key with another secret, public key or algorithm.
 	WrongSecret
 )
 
@@ -142,11 +142,11 @@ const (
 type Conclusion int
 
 const (
-	// Unsure: some data plane is unknown, and none is known to be otherwise than wanted.
+	// Unsure says that some data plane is unknown, and none is known to be otherwise than wanted.
 	Unsure Conclusion = iota
-	// Confirmed: every data plane is known to be as wanted.
+	// Confirmed says that every data plane is known to be as wanted.
 	Confirmed
-	// Contradicted: some data plane is known not to be as wanted, yet.
+	// Contradicted says that some data plane is known not to be as wanted, yet.
 	Contradicted
 )
 

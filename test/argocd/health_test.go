@@ -32,7 +32,7 @@ type health struct {
 
 func read(t *testing.T, path string, into any) {
 	t.Helper()
-	content, err := os.ReadFile(path) //nolint:gosec // A file of this repository.
+	content, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}

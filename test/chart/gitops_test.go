@@ -32,7 +32,7 @@ func samples(patterns ...string) []*unstructured.Unstructured {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(files).NotTo(BeEmpty(), pattern)
 		for _, file := range files {
-			content, err := os.ReadFile(file) //nolint:gosec // A file of this repository.
+			content, err := os.ReadFile(file)
 			Expect(err).NotTo(HaveOccurred())
 			objects = append(objects, parse(string(content))...)
 		}
@@ -134,7 +134,7 @@ func fares(ctx context.Context, g Gomega, object *unstructured.Unstructured) *st
 func ownedBy(object *unstructured.Unstructured, manager string) string {
 	for _, entry := range object.GetManagedFields() {
 		if entry.Manager == manager && entry.Subresource == "" {
-			return string(entry.FieldsV1.Raw)
+			return entry.FieldsV1.GetRawString()
 		}
 	}
 	return ""

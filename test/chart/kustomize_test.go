@@ -12,7 +12,7 @@ import (
 
 func kustomize(ctx context.Context, folder string) []*unstructured.Unstructured {
 	GinkgoHelper()
-	out, err := exec.CommandContext(ctx, environment("KJO_KUSTOMIZE"), "build", "../../config/"+folder).Output() //nolint:gosec // Of this repository.
+	out, err := exec.CommandContext(ctx, environment("KJO_KUSTOMIZE"), "build", "../../config/"+folder).Output()
 	Expect(err).NotTo(HaveOccurred(), folder)
 	return parse(string(out))
 }

@@ -31,7 +31,7 @@ const alerts = chartPath + "/files/alerts.yaml"
 
 func promtool(ctx context.Context, arguments ...string) {
 	GinkgoHelper()
-	out, err := exec.CommandContext(ctx, filepath.Join(environment("KJO_PROMETHEUS"), "promtool"), arguments...).CombinedOutput() //nolint:gosec // A tool of the cache.
+	out, err := exec.CommandContext(ctx, filepath.Join(environment("KJO_PROMETHEUS"), "promtool"), arguments...).CombinedOutput()
 	Expect(err).NotTo(HaveOccurred(), string(out))
 }
 
@@ -89,7 +89,7 @@ scrape_configs:
 `, absolute(alerts), token, target)
 	path := filepath.Join(dir, "prometheus.yaml")
 	Expect(os.WriteFile(path, []byte(file), 0o600)).To(Succeed())
-	command := exec.Command(filepath.Join(environment("KJO_PROMETHEUS"), "prometheus"), //nolint:gosec // A tool of the cache.
+	command := exec.Command(filepath.Join(environment("KJO_PROMETHEUS"), "prometheus"),
 		"--config.file="+path, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+listen)
 	Expect(command.Start()).To(Succeed())
 	DeferCleanup(func() {

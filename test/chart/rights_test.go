@@ -16,7 +16,7 @@ import (
 
 func read(path string) map[string]any {
 	GinkgoHelper()
-	content, err := os.ReadFile(path) //nolint:gosec // A file of this repository.
+	content, err := os.ReadFile(path)
 	Expect(err).NotTo(HaveOccurred())
 	object := map[string]any{}
 	Expect(yaml.Unmarshal(content, &object)).To(Succeed())
