@@ -144,8 +144,8 @@ var _ = Describe("The operator under the chart's rights", func() {
 		DeferCleanup(func(ctx SpecContext) { Expect(kube.Delete(ctx, secret)).To(Succeed()) })
 	}, NodeTimeout(patience))
 
-	// works creates a consumer and a token, waits until they are ready, and deletes them again.
-	works := func(ctx context.Context, where string) {
+	// works creates a consumer and a token, waits until they are ready, and after before deletes them again, and the gateway.
+	works := func(ctx context.Context, where string, before func()) {
 		GinkgoHelper()
 		meta := metav1.ObjectMeta{Namespace: where, Name: "worker"}
 		consumer := &v1alpha1.JwtConsumer{ObjectMeta: meta, Spec: v1alpha1.JwtConsumerSpec{
@@ -161,6 +161,7 @@ var _ = Describe("The operator under the chart's rights", func() {
 			g.Expect(kube.Get(ctx, client.ObjectKeyFromObject(signed), signed)).To(Succeed())
 			g.Expect(apimeta.IsStatusConditionTrue(signed.Status.Conditions, v1alpha1.ConditionReady)).To(BeTrue())
 		}).WithContext(ctx).Should(Succeed())
+		before()
 		for _, object := range []client.Object{signed, consumer, gateway} {
 			Expect(kube.Delete(ctx, object)).To(Succeed())
 		}
@@ -205,7 +206,7 @@ var _ = Describe("The operator under the chart's rights", func() {
 		}).WithContext(ctx).Should(Succeed())
 		Expect(served).To(ContainSubstring(`leader_election_master_status{name="kong-jwt-operator"} 1`))
 		Expect(served).To(ContainSubstring(`kongjwt_admin_api_requests_total{code="200"`))
-		works(ctx, "default")
+		works(ctx, "default", func() {})
 		Expect(os.ReadFile(running.log)).NotTo(ContainSubstring("forbidden"))
 	}, SpecTimeout(2*patience))
 
@@ -217,10 +218,12 @@ var _ = Describe("The operator under the chart's rights", func() {
 			Spec:       v1alpha1.JwtConsumerSpec{GatewayRef: v1alpha1.GatewayReference{Name: gateway.Name}},
 		}
 		Expect(kube.Create(ctx, elsewhere)).To(Succeed())
-		DeferCleanup(func(ctx SpecContext) { Expect(kube.Delete(ctx, elsewhere)).To(Succeed()) })
-		works(ctx, "team-a")
-		Expect(kube.Get(ctx, client.ObjectKeyFromObject(elsewhere), elsewhere)).To(Succeed())
-		Expect(elsewhere.Status.Conditions).To(BeEmpty())
+		works(ctx, "team-a", func() {
+			Expect(kube.Get(ctx, client.ObjectKeyFromObject(elsewhere), elsewhere)).To(Succeed())
+			Expect(elsewhere.Status.Conditions).To(BeEmpty())
+			// The gateway would wait for it.
+			Expect(kube.Delete(ctx, elsewhere)).To(Succeed())
+		})
 		Expect(os.ReadFile(running.log)).NotTo(ContainSubstring("forbidden"))
 	}, SpecTimeout(2*patience))
 })

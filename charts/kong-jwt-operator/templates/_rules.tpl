@@ -14,6 +14,10 @@ What the operator may do. A test compares the sum with config/rbac/role.yaml, wh
 - apiGroups: [kongjwt.dev]
   resources: [konggateways/finalizers]
   verbs: [update]
+# Who still uses a gateway that is to be deleted, in whichever namespace.
+- apiGroups: [kongjwt.dev]
+  resources: [jwtconsumers, jwtprotectedservices]
+  verbs: [list]
 # Which namespaces a gateway admits, by their labels. kube-system's UID is the installation's id.
 - apiGroups: [""]
   resources: [namespaces]
