@@ -43,7 +43,7 @@ const (
 )
 
 func (t *tutorial) play(ctx context.Context) error {
-	for _, chapter := range []func(context.Context) error{t.apply, t.status, t.john, t.admin, t.changeSecret} {
+	for _, chapter := range []func(context.Context) error{t.apply, t.status, t.john, t.admin, t.changeSecret, t.rotate} {
 		if err := chapter(ctx); err != nil {
 			return err
 		}

@@ -133,7 +133,9 @@ func (s *Stack) connect(config *rest.Config) error {
 	}
 	var err error
 	s.Config = config
-	s.Client, err = client.New(config, client.Options{Scheme: scheme})
+	unthrottled := rest.CopyConfig(config)
+	unthrottled.QPS = -1 // what is tested is the operator, not how fast this client may ask
+	s.Client, err = client.New(unthrottled, client.Options{Scheme: scheme})
 	return err
 }
 
