@@ -169,8 +169,8 @@ var _ = Describe("Secrets of a JwtConsumer", Ordered, func() {
 var _ = Describe("Fields of a later version", func() {
 	It("stall the resource with NotImplemented, and nothing is applied", func(ctx context.Context) {
 		w := newWorld(ctx, kongsim.Options{})
-		change(ctx, w.gateway, func(g *v1alpha1.KongGateway) { g.Spec.Policy.MinSecretBytes = 32 })
-		stalled(ctx, w.gateway, v1alpha1.ReasonNotImplemented, ContainSubstring("spec.policy.minSecretBytes"))
+		change(ctx, w.gateway, func(g *v1alpha1.KongGateway) { g.Spec.Drift.Policy = "Report" })
+		stalled(ctx, w.gateway, v1alpha1.ReasonNotImplemented, ContainSubstring("spec.drift.policy"))
 		Expect(w.list(ctx, "services")).To(BeEmpty())
 	})
 })

@@ -140,6 +140,9 @@ func (b *builder) addCredential(consumerID string, c Credential) error {
 	id := CredentialID(b.scope, b.owner, c.Part)
 	fields := kong.Fields{"key": material.Key, "algorithm": string(material.Algorithm)}
 	if material.PublicKeyPEM == "" {
+		if err := b.policy.checkSecretLength(c.Field, len(material.Secret.Reveal())); err != nil {
+			return err
+		}
 		fields["secret"] = material.Secret.Reveal()
 	} else {
 		fields["rsa_public_key"] = material.PublicKeyPEM

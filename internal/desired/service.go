@@ -173,6 +173,9 @@ func (b *builder) checkService(service *v1alpha1.JwtProtectedService, redisPassw
 		if err := b.policy.checkVaultReferences(path("spec.routes[%d]", i), map[string]any(routeFields(route))); err != nil {
 			return err
 		}
+		if err := b.policy.checkRoute(path("spec.routes[%d]", i), service.Namespace, route); err != nil {
+			return err
+		}
 	}
 	return b.checkRateLimit(spec.RateLimit, redisPassword)
 }

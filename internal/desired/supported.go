@@ -27,8 +27,6 @@ func firstSet(fields ...optional) error {
 // CheckGateway refuses what this version cannot do yet of a KongGateway.
 func CheckGateway(spec v1alpha1.KongGatewaySpec) error {
 	return firstSet(
-		optional{"spec.policy.routes", len(spec.Policy.Routes) > 0},
-		optional{"spec.policy.minSecretBytes", spec.Policy.MinSecretBytes != 0},
 		optional{"spec.drift.policy", spec.Drift.Policy != "" && spec.Drift.Policy != "Correct"},
 		optional{"spec.prune.policy", spec.Prune.Policy != "" && spec.Prune.Policy != "Delete"},
 		optional{"spec.prune.maxPercent", spec.Prune.MaxPercent != 0 && spec.Prune.MaxPercent != 20},
