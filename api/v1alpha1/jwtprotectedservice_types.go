@@ -92,6 +92,7 @@ type Upstream struct {
 	// +kubebuilder:validation:MaxLength=1024
 	// +kubebuilder:validation:Pattern=`^/[^\s?#]*$`
 	// +kubebuilder:validation:XValidation:rule="self.startsWith('/')",message="must begin with /"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9A-Za-z._~%!$&()*+,;=:@/\\'-]*$')",message="Kong takes the characters of RFC 3986 in an upstream's path; percent-encode others"
 	// +kubebuilder:validation:XValidation:rule="!self.contains('//')",message="Kong takes no empty segments (//) in a path"
 	// +optional
 	Path string `json:"path,omitempty"`
@@ -160,9 +161,10 @@ type Route struct {
 	// +kubebuilder:validation:MaxItems=32
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=1024
-	// +kubebuilder:validation:items:Pattern=`^(/[0-9A-Za-z._~%!$&'()*+,;=:@/-]*|~/[^\s]*)$`
+	// +kubebuilder:validation:items:Pattern=`^~?/[^\x00-\x1f\x7f]*$`
 	// +kubebuilder:validation:items:XValidation:rule="self.startsWith('/') || self.startsWith('~/')",message="must begin with /, or with ~/ for a regular expression"
-	// +kubebuilder:validation:items:XValidation:rule="!self.startsWith('/') || self.matches('^[0-9A-Za-z._~%!$&()*+,;=:@/\\'-]*$')",message="Kong takes the characters of RFC 3986 in a path; begin with ~/ for a regular expression"
+	// +kubebuilder:validation:items:XValidation:rule="self.startsWith('~') || self.matches('^([^%]|%(2[13-9ABCF]|3[ABDF]|40|5[BD]))*$')",message="Kong takes paths in normalized form: write characters as they are, such as a space for %20; percent-encode only those that RFC 3986 reserves, in capital letters, such as %2F"
+	// +kubebuilder:validation:items:XValidation:rule="self.startsWith('~') || !self.matches('/[.][.]?(/|$)')",message="Kong takes paths in normalized form: leave . and .. out"
 	// +kubebuilder:validation:XValidation:rule="self.all(p, !p.contains('//'))",message="Kong takes no empty segments (//) in a path"
 	// +listType=set
 	// +optional

@@ -113,9 +113,14 @@ func refusals() []refusal {
 		{"path twice", "JwtProtectedService", `{"spec": {"upstream": {"url": "http://example.com/a", "path": "/b"}}}`, "spec.upstream.path", "use one of them"},
 		{"upstream path without slash", "JwtProtectedService", `{"spec": {"upstream": {"path": "b"}}}`, "spec.upstream.path", "must begin with /"},
 		{"upstream path with an empty segment", "JwtProtectedService", `{"spec": {"upstream": {"path": "/a//b"}}}`, "spec.upstream.path", "empty segments"},
+		{"upstream path that has to be percent-encoded", "JwtProtectedService", `{"spec": {"upstream": {"path": "/a|b"}}}`, "spec.upstream.path", "percent-encode"},
 		{"tlsVerify without TLS", "JwtProtectedService", `{"spec": {"upstream": {"tlsVerify": true}}}`, "spec.upstream.tlsVerify", "https only"},
 		{"tlsVerifyDepth without TLS", "JwtProtectedService", `{"spec": {"upstream": {"tlsVerifyDepth": 1}}}`, "spec.upstream.tlsVerifyDepth", "https only"},
-		{"path with a character that Kong refuses", "JwtProtectedService", route(`"paths": ["/a|b"]`), "spec.routes[0].paths[0]", "RFC 3986"},
+		{"path that is percent-encoded without need", "JwtProtectedService", route(`"paths": ["/a%20b"]`), "spec.routes[0].paths[0]", "a space for %20"},
+		{"path that is percent-encoded in small letters", "JwtProtectedService", route(`"paths": ["/a%2fb"]`), "spec.routes[0].paths[0]", "capital letters"},
+		{"path with a % alone", "JwtProtectedService", route(`"paths": ["/a%"]`), "spec.routes[0].paths[0]", "normalized form"},
+		{"path with dots", "JwtProtectedService", route(`"paths": ["/a/../b"]`), "spec.routes[0].paths[0]", "leave . and .. out"},
+		{"path with a line break", "JwtProtectedService", route(`"paths": ["/a\nb"]`), "spec.routes[0].paths[0]", "should match"},
 		{"bad host", "JwtProtectedService", route(`"hosts": ["*.*.example.com"]`), "spec.routes[0].hosts[0]", "*.example.com"},
 		{"SNI that is an address", "JwtProtectedService", route(`"snis": ["10.0.0.1"], "protocols": ["https"]`), "spec.routes[0].snis[0]", "no address"},
 		{"snis without protocols", "JwtProtectedService", route(`"snis": ["a.example.com"]`), "spec.routes[0].snis", "set protocols"},
@@ -131,6 +136,22 @@ func refusals() []refusal {
 		{"password in the URL", "KongGateway", `{"spec": {"adminAPI": {"url": "http://a:b@kong"}}}`, "spec.adminAPI.url", "credentials belong in auth"},
 		{"selector without from", "KongGateway", `{"spec": {"allowedNamespaces": {"selector": {}}}}`, "spec.allowedNamespaces", "from: Selector"},
 		{"Lua allowed", "KongGateway", `{"spec": {"policy": {"plugins": ["pre-function"]}}}`, "spec.policy.plugins", "Lua"},
+	}
+}
+
+// paths are what a real Kong takes as a route's.
+var paths = []string{"/", "/a b", "/é", "/{x}", "/a|b^c<d>", "/a?b#c", "/a%2Fb%3A", "/.hidden/..x", "~/a%20b|/x", `~/v\d+$`}
+
+func TestPathsThatKongTakesAreTaken(t *testing.T) {
+	kube := newClient(t)
+	for _, path := range paths {
+		quoted, err := json.Marshal(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := kube.Create(t.Context(), object(t, "JwtProtectedService", route(`"paths": [`+string(quoted)+`]`))); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
 	}
 }
 
