@@ -91,9 +91,13 @@ var _ = Describe("Never reachable unprotected", func() {
 			func(s *v1alpha1.JwtProtectedService) { s.Spec.Routes = s.Spec.Routes[1:] },
 			func(s *v1alpha1.JwtProtectedService) { s.Spec.Routes = nil },
 		}
-		for _, change := range changes {
+		expectRefused(ctx, at(path), 401, "Unauthorized")
+		for i, change := range changes {
 			update(ctx, service, change)
 			awaitReady(ctx, service)
+			if i == 0 {
+				expectRefused(ctx, at(second), 401, "Unauthorized") // every worker has the route: what follows is about one that is served
+			}
 		}
 		expectRefused(ctx, at(second), 404, "no Route matched")
 		remove(ctx, service)
