@@ -18,7 +18,7 @@ import (
 )
 
 // agreeing is how many answers in a row have to be the same: Kong's workers take changes in at different times.
-const agreeing = 5
+const agreeing = 16
 
 // call is a request to the proxy.
 type call struct {
