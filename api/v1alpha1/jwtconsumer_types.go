@@ -204,8 +204,8 @@ type JWKS struct {
 	// URL of the key set. https, unless the gateway's policy.jwks says otherwise.
 	// +kubebuilder:validation:MinLength=8
 	// +kubebuilder:validation:MaxLength=2048
-	// +kubebuilder:validation:Pattern=`^https?://[^\s/?#@]+(/[^\s#]*)?$`
-	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[^/?#@]+(/[^#]*)?$')",message="must be a URL such as https://issuer.example.com/.well-known/jwks.json; no user and password"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://([^/?#@:[:space:]]+|[[][0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*[]])(:[1-9][0-9]{0,4})?(/[^#[:space:]]*)?$')",message="must be a URL such as https://issuer.example.com/.well-known/jwks.json; no user and password"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^https?://[^/]+:(6553[6-9]|655[4-9][0-9]|65[6-9][0-9]{2}|6[6-9][0-9]{3}|[7-9][0-9]{4})(/|$)')",message="a port is at most 65535; lower it"
 	// +required
 	URL string `json:"url"`
 	// RefreshInterval between two looks at the set. Default 10m, at least 30s, at most 24h. Cache-Control may ask for longer.

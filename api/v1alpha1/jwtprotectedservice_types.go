@@ -24,8 +24,7 @@ type JwtProtectedServiceSpec struct {
 	// ServiceName in Kong. Default: <namespace>.<name>. Where the gateway's policy is Namespaced it has to begin with "<namespace>.".
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
-	// +kubebuilder:validation:Pattern=`^[0-9A-Za-z._~-]+$`
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9A-Za-z._~-]+$')",message="Kong takes letters, digits, '.', '_', '~' and '-' in the name of a service"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9A-Za-z._~[:^ascii:]-]+$')",message="Kong takes letters, digits, '.', '_', '~' and '-' in the name of a service; replace other characters"
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')",message="must not look like a UUID: Kong would take it for an id"
 	// +optional
 	ServiceName string `json:"serviceName,omitempty"`
@@ -79,8 +78,11 @@ type Upstream struct {
 	// URL such as http://my-api.example.com:8080/base. http, https, grpc or grpcs; no query, no user and password.
 	// +kubebuilder:validation:MinLength=8
 	// +kubebuilder:validation:MaxLength=2048
-	// +kubebuilder:validation:Pattern=`^(http|https|grpc|grpcs)://[^\s/?#@]+(/[^\s?#]*)?$`
-	// +kubebuilder:validation:XValidation:rule="self.matches('^(http|https|grpc|grpcs)://[^/?#@]+(/[^?#]*)?$')",message="must be http, https, grpc or grpcs, a host and perhaps a port and a path, such as http://my-api.example.com:8080/base; no query, no user and password"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^(http|https|grpc|grpcs)://([0-9A-Za-z_-]*[0-9A-Za-z_]([.][0-9A-Za-z_-]*[0-9A-Za-z_])*[.]?|[[][0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*[]])(:[0-9]{1,5})?(/[^?#]*)?$')",message="must be http, https, grpc or grpcs, a host and perhaps a port and a path, such as http://my-api.example.com:8080/base; no query, no user and password, no empty label and none that ends in - in the host"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^[a-z]+://[^/]+:(6553[6-9]|655[4-9][0-9]|65[6-9][0-9]{2}|6[6-9][0-9]{3}|[7-9][0-9]{4})(/|$)')",message="a port is at most 65535; lower it"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^[a-z]+://[0-9.]+(:|/|$)') || self.matches('^[a-z]+://((25[0-5]|2[0-4][0-9]|[01]?[0-9]{1,2})[.]){3}(25[0-5]|2[0-4][0-9]|[01]?[0-9]{1,2})(:|/|$)')",message="the host is no IPv4 address: write four numbers from 0 to 255, or a name with a letter in it"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^[a-z]+://[^/]+/') || self.matches('^[a-z]+://[^/]+([0-9A-Za-z._~!$&()*+,;=:@/\\'-]|%[0-9A-Fa-f]{2})*$')",message="Kong takes the characters of RFC 3986 in an upstream's path; percent-encode others, as % and two hexadecimal digits"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^[a-z]+://[^/]+/.*//') && !self.matches('^[a-z]+://[^/]+//')",message="Kong takes no empty segments (//) in a path; remove one /"
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^grpcs?://[^/]+/')",message="Kong takes no path with grpc and grpcs; remove it from the url"
 	// +optional
 	URL string `json:"url,omitempty"`
@@ -90,9 +92,8 @@ type Upstream struct {
 	// Path that is put before the request's.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
-	// +kubebuilder:validation:Pattern=`^/[^\s?#]*$`
 	// +kubebuilder:validation:XValidation:rule="self.startsWith('/')",message="must begin with /"
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9A-Za-z._~%!$&()*+,;=:@/\\'-]*$')",message="Kong takes the characters of RFC 3986 in an upstream's path; percent-encode others"
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('/') || self.matches('^([0-9A-Za-z._~!$&()*+,;=:@/\\'-]|%[0-9A-Fa-f]{2})*$')",message="Kong takes the characters of RFC 3986 in an upstream's path; percent-encode others, as % and two hexadecimal digits"
 	// +kubebuilder:validation:XValidation:rule="!self.contains('//')",message="Kong takes no empty segments (//) in a path"
 	// +optional
 	Path string `json:"path,omitempty"`
@@ -148,7 +149,7 @@ type UpstreamServiceReference struct {
 // +kubebuilder:validation:XValidation:rule="[has(self.paths), has(self.hosts), has(self.methods), has(self.headers), has(self.snis)].exists(x, x)",message="a route has to match on something: set paths, hosts, methods, headers or snis"
 // +kubebuilder:validation:XValidation:rule="!has(self.snis) || (has(self.protocols) && self.protocols.all(p, p in ['https', 'grpcs']))",fieldPath=".snis",message="set protocols to [https] or [grpcs]: requests without TLS would be taken whatever the SNI"
 // +kubebuilder:validation:XValidation:rule="!has(self.protocols) || self.protocols.all(p, p in ['grpc', 'grpcs']) || self.protocols.all(p, p in ['http', 'https'])",fieldPath=".protocols",message="http and https go together, grpc and grpcs go together; use two routes for both"
-// +kubebuilder:validation:XValidation:rule="!has(self.protocols) || !self.protocols.exists(p, p in ['grpc', 'grpcs']) || (!has(self.methods) && !has(self.stripPath))",fieldPath=".protocols",message="a grpc route takes neither methods nor stripPath"
+// +kubebuilder:validation:XValidation:rule="!has(self.protocols) || !self.protocols.exists(p, p in ['grpc', 'grpcs']) || (!has(self.methods) && !(has(self.stripPath) && self.stripPath))",fieldPath=".protocols",message="a grpc route takes neither methods nor stripPath: true; remove them, or use http and https"
 type Route struct {
 	// Name tells the routes of one service apart; in Kong it is <serviceName>.<name>.
 	// +kubebuilder:validation:MinLength=1
@@ -161,8 +162,8 @@ type Route struct {
 	// +kubebuilder:validation:MaxItems=32
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=1024
-	// +kubebuilder:validation:items:Pattern=`^~?/[^\x00-\x1f\x7f]*$`
 	// +kubebuilder:validation:items:XValidation:rule="self.startsWith('/') || self.startsWith('~/')",message="must begin with /, or with ~/ for a regular expression"
+	// +kubebuilder:validation:items:XValidation:rule="!self.matches('[[:cntrl:]]')",message="must hold no control characters, such as line breaks and tabs"
 	// +kubebuilder:validation:items:XValidation:rule="self.startsWith('~') || self.matches('^([^%]|%(2[13-9ABCF]|3[ABDF]|40|5[BD]))*$')",message="Kong takes paths in normalized form: write characters as they are, such as a space for %20; percent-encode only those that RFC 3986 reserves, in capital letters, such as %2F"
 	// +kubebuilder:validation:items:XValidation:rule="self.startsWith('~') || !self.matches('/[.][.]?(/|$)')",message="Kong takes paths in normalized form: leave . and .. out"
 	// +kubebuilder:validation:XValidation:rule="self.all(p, !p.contains('//'))",message="Kong takes no empty segments (//) in a path"
@@ -174,8 +175,9 @@ type Route struct {
 	// +kubebuilder:validation:MaxItems=32
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=253
-	// +kubebuilder:validation:items:Pattern=`^(\*\.[0-9A-Za-z_.-]+|[0-9A-Za-z_.-]+\.\*|[0-9A-Za-z_.-]+)(:[0-9]{1,5})?$`
-	// +kubebuilder:validation:items:XValidation:rule="self.matches('^([*][.][0-9A-Za-z_.-]+|[0-9A-Za-z_.-]+[.][*]|[0-9A-Za-z_.-]+)(:[0-9]{1,5})?$')",message="must be a host, such as api.example.com, *.example.com or api.*"
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^(([0-9A-Za-z_-]*[0-9A-Za-z_][.])+[*]|([*][.])?[0-9A-Za-z_-]*[0-9A-Za-z_]([.][0-9A-Za-z_-]*[0-9A-Za-z_])*[.]?(:[0-9]{1,5})?|[[][0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*[]](:[0-9]{1,5})?)$')",message="must be a host, such as api.example.com, api.example.com:8443, *.example.com or api.*; no empty label, none that ends in -, no port behind api.*"
+	// +kubebuilder:validation:items:XValidation:rule="!self.matches('^[^:]*:(6553[6-9]|655[4-9][0-9]|65[6-9][0-9]{2}|6[6-9][0-9]{3}|[7-9][0-9]{4})$|[]]:(6553[6-9]|655[4-9][0-9]|65[6-9][0-9]{2}|6[6-9][0-9]{3}|[7-9][0-9]{4})$')",message="a port is at most 65535; lower it"
+	// +kubebuilder:validation:items:XValidation:rule="!self.matches('^[0-9.]+(:|$)') || self.matches('^((25[0-5]|2[0-4][0-9]|[01]?[0-9]{1,2})[.]){3}(25[0-5]|2[0-4][0-9]|[01]?[0-9]{1,2})(:|$)')",message="is no IPv4 address: write four numbers from 0 to 255, or a name with a letter in it"
 	// +listType=set
 	// +optional
 	Hosts []string `json:"hosts,omitempty"`
@@ -201,7 +203,7 @@ type Route struct {
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=253
-	// +kubebuilder:validation:items:Pattern=`^(\*\.[0-9A-Za-z_.-]+|[0-9A-Za-z_.-]+\.\*|[0-9A-Za-z_.-]+)$`
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^([*]|([0-9A-Za-z_-]*[0-9A-Za-z_][.])+[*]|([*][.])?[0-9A-Za-z_-]*[0-9A-Za-z_]([.][0-9A-Za-z_-]*[0-9A-Za-z_])*[.]?|[0-9.]+)$')",message="must be a name, such as api.example.com, *.example.com or api.*; no port, no empty label and none that ends in -"
 	// +kubebuilder:validation:items:XValidation:rule="!self.matches('^[0-9.]+$')",message="must be a name: Kong takes no address as SNI"
 	// +listType=set
 	// +optional
@@ -256,14 +258,14 @@ type AttachTo struct {
 	// ServiceName in Kong.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
-	// +kubebuilder:validation:Pattern=`^[0-9A-Za-z._~-]+$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9A-Za-z._~[:^ascii:]-]+$')",message="Kong takes letters, digits, '.', '_', '~' and '-' in the name of a service; write it as it is in Kong"
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')",message="must not look like a UUID: Kong would take it for an id"
 	// +optional
 	ServiceName string `json:"serviceName,omitempty"`
 	// RouteName in Kong.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
-	// +kubebuilder:validation:Pattern=`^[0-9A-Za-z._~-]+$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9A-Za-z._~[:^ascii:]-]+$')",message="Kong takes letters, digits, '.', '_', '~' and '-' in the name of a route; write it as it is in Kong"
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')",message="must not look like a UUID: Kong would take it for an id"
 	// +optional
 	RouteName string `json:"routeName,omitempty"`
@@ -452,7 +454,8 @@ type RateLimitRedis struct {
 	// Host of the server: a name or an address, without a port.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:Pattern=`^[0-9A-Za-z_.:-]+$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9A-Za-z_-]*[0-9A-Za-z_]([.][0-9A-Za-z_-]*[0-9A-Za-z_])*[.]?|[[]?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*[]]?)$')",message="must be a name or an address, such as redis.example.com; the port has a field"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^[0-9.]+$') || self.matches('^((25[0-5]|2[0-4][0-9]|[01]?[0-9]{1,2})[.]){3}(25[0-5]|2[0-4][0-9]|[01]?[0-9]{1,2})$')",message="is no IPv4 address: write four numbers from 0 to 255, or a name with a letter in it"
 	// +required
 	Host string `json:"host"`
 	// Port of the server. Default 6379.
@@ -482,7 +485,7 @@ type RateLimitRedis struct {
 	SSLVerify bool `json:"sslVerify,omitempty"`
 	// ServerName to verify and to send as SNI. Default: the host.
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:Pattern=`^[0-9A-Za-z_.-]*$`
+	// +kubebuilder:validation:XValidation:rule="self == '' || (self.matches('^[0-9A-Za-z_-]*[0-9A-Za-z_]([.][0-9A-Za-z_-]*[0-9A-Za-z_])*[.]?$') && !self.matches('^[0-9.]+$'))",message="must be a name, such as redis.example.com: Kong takes neither an address nor a port here"
 	// +optional
 	ServerName string `json:"serverName,omitempty"`
 	// Timeout of one request, default 2s, from 1ms to 1m.

@@ -52,8 +52,8 @@ type AdminAPI struct {
 	// URL of the Admin API, such as https://kong-admin.example.com:8444. Credentials belong in auth, not in the URL.
 	// +kubebuilder:validation:MinLength=8
 	// +kubebuilder:validation:MaxLength=2048
-	// +kubebuilder:validation:Pattern=`^https?://[^\s/?#@]+(/[^\s?#]*)?$`
-	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[^/?#@]+(/[^?#]*)?$')",message="must be http or https, a host and perhaps a port and a path, such as https://kong-admin.example.com:8444; credentials belong in auth"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^https?://[^/]+:(6553[6-9]|655[4-9][0-9]|65[6-9][0-9]{2}|6[6-9][0-9]{3}|[7-9][0-9]{4})(/|$)')",message="a port is at most 65535; lower it"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://([^/?#@:[:space:]]+|[[][0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*[]])(:[1-9][0-9]{0,4})?(/[^?#[:space:]]*)?$')",message="must be http or https, a host and perhaps a port and a path, such as https://kong-admin.example.com:8444; credentials belong in auth"
 	// +optional
 	URL string `json:"url,omitempty"`
 	// ServiceRef names the Kubernetes Service of the Admin API.
@@ -151,8 +151,8 @@ type Proxy struct {
 	// +kubebuilder:validation:MaxItems=32
 	// +kubebuilder:validation:items:MinLength=8
 	// +kubebuilder:validation:items:MaxLength=2048
-	// +kubebuilder:validation:items:Pattern=`^https?://[^\s/?#@]+/?$`
-	// +kubebuilder:validation:items:XValidation:rule="self.matches('^https?://[^/?#@]+/?$')",message="must be http or https, a host and perhaps a port, such as https://kong.example.com:8443; no path"
+	// +kubebuilder:validation:items:XValidation:rule="!self.matches('^https?://[^/]+:(6553[6-9]|655[4-9][0-9]|65[6-9][0-9]{2}|6[6-9][0-9]{3}|[7-9][0-9]{4})(/|$)')",message="a port is at most 65535; lower it"
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^https?://([^/?#@:[:space:]]+|[[][0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*[]])(:[1-9][0-9]{0,4})?/?$')",message="must be http or https, a host and perhaps a port, such as https://kong.example.com:8443; no path"
 	// +listType=set
 	// +optional
 	URLs []string `json:"urls,omitempty"`
