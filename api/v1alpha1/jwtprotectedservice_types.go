@@ -79,7 +79,7 @@ type Upstream struct {
 	// +kubebuilder:validation:MinLength=8
 	// +kubebuilder:validation:MaxLength=2048
 	// +kubebuilder:validation:XValidation:rule="self.matches('^(http|https|grpc|grpcs)://([0-9A-Za-z_-]*[0-9A-Za-z_]([.][0-9A-Za-z_-]*[0-9A-Za-z_])*[.]?|[[][0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*[]])(:[0-9]{1,5})?(/[^?#]*)?$')",message="must be http, https, grpc or grpcs, a host and perhaps a port and a path, such as http://my-api.example.com:8080/base; no query, no user and password, no empty label and none that ends in - in the host"
-	// +kubebuilder:validation:XValidation:rule="!self.matches('^[a-z]+://[^/]+:(6553[6-9]|655[4-9][0-9]|65[6-9][0-9]{2}|6[6-9][0-9]{3}|[7-9][0-9]{4})(/|$)')",message="a port is at most 65535; lower it"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^[a-z]+://[^/]+:(0+|6553[6-9]|655[4-9][0-9]|65[6-9][0-9]{2}|6[6-9][0-9]{3}|[7-9][0-9]{4})(/|$)')",message="a port is from 1 to 65535; change it"
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^[a-z]+://[0-9.]+(:|/|$)') || self.matches('^[a-z]+://((25[0-5]|2[0-4][0-9]|[01]?[0-9]{1,2})[.]){3}(25[0-5]|2[0-4][0-9]|[01]?[0-9]{1,2})(:|/|$)')",message="the host is no IPv4 address: write four numbers from 0 to 255, or a name with a letter in it"
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^[a-z]+://[^/]+/') || self.matches('^[a-z]+://[^/]+([0-9A-Za-z._~!$&()*+,;=:@/\\'-]|%[0-9A-Fa-f]{2})*$')",message="Kong takes the characters of RFC 3986 in an upstream's path; percent-encode others, as % and two hexadecimal digits"
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^[a-z]+://[^/]+/.*//') && !self.matches('^[a-z]+://[^/]+//')",message="Kong takes no empty segments (//) in a path; remove one /"
