@@ -29,6 +29,7 @@ func (r *tokenRun) findCredential(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("get JwtConsumer %s/%s: %w", r.token.Namespace, ref.Name, err)
 	}
+	r.token.Status.Gateway = r.consumer.Spec.GatewayRef.Name
 	i := slices.IndexFunc(r.consumer.Spec.Credentials, func(c v1alpha1.Credential) bool { return c.Name == ref.Credential })
 	if i < 0 {
 		return status.Stalled(v1alpha1.ReasonConsumerNotFound, "spec.consumerRef.credential: JwtConsumer %s has no credential %s", ref.Name, ref.Credential)

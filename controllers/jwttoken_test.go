@@ -89,6 +89,7 @@ var _ = Describe("A JwtToken", Ordered, func() {
 		ready(ctx, t)
 		signedWith(ctx, t, credential.Material{Algorithm: "ES256", PublicKeyPEM: publicPEM(&key.PublicKey)})
 		Expect(t.Status.Key).To(Equal(w.namespace + ".private.primary"))
+		Expect(t.Status.Gateway).To(Equal(w.gateway.Name))
 	})
 
 	It("follows generated material that is replaced", func(ctx SpecContext) {

@@ -79,6 +79,9 @@ type JwtTokenStatus struct {
 	// +listMapKey=type
 	// +optional
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	// Gateway on which the token is good: its consumer's.
+	// +optional
+	Gateway string `json:"gateway,omitempty"`
 	// IssueTime is the token's iat.
 	// +optional
 	IssueTime *metav1.Time `json:"issueTime,omitempty"`
@@ -103,6 +106,7 @@ type JwtTokenStatus struct {
 // +kubebuilder:resource:shortName=jwtt,categories=kongjwt
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Gateway",type=string,JSONPath=`.status.gateway`
 // +kubebuilder:printcolumn:name="Consumer",type=string,JSONPath=`.spec.consumerRef.name`
 // +kubebuilder:printcolumn:name="Secret",type=string,JSONPath=`.spec.secretName`
 // +kubebuilder:printcolumn:name="Renewal",type=string,JSONPath=`.status.renewalTime`
