@@ -273,7 +273,7 @@ type AttachTo struct {
 
 // JWTPlugin is the configuration of Kong's jwt plugin.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.maximumExpiration) || self.maximumExpiration == 0 || (has(self.claimsToVerify) && 'exp' in self.claimsToVerify)",fieldPath=".maximumExpiration",message="needs exp in claimsToVerify: else expired tokens pass"
+// +kubebuilder:validation:XValidation:rule="!has(self.maximumExpiration) || self.maximumExpiration == 0 || (has(self.claimsToVerify) && 'exp' in self.claimsToVerify)",fieldPath=".maximumExpiration",message="needs exp in claimsToVerify: else expired tokens pass; add exp there"
 type JWTPlugin struct {
 	// URIParamNames are query parameters to look for a token in. Default: jwt. An empty list turns it off.
 	// +kubebuilder:validation:MaxItems=8
@@ -340,7 +340,7 @@ type JWTPlugin struct {
 // Access narrows who may call. Whoever any of it names may.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.groups) || has(self.consumers) || has(self.consumerSelector)",message="set groups, consumers or consumerSelector"
-// +kubebuilder:validation:XValidation:rule="!has(self.consumerNamespaces) || has(self.consumerSelector)",fieldPath=".consumerNamespaces",message="goes with consumerSelector"
+// +kubebuilder:validation:XValidation:rule="!has(self.consumerNamespaces) || has(self.consumerSelector)",fieldPath=".consumerNamespaces",message="goes with consumerSelector; set that too, or remove consumerNamespaces"
 type Access struct {
 	// Groups of consumers.
 	// +kubebuilder:validation:MinItems=1

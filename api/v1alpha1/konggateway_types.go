@@ -239,7 +239,7 @@ type UpstreamPolicy struct {
 	// +kubebuilder:validation:items:MaxLength=253
 	// +kubebuilder:validation:items:Pattern=`^[0-9A-Za-z*:./_-]+$`
 	// +kubebuilder:validation:items:XValidation:rule="!(self.lowerAscii() in ['loopback', 'linklocal', 'adminapi', 'externalname']) || self in ['Loopback', 'LinkLocal', 'AdminAPI', 'ExternalName']",message="write it Loopback, LinkLocal, AdminAPI or ExternalName: else it is the name of a host"
-	// +kubebuilder:validation:items:XValidation:rule="self.contains('/') || self.matches('^([*]|([*][.])?[0-9A-Za-z_]([0-9A-Za-z_.-]*[0-9A-Za-z_])?|[0-9A-Fa-f:]*:[0-9A-Fa-f:]*)$')",message="must be a word of the list above, an address, a host or *.host; no port"
+	// +kubebuilder:validation:items:XValidation:rule="self.contains('/') || self.matches('^([*]|([*][.])?[0-9A-Za-z_]([0-9A-Za-z_.-]*[0-9A-Za-z_])?|[0-9A-Fa-f:]*:[0-9A-Fa-f:]*)$')",message="must be Loopback, LinkLocal, AdminAPI, ExternalName, an address, a host or *.host; no port"
 	// +kubebuilder:validation:items:XValidation:rule="!self.contains('/') || self.matches('^((25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])[.]){3}(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])/(3[0-2]|[12]?[0-9])$') || self.matches('^[0-9A-Fa-f:]*:[0-9A-Fa-f:]*/(12[0-8]|1[01][0-9]|[1-9]?[0-9])$')",message="a network is an address and the length of its prefix, such as 10.0.0.0/8 or fd00::/8"
 	// +listType=set
 	// +optional
