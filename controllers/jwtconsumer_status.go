@@ -34,6 +34,18 @@ func (r *consumerRun) reportCredentials() {
 	if len(r.consumer.Status.Credentials) > maxReported {
 		r.consumer.Status.Credentials = r.consumer.Status.Credentials[:maxReported]
 	}
+	r.consumer.Status.NextRotationTime = nextRotation(r.consumer.Status.Credentials)
+}
+
+// nextRotation is the first of the rotation times, nil where nothing is due.
+func nextRotation(credentials []v1alpha1.CredentialStatus) *metav1.Time {
+	var next *metav1.Time
+	for _, c := range credentials {
+		if c.RotationTime != nil && (next == nil || c.RotationTime.Before(next)) {
+			next = c.RotationTime
+		}
+	}
+	return next
 }
 
 // maxReported is how many credentials a status takes.

@@ -297,6 +297,9 @@ type JwtConsumerStatus struct {
 	// ConsumerID in Kong.
 	// +optional
 	ConsumerID string `json:"consumerID,omitempty"`
+	// NextRotationTime is the first of the credentials' rotation times.
+	// +optional
+	NextRotationTime *metav1.Time `json:"nextRotationTime,omitempty"`
 	// Credentials, in the order of the spec.
 	// +kubebuilder:validation:MaxItems=256
 	// +listType=atomic
@@ -314,7 +317,7 @@ type JwtConsumerStatus struct {
 // +kubebuilder:printcolumn:name="Gateway",type=string,JSONPath=`.spec.gatewayRef.name`
 // +kubebuilder:printcolumn:name="Username",type=string,JSONPath=`.status.username`
 // +kubebuilder:printcolumn:name="Key age",type=date,JSONPath=`.status.credentials[?(@.issueTime)].issueTime`
-// +kubebuilder:printcolumn:name="Next rotation",type=string,JSONPath=`.status.credentials[?(@.rotationTime)].rotationTime`
+// +kubebuilder:printcolumn:name="Next rotation",type=string,JSONPath=`.status.nextRotationTime`
 // +kubebuilder:printcolumn:name="Since",type=date,JSONPath=`.status.conditions[?(@.type=="Ready")].lastTransitionTime`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`

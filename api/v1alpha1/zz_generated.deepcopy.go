@@ -637,6 +637,10 @@ func (in *JwtConsumerStatus) DeepCopyInto(out *JwtConsumerStatus) {
 			(*in)[i].DeepCopyInto(&(*out)[i])
 		}
 	}
+	if in.NextRotationTime != nil {
+		in, out := &in.NextRotationTime, &out.NextRotationTime
+		*out = (*in).DeepCopy()
+	}
 	if in.Credentials != nil {
 		in, out := &in.Credentials, &out.Credentials
 		*out = make([]CredentialStatus, len(*in))

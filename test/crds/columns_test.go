@@ -47,8 +47,8 @@ func showings() []shown {
 		},
 		{
 			kind: "JwtConsumer", resource: "jwtconsumers", spec: `{"spec": {"gatewayRef": {"name": "edge"}}}`,
-			status: `{"status": {` + ready + `, "username": "john", "credentials": [{"name": "fixed"},
-				{"name": "primary", "issueTime": "` + issued + `", "rotationTime": "` + later + `"}]}}`,
+			status: `{"status": {` + ready + `, "username": "john", "nextRotationTime": "` + later + `",
+				"credentials": [{"name": "fixed"}, {"name": "primary", "issueTime": "` + issued + `"}]}}`,
 			columns: []string{"Name", "Ready", "Status", "Gateway", "Username", "Key age", "Next rotation", "Since", "Age"},
 			cells:   []string{"", "False", "Conflict", "edge", "john", "20h", later, "12h", "0s"},
 		},
