@@ -8,6 +8,8 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
@@ -110,6 +112,47 @@ var _ = Describe("What exists in Kong", func() {
 		ready(ctx, consumer)
 		Expect(consumer.Status.ConsumerID).To(Equal(handConsumer))
 		Expect(w.writes()).To(BeZero())
+	})
+
+	It("is asked of the data planes under its own id", func(ctx SpecContext) {
+		w := newWorld(ctx, kongsim.Options{}, func(g *v1alpha1.KongGateway) { g.Spec.Adoption = v1alpha1.AdoptionUnowned })
+		change(ctx, w.gateway, func(g *v1alpha1.KongGateway) { g.Spec.Proxy = &v1alpha1.Proxy{URLs: []string{w.kong.ProxyURL()}} })
+		w.byHand(ctx, "http://127.0.0.1:9")
+		create(ctx, w.secret("john-jwt", map[string]string{"secret": longSecret}))
+		consumer := w.consumer("john", func(c *v1alpha1.JwtConsumer) {
+			c.Spec.Credentials[0].Key, c.Spec.Groups = "john-key", []string{w.namespace + ".buyers"}
+		})
+		create(ctx, consumer)
+		ready(ctx, consumer)
+		verified(ctx, consumer, metav1.ConditionTrue, ContainSubstring(w.kong.ProxyURL()))
+		Expect(consumer.Status.Credentials[0].KongID).To(Equal(handKey))
+		Expect(consumer.Status.Credentials[0].Verified).To(HaveValue(BeTrue()))
+	})
+
+	It("keeps its id while its Secret brings a new key, which overlaps with the old one", func(ctx SpecContext) {
+		w := newWorld(ctx, kongsim.Options{}, func(g *v1alpha1.KongGateway) { g.Spec.Adoption = v1alpha1.AdoptionUnowned })
+		w.byHand(ctx, "http://127.0.0.1:9")
+		secret := w.secret("john-jwt", map[string]string{"key": "john-key", "secret": longSecret})
+		create(ctx, secret)
+		consumer := w.consumer("john", func(c *v1alpha1.JwtConsumer) {
+			ref := c.Spec.Credentials[0].SecretRef
+			ref.DataKeys = &v1alpha1.CredentialDataKeys{Key: "key"}
+			c.Spec.Credentials[0].Key, ref.Overlap = "", "1h"
+			c.Spec.Groups = []string{w.namespace + ".buyers"}
+		})
+		create(ctx, consumer)
+		ready(ctx, consumer)
+		Expect(consumer.Status.Credentials).To(ConsistOf(HaveField("KongID", handKey)))
+		change(ctx, secret, func(s *corev1.Secret) {
+			s.StringData = map[string]string{"key": "john-next", "secret": longSecret + "-next"}
+		})
+		Eventually(func(g Gomega) {
+			g.Expect(kube.Get(ctx, client.ObjectKeyFromObject(consumer), consumer)).To(Succeed())
+			g.Expect(consumer.Status.Credentials).To(ConsistOf(
+				And(HaveField("Key", "john-next"), HaveField("Phase", v1alpha1.CredentialActive)),
+				And(HaveField("Key", "john-key"), HaveField("Phase", v1alpha1.CredentialRetiring), HaveField("KongID", handKey)),
+			))
+		}).WithTimeout(soon).WithPolling(poll).Should(Succeed())
 	})
 
 	It("takes plugins on a service of somebody else's, which is not touched", func(ctx SpecContext) {

@@ -135,7 +135,7 @@ func (r *consumerRun) reportKeySet(name string, former []v1alpha1.CredentialStat
 	for _, held := range set.decision.Held {
 		id := desired.CredentialID(r.target.scope, owner, desired.KeySetPart(name, held.ID))
 		report := v1alpha1.CredentialStatus{
-			Name: name, Key: held.ID, KongID: id, Algorithm: v1alpha1.Algorithm(held.Algorithm), IssueTime: at(held.Since),
+			Name: name, Key: held.ID, KongID: r.target.engine.ActualID(id), Algorithm: v1alpha1.Algorithm(held.Algorithm), IssueTime: at(held.Since),
 			Phase: v1alpha1.CredentialPending, SecretName: credential.JWKSSecretName(r.consumer.Name),
 		}
 		inKong, _ := r.target.engine.Standing(id)

@@ -53,19 +53,19 @@ const maxReported = 256
 
 // reportInPlace is the status of a credential without generations.
 func (r *consumerRun) reportInPlace(run credentialRun, former []v1alpha1.CredentialStatus) v1alpha1.CredentialStatus {
+	id := r.credentialID(run, 0)
 	report := v1alpha1.CredentialStatus{
-		Name: run.spec.Name, Key: run.material.Key, KongID: r.credentialID(run, 0), Algorithm: run.material.Algorithm,
+		Name: run.spec.Name, Key: run.material.Key, KongID: r.target.engine.ActualID(id), Algorithm: run.material.Algorithm,
 		Phase: v1alpha1.CredentialPending, SecretName: secretName(run.spec),
 	}
-	held, _ := r.target.engine.Standing(report.KongID)
+	held, _ := r.target.engine.Standing(id)
 	switch {
 	case r.consumer.Spec.Revoked:
 	case !r.result.Applied:
 		report.Phase = formerPhase(former, report)
-	case held && !r.result.Undone[report.KongID]:
+	case held && !r.result.Undone[id]:
 		report.Phase = v1alpha1.CredentialActive
 	}
-	report.KongID = r.target.engine.ActualID(report.KongID) // what was adopted has an id of its own
 	return report
 }
 
@@ -81,7 +81,7 @@ func (r *consumerRun) reportGenerations(run credentialRun, state credential.Cred
 	_, rotating := state.Pending()
 	for _, g := range generations {
 		report := v1alpha1.CredentialStatus{
-			Name: run.spec.Name, Key: g.Material.Key, KongID: r.credentialID(run, g.Slot), Algorithm: g.Material.Algorithm,
+			Name: run.spec.Name, Key: g.Material.Key, KongID: r.target.engine.ActualID(r.credentialID(run, g.Slot)), Algorithm: g.Material.Algorithm,
 			Phase: g.Phase, Generation: g.Number, IssueTime: at(g.IssueTime), SecretName: secretName(run.spec),
 		}
 		switch {

@@ -88,7 +88,8 @@ func (r *consumerRun) verify(ctx context.Context) error {
 	last := r.confirmed
 	for _, c := range r.input.Credentials {
 		id := desired.CredentialID(r.target.scope, r.owner(), c.Part)
-		i := slices.IndexFunc(r.consumer.Status.Credentials, func(s v1alpha1.CredentialStatus) bool { return s.KongID == id && s.Key == c.Material.Key })
+		actual := r.target.engine.ActualID(id) // what was adopted has an id of its own, and the status names that
+		i := slices.IndexFunc(r.consumer.Status.Credentials, func(s v1alpha1.CredentialStatus) bool { return s.KongID == actual && s.Key == c.Material.Key })
 		held, rest := r.target.engine.Standing(id)
 		if i < 0 || !held || r.result.Undone[id] {
 			continue
