@@ -72,7 +72,7 @@ contract: ## Replay Kong's recorded answers; KONG_ADMIN_URL and KONG_PROXY_URL n
 
 .PHONY: e2e
 e2e: build ## End to end, quick part; KONG_ADMIN_URL and KONG_PROXY_URL name a real Kong
-	@$(control_plane); export KJO_MANAGER="$(CURDIR)/bin/manager"; set -x; \
+	@$(control_plane); export KJO_MANAGER="$(CURDIR)/bin/manager" KJO_PLUGIN="$(CURDIR)/bin/kubectl-kongjwt"; set -x; \
 	$(call tool,ginkgo) -procs=$(E2E_PROCS) -timeout=$(E2E_TIMEOUT) -label-filter='$(E2E_LABELS)' $(E2E_FLAGS) ./test/e2e
 
 .PHONY: e2e-full
@@ -116,9 +116,10 @@ verify: ## Fail where a generated file is not what `make generate docs` writes
 ##@ Develop
 
 .PHONY: build
-build: ## The operator's binary, bin/manager
+build: ## The operator, bin/manager, and the kubectl plugin, bin/kubectl-kongjwt
 	@mkdir -p bin
 	$(go_build) -o bin/manager ./cmd/manager
+	$(go_build) -o bin/kubectl-kongjwt ./cmd/kubectl-kongjwt
 
 .PHONY: generate
 generate: ## Deep copies, CRDs and RBAC from the Go sources

@@ -1,0 +1,56 @@
+// Package cli is kubectl kongjwt: the root command. Each subcommand has a package of its own below this one.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
+)
+
+// subcommands are the constructors of all there are, in the order of the help.
+var subcommands = []func(*env.Env) *cobra.Command{}
+
+// Run runs the plugin with the arguments after its name and returns the exit code.
+func Run(ctx context.Context, version string, streams genericiooptions.IOStreams, args []string) int {
+	root := New(env.New(version, streams))
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return env.ExitOK
+	case errors.Is(err, env.ErrNegative):
+		return env.ExitNegative
+	default:
+		_, _ = fmt.Fprintln(streams.ErrOut, "error:", err)
+		return env.ExitError
+	}
+}
+
+// New returns the root command.
+func New(e *env.Env) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "kubectl-kongjwt",
+		Short: "See, explain and act on JWT authentication on Kong",
+		Long: `See, explain and act on JWT authentication on Kong, as kong-jwt-operator's resources declare it.
+
+Reads and writes with your own rights. Exit codes: 0 for yes or done, 1 where the
+answer is no (a token refused, a difference, a finding), 2 for an error.`,
+		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl kongjwt"},
+		Version:       e.Version,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.SetIn(e.In)
+	root.SetOut(e.Out)
+	root.SetErr(e.ErrOut)
+	e.Flags.AddFlags(root.PersistentFlags())
+	for _, subcommand := range subcommands {
+		root.AddCommand(subcommand(e))
+	}
+	return root
+}
