@@ -182,7 +182,11 @@ var _ = Describe("Rotation of an issuer under traffic", Serial, func() {
 			f.look(ctx)
 			f.phase(ctx, former, "")
 		}
-		traffic.end(fmt.Sprintf("%d rotations of an issuer, the operator killed in each: %t", rotations, kill))
+		title := fmt.Sprintf("%d rotations of an issuer", rotations)
+		if kill {
+			title += ", the operator killed in each"
+		}
+		traffic.end(title)
 		Expect(traffic.refused.Load()).To(BeZero(), traffic.firstRefusal())
 		Expect(traffic.requests.Load()).To(BeNumerically(">", 100*rotations), "the clients were at work")
 	}
