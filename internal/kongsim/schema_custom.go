@@ -18,6 +18,7 @@ var customRules = map[string]func(value any) string{
 	"host":             onText(hostProblem),
 	"route_host":       onText(routeHostProblem),
 	"sni":              onText(sniProblem),
+	"server_name":      onText(serverNameProblem),
 	"path":             onText(pathProblem),
 	"route_path":       onText(routePathProblem),
 	"header_name":      onText(headerNameProblem),
@@ -216,6 +217,11 @@ func sniProblem(text string) string {
 		}
 		text = strings.ReplaceAll(text, "*", "wildcard")
 	}
+	return serverNameProblem(text)
+}
+
+// serverNameProblem looks at a name without a wildcard.
+func serverNameProblem(text string) string {
 	parsed, problem := parseAddress(text)
 	switch {
 	case problem == badPort || problem == "" && parsed.kind == "name" && parsed.hasPort:

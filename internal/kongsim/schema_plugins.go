@@ -81,11 +81,11 @@ func expandURL(value any) object {
 	parts := splitURL(text)
 	scheme := parts["scheme"]
 	var port any
-	switch number, isNumber := decimal(parts["port"]); {
-	case isNumber:
-		port = number
-	case parts["port"] != "":
-		port = parts["port"]
+	if text, given := parts["port"]; given { // "http://h:" has one, which is no number
+		port = text
+		if number, isNumber := decimal(text); isNumber {
+			port = number
+		}
 	}
 	if scheme == "" {
 		scheme = "http"

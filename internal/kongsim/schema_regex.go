@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"regexp/syntax"
 	"slices"
 	"strconv"
@@ -16,7 +17,7 @@ func pcreProblem(expression string) string {
 	_, err := syntax.Parse(expression, syntax.Perl)
 	var fault *syntax.Error
 	if !errors.As(err, &fault) {
-		return ""
+		return sameNameProblem(expression)
 	}
 	words, atEnd := "", true
 	switch fault.Code {
@@ -42,6 +43,21 @@ func pcreProblem(expression string) string {
 	return words + where
 }
 
+var groupName = regexp.MustCompile(`\(\?P?<([A-Za-z_]\w*)>`)
+
+// sameNameProblem looks for two groups of a name, which Go lets pass.
+func sameNameProblem(expression string) string {
+	seen := map[string]bool{}
+	for _, at := range groupName.FindAllStringSubmatchIndex(expression, -1) {
+		name := expression[at[2]:at[3]]
+		if seen[name] {
+			return fmt.Sprintf("two named subpatterns have the same name (PCRE2_DUPNAMES not set) in %q at %q", plain(expression), plain(expression[at[1]:]))
+		}
+		seen[name] = true
+	}
+	return ""
+}
+
 // plain is a text that %q only puts in quotes: PCRE's message escapes nothing.
 type plain string
 
@@ -59,6 +75,9 @@ func routeExpressionProblem(route object) string {
 	}
 	headers, _ := route["headers"].(object)
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
+		if len(names(headers[name])) == 0 {
+			return "Router Expression failed validation: expected term"
+		}
 		for _, value := range names(headers[name]) {
 			if expression, isExpression := strings.CutPrefix(value, "~*"); isExpression {
 				expressions = append(expressions, expression)
@@ -66,11 +85,25 @@ func routeExpressionProblem(route object) string {
 		}
 	}
 	for _, expression := range expressions {
-		if _, err := syntax.Parse(expression, syntax.Perl); err != nil {
+		if _, err := syntax.Parse(expression, syntax.Perl); err != nil || strayEscape(expression) {
 			return "Router Expression failed validation: regex parse error: " + strconv.Quote(expression)
 		}
 	}
 	return ""
+}
+
+// strayEscape says whether an expression escapes a sign that has no meaning of its own. Go lets that pass; the router's engine does not.
+func strayEscape(expression string) bool {
+	for at := 0; at+1 < len(expression); at++ {
+		if expression[at] != '\\' {
+			continue
+		}
+		at++
+		if strings.IndexByte(" !\"%',/:;<=>@_`", expression[at]) >= 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func decimal(text string) (float64, bool) {
