@@ -19,6 +19,7 @@ type settings struct {
 	metricsSecure           bool
 	metricsCertDir          string
 	probeAddress            string
+	pprofAddress            string
 	leaderElect             bool
 	namespace               string
 	installationID          string
@@ -41,6 +42,8 @@ func parseFlags(args []string) (settings, error) {
 		"Serve metrics over https, to those alone whom the API server lets GET the path /metrics. false: over http, to anyone.")
 	set.StringVar(&s.metricsCertDir, "metrics-cert-dir", "", "Folder with tls.crt and tls.key of the metrics endpoint, read again when they change. Empty: self-signed.")
 	set.StringVar(&s.probeAddress, "health-probe-bind-address", ":8081", "Address of /healthz and /readyz. 0 turns them off.")
+	set.StringVar(&s.pprofAddress, "pprof-bind-address", "0",
+		"Address of Go's profiles, /debug/pprof, such as 127.0.0.1:8082. 0 turns it off. Anyone who reaches it may read it: a profile tells of code, not of Secrets.")
 	set.BoolVar(&s.leaderElect, "leader-elect", false, "Elect a leader, so that of several replicas one works.")
 	set.StringVar(&s.namespace, "namespace", ownNamespace(), "Namespace of the operator: of its lease, and of the gateways' Secrets.")
 	set.StringVar(&s.installationID, "installation-id", "",

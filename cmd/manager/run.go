@@ -73,6 +73,7 @@ func managerOptions(s settings, scheme *runtime.Scheme) ctrl.Options {
 		Scheme:                        scheme,
 		Metrics:                       metricsOptions(s),
 		HealthProbeBindAddress:        s.probeAddress,
+		PprofBindAddress:              s.pprofAddress,
 		LeaderElection:                s.leaderElect,
 		LeaderElectionID:              s.shard().lease(),
 		LeaderElectionNamespace:       s.namespace,
@@ -139,7 +140,10 @@ func addMetrics(ctx context.Context, mgr ctrl.Manager) (*metrics.Engine, error) 
 	if err := rotations.Watch(ctx, mgr.GetCache()); err != nil {
 		return nil, err
 	}
-	statuses := &metrics.Resources{Reader: mgr.GetCache(), Leading: mgr.Elected(), Now: time.Now, Log: ctrl.Log.WithName("metrics")}
+	statuses := metrics.NewResources(mgr.Elected(), time.Now)
+	if err := statuses.Watch(ctx, mgr.GetCache()); err != nil {
+		return nil, err
+	}
 	for _, collector := range []prometheus.Collector{engine, rotations, statuses} {
 		if err := metricsregistry.Registry.Register(collector); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)

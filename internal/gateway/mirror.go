@@ -79,9 +79,10 @@ type mirror struct {
 	entries map[string]*entry
 	// elsewhere has, by the id that the operator would have given, the entries that have another: they were adopted.
 	elsewhere map[string]map[string]*entry
-	byOwner   map[desired.Owner]map[string]*entry
-	byClaim   map[claimKey]map[string]*entry
-	// byGroup has the acl rows of a group, allowing the acl plugins that allow it.
+	// byOwner and byClaim have few entries under each of many keys.
+	byOwner map[desired.Owner][]*entry
+	byClaim map[claimKey][]*entry
+	// byGroup has the acl rows of a group, allowing the acl plugins that allow it: there may be thousands.
 	byGroup, allowing map[string]map[string]*entry
 }
 
@@ -97,8 +98,8 @@ func newMirror(scope desired.Scope) *mirror {
 		scope:     scope,
 		entries:   map[string]*entry{},
 		elsewhere: map[string]map[string]*entry{},
-		byOwner:   map[desired.Owner]map[string]*entry{},
-		byClaim:   map[claimKey]map[string]*entry{},
+		byOwner:   map[desired.Owner][]*entry{},
+		byClaim:   map[claimKey][]*entry{},
 		byGroup:   map[string]map[string]*entry{},
 		allowing:  map[string]map[string]*entry{},
 	}
@@ -114,9 +115,9 @@ func (m *mirror) set(e entry) (freed []desired.Claim) {
 	if given := m.given(e); given != e.id {
 		insert(m.elsewhere, given, &e)
 	}
-	insert(m.byOwner, e.owner, &e)
+	add(m.byOwner, e.owner, &e)
 	for _, claim := range e.claims {
-		insert(m.byClaim, keyOf(claim), &e)
+		add(m.byClaim, keyOf(claim), &e)
 	}
 	for _, group := range e.groups {
 		insert(m.groupIndex(e.kind), group, &e)
@@ -137,9 +138,9 @@ func (m *mirror) remove(id string) (freed []desired.Claim) {
 
 func (m *mirror) unindex(e *entry) {
 	drop(m.elsewhere, m.given(*e), e.id)
-	drop(m.byOwner, e.owner, e.id)
+	subtract(m.byOwner, e.owner, e)
 	for _, claim := range e.claims {
-		drop(m.byClaim, keyOf(claim), e.id)
+		subtract(m.byClaim, keyOf(claim), e)
 	}
 	for _, group := range e.groups {
 		drop(m.groupIndex(e.kind), group, e.id)
@@ -182,6 +183,28 @@ func drop[K comparable](index map[K]map[string]*entry, key K, id string) {
 	if len(index[key]) == 0 {
 		delete(index, key)
 	}
+}
+
+// add puts an entry in once: a route may have two claims that differ in their methods alone.
+func add[K comparable](index map[K][]*entry, key K, e *entry) {
+	held := index[key]
+	if slices.Contains(held, e) {
+		return
+	}
+	// One is what most keys have: append would take room for more.
+	grown := make([]*entry, len(held)+1)
+	copy(grown, held)
+	grown[len(held)] = e
+	index[key] = grown
+}
+
+func subtract[K comparable](index map[K][]*entry, key K, e *entry) {
+	held := slices.DeleteFunc(index[key], func(other *entry) bool { return other == e })
+	if len(held) == 0 {
+		delete(index, key)
+		return
+	}
+	index[key] = held
 }
 
 // of lists the entries of an owner, by id.

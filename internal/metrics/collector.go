@@ -2,10 +2,14 @@ package metrics
 
 import (
 	"context"
+	"fmt"
+	"sync"
 	"time"
 
-	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/types"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
@@ -13,17 +17,63 @@ import (
 
 // Resources sums up the statuses of the custom resources each time it is read.
 type Resources struct {
-	// Reader reads from the cache: a scrape asks the API server nothing.
-	Reader client.Reader
-	// Leading is closed once this process works. Before, another replica tells the same.
-	Leading <-chan struct{}
-	// Now is the clock.
-	Now func() time.Time
-	Log logr.Logger
+	// leading is closed once this process works. Before, another replica tells the same.
+	leading <-chan struct{}
+	now     func() time.Time
+
+	mu sync.Mutex
+	// objects are the cache's own, by UID: to list them would copy all of them at each reading.
+	objects map[types.UID]client.Object
 }
 
-// readTimeout bounds a reading, as a cache that is not filled yet would hold it up.
-const readTimeout = 5 * time.Second
+// NewResources makes the summary; it is a Collector to register. now is the clock.
+func NewResources(leading <-chan struct{}, now func() time.Time) *Resources {
+	return &Resources{leading: leading, now: now, objects: map[types.UID]client.Object{}}
+}
+
+// Watch follows the resources of a cache.
+func (r *Resources) Watch(ctx context.Context, informers cache.Informers) error {
+	for _, kind := range []client.Object{&v1alpha1.KongGateway{}, &v1alpha1.JwtConsumer{}, &v1alpha1.JwtProtectedService{}, &v1alpha1.JwtToken{}} {
+		informer, err := informers.GetInformer(ctx, kind, cache.BlockUntilSynced(false))
+		if err != nil {
+			return fmt.Errorf("watch %T for metrics: %w", kind, err)
+		}
+		if _, err := informer.AddEventHandler(r.handler()); err != nil {
+			return fmt.Errorf("watch %T for metrics: %w", kind, err)
+		}
+	}
+	return nil
+}
+
+func (r *Resources) handler() toolscache.ResourceEventHandler {
+	return toolscache.ResourceEventHandlerFuncs{
+		AddFunc: r.keep,
+		UpdateFunc: func(before, after any) {
+			r.drop(before) // another of the same name may have come instead
+			r.keep(after)
+		},
+		DeleteFunc: r.drop,
+	}
+}
+
+func (r *Resources) keep(changed any) {
+	if object, ok := changed.(client.Object); ok {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.objects[object.GetUID()] = object
+	}
+}
+
+func (r *Resources) drop(deleted any) {
+	if unseen, missed := deleted.(toolscache.DeletedFinalStateUnknown); missed {
+		deleted = unseen.Obj
+	}
+	if object, ok := deleted.(client.Object); ok {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.objects, object.GetUID())
+	}
+}
 
 func desc(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc(Prefix+name, help, labels, nil)
@@ -55,55 +105,39 @@ func (r *Resources) Describe(out chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (r *Resources) Collect(out chan<- prometheus.Metric) {
 	select {
-	case <-r.Leading:
+	case <-r.leading:
 	default:
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), readTimeout)
-	defer cancel()
-	s, err := r.read(ctx)
-	if err != nil {
-		r.Log.Error(err, "Cannot sum up the resources for metrics")
-		return
-	}
-	s.emit(func(d *prometheus.Desc, value float64, labels ...string) {
+	r.sum().emit(func(d *prometheus.Desc, value float64, labels ...string) {
 		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	})
 }
 
-// read lists all resources, without copying them: they are looked at only.
-func (r *Resources) read(ctx context.Context) (*summary, error) {
-	s := newSummary(r.Now())
-	var (
-		gateways  v1alpha1.KongGatewayList
-		consumers v1alpha1.JwtConsumerList
-		services  v1alpha1.JwtProtectedServiceList
-		signed    v1alpha1.JwtTokenList
-	)
-	for _, list := range []client.ObjectList{&gateways, &consumers, &services, &signed} {
-		if err := r.Reader.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
-			return nil, err
+// sum looks at all resources, and copies none.
+func (r *Resources) sum() *summary {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := newSummary(r.now())
+	for _, object := range r.objects {
+		switch typed := object.(type) {
+		case *v1alpha1.KongGateway:
+			s.gateways = append(s.gateways, typed)
+			s.resource(typed.Name, v1alpha1.KindKongGateway, typed.Status.Conditions)
+		case *v1alpha1.JwtConsumer:
+			s.consumer(typed)
+		case *v1alpha1.JwtProtectedService:
+			s.resource(typed.Spec.GatewayRef.Name, v1alpha1.KindJwtProtectedService, typed.Status.Conditions)
+		case *v1alpha1.JwtToken:
+			s.token(typed)
 		}
 	}
-	s.gateways = gateways.Items
-	for i := range s.gateways {
-		s.resource(s.gateways[i].Name, v1alpha1.KindKongGateway, s.gateways[i].Status.Conditions)
-	}
-	for i := range consumers.Items {
-		s.consumer(&consumers.Items[i])
-	}
-	for i := range services.Items {
-		s.resource(services.Items[i].Spec.GatewayRef.Name, v1alpha1.KindJwtProtectedService, services.Items[i].Status.Conditions)
-	}
-	for i := range signed.Items {
-		s.token(&signed.Items[i])
-	}
-	return s, nil
+	return s
 }
 
 func (s *summary) emit(gauge func(d *prometheus.Desc, value float64, labels ...string)) {
-	for i := range s.gateways {
-		s.emitGateway(&s.gateways[i], gauge)
+	for _, object := range s.gateways {
+		s.emitGateway(object, gauge)
 	}
 	for key, count := range s.resources {
 		gauge(resources, float64(count), key.gateway, key.kind, key.state, key.reason)

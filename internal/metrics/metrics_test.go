@@ -1,19 +1,20 @@
 package metrics
 
 import (
+	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	. "github.com/onsi/gomega"
 
-	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
@@ -82,14 +83,32 @@ func token(name string, renewal, expiry time.Duration) *v1alpha1.JwtToken {
 	}}
 }
 
+// newResources has seen the objects, each in a former state too, and one that is gone again.
 func newResources(t *testing.T, leading <-chan struct{}) *Resources {
 	t.Helper()
-	scheme := runtime.NewScheme()
-	NewWithT(t).Expect(v1alpha1.AddToScheme(scheme)).To(Succeed())
-	return &Resources{
-		Reader: fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects()...).Build(), Leading: leading,
-		Now: func() time.Time { return now }, Log: logr.Discard(),
+	r := NewResources(leading, func() time.Time { return now })
+	handler := r.handler()
+	for _, object := range objects() {
+		object.SetUID(types.UID(fmt.Sprintf("%T/%s/%s", object, object.GetNamespace(), object.GetName())))
+		former := reflect.New(reflect.TypeOf(object).Elem()).Interface().(client.Object)
+		former.SetUID(object.GetUID())
+		handler.OnAdd(former, true)
+		handler.OnUpdate(former, object)
 	}
+	for uid, end := range map[types.UID]func(client.Object){
+		"deleted": func(o client.Object) { handler.OnDelete(o) },
+		"missed":  func(o client.Object) { handler.OnDelete(toolscache.DeletedFinalStateUnknown{Obj: o}) },
+		"replaced": func(o client.Object) {
+			next := &v1alpha1.JwtConsumer{ObjectMeta: metav1.ObjectMeta{UID: "next"}}
+			handler.OnUpdate(o, next)
+			handler.OnDelete(next)
+		},
+	} {
+		object := &v1alpha1.JwtConsumer{ObjectMeta: metav1.ObjectMeta{UID: uid}, Spec: gateway("gone")}
+		handler.OnAdd(object, false)
+		end(object)
+	}
+	return r
 }
 
 const summedUp = `

@@ -27,7 +27,7 @@ type credentialKey struct{ gateway, phase string }
 // summary is what a list of resources amounts to.
 type summary struct {
 	now         time.Time
-	gateways    []v1alpha1.KongGateway
+	gateways    []*v1alpha1.KongGateway
 	resources   map[resourceKey]int
 	credentials map[credentialKey]int
 	// unverified counts the credentials that some data plane was seen not to accept, and verified those that all do.

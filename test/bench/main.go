@@ -8,6 +8,7 @@
 //	KONG_ADMIN_URL  a real Kong that may be filled; a simulated one by default
 //	QUICK           1: counts only, no times and no memory
 //	WRITE           a file whose table is replaced by what was measured
+//	PROFILE         a folder for the operator's profiles: of its heap after each phase, of its time in the cold start
 package main
 
 import (
@@ -30,6 +31,7 @@ type settings struct {
 	adminURL    string
 	quick       bool
 	write       string
+	profile     string
 	kongsim     string
 }
 
@@ -86,7 +88,7 @@ func measure(ctx context.Context, s settings, dir string, r *report) error {
 func readSettings() (settings, error) {
 	s := settings{
 		consumers: 10000, concurrency: 50,
-		adminURL: os.Getenv("KONG_ADMIN_URL"), write: os.Getenv("WRITE"), kongsim: os.Getenv("KJO_KONGSIM"),
+		adminURL: os.Getenv("KONG_ADMIN_URL"), write: os.Getenv("WRITE"), kongsim: os.Getenv("KJO_KONGSIM"), profile: os.Getenv("PROFILE"),
 	}
 	for name, value := range map[string]*int{"N": &s.consumers, "CONCURRENCY": &s.concurrency} {
 		text := os.Getenv(name)
@@ -106,6 +108,9 @@ func readSettings() (settings, error) {
 	}
 	return s, nil
 }
+
+// countsOnly says that memory is not looked at either.
+func (s settings) countsOnly() bool { return s.quick && s.profile == "" }
 
 // entities is how many entities in Kong all resources amount to: consumer and credential; service, jwt plugin and routes.
 func (s settings) entities() int { return 2*s.consumers + s.services*(2+routesPerService) }

@@ -37,6 +37,7 @@ type subject struct {
 	kube    client.Client
 	process *stack.Operator
 	metrics string
+	pprof   string
 	report  *report
 	bare    bareResult
 	// empty is the resident set of an operator with nothing to do, in bytes.
@@ -77,18 +78,24 @@ func measureOperator(ctx context.Context, s settings, dir string, bare bareResul
 }
 
 func (m *subject) start(ctx context.Context) error {
-	address, err := stack.FreeAddress()
-	if err != nil {
+	var err error
+	if m.metrics, err = stack.FreeAddress(); err != nil {
 		return err
 	}
-	m.metrics = address
-	m.process, err = m.env.StartOperator(ctx, "--metrics-bind-address", address, "--metrics-secure=false")
+	flags := []string{"--metrics-bind-address", m.metrics, "--metrics-secure=false"}
+	if m.profile != "" {
+		if m.pprof, err = stack.FreeAddress(); err != nil {
+			return err
+		}
+		flags = append(flags, "--pprof-bind-address", m.pprof)
+	}
+	m.process, err = m.env.StartOperator(ctx, flags...)
 	return err
 }
 
 // measureEmpty takes the resident set of an operator that knows of no resource.
 func (m *subject) measureEmpty(ctx context.Context) error {
-	if m.quick {
+	if m.countsOnly() {
 		return nil
 	}
 	if err := m.start(ctx); err != nil {
@@ -99,6 +106,9 @@ func (m *subject) measureEmpty(ctx context.Context) error {
 	}
 	var err error
 	if m.empty, _, err = memory(m.process.PID()); err != nil {
+		return err
+	}
+	if err := m.heap(ctx, "empty"); err != nil {
 		return err
 	}
 	return m.process.Stop()
@@ -176,7 +186,7 @@ func (m *subject) cold(ctx context.Context) error {
 	}
 	m.report.cold(m.settings, kube, requests, last.Sub(began), m.bare)
 	m.report.memory(m.settings, m.empty, now, highest)
-	return nil
+	return m.heap(ctx, "cold")
 }
 
 // counted is what Kong and the kube-apiserver were asked since before, and since the last reset.
@@ -329,7 +339,7 @@ func (m *subject) restart(ctx context.Context) error {
 		return err
 	}
 	m.report.restart(m.settings, kube, requests, last.Sub(began), now, highest)
-	return nil
+	return m.heap(ctx, "restart")
 }
 
 // clean leaves nothing in a real Kong.

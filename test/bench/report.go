@@ -101,7 +101,7 @@ func (r *report) cold(s settings, kube kubeCounts, requests []kongsim.Request, w
 const listsOfSecrets = 10
 
 func (r *report) memory(s settings, empty, now, highest int64) {
-	if s.quick {
+	if s.countsOnly() {
 		return
 	}
 	r.note("memory: resident without any resource", mebibytes(empty))
@@ -165,7 +165,7 @@ func (r *report) restart(s settings, kube kubeCounts, requests []kongsim.Request
 	r.explain("restart", kube)
 	r.note("restart: requests that list what Kong holds", fmt.Sprint(pages))
 	r.note("restart: reads of Secrets", fmt.Sprint(kube.of(func(verb, resource string) bool { return !isWrite(verb) && resource == "secrets" })))
-	if s.quick {
+	if s.countsOnly() {
 		return
 	}
 	r.note("restart: time until all was looked at", seconds(wall))
