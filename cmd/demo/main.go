@@ -39,7 +39,11 @@ func run(ctx context.Context) (err error) {
 	out := newScreen(os.Stdout)
 	out.title("kong-jwt-operator: JWT authentication on Kong, declared")
 	out.section("Starting")
-	running, err := stack.Start(ctx, stack.Options{
+	// What runs ends with its context. An interrupt ends it while it starts, and later only once all is cleaned up.
+	living, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	interrupted := context.AfterFunc(ctx, end)
+	running, err := stack.Start(living, stack.Options{
 		Dir: dir, Progress: out.progress,
 		Kong: kongsim.Options{
 			DBUpdateFrequency: dbUpdateFrequency, WorkerStateUpdateFrequency: workerStateUpdateFrequency,
@@ -49,6 +53,7 @@ func run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	interrupted()
 	keep := os.Getenv("KEEP") != "" && os.Getenv("KEEP") != "0"
 	defer func() {
 		err = errors.Join(err, running.Stop())

@@ -92,31 +92,33 @@ func (t *tutorial) startTraffic(ctx context.Context) *traffic {
 	return flow
 }
 
+// send calls until it is stopped. A request that is under way then comes to its end: it counts as well.
 func (t *tutorial) send(ctx context.Context, flow *traffic) error {
 	for ctx.Err() == nil {
-		secret, err := t.secret(ctx, "worker-credential")
-		if err != nil {
-			return ignoreEnd(ctx, err)
-		}
-		answered, err := t.ask(ctx, request{path: "/api", token: t.signed(secret)})
-		if err != nil {
-			return ignoreEnd(ctx, err)
-		}
-		flow.sent++
-		if answered != passed {
-			flow.refused++
-			flow.last = answered
+		if err := t.callAsWorker(context.WithoutCancel(ctx), flow); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// ignoreEnd leaves out the error of a request that was under way when the traffic was stopped.
-func ignoreEnd(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
+func (t *tutorial) callAsWorker(ctx context.Context, flow *traffic) error {
+	ctx, cancel := context.WithTimeout(ctx, busy)
+	defer cancel()
+	secret, err := t.secret(ctx, "worker-credential")
+	if err != nil {
+		return err
 	}
-	return err
+	answered, err := t.ask(ctx, request{path: "/api", token: t.signed(secret)})
+	if err != nil {
+		return err
+	}
+	flow.sent++
+	if answered != passed {
+		flow.refused++
+		flow.last = answered
+	}
+	return nil
 }
 
 // endTraffic stops the client, and says how it fared.
