@@ -135,10 +135,11 @@ chart: ## What is generated of the chart (CRDs, schema, README), and of config/ 
 	hack/kustomize-bases.sh
 
 .PHONY: docs
-docs: ## The API reference, docs/reference/api.md, from the types
+docs: ## The reference, docs/reference, from the sources
 	@mkdir -p docs/reference
 	$(call tool,crd-ref-docs) --log-level=ERROR --source-path=api --config=hack/crd-ref-docs/config.yaml \
 	  --templates-dir=hack/crd-ref-docs --renderer=markdown --output-path=docs/reference/api.md
+	go run ./hack/reference docs/reference
 
 .PHONY: fmt
 fmt: ## Format the Go code

@@ -221,5 +221,5 @@ func (r *consumerRun) flagWeakSecrets() {
 		}
 		message += weak
 	}
-	status.Flag(&r.consumer.Status.Conditions, r.consumer.Generation, v1alpha1.ConditionWeakSecret, "ShortSecret", message)
+	status.Flag(&r.consumer.Status.Conditions, r.consumer.Generation, v1alpha1.ConditionWeakSecret, v1alpha1.ReasonShortSecret, message)
 }

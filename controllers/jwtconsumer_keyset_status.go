@@ -49,7 +49,7 @@ func (r *consumerRun) tellKeySets() {
 			}
 		}
 		if len(told) > 0 {
-			r.event(r.consumer, corev1.EventTypeNormal, "JWKSChanged", "Refresh", fmt.Sprintf("Credential %s: keys %s", spec.Name, strings.Join(told, "; ")))
+			r.event(r.consumer, corev1.EventTypeNormal, v1alpha1.EventJWKSChanged, "Refresh", fmt.Sprintf("Credential %s: keys %s", spec.Name, strings.Join(told, "; ")))
 		}
 	}
 }
@@ -88,13 +88,13 @@ func (s *keySet) degraded() []degradation {
 			s.view.FailingSince.UTC().Format(time.RFC3339), s.view.Err)})
 	}
 	if s.decision.KeptEmpty && len(s.decision.Held) > 0 {
-		found = append(found, degradation{"EmptySet", "the key set has no usable key, and the last good keys stay; set revoked: true if they are to go"})
+		found = append(found, degradation{v1alpha1.ReasonEmptySet, "the key set has no usable key, and the last good keys stay; set revoked: true if they are to go"})
 	}
 	if s.selection.Beyond > 0 {
-		found = append(found, degradation{"TooManyKeys", fmt.Sprintf("%d keys of the set are left out, being more than jwks.maxKeys lets in; raise it", s.selection.Beyond)})
+		found = append(found, degradation{v1alpha1.ReasonTooManyKeys, fmt.Sprintf("%d keys of the set are left out, being more than jwks.maxKeys lets in; raise it", s.selection.Beyond)})
 	}
 	if left := reasons(s.selection.Skipped); left != "" {
-		found = append(found, degradation{"KeysLeftOut", "keys of the set are left out" + left})
+		found = append(found, degradation{v1alpha1.ReasonKeysLeftOut, "keys of the set are left out" + left})
 	}
 	return found
 }

@@ -96,13 +96,13 @@ func (r *consumerRun) tell(steps []credential.Step) {
 		reason, note := "", ""
 		switch step.Kind {
 		case credential.StepGenerate, credential.StepReplace:
-			reason, note = "RotationStarted", "Credential %s: generation %d is made"
+			reason, note = v1alpha1.EventRotationStarted, "Credential %s: generation %d is made"
 		case credential.StepPromote:
-			reason, note = "Promoted", "Credential %s: generation %d is the one to use from now on"
+			reason, note = v1alpha1.EventPromoted, "Credential %s: generation %d is the one to use from now on"
 		case credential.StepRemove:
-			reason, note = "Retired", "Credential %s: generation %d is gone from Kong"
+			reason, note = v1alpha1.EventRetired, "Credential %s: generation %d is gone from Kong"
 		case credential.StepAbandon:
-			reason, note = "RotationAbandoned", "Credential %s: generation %d is no longer what the spec asks for"
+			reason, note = v1alpha1.EventRotationAbandoned, "Credential %s: generation %d is no longer what the spec asks for"
 		default:
 			continue
 		}
@@ -180,7 +180,7 @@ func (r *consumerRun) publish(ctx context.Context) error {
 		seen.Published = outcome.Publish.Number
 		r.seen[run.spec.Name] = seen
 		if written {
-			r.event(r.consumer, corev1.EventTypeNormal, "Published", "Publish",
+			r.event(r.consumer, corev1.EventTypeNormal, v1alpha1.EventPublished, "Publish",
 				fmt.Sprintf("Credential %s, generation %d, is in Secret %s", run.spec.Name, outcome.Publish.Number, name))
 		}
 	}

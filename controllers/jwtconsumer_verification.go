@@ -144,9 +144,9 @@ func (r *consumerRun) reportVerified(unsure, contradicted []string, last string)
 		r.askSoon = true
 	}
 	if status.Set(conditions, condition) && (former == nil || former.Status != condition.Status) && condition.Status != metav1.ConditionUnknown {
-		kind, reason := corev1.EventTypeNormal, "Verified"
+		kind, reason := corev1.EventTypeNormal, v1alpha1.EventVerified
 		if condition.Status == metav1.ConditionFalse {
-			kind, reason = corev1.EventTypeWarning, "NotVerified"
+			kind, reason = corev1.EventTypeWarning, v1alpha1.EventNotVerified
 		}
 		r.event(r.consumer, kind, reason, "Verify", condition.Message)
 	}

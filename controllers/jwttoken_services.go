@@ -48,7 +48,7 @@ func (r *tokenRun) flagTTL(ctx context.Context) error {
 		message = fmt.Sprintf("spec.ttl %s is beyond jwt.maximumExpiration of JwtProtectedService %s: Kong refuses the token there until less is left of it; set ttl to %s or less",
 			ttl, strings.Join(refusing, ", "), least)
 	}
-	status.Flag(&r.token.Status.Conditions, r.token.Generation, v1alpha1.ConditionTTLTooLong, "MaximumExpiration", message)
+	status.Flag(&r.token.Status.Conditions, r.token.Generation, v1alpha1.ConditionTTLTooLong, v1alpha1.ReasonMaximumExpiration, message)
 	return nil
 }
 

@@ -122,7 +122,7 @@ func (r *KongGatewayReconciler) releaseProbe(ctx context.Context, object *v1alph
 	case object.Spec.Proxy == nil:
 		return nil
 	}
-	r.event(object, corev1.EventTypeWarning, "KongGone", "Release",
+	r.event(object, corev1.EventTypeWarning, v1alpha1.EventKongGone, "Release",
 		"Kong cannot be written to: the route that data planes are asked by stays there, and leads nowhere. Look for the tag kongjwt-owner:KongGateway::"+object.Name)
 	return nil
 }

@@ -104,7 +104,7 @@ func (o Options) leave(ctx context.Context, s subject, name string) error {
 	var object v1alpha1.KongGateway
 	if err := o.Client.Get(ctx, client.ObjectKey{Name: name}, &object); err != nil {
 		if apierrors.IsNotFound(err) {
-			o.event(s.object, corev1.EventTypeWarning, "GatewayGone", "Release",
+			o.event(s.object, corev1.EventTypeWarning, v1alpha1.EventGatewayGone, "Release",
 				"KongGateway "+name+" is gone: what this resource had in its Kong stays there. Look for the tag kongjwt-owner:"+
 					s.owner.Kind+":"+s.owner.Namespace+":"+s.owner.Name)
 			return nil

@@ -20,58 +20,103 @@ const (
 	ConditionVerified = "Verified"
 )
 
-// Reasons of conditions. There are few of them on purpose: the message has the detail.
+// Reasons of conditions. There are few of them on purpose: the message has the detail. What a person does about one is its comment's
+// line "Remedy"; docs/reference/reasons.md is written from these comments.
 const (
 	// ReasonSucceeded: the resource is as its spec says.
+	// Remedy: nothing.
 	ReasonSucceeded = "Succeeded"
 	// ReasonProgressing: work is under way; the message says what is waited for.
+	// Remedy: wait. If it stays, do what the message says; the operator tries again by itself, with growing pauses.
 	ReasonProgressing = "Progressing"
 	// ReasonSuspended: spec.suspend is true; nothing is changed until it is false.
+	// Remedy: set spec.suspend to false.
 	ReasonSuspended = "Suspended"
 	// ReasonInvalidSpec: the spec asks for something that cannot be, and the schema could not see it.
+	// Remedy: change the field that the message names.
 	ReasonInvalidSpec = "InvalidSpec"
 	// ReasonNotImplemented: the spec sets a field that this version does not act on yet; nothing of the spec is applied.
+	// Remedy: take the field out that the message names, or upgrade the operator.
 	ReasonNotImplemented = "NotImplemented"
 	// ReasonSecretNotFound: a Secret that the spec names does not exist.
+	// Remedy: create the Secret, or correct its name. What Kong has stays as it is meanwhile.
 	ReasonSecretNotFound = "SecretNotFound"
 	// ReasonSecretInvalid: a Secret exists, but what it holds cannot be used.
+	// Remedy: write into the Secret what the message asks for. What Kong has stays as it is meanwhile.
 	ReasonSecretInvalid = "SecretInvalid"
 	// ReasonSecretConflict: a Secret that the operator would write belongs to somebody else.
+	// Remedy: name another Secret, or delete the one that is there if nobody needs it.
 	ReasonSecretConflict = "SecretConflict"
 	// ReasonGatewayNotFound: spec.gatewayRef names no KongGateway.
+	// Remedy: create the KongGateway, or name one that exists; without gatewayRef it is the one called default.
 	ReasonGatewayNotFound = "GatewayNotFound"
 	// ReasonGatewayNotReady: the KongGateway exists but cannot be used yet.
+	// Remedy: look at the KongGateway: kubectl describe konggateway NAME. Resources go on by themselves once it is ready.
 	ReasonGatewayNotReady = "GatewayNotReady"
 	// ReasonNamespaceNotAllowed: the KongGateway does not admit resources of this namespace.
+	// Remedy: ask whoever runs the gateway to admit the namespace by spec.allowedNamespaces.
 	ReasonNamespaceNotAllowed = "NamespaceNotAllowed"
 	// ReasonPolicyViolation: the KongGateway's policy forbids what the spec asks for.
+	// Remedy: change the field that the message names, or ask whoever runs the gateway to allow it by spec.policy.
 	ReasonPolicyViolation = "PolicyViolation"
 	// ReasonConflict: a name, key or route match is held by something else in Kong.
+	// Remedy: choose another name, key or match, or have the holder, which the message names, give it up. It goes on by itself when it is free.
 	ReasonConflict = "Conflict"
 	// ReasonTargetNotFound: spec.attachTo names a service or route that Kong does not have.
+	// Remedy: create the service or route in Kong, or correct the name. It goes on by itself when the target comes.
 	ReasonTargetNotFound = "TargetNotFound"
 	// ReasonKongRejected: Kong answered that what was sent is not valid.
+	// Remedy: change the fields that the message names. It is tried again each spec.drift.interval of the gateway, and when Kong is upgraded.
 	ReasonKongRejected = "KongRejected"
 	// ReasonKongUnreachable: the Admin API does not answer, or answers that it cannot work now.
+	// Remedy: look whether Kong runs, whether its Admin API listens on the address, and whether a NetworkPolicy stands between. Resources go on by themselves when it is back.
 	ReasonKongUnreachable = "KongUnreachable"
 	// ReasonRotating: a credential is on its way to its next generation.
+	// Remedy: nothing. Old and new material are both valid; the message says what is waited for.
 	ReasonRotating = "Rotating"
 	// ReasonRevoked: spec.revoked is true and no credential is in Kong.
+	// Remedy: set spec.revoked to false once the leaked material is replaced.
 	ReasonRevoked = "Revoked"
 	// ReasonAwaitingDataPlane: a change is in Kong's configuration but not every data plane is known to have taken it.
+	// Remedy: look at the data plane that the message names. A data plane that is gone for good has to leave spec.proxy of the gateway.
 	ReasonAwaitingDataPlane = "AwaitingDataPlane"
 	// ReasonCredentialCannotSign: the credential has no private material here, so no token can be signed with it.
+	// Remedy: let the token use a credential that is generated, or whose Secret holds the secret or the private key.
 	ReasonCredentialCannotSign = "CredentialCannotSign"
 	// ReasonConsumerNotFound: spec.consumerRef names no JwtConsumer, or no credential of it.
+	// Remedy: create the JwtConsumer in the namespace of the token, or correct the names in spec.consumerRef.
 	ReasonConsumerNotFound = "ConsumerNotFound"
 	// ReasonConsumerNotReady: the JwtConsumer's credential is not in Kong yet, or revoked.
+	// Remedy: look at the JwtConsumer: kubectl describe jwtconsumer NAME. The token is signed once its credential is in Kong.
 	ReasonConsumerNotReady = "ConsumerNotReady"
 	// ReasonKeySetUnreachable: an issuer has not given its key set, and none of its keys are known.
+	// Remedy: look whether the URL is right and the issuer answers; the message says what failed. It asks again by itself.
 	ReasonKeySetUnreachable = "KeySetUnreachable"
 	// ReasonKeySetInvalid: what an issuer gives as its key set is none, or has no key that Kong can verify with.
+	// Remedy: name the key set itself, jwks_uri of the discovery document, and look at what the issuer publishes.
 	ReasonKeySetInvalid = "KeySetInvalid"
 	// ReasonDeleting: the resource is being deleted and the message says what it still waits for.
+	// Remedy: wait, or take away what the message names.
 	ReasonDeleting = "Deleting"
+)
+
+// Reasons of the conditions that stand beside Ready and have no say in it.
+const (
+	// ReasonShortSecret: an HMAC secret has fewer bytes than its algorithm's hash (RFC 7518 section 3.2).
+	// Remedy: use a longer secret, or let the operator generate it.
+	ReasonShortSecret = "ShortSecret"
+	// ReasonMaximumExpiration: a service's jwt.maximumExpiration is below the token's ttl.
+	// Remedy: lower ttl, or raise maximumExpiration of the service that the message names.
+	ReasonMaximumExpiration = "MaximumExpiration"
+	// ReasonEmptySet: an issuer's key set has no key that can be used. The last good keys stay in Kong.
+	// Remedy: have the issuer publish its keys; set spec.revoked to true if they are to go.
+	ReasonEmptySet = "EmptySet"
+	// ReasonTooManyKeys: an issuer's key set has more keys than jwks.maxKeys lets in.
+	// Remedy: raise jwks.maxKeys.
+	ReasonTooManyKeys = "TooManyKeys"
+	// ReasonKeysLeftOut: some keys of an issuer's set cannot be used in Kong; the message says why.
+	// Remedy: nothing, unless tokens are signed with these keys: then the issuer has to publish others.
+	ReasonKeysLeftOut = "KeysLeftOut"
 )
 
 // Annotations, labels and the finalizer.

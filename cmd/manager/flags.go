@@ -45,7 +45,7 @@ func parseFlags(args []string) (settings, error) {
 	set.StringVar(&s.pprofAddress, "pprof-bind-address", "0",
 		"Address of Go's profiles, /debug/pprof, such as 127.0.0.1:8082. 0 turns it off. Anyone who reaches it may read it: a profile tells of code, not of Secrets.")
 	set.BoolVar(&s.leaderElect, "leader-elect", false, "Elect a leader, so that of several replicas one works.")
-	set.StringVar(&s.namespace, "namespace", ownNamespace(), "Namespace of the operator: of its lease, and of the gateways' Secrets.")
+	set.StringVar(&s.namespace, "namespace", ownNamespace(), "Namespace of the operator: of its lease, and of the gateways' Secrets. In a pod it is the pod's.")
 	set.StringVar(&s.installationID, "installation-id", "",
 		"Tells this installation's entities in Kong from others'. Empty: the UID of the kube-system namespace. Entities made under another id are not found again.")
 	set.StringVar(&s.clusterDomain, "cluster-domain", "cluster.local", "DNS domain of the cluster, for upstream.serviceRef.")

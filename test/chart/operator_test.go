@@ -206,6 +206,14 @@ var _ = Describe("The operator under the chart's rights", func() {
 		}).WithContext(ctx).Should(Succeed())
 		Expect(served).To(ContainSubstring(`leader_election_master_status{name="kong-jwt-operator"} 1`))
 		Expect(served).To(ContainSubstring(`kongjwt_admin_api_requests_total{code="200"`))
+		reference, err := os.ReadFile("../../docs/reference/metrics.md")
+		Expect(err).NotTo(HaveOccurred())
+		for _, line := range strings.Split(served, "\n") {
+			if ours, found := strings.CutPrefix(line, "# TYPE kongjwt_"); found {
+				name, kind, _ := strings.Cut(ours, " ")
+				Expect(string(reference)).To(ContainSubstring("| `kongjwt_%s` | %s |", name, kind))
+			}
+		}
 		works(ctx, "default", func() {})
 		Expect(os.ReadFile(running.log)).NotTo(ContainSubstring("forbidden"))
 	}, SpecTimeout(2*patience))

@@ -1,0 +1,36 @@
+package v1alpha1
+
+// Reasons of events. A change of Ready is an event too, with the reason of the condition. Events are gone after an hour and are dropped
+// when there are too many: conditions and the log say the same.
+const (
+	// EventRotationStarted: the next generation of a credential is made and kept. Kong does not have it yet.
+	// Remedy: nothing.
+	EventRotationStarted = "RotationStarted"
+	// EventPromoted: every data plane has the new generation; it is the one to use from now on.
+	// Remedy: nothing.
+	EventPromoted = "Promoted"
+	// EventPublished: the Secret for clients has the new generation.
+	// Remedy: nothing. Clients have to read the Secret again within the overlap.
+	EventPublished = "Published"
+	// EventRetired: a former generation has left Kong. Its tokens are refused from now on.
+	// Remedy: nothing. A client that is refused now has not read its Secret again.
+	EventRetired = "Retired"
+	// EventRotationAbandoned: a generation that was not published yet is given up, as the spec asks for something else by now.
+	// Remedy: nothing.
+	EventRotationAbandoned = "RotationAbandoned"
+	// EventJWKSChanged: an issuer's key set has changed; the message names the keys that came, went or are kept for the overlap.
+	// Remedy: nothing.
+	EventJWKSChanged = "JWKSChanged"
+	// EventVerified: every data plane was seen to hold the credentials.
+	// Remedy: nothing.
+	EventVerified = "Verified"
+	// EventNotVerified: a data plane was seen not to hold a credential that is in Kong's configuration.
+	// Remedy: look whether the data plane that the message names reads the same database, or still gets its configuration.
+	EventNotVerified = "NotVerified"
+	// EventGatewayGone: a resource is deleted, or moved, after its KongGateway was. What it made stays in that Kong.
+	// Remedy: delete in Kong, if you still have it, what carries the tag that the message names.
+	EventGatewayGone = "GatewayGone"
+	// EventKongGone: a KongGateway is deleted while its Kong cannot be written to. The route that data planes are asked by stays.
+	// Remedy: delete in Kong, if you still have it, what carries the tag that the message names.
+	EventKongGone = "KongGone"
+)
