@@ -43,6 +43,8 @@ type Env struct {
 	Clock clock.PassiveClock
 	// Version of the plugin.
 	Version string
+	// NewClient makes the client of Client; nil for one of the cluster that Flags name. Tests set it.
+	NewClient func() (client.WithWatch, error)
 }
 
 // New returns the Env of a process.
@@ -66,6 +68,9 @@ func Scheme() (*runtime.Scheme, error) {
 
 // Client reads and writes with the rights of whom the kubeconfig names.
 func (e *Env) Client() (client.WithWatch, error) {
+	if e.NewClient != nil {
+		return e.NewClient()
+	}
 	config, err := e.RESTConfig()
 	if err != nil {
 		return nil, err
