@@ -9,11 +9,15 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/complete"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/status"
 )
 
 // subcommands are the constructors of all there are, in the order of the help.
-var subcommands = []func(*env.Env) *cobra.Command{}
+var subcommands = []func(*env.Env) *cobra.Command{
+	status.Command,
+}
 
 // Run runs the plugin with the arguments after its name and returns the exit code.
 func Run(ctx context.Context, version string, streams genericiooptions.IOStreams, args []string) int {
@@ -49,6 +53,7 @@ answer is no (a token refused, a difference, a finding), 2 for an error.`,
 	root.SetOut(e.Out)
 	root.SetErr(e.ErrOut)
 	e.Flags.AddFlags(root.PersistentFlags())
+	cobra.CheckErr(root.RegisterFlagCompletionFunc("namespace", complete.Namespaces(e)))
 	for _, subcommand := range subcommands {
 		root.AddCommand(subcommand(e))
 	}

@@ -52,6 +52,12 @@ func (f *Flags) Check() error {
 // Structured says whether the answer is for a machine: nothing but it may be on stdout.
 func (f *Flags) Structured() bool { return f.Format == JSON || f.Format == YAML || f.Format == Name }
 
+// Wide says whether people asked for more columns.
+func (f *Flags) Wide() bool { return f.Format == Wide }
+
+// StyleOf is the style of text for out: colors where it is a terminal.
+func StyleOf(out io.Writer) Style { return Style{on: env.Color(out)} }
+
 // Answer is one answer in every form.
 type Answer struct {
 	// Kind of Value in json and yaml; empty where Value has an apiVersion and kind of its own.
@@ -82,7 +88,7 @@ func (f *Flags) Print(out io.Writer, answer Answer) error {
 		}
 		return nil
 	default:
-		return answer.Text(out, Style{on: env.Color(out)}, f.Format == Wide)
+		return answer.Text(out, StyleOf(out), f.Wide())
 	}
 }
 

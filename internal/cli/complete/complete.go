@@ -1,0 +1,94 @@
+// Package complete answers a shell that completes names of the cluster.
+package complete
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
+)
+
+// patience is how long a person waits for a completion.
+const patience = 3 * time.Second
+
+// Func completes arguments or a flag's value.
+type Func = func(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective)
+
+// Namespaces completes names of namespaces.
+func Namespaces(e *env.Env) Func {
+	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		return names(cmd, e, &corev1.NamespaceList{}, ""), cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// Consumers completes the one argument of a subcommand: a JwtConsumer of the namespace and, after a slash, one of its credentials.
+func Consumers(e *env.Env) Func {
+	return func(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+		namespace, err := e.Namespace()
+		if err != nil || len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		list := &v1alpha1.JwtConsumerList{}
+		consumers := names(cmd, e, list, namespace)
+		name, _, hasSlash := strings.Cut(toComplete, "/")
+		if !hasSlash {
+			return consumers, cobra.ShellCompDirectiveNoFileComp
+		}
+		var found []string
+		for _, consumer := range list.Items {
+			for _, credential := range consumer.Spec.Credentials {
+				if consumer.Name == name {
+					found = append(found, name+"/"+credential.Name)
+				}
+			}
+		}
+		return found, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// Names lists names of one kind, for completions that put them together themselves.
+func Names(cmd *cobra.Command, e *env.Env, list client.ObjectList) []string {
+	namespace, err := e.Namespace()
+	if err != nil {
+		return nil
+	}
+	if _, cluster := list.(*v1alpha1.KongGatewayList); cluster {
+		namespace = ""
+	}
+	return names(cmd, e, list, namespace)
+}
+
+// names says nothing where it cannot: a completion is no place for errors.
+func names(cmd *cobra.Command, e *env.Env, list client.ObjectList, namespace string) []string {
+	parent := cmd.Context()
+	if parent == nil {
+		parent = context.Background()
+	}
+	ctx, cancel := context.WithTimeout(parent, patience)
+	defer cancel()
+	kube, err := e.Client()
+	if err != nil {
+		return nil
+	}
+	if err := kube.List(ctx, list, client.InNamespace(namespace)); err != nil {
+		return nil
+	}
+	var found []string
+	_ = meta.EachListItem(list, func(object runtime.Object) error {
+		if accessor, err := meta.Accessor(object); err == nil {
+			found = append(found, accessor.GetName())
+		}
+		return nil
+	})
+	slices.Sort(found)
+	return found
+}

@@ -1,0 +1,250 @@
+package status
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/inventory"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/output"
+)
+
+// tones of the healths.
+var tones = map[inventory.Health]output.Tone{
+	inventory.Stalled: output.Bad, inventory.NotSeen: output.Bad, inventory.Progressing: output.Warning, inventory.Deleting: output.Warning,
+	inventory.Warning: output.Warning, inventory.Suspended: output.Faint, inventory.Ready: output.Plain,
+}
+
+// render writes a Report for people.
+type render struct {
+	out    io.Writer
+	style  output.Style
+	wide   bool
+	limit  int
+	report Report
+}
+
+func (r render) all() error {
+	if len(r.report.Resources) == 0 {
+		where := "in namespace " + r.report.namespace + "; -A looks everywhere"
+		if r.report.namespace == "" {
+			where = "in the cluster"
+		}
+		_, err := fmt.Fprintln(r.out, "There are no resources of kong-jwt-operator "+where)
+		return err
+	}
+	for _, part := range []func() error{r.summary, r.problems, r.tables, r.rotations, r.unreadable} {
+		if err := part(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// summary counts.
+func (r render) summary() error {
+	columns := []output.Column{{Name: "Kind"}, {Name: "Total"}}
+	var healths []inventory.Health
+	for _, health := range slices.Backward(inventory.Healths()) {
+		present := func(counts map[inventory.Health]int) bool { return counts[health] > 0 }
+		if health == inventory.Ready || slices.ContainsFunc(r.counts(), present) {
+			healths = append(healths, health)
+			columns = append(columns, output.Column{Name: string(health)})
+		}
+	}
+	table := output.Table{Columns: columns}
+	for _, kind := range inventory.Kinds() {
+		total, tone := 0, output.Plain
+		var cells []string
+		for _, health := range healths {
+			count := r.report.Summary[kind][health]
+			total += count
+			cells = append(cells, strconv.Itoa(count))
+			if count > 0 {
+				tone = max(tone, tones[health])
+			}
+		}
+		table.Add(tone, append([]string{kind, strconv.Itoa(total)}, cells...)...)
+	}
+	return table.Print(r.out, r.style, r.wide)
+}
+
+func (r render) counts() []map[inventory.Health]int {
+	var all []map[inventory.Health]int
+	for _, counts := range r.report.Summary {
+		all = append(all, counts)
+	}
+	return all
+}
+
+// problems says of each resource that is not well what is wrong, and what to do.
+func (r render) problems() error {
+	var wrong []Resource
+	for _, resource := range r.report.Resources {
+		if resource.Health != inventory.Ready && resource.Health != inventory.Suspended {
+			wrong = append(wrong, resource)
+		}
+	}
+	if len(wrong) == 0 {
+		_, err := fmt.Fprintln(r.out, "\n"+r.style.Paint(output.Good, "Nothing is wrong."))
+		return err
+	}
+	if err := r.heading("What needs a look"); err != nil {
+		return err
+	}
+	shown := orAll(r.limit, len(wrong))
+	for _, resource := range wrong[:shown] {
+		title := fmt.Sprintf("%s %s: %s", resource.Kind, resource.Path(), resource.Health)
+		if resource.Reason != "" {
+			title += ", " + resource.Reason
+		}
+		if !resource.Since.IsZero() {
+			title += ", " + output.When(resource.Since, r.report.now)
+		}
+		text := r.style.Paint(tones[resource.Health], output.Line(title)) + "\n"
+		if resource.Message != "" {
+			text += "    " + output.Line(resource.Message) + "\n"
+		}
+		if resource.Remedy != "" {
+			text += "    -> " + resource.Remedy + "\n"
+		}
+		if _, err := io.WriteString(r.out, text); err != nil {
+			return err
+		}
+	}
+	return r.more(len(wrong)-shown, "like these")
+}
+
+func (r render) heading(text string) error {
+	_, err := fmt.Fprintln(r.out, "\n"+r.style.Bold(text))
+	return err
+}
+
+// tables list all resources by kind.
+func (r render) tables() error {
+	for _, kind := range inventory.Kinds() {
+		var of []Resource
+		for _, resource := range r.report.Resources {
+			if resource.Kind == kind {
+				of = append(of, resource)
+			}
+		}
+		if len(of) == 0 {
+			continue
+		}
+		if err := r.heading(kind + "s"); err != nil {
+			return err
+		}
+		shown := orAll(r.limit, len(of))
+		table := output.Table{Columns: r.columns(kind)}
+		for _, resource := range of[:shown] {
+			table.Add(tones[resource.Health], r.cells(resource)...)
+		}
+		if err := table.Print(r.out, r.style, r.wide); err != nil {
+			return err
+		}
+		if err := r.more(len(of)-shown, kind+"s"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// columns of a kind's table; cells gives a cell for each.
+func (r render) columns(kind string) []output.Column {
+	columns := []output.Column{{Name: "Name"}, {Name: "Health"}, {Name: "Reason"}}
+	if kind != v1alpha1.KindKongGateway {
+		columns = slices.Insert(columns, 0, output.Column{Name: "Namespace"})
+		columns = append(columns, output.Column{Name: "Gateway"})
+	}
+	switch kind {
+	case v1alpha1.KindKongGateway:
+		columns = append(columns, output.Column{Name: "Kong"}, output.Column{Name: "Mode"}, output.Column{Name: "Entities"})
+	case v1alpha1.KindJwtConsumer:
+		columns = append(columns, output.Column{Name: "Username"}, output.Column{Name: "Credentials"}, output.Column{Name: "Next rotation"})
+	case v1alpha1.KindJwtProtectedService:
+		columns = append(columns, output.Column{Name: "Service"}, output.Column{Name: "Routes"})
+	case v1alpha1.KindJwtToken:
+		columns = append(columns, output.Column{Name: "Consumer"}, output.Column{Name: "Expires"}, output.Column{Name: "Renewal"})
+	}
+	return append(columns, output.Column{Name: "Message", Wide: true})
+}
+
+func (r render) cells(resource Resource) []string {
+	cells := []string{resource.Name, string(resource.Health), output.OrNone(resource.Reason)}
+	if resource.Kind != v1alpha1.KindKongGateway {
+		cells = slices.Insert(cells, 0, resource.Namespace)
+		cells = append(cells, output.OrNone(resource.Gateway))
+	}
+	switch o := resource.Object.(type) {
+	case *v1alpha1.KongGateway:
+		cells = append(cells, output.OrNone(o.Status.KongVersion), output.OrNone(string(o.Status.Mode)), entities(o.Status.Managed))
+	case *v1alpha1.JwtConsumer:
+		cells = append(cells, output.OrNone(o.Status.Username), credentials(o.Status.Credentials), output.When(o.Status.NextRotationTime, r.report.now))
+	case *v1alpha1.JwtProtectedService:
+		cells = append(cells, output.OrNone(o.Status.ServiceName), strconv.Itoa(len(o.Status.Routes)))
+	case *v1alpha1.JwtToken:
+		consumer := o.Spec.ConsumerRef.Name + "/" + o.Spec.ConsumerRef.Credential
+		cells = append(cells, consumer, output.When(o.Status.ExpirationTime, r.report.now), output.When(o.Status.RenewalTime, r.report.now))
+	}
+	return append(cells, resource.Message)
+}
+
+func entities(managed *v1alpha1.ManagedEntities) string {
+	if managed == nil {
+		return output.None
+	}
+	return strconv.Itoa(int(managed.Consumers + managed.Credentials + managed.Groups + managed.Services + managed.Routes + managed.Plugins))
+}
+
+// credentials counts generations by phase: "2 active, 1 retiring".
+func credentials(all []v1alpha1.CredentialStatus) string {
+	var parts []string
+	for _, phase := range []v1alpha1.CredentialPhase{v1alpha1.CredentialActive, v1alpha1.CredentialPending, v1alpha1.CredentialRetiring} {
+		count := 0
+		for _, c := range all {
+			if c.Phase == phase {
+				count++
+			}
+		}
+		if count > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", count, strings.ToLower(string(phase))))
+		}
+	}
+	return output.OrNone(strings.Join(parts, ", "))
+}
+
+// rotations that are next.
+func (r render) rotations() error {
+	if len(r.report.Rotations) == 0 {
+		return nil
+	}
+	if err := r.heading("Next rotations"); err != nil {
+		return err
+	}
+	shown := orAll(r.limit, len(r.report.Rotations))
+	table := output.Table{Columns: []output.Column{{Name: "Namespace"}, {Name: "Consumer"}, {Name: "Credential"}, {Name: "When"}, {Name: "Time"}}}
+	for _, rotation := range r.report.Rotations[:shown] {
+		tone := output.Plain
+		if rotation.Time.Time.Before(r.report.now) {
+			tone = output.Warning
+		}
+		table.Add(tone, rotation.Namespace, rotation.Consumer, rotation.Credential,
+			output.WhenTime(rotation.Time.Time, r.report.now), rotation.Time.UTC().Format("2006-01-02T15:04:05Z"))
+	}
+	if err := table.Print(r.out, r.style, r.wide); err != nil {
+		return err
+	}
+	return r.more(len(r.report.Rotations)-shown, "rotations")
+}
+
+func (r render) unreadable() error {
+	if len(r.report.Unreadable) == 0 {
+		return nil
+	}
+	_, err := fmt.Fprintf(r.out, "\nNot shown, as you may not list them: %s\n", strings.Join(r.report.Unreadable, ", "))
+	return err
+}
