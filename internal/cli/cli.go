@@ -12,11 +12,13 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/complete"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/status"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/token"
 )
 
 // subcommands are the constructors of all there are, in the order of the help.
 var subcommands = []func(*env.Env) *cobra.Command{
 	status.Command,
+	token.Command,
 }
 
 // Run runs the plugin with the arguments after its name and returns the exit code.
