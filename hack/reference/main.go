@@ -1,6 +1,7 @@
-// Command reference writes pages of docs/reference from the sources: metrics.md, reasons.md and flags.md.
+// Command reference writes from the sources the pages metrics.md, reasons.md and flags.md of docs/reference, and what the kubectl plugin says
+// about each reason.
 //
-//	reference DIRECTORY
+//	reference PAGES_DIRECTORY REMEDIES_GO_FILE
 //
 // It is run from the repository's root.
 package main
@@ -13,26 +14,29 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: reference DIRECTORY")
+	if len(os.Args) != 3 {
+		fmt.Fprintln(os.Stderr, "usage: reference PAGES_DIRECTORY REMEDIES_GO_FILE")
 		os.Exit(2)
 	}
-	if err := run(".", os.Args[1]); err != nil {
+	if err := run(".", os.Args[1], os.Args[2]); err != nil {
 		fmt.Fprintln(os.Stderr, "reference:", err)
 		os.Exit(1)
 	}
 }
 
-// run writes all pages of the repository at root into a directory.
-func run(root, directory string) error {
-	pages := map[string]func(root string) (string, error){
-		"metrics.md": metricsPage, "reasons.md": reasonsPage, "flags.md": flagsPage,
+// run writes all pages of the repository at root into a directory, and the remedies.
+func run(root, directory, remedies string) error {
+	files := map[string]func(root string) (string, error){
+		filepath.Join(directory, "metrics.md"): metricsPage,
+		filepath.Join(directory, "reasons.md"): reasonsPage,
+		filepath.Join(directory, "flags.md"):   flagsPage,
+		remedies:                               remediesSource,
 	}
 	var problems []error
-	for name, write := range pages {
-		page, err := write(root)
+	for name, write := range files {
+		text, err := write(root)
 		if err == nil {
-			err = os.WriteFile(filepath.Join(directory, name), []byte(page), 0o644) //nolint:gosec // Read by everyone.
+			err = os.WriteFile(name, []byte(text), 0o644) //nolint:gosec // Read by everyone.
 		}
 		if err != nil {
 			problems = append(problems, fmt.Errorf("%s: %w", name, err))

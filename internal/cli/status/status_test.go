@@ -79,7 +79,7 @@ func TestWhatIsWrongComesFirst(t *testing.T) {
 	for _, expected := range []string{
 		"JwtConsumer           6",
 		"What needs a look",
-		"JwtConsumer default/lacking: Stalled, SecretNotFound, 5m ago\n    Secret lacking is not there at all\n    -> create the Secret",
+		"JwtConsumer default/lacking: Stalled, SecretNotFound, 5m ago\n    Secret lacking is not there at all\n    -> Create the Secret",
 		"JwtConsumer default/changed: NotSeen",
 		"JwtConsumer default/fresh: NotSeen",
 		"JwtProtectedService default/api: Progressing, KongUnreachable",
@@ -156,7 +156,7 @@ func TestLongListsAreCut(t *testing.T) {
 	}
 }
 
-// Whoever adds a reason says here what to do about it.
+// Whoever adds a reason says in its comment what to do about it, and runs make docs.
 func TestEveryReasonHasARemedy(t *testing.T) {
 	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", "..", "..", "api", "v1alpha1", "conditions.go"), nil, 0)
 	if err != nil {
