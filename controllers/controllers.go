@@ -24,6 +24,10 @@ type Options struct {
 	Client client.Client
 	// Live reads past the cache, where other processes work on some of the resources; nil where the cache has all.
 	Live client.Reader
+	// Direct reads past the cache: before something is deleted because its resource is gone.
+	Direct client.Reader
+	// Namespaces are those that this process works on; none: all.
+	Namespaces []string
 	// Secrets reads and writes Secrets, live: they are cached as metadata only.
 	Secrets *secrets.Store
 	// Gateways holds the engine of every KongGateway.

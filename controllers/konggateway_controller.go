@@ -86,46 +86,51 @@ func (r *KongGatewayReconciler) Reconcile(ctx context.Context, req ctrl.Request)
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	before := object.DeepCopy()
-	err := r.run(ctx, object)
-	return r.record(ctx, outcome{
+	again, err := r.run(ctx, object)
+	result, err := r.record(ctx, outcome{
 		before: before, object: object,
 		conditions: &object.Status.Conditions, observed: &object.Status.ObservedGeneration,
 		changed: func() bool { return !apiequality.Semantic.DeepEqual(before.Status, object.Status) },
 		message: readyMessage(object.Status), err: err,
 	})
+	result.RequeueAfter = status.Sooner(result.RequeueAfter, again)
+	return result, err
 }
 
-func (r *KongGatewayReconciler) run(ctx context.Context, object *v1alpha1.KongGateway) error {
+func (r *KongGatewayReconciler) run(ctx context.Context, object *v1alpha1.KongGateway) (again time.Duration, err error) {
 	if !object.DeletionTimestamp.IsZero() {
-		return r.release(ctx, object)
+		return 0, r.release(ctx, object)
 	}
 	if object.Spec.Suspend {
-		return status.Stalled(v1alpha1.ReasonSuspended, "spec.suspend is true: nothing of this gateway is changed until it is false")
+		return 0, status.Stalled(v1alpha1.ReasonSuspended, "spec.suspend is true: nothing of this gateway is changed until it is false")
 	}
 	if err := r.addFinalizer(ctx, object); err != nil {
-		return err
+		return 0, err
 	}
 	settings, err := r.settings(ctx, object)
 	if err != nil {
 		r.Gateways.Remove(object.Name)
-		return err
+		return 0, err
 	}
 	if err := r.setProxy(ctx, object); err != nil {
-		return err
+		return 0, err
 	}
 	engine, err := r.Gateways.Ensure(object.Name, settings)
 	if err != nil {
-		return status.Stalled(v1alpha1.ReasonInvalidSpec, "spec.adminAPI: %v", err)
+		return 0, status.Stalled(v1alpha1.ReasonInvalidSpec, "spec.adminAPI: %v", err)
 	}
 	if err := r.setNodes(ctx, object, engine); err != nil {
-		return err
+		return 0, err
 	}
 	engine.CheckFor(object.Annotations[v1alpha1.AnnotationReconcile])
 	state := engine.State()
 	if err := observe(object, state); err != nil || !state.Ready {
-		return err
+		return 0, err
 	}
-	return r.programProbe(ctx, object, engine)
+	if err := r.programProbe(ctx, object, engine); err != nil {
+		return 0, err
+	}
+	return r.prune(ctx, object, engine)
 }
 
 // release lets a deleted gateway go once nobody uses it any more.

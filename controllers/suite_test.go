@@ -107,7 +107,7 @@ func startOperator(installation string) *operator {
 		Installation: installation, Log: GinkgoLogr, Heartbeat: 200 * time.Millisecond, Margin: 50 * time.Millisecond,
 	})
 	Expect(controllers.Setup(ctx, mgr, controllers.Options{
-		Client: mgr.GetClient(), Secrets: secrets.NewStore(mgr.GetAPIReader(), mgr.GetClient()), Gateways: gateways,
+		Client: mgr.GetClient(), Direct: mgr.GetAPIReader(), Secrets: secrets.NewStore(mgr.GetAPIReader(), mgr.GetClient()), Gateways: gateways,
 		Recorder: mgr.GetEventRecorder("kong-jwt-operator"), ClusterDomain: "cluster.local",
 		GatewaySecretNamespaces: []string{operatorNamespace}, Workers: 8, Now: time.Now,
 		KeySets: jwks.NewRefresher(jwks.Fetcher{UserAgent: "test"}.Fetch, hurried),

@@ -16,6 +16,9 @@ const (
 	ConditionKeySetDegraded = "KeySetDegraded"
 	// ConditionTTLTooLong is true when a token lives longer than a service that it is for allows. Kong refuses it there until less is left of it.
 	ConditionTTLTooLong = "TTLTooLong"
+	// ConditionOrphansKept is true while Kong holds entities of resources that are gone, and they are not deleted: spec.prune.policy is Report, they are more
+	// than spec.prune.maxPercent lets go at once, or something in Kong hangs on them.
+	ConditionOrphansKept = "OrphansKept"
 	// ConditionVerified says whether the data planes were seen to accept the credentials.
 	ConditionVerified = "Verified"
 )
@@ -114,6 +117,12 @@ const (
 	// ReasonTooManyKeys: an issuer's key set has more keys than jwks.maxKeys lets in.
 	// Remedy: raise jwks.maxKeys.
 	ReasonTooManyKeys = "TooManyKeys"
+	// ReasonPruneReported: Kong holds entities of resources that are gone, and spec.prune.policy is Report.
+	// Remedy: delete in Kong what carries the tags of the owners that the message names, or set spec.prune.policy to Delete.
+	ReasonPruneReported = "PruneReported"
+	// ReasonTooManyOrphans: Kong holds more entities of resources that are gone than spec.prune.maxPercent lets go at once. That looks like a mistake.
+	// Remedy: find out why the resources are gone. If they have to be, raise spec.prune.maxPercent until they are pruned.
+	ReasonTooManyOrphans = "TooManyOrphans"
 	// ReasonKeysLeftOut: some keys of an issuer's set cannot be used in Kong; the message says why.
 	// Remedy: nothing, unless tokens are signed with these keys: then the issuer has to publish others.
 	ReasonKeysLeftOut = "KeysLeftOut"

@@ -322,13 +322,17 @@ type Prune struct {
 	// +kubebuilder:default=Delete
 	// +optional
 	Policy string `json:"policy,omitempty"`
-	// MaxPercent of the gateway's entities that may be pruned at once. More than that looks like a mistake: nothing is pruned, and the gateway says so.
+	// MaxPercent of the gateway's entities that may be pruned at once, but never fewer than ten. More than that looks like a mistake: nothing is pruned, and the
+	// gateway says so.
 	// +kubebuilder:default=20
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100
 	// +optional
 	MaxPercent int32 `json:"maxPercent,omitempty"`
 }
+
+// PruneReport is the policy that deletes nothing, and says what could be.
+const PruneReport = "Report"
 
 // GatewayMode is how Kong keeps its configuration.
 type GatewayMode string
@@ -363,6 +367,9 @@ type KongGatewayStatus struct {
 	// Managed counts the entities in Kong that are this operator's, by kind.
 	// +optional
 	Managed *ManagedEntities `json:"managed,omitempty"`
+	// Orphaned counts the entities in Kong that belong to resources that are gone, and that are not pruned; the condition OrphansKept says why.
+	// +optional
+	Orphaned int32 `json:"orphaned,omitempty"`
 }
 
 // ManagedEntities counts entities in Kong.

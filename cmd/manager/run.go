@@ -119,15 +119,17 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, s settings) error {
 	}
 	return controllers.Setup(ctx, mgr, controllers.Options{
 		Live:    live,
+		Direct:  direct,
 		Client:  mgr.GetClient(),
 		Secrets: secrets.NewStore(direct, direct),
 		Gateways: gateway.NewRegistry(gateway.Options{
 			Installation: installation, Log: ctrl.Log.WithName("gateway"), InScope: s.shard().inScope(ctx, mgr.GetCache()),
-			Observe: engine.Observe, Drifted: engine.Drifted,
+			Observe: engine.Observe, Drifted: engine.Drifted, Pruned: engine.Pruned,
 		}),
 		Recorder: mgr.GetEventRecorder(v1alpha1.ManagedBy),
 
 		ClusterDomain:           s.clusterDomain,
+		Namespaces:              s.shard().namespaces,
 		GatewaySecretNamespaces: s.secretNamespaces(),
 		Workers:                 s.workers,
 		Now:                     time.Now,

@@ -28,7 +28,5 @@ func firstSet(fields ...optional) error {
 func CheckGateway(spec v1alpha1.KongGatewaySpec) error {
 	return firstSet(
 		optional{"spec.drift.policy", spec.Drift.Policy != "" && spec.Drift.Policy != "Correct"},
-		optional{"spec.prune.policy", spec.Prune.Policy != "" && spec.Prune.Policy != "Delete"},
-		optional{"spec.prune.maxPercent", spec.Prune.MaxPercent != 0 && spec.Prune.MaxPercent != 20},
 	)
 }

@@ -93,6 +93,9 @@ type Gateway struct {
 	requested string
 	// told are the counts that the last event told of.
 	told Counts
+	// listings counts how often Kong was listed; missing remembers at which of them a resource was first gone.
+	listings uint64
+	missing  missing
 	// attempted is what an owner wanted last, refusals what a push said of it: without a database only.
 	attempted map[desired.Owner]hash
 	refusals  map[desired.Owner]refusal
@@ -127,6 +130,7 @@ func newGateway(o Options, scope desired.Scope, s Settings, api AdminAPI, h hash
 		refusals:       map[desired.Owner]refusal{},
 		credentialGone: map[desired.Owner]time.Time{},
 		attached:       map[desired.Target]*attachment{},
+		missing:        missing{},
 	}
 }
 
@@ -287,6 +291,7 @@ func (g *Gateway) check(ctx context.Context) {
 		g.failed(ctx, err)
 		return
 	}
+	g.listed()
 	g.gain()
 }
 

@@ -32,6 +32,8 @@ type Options struct {
 	Observe func(gateway string, o kong.Observation)
 	// Drifted is told of every entity that somebody else changed, for metrics.
 	Drifted func(gateway string, kind kong.Kind)
+	// Pruned is told of every entity that was deleted because its resource is gone, for metrics.
+	Pruned func(gateway string, kind kong.Kind)
 }
 
 func (o Options) withDefaults() Options {

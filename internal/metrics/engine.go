@@ -19,6 +19,7 @@ type Engine struct {
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	drift    *prometheus.CounterVec
+	pruned   *prometheus.CounterVec
 }
 
 // NewEngine makes the counters; it is a Collector to register.
@@ -36,6 +37,10 @@ func NewEngine() *Engine {
 		drift: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: Prefix + "drift_total",
 			Help: "Entities in Kong that were found changed by somebody else, by gateway and kind of entity.",
+		}, []string{"gateway", "kind"}),
+		pruned: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: Prefix + "pruned_total",
+			Help: "Entities that were deleted from Kong because their resource is gone, by gateway and kind of entity.",
 		}, []string{"gateway", "kind"}),
 	}
 }
@@ -55,11 +60,17 @@ func (e *Engine) Drifted(gateway string, kind kong.Kind) {
 	e.drift.WithLabelValues(gateway, string(kind)).Inc()
 }
 
+// Pruned counts an entity that was deleted because its resource is gone; it is gateway.Options.Pruned.
+func (e *Engine) Pruned(gateway string, kind kong.Kind) {
+	e.pruned.WithLabelValues(gateway, string(kind)).Inc()
+}
+
 // Describe implements prometheus.Collector.
 func (e *Engine) Describe(out chan<- *prometheus.Desc) {
 	e.requests.Describe(out)
 	e.duration.Describe(out)
 	e.drift.Describe(out)
+	e.pruned.Describe(out)
 }
 
 // Collect implements prometheus.Collector.
@@ -67,4 +78,5 @@ func (e *Engine) Collect(out chan<- prometheus.Metric) {
 	e.requests.Collect(out)
 	e.duration.Collect(out)
 	e.drift.Collect(out)
+	e.pruned.Collect(out)
 }

@@ -35,5 +35,7 @@ var remedies = map[string]string{
 	v1alpha1.ReasonMaximumExpiration:    "Lower ttl, or raise maximumExpiration of the service that the message names.",
 	v1alpha1.ReasonEmptySet:             "Have the issuer publish its keys; set spec.revoked to true if they are to go.",
 	v1alpha1.ReasonTooManyKeys:          "Raise jwks.maxKeys.",
+	v1alpha1.ReasonPruneReported:        "Delete in Kong what carries the tags of the owners that the message names, or set spec.prune.policy to Delete.",
+	v1alpha1.ReasonTooManyOrphans:       "Find out why the resources are gone. If they have to be, raise spec.prune.maxPercent until they are pruned.",
 	v1alpha1.ReasonKeysLeftOut:          "Nothing, unless tokens are signed with these keys: then the issuer has to publish others.",
 }
