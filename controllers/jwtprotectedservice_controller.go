@@ -135,7 +135,9 @@ func (r *serviceRun) sync(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	_, err = r.target.engine.Sync(ctx, set, gateway.SyncOptions{Older: r.older(ctx, r.service, services())})
+	story := driftStory{r.service, r.target.scope.Gateway, &r.service.Status.Conditions, &r.service.Status.Drift}
+	result, err := r.target.engine.Sync(ctx, set, gateway.SyncOptions{Older: r.older(ctx, r.service, services()), Drifted: story.known()})
+	r.tellDrift(story, result)
 	r.setEntities()
 	return err
 }

@@ -19,7 +19,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
-	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/gateway"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
@@ -249,7 +248,11 @@ func observe(object *v1alpha1.KongGateway, state gateway.State) error {
 			Consumers: int32(counts.Consumers), Credentials: int32(counts.Credentials), Groups: int32(counts.Groups),
 			Services: int32(counts.Services), Routes: int32(counts.Routes), Plugins: int32(counts.Plugins),
 		}
-		return desired.CheckGateway(object.Spec)
+		if object.Status.Mode == v1alpha1.ModeDBLess && object.Spec.Drift.Policy == v1alpha1.DriftReport {
+			return status.Stalled(v1alpha1.ReasonInvalidSpec, "spec.drift.policy: a Kong without a database gets its configuration whole, "+
+				"so that what somebody else changes there never stays; set it to Correct")
+		}
+		return nil
 	}
 	switch state.Reason {
 	case v1alpha1.ReasonProgressing:

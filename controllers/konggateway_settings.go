@@ -10,7 +10,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
-	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/gateway"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
@@ -24,9 +23,6 @@ const (
 
 // settings reads what an engine needs to connect, its Secrets among it.
 func (r *KongGatewayReconciler) settings(ctx context.Context, object *v1alpha1.KongGateway) (gateway.Settings, error) {
-	if err := desired.CheckGateway(object.Spec); err != nil {
-		return gateway.Settings{}, err
-	}
 	admin := object.Spec.AdminAPI
 	config := gateway.ClientConfig{
 		URL:         adminURL(admin),
@@ -51,6 +47,7 @@ func (r *KongGatewayReconciler) settings(ctx context.Context, object *v1alpha1.K
 	return gateway.Settings{
 		Client:        config,
 		DriftInterval: object.Spec.Drift.Interval.Or(defaultDriftInterval),
+		ReportDrift:   object.Spec.Drift.Policy == v1alpha1.DriftReport,
 		Takeover:      object.Spec.Takeover,
 		Adopt:         object.Spec.Adoption == v1alpha1.AdoptionUnowned,
 	}, nil

@@ -1,7 +1,6 @@
 package controllers_test
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -163,14 +162,5 @@ var _ = Describe("Secrets of a JwtConsumer", Ordered, func() {
 		create(ctx, token, reserved)
 		stalled(ctx, token, v1alpha1.ReasonCredentialCannotSign, ContainSubstring("privateKey"))
 		stalled(ctx, reserved, v1alpha1.ReasonInvalidSpec, And(ContainSubstring("spec.claims"), ContainSubstring("iss")))
-	})
-})
-
-var _ = Describe("Fields of a later version", func() {
-	It("stall the resource with NotImplemented, and nothing is applied", func(ctx context.Context) {
-		w := newWorld(ctx, kongsim.Options{})
-		change(ctx, w.gateway, func(g *v1alpha1.KongGateway) { g.Spec.Drift.Policy = "Report" })
-		stalled(ctx, w.gateway, v1alpha1.ReasonNotImplemented, ContainSubstring("spec.drift.policy"))
-		Expect(w.list(ctx, "services")).To(BeEmpty())
 	})
 })

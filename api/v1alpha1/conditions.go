@@ -16,6 +16,8 @@ const (
 	ConditionKeySetDegraded = "KeySetDegraded"
 	// ConditionTTLTooLong is true when a token lives longer than a service that it is for allows. Kong refuses it there until less is left of it.
 	ConditionTTLTooLong = "TTLTooLong"
+	// ConditionDrifted is true while somebody else's changes in Kong are left as they are: spec.drift.policy of the gateway is Report. status.drift lists them.
+	ConditionDrifted = "Drifted"
 	// ConditionOrphansKept is true while Kong holds entities of resources that are gone, and they are not deleted: spec.prune.policy is Report, they are more
 	// than spec.prune.maxPercent lets go at once, or something in Kong hangs on them.
 	ConditionOrphansKept = "OrphansKept"
@@ -38,9 +40,6 @@ const (
 	// ReasonInvalidSpec: the spec asks for something that cannot be, and the schema could not see it.
 	// Remedy: change the field that the message names.
 	ReasonInvalidSpec = "InvalidSpec"
-	// ReasonNotImplemented: the spec sets a field that this version does not act on yet; nothing of the spec is applied.
-	// Remedy: take the field out that the message names, or upgrade the operator.
-	ReasonNotImplemented = "NotImplemented"
 	// ReasonSecretNotFound: a Secret that the spec names does not exist.
 	// Remedy: create the Secret, or correct its name. What Kong has stays as it is meanwhile.
 	ReasonSecretNotFound = "SecretNotFound"
@@ -117,6 +116,9 @@ const (
 	// ReasonTooManyKeys: an issuer's key set has more keys than jwks.maxKeys lets in.
 	// Remedy: raise jwks.maxKeys.
 	ReasonTooManyKeys = "TooManyKeys"
+	// ReasonDriftReported: somebody else changed in Kong what a resource has there, and spec.drift.policy of the gateway is Report.
+	// Remedy: find out who did. Set spec.drift.policy to Correct to have it put back, or change the resource if Kong has it right.
+	ReasonDriftReported = "DriftReported"
 	// ReasonPruneReported: Kong holds entities of resources that are gone, and spec.prune.policy is Report.
 	// Remedy: delete in Kong what carries the tags of the owners that the message names, or set spec.prune.policy to Delete.
 	ReasonPruneReported = "PruneReported"

@@ -30,6 +30,9 @@ const (
 	// EventGatewayGone: a resource is deleted, or moved, after its KongGateway was. What it made stays in that Kong.
 	// Remedy: delete in Kong, if you still have it, what carries the tag that the message names.
 	EventGatewayGone = "GatewayGone"
+	// EventDriftCorrected: somebody else had changed in Kong what a resource has there, and it was put back.
+	// Remedy: find out who did, if it keeps coming back: a script, decK, a hand.
+	EventDriftCorrected = "DriftCorrected"
 	// EventPruned: entities in Kong were deleted because the resource that they belong to is gone.
 	// Remedy: nothing. Resources that go without their finalizer, as after a restore, leave something behind.
 	EventPruned = "Pruned"

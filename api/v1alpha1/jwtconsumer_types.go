@@ -305,6 +305,11 @@ type JwtConsumerStatus struct {
 	// +listType=atomic
 	// +optional
 	Credentials []CredentialStatus `json:"credentials,omitempty"`
+	// Drift lists what somebody else changed in Kong and is left so, because spec.drift.policy of the gateway is Report.
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=atomic
+	// +optional
+	Drift []DriftedEntity `json:"drift,omitempty"`
 }
 
 // JwtConsumer is a Kong consumer, its JWT credentials and its groups.

@@ -551,6 +551,11 @@ type JwtProtectedServiceStatus struct {
 	// +listType=atomic
 	// +optional
 	Plugins []EntityStatus `json:"plugins,omitempty"`
+	// Drift lists what somebody else changed in Kong and is left so, because spec.drift.policy of the gateway is Report.
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=atomic
+	// +optional
+	Drift []DriftedEntity `json:"drift,omitempty"`
 }
 
 // JwtProtectedService is a Kong service, its routes, the jwt plugin and what goes with it.

@@ -303,7 +303,8 @@ type JWKSPolicy struct {
 
 // Drift says what happens to changes that are made in Kong behind the operator's back.
 type Drift struct {
-	// Policy is Correct (put back) or Report (only say so).
+	// Policy is Correct (put back) or Report (only say so: what was taken away stays away, be it a credential or what protects a route). A change of the
+	// resource itself is programmed all the same.
 	// +kubebuilder:validation:Enum=Correct;Report
 	// +kubebuilder:default=Correct
 	// +optional
@@ -329,6 +330,34 @@ type Prune struct {
 	// +kubebuilder:validation:Maximum=100
 	// +optional
 	MaxPercent int32 `json:"maxPercent,omitempty"`
+}
+
+// DriftReport is the policy that puts nothing back, and says what was changed.
+const DriftReport = "Report"
+
+// DriftChange is what somebody else did to an entity in Kong.
+// +kubebuilder:validation:Enum=Changed;Deleted;Appeared
+type DriftChange string
+
+// DriftedEntity is an entity in Kong that somebody else changed, and that is left so.
+type DriftedEntity struct {
+	// Kind of the entity, such as "plugin".
+	// +required
+	Kind string `json:"kind"`
+	// Name of the plugin, or what the entity is for the resource, such as "route:web".
+	// +required
+	Name string `json:"name"`
+	// KongID is the id that the operator gives the entity.
+	// +optional
+	KongID string `json:"kongID,omitempty"`
+	// Change: Changed, Deleted, or Appeared: it carries the operator's tags and was not made by it.
+	// +required
+	Change DriftChange `json:"change"`
+	// Fields that differ from what is wanted: their names, never a value.
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=atomic
+	// +optional
+	Fields []string `json:"fields,omitempty"`
 }
 
 // PruneReport is the policy that deletes nothing, and says what could be.

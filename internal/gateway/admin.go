@@ -35,6 +35,8 @@ type Settings struct {
 	Client kong.Config
 	// DriftInterval is the time between two listings of what Kong holds.
 	DriftInterval time.Duration
+	// ReportDrift leaves what somebody else changed in Kong as it is, and tells of it.
+	ReportDrift bool
 	// Takeover lets a Kong without a database be given a configuration though it runs one that is not ours.
 	Takeover bool
 	// Adopt takes over what nobody's tags claim, where an owner asks for its name.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
@@ -25,6 +26,8 @@ type syncRun struct {
 
 	// blocked are the ids whose op was refused, or has to wait.
 	blocked map[string]bool
+	// left are the ids of what somebody else changed and that is left as it is.
+	left    map[string]bool
 	refused *status.StalledError
 	waiting *status.WaitError
 }
@@ -42,12 +45,14 @@ func (g *Gateway) apply(ctx context.Context, run *syncRun) error {
 			err = g.pass(o, run)
 		}
 		if err == nil {
-			err = g.send(ctx, run, o)
+			err = g.correct(ctx, run, o)
 		}
 		if err = run.take(o, err); err != nil {
 			return err
 		}
 	}
+	g.tellLeft(ctx, run)
+	maps.Copy(run.blocked, run.left)
 	run.result.Applied, run.result.Undone = true, g.given(run.blocked)
 	return run.verdict()
 }
@@ -125,6 +130,17 @@ func (r *syncRun) verdict() error {
 	case r.waiting != nil:
 		return r.waiting
 	}
+	return nil
+}
+
+// correct does one op, and tells where that puts back what somebody else changed.
+func (g *Gateway) correct(ctx context.Context, run *syncRun, o op) error {
+	drift, drifted := g.driftOf(ctx, o)
+	if err := g.send(ctx, run, o); err != nil || !drifted {
+		return err
+	}
+	drift.Corrected = true
+	run.result.Drifts = append(run.result.Drifts, drift)
 	return nil
 }
 

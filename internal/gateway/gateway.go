@@ -96,6 +96,8 @@ type Gateway struct {
 	// listings counts how often Kong was listed; missing remembers at which of them a resource was first gone.
 	listings uint64
 	missing  missing
+	// drifts are the entities that somebody else changed, by id, until they are as they were or are written.
+	drifts map[string]*drift
 	// attempted is what an owner wanted last, refusals what a push said of it: without a database only.
 	attempted map[desired.Owner]hash
 	refusals  map[desired.Owner]refusal
@@ -131,6 +133,7 @@ func newGateway(o Options, scope desired.Scope, s Settings, api AdminAPI, h hash
 		credentialGone: map[desired.Owner]time.Time{},
 		attached:       map[desired.Target]*attachment{},
 		missing:        missing{},
+		drifts:         map[string]*drift{},
 	}
 }
 

@@ -34,6 +34,7 @@ func (g *Gateway) note(e entry, shown hash) {
 	former := g.mirror.entries[e.id]
 	freed := g.mirror.set(e)
 	delete(g.deleted, e.id)
+	delete(g.drifts, e.id)
 	g.release(freed)
 	switch {
 	case e.kind == kong.KindACL:
@@ -51,9 +52,11 @@ func (g *Gateway) noteGone(e entry) {
 	for _, child := range g.mirror.of(e.owner) {
 		if slices.Contains(child.parents(), e.id) {
 			g.forget(child)
+			delete(g.drifts, child.id)
 		}
 	}
 	g.forget(e)
+	delete(g.drifts, e.id)
 }
 
 // doubt notes that a write may have been done or not.

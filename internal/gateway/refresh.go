@@ -48,6 +48,11 @@ func (g *Gateway) refresh(ctx context.Context, node kong.Node) error {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if rebase {
+		for _, d := range g.drifts {
+			d.rebased = true
+		}
+	}
 	seen := map[string]bool{}
 	for _, entries := range listed {
 		for _, e := range entries {
@@ -57,7 +62,7 @@ func (g *Gateway) refresh(ctx context.Context, node kong.Node) error {
 	}
 	for id, held := range g.mirror.entries {
 		if !seen[id] && held.stamp <= began && g.flying[id] == 0 {
-			g.drifted(*held, "deleted")
+			g.drifted(*held, held, Deleted)
 			g.forget(*held)
 		}
 	}
@@ -106,7 +111,7 @@ func (g *Gateway) judge(listed entry, began uint64, rebase bool) {
 	listed.since = g.options.Now()
 	if held == nil {
 		if g.connected {
-			g.drifted(listed, "appeared")
+			g.drifted(listed, nil, Appeared)
 		}
 		g.mirror.set(listed)
 		return
@@ -122,19 +127,7 @@ func (g *Gateway) judge(listed entry, began uint64, rebase bool) {
 		listed.since = held.since
 		g.wake(held.owner, EventDrift)
 	default:
-		g.drifted(listed, "changed")
+		g.drifted(listed, held, Changed)
 	}
 	g.release(g.mirror.set(listed))
-}
-
-// drifted says that somebody else changed an entity. The caller holds the lock.
-func (g *Gateway) drifted(e entry, how string) {
-	if g.options.InScope != nil && !g.options.InScope(e.owner) {
-		return
-	}
-	g.log.Info("Kong was changed by somebody else", "kind", e.kind.Singular(), "plugin", e.plugin, "owner", e.owner.String(), "part", e.part, "how", how)
-	if g.options.Drifted != nil {
-		g.options.Drifted(g.scope.Gateway, e.kind)
-	}
-	g.wake(e.owner, EventDrift)
 }

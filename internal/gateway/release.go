@@ -31,6 +31,9 @@ func (g *Gateway) Release(ctx context.Context, owner desired.Owner, retain bool)
 		g.succeeded(owner)
 		return nil
 	}
+	g.mu.Lock()
+	g.forgetDrift(owner) // it goes, whatever somebody made of it
+	g.mu.Unlock()
 	return g.settle(ctx, &syncRun{set: desired.Set{Owner: owner}})
 }
 
@@ -38,6 +41,7 @@ func (g *Gateway) Release(ctx context.Context, owner desired.Owner, retain bool)
 func (g *Gateway) letGo(ctx context.Context, owner desired.Owner) error {
 	g.mu.Lock()
 	held := g.mirror.of(owner)
+	g.forgetDrift(owner)
 	g.mu.Unlock()
 	for _, e := range held {
 		if err := g.untag(ctx, e); err != nil {

@@ -15,6 +15,8 @@ import (
 type SyncOptions struct {
 	// Older finds a resource that was created earlier and claims the same. It is asked where nobody holds the claim in Kong.
 	Older func(desired.Claim) (desired.Owner, bool)
+	// Drifted are the ids of what another process left as somebody else made it, where that is to be reported.
+	Drifted []string
 }
 
 // Result says what a Sync did.
@@ -26,6 +28,8 @@ type Result struct {
 	Applied bool
 	// Undone are the ids of the entities that were refused or have to wait. Kong does not hold them as they are wanted.
 	Undone map[string]bool
+	// Drifts are what somebody else had changed in Kong, and what became of it.
+	Drifts []Drift
 }
 
 // Sync brings Kong to what an owner wants: nothing is sent where nothing differs. It does not sleep: a *status.WaitError says when to go on, a
@@ -155,5 +159,5 @@ func (g *Gateway) plan(run *syncRun) []op {
 	for _, w := range run.want {
 		want = append(want, w)
 	}
-	return diff(current, want)
+	return diff(g.leave(run, current, want))
 }

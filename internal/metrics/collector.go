@@ -83,6 +83,7 @@ var (
 	gatewayReady = desc("gateway_ready", "1 where the Admin API answers and is programmed, else 0. Suspended gateways are left out.", "gateway")
 	gatewayInfo  = desc("gateway_info", "1, with the version of Kong and how it keeps its configuration.", "gateway", "version", "mode")
 	entities     = desc("managed_entities", "Entities in Kong that are this operator's, by kind.", "gateway", "kind")
+	orphaned     = desc("orphaned_entities", "Entities in Kong that belong to resources that are gone, and that are not pruned.", "gateway")
 	resources    = desc("resources", "Custom resources by kind, state (ready, reconciling, stalled, suspended, new) and the reason of Ready.",
 		"gateway", "kind", "state", "reason")
 	credentials = desc("credentials", "Credentials by phase.", "gateway", "phase")
@@ -96,7 +97,7 @@ var (
 // Describe implements prometheus.Collector.
 func (r *Resources) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		gatewayReady, gatewayInfo, entities, resources, credentials, verified, oldest, nextDue, tokens, firstExpiry,
+		gatewayReady, gatewayInfo, entities, orphaned, resources, credentials, verified, oldest, nextDue, tokens, firstExpiry,
 	} {
 		out <- d
 	}
@@ -177,6 +178,7 @@ func (s *summary) emitGateway(object *v1alpha1.KongGateway, gauge func(*promethe
 		gauge(gatewayInfo, 1, object.Name, object.Status.KongVersion, string(object.Status.Mode))
 	}
 	if managed := object.Status.Managed; managed != nil {
+		gauge(orphaned, float64(object.Status.Orphaned), object.Name)
 		for kind, count := range map[string]int32{
 			"consumers": managed.Consumers, "jwts": managed.Credentials, "acls": managed.Groups,
 			"services": managed.Services, "routes": managed.Routes, "plugins": managed.Plugins,

@@ -47,7 +47,7 @@ func objects() []client.Object {
 	return []client.Object{
 		&v1alpha1.KongGateway{ObjectMeta: metav1.ObjectMeta{Name: "up"}, Status: v1alpha1.KongGatewayStatus{
 			Conditions: conditions(metav1.ConditionTrue, v1alpha1.ReasonSucceeded, false), KongVersion: "3.9.3", Mode: v1alpha1.ModeDatabase,
-			Managed: &v1alpha1.ManagedEntities{Consumers: 2, Credentials: 3, Groups: 4, Services: 5, Routes: 6, Plugins: 7},
+			Managed: &v1alpha1.ManagedEntities{Consumers: 2, Credentials: 3, Groups: 4, Services: 5, Routes: 6, Plugins: 7}, Orphaned: 8,
 		}},
 		&v1alpha1.KongGateway{ObjectMeta: metav1.ObjectMeta{Name: "away"}, Status: v1alpha1.KongGatewayStatus{
 			Conditions: conditions(metav1.ConditionFalse, v1alpha1.ReasonKongUnreachable, false),
@@ -141,6 +141,9 @@ kongjwt_managed_entities{gateway="up",kind="jwts"} 3
 kongjwt_managed_entities{gateway="up",kind="plugins"} 7
 kongjwt_managed_entities{gateway="up",kind="routes"} 6
 kongjwt_managed_entities{gateway="up",kind="services"} 5
+# HELP kongjwt_orphaned_entities Entities in Kong that belong to resources that are gone, and that are not pruned.
+# TYPE kongjwt_orphaned_entities gauge
+kongjwt_orphaned_entities{gateway="up"} 8
 # HELP kongjwt_resources Custom resources by kind, state (ready, reconciling, stalled, suspended, new) and the reason of Ready.
 # TYPE kongjwt_resources gauge
 kongjwt_resources{gateway="",kind="JwtToken",reason="Succeeded",state="ready"} 3
