@@ -2,7 +2,10 @@ package controllers
 
 import (
 	"context"
+	"hash/fnv"
+	"reflect"
 	"slices"
+	"strconv"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -28,16 +31,73 @@ type indexer struct {
 	object client.Object
 	name   string
 	values func(client.Object) []string
+	// shared says that values share sets: what is found has to be looked at again.
+	shared bool
+}
+
+func everyIndex() []indexer {
+	return slices.Concat(gatewayIndexes(), consumerIndexes(), serviceIndexes(), tokenIndexes())
 }
 
 func addIndexes(ctx context.Context, fields client.FieldIndexer) error {
-	for _, index := range slices.Concat(gatewayIndexes(), consumerIndexes(), serviceIndexes(), tokenIndexes()) {
-		if err := fields.IndexField(ctx, index.object, index.name, index.values); err != nil {
+	for _, index := range allIndexes {
+		if err := fields.IndexField(ctx, index.object, index.name, index.stored); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// buckets is how many sets the values of an index share that has nearly as many values as there are resources. The cache has two sets of some 300 bytes
+// for every value: with four values a consumer they would be the largest part of all that is kept of one.
+const buckets = 1024
+
+// stored gives what the cache indexes an object by.
+func (i indexer) stored(object client.Object) []string {
+	values := i.values(object)
+	for at, value := range values {
+		values[at] = i.storedAs(value)
+	}
+	slices.Sort(values)
+	return slices.Compact(values)
+}
+
+func (i indexer) storedAs(value string) string {
+	if !i.shared {
+		return value
+	}
+	sum := fnv.New32a()
+	_, _ = sum.Write([]byte(value)) // it takes everything
+	return strconv.Itoa(int(sum.Sum32() % buckets))
+}
+
+// has says whether an object has a value itself, not just another of the same bucket.
+func (i indexer) has(object client.Object, value string) bool {
+	return slices.Contains(i.values(object), value)
+}
+
+// indexOf finds the index of a list's kind.
+func indexOf(list client.ObjectList, name string) indexer {
+	var kind client.Object
+	switch list.(type) {
+	case *v1alpha1.KongGatewayList:
+		kind = &v1alpha1.KongGateway{}
+	case *v1alpha1.JwtConsumerList:
+		kind = &v1alpha1.JwtConsumer{}
+	case *v1alpha1.JwtProtectedServiceList:
+		kind = &v1alpha1.JwtProtectedService{}
+	case *v1alpha1.JwtTokenList:
+		kind = &v1alpha1.JwtToken{}
+	}
+	for _, i := range allIndexes {
+		if i.name == name && reflect.TypeOf(i.object) == reflect.TypeOf(kind) {
+			return i
+		}
+	}
+	return indexer{name: name, values: func(client.Object) []string { return nil }}
+}
+
+var allIndexes = everyIndex()
 
 // index makes an indexer of a function over one kind.
 func index[T client.Object](object T, name string, values func(T) []string) indexer {
@@ -50,6 +110,13 @@ func index[T client.Object](object T, name string, values func(T) []string) inde
 		slices.Sort(found)
 		return slices.Compact(found)
 	}}
+}
+
+// sharedIndex is for values that are nearly all different.
+func sharedIndex[T client.Object](object T, name string, values func(T) []string) indexer {
+	i := index(object, name, values)
+	i.shared = true
+	return i
 }
 
 func gatewayIndexes() []indexer {
@@ -75,7 +142,7 @@ func consumerIndexes() []indexer {
 		index(&v1alpha1.JwtConsumer{}, indexGateway, func(c *v1alpha1.JwtConsumer) []string {
 			return []string{c.Spec.GatewayRef.Name, c.Status.Gateway}
 		}),
-		index(&v1alpha1.JwtConsumer{}, indexSecret, func(c *v1alpha1.JwtConsumer) []string {
+		sharedIndex(&v1alpha1.JwtConsumer{}, indexSecret, func(c *v1alpha1.JwtConsumer) []string {
 			names := pluginSecrets(c.Spec.Plugins)
 			for _, spec := range c.Spec.Credentials {
 				if spec.SecretRef != nil {
@@ -93,7 +160,7 @@ func consumerIndexes() []indexer {
 			}
 			return names
 		}),
-		index(&v1alpha1.JwtConsumer{}, indexClaim, func(c *v1alpha1.JwtConsumer) []string {
+		sharedIndex(&v1alpha1.JwtConsumer{}, indexClaim, func(c *v1alpha1.JwtConsumer) []string {
 			return claimKeys(c.Spec.GatewayRef.Name, desired.ConsumerClaims(c))
 		}),
 	}
@@ -146,10 +213,10 @@ func serviceIndexes() []indexer {
 
 func tokenIndexes() []indexer {
 	return []indexer{
-		index(&v1alpha1.JwtToken{}, indexConsumer, func(t *v1alpha1.JwtToken) []string {
+		sharedIndex(&v1alpha1.JwtToken{}, indexConsumer, func(t *v1alpha1.JwtToken) []string {
 			return []string{t.Namespace + "/" + t.Spec.ConsumerRef.Name}
 		}),
-		index(&v1alpha1.JwtToken{}, indexSecret, func(t *v1alpha1.JwtToken) []string {
+		sharedIndex(&v1alpha1.JwtToken{}, indexSecret, func(t *v1alpha1.JwtToken) []string {
 			return []string{t.Spec.SecretName}
 		}),
 	}

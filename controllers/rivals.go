@@ -28,7 +28,7 @@ func (o Options) older(ctx context.Context, object client.Object, list client.Ob
 	return func(claim desired.Claim) (desired.Owner, bool) {
 		gateway := gatewayName(object)
 		into := list.DeepCopyObject().(client.ObjectList)
-		if err := o.Client.List(ctx, into, client.MatchingFields{indexClaim: claimKey(gateway, claim)}); err != nil {
+		if err := o.Client.List(ctx, into, client.MatchingFields{indexClaim: indexOf(into, indexClaim).storedAs(claimKey(gateway, claim))}); err != nil {
 			log.FromContext(ctx).Error(err, "Cannot look for rivals", "claim", claim.Kind)
 			return desired.Owner{}, false
 		}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"slices"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -63,36 +61,47 @@ func bySecret(reader client.Reader, store *secrets.Store, kind string, list func
 	})
 }
 
-// find lists what an index finds; namespace is empty where the resources may be anywhere.
-func find(ctx context.Context, reader client.Reader, into client.ObjectList, index, namespace, key string) []reconcile.Request {
-	if err := reader.List(ctx, into, client.InNamespace(namespace), client.MatchingFields{index: key}); err != nil {
-		log.FromContext(ctx).Error(err, "Cannot look up what a change concerns", "index", index)
+// find lists what an index finds; namespace is empty where the resources may be anywhere. It looks at the cache's own objects, and copies none.
+func find(ctx context.Context, reader client.Reader, into client.ObjectList, name, namespace, key string) []reconcile.Request {
+	in := indexOf(into, name)
+	if err := reader.List(ctx, into, client.InNamespace(namespace), client.MatchingFields{name: in.storedAs(key)}, client.UnsafeDisableDeepCopy); err != nil {
+		log.FromContext(ctx).Error(err, "Cannot look up what a change concerns", "index", name)
 		return nil
 	}
-	return requests(into)
+	if !in.shared {
+		return requests(into)
+	}
+	return requestsOf(into, func(object client.Object) bool { return in.has(object, key) })
 }
 
 func requests(list client.ObjectList) []reconcile.Request {
+	return requestsOf(list, func(client.Object) bool { return true })
+}
+
+// requestsOf are those of a list's objects that keep picks.
+func requestsOf(list client.ObjectList, keep func(client.Object) bool) []reconcile.Request {
 	var found []reconcile.Request
-	add := func(object metav1.ObjectMeta) {
-		found = append(found, reconcile.Request{NamespacedName: types.NamespacedName{Namespace: object.Namespace, Name: object.Name}})
+	add := func(object client.Object) {
+		if keep(object) {
+			found = append(found, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(object)})
+		}
 	}
 	switch typed := list.(type) {
 	case *v1alpha1.KongGatewayList:
 		for i := range typed.Items {
-			add(typed.Items[i].ObjectMeta)
+			add(&typed.Items[i])
 		}
 	case *v1alpha1.JwtConsumerList:
 		for i := range typed.Items {
-			add(typed.Items[i].ObjectMeta)
+			add(&typed.Items[i])
 		}
 	case *v1alpha1.JwtProtectedServiceList:
 		for i := range typed.Items {
-			add(typed.Items[i].ObjectMeta)
+			add(&typed.Items[i])
 		}
 	case *v1alpha1.JwtTokenList:
 		for i := range typed.Items {
-			add(typed.Items[i].ObjectMeta)
+			add(&typed.Items[i])
 		}
 	}
 	return found
