@@ -2,8 +2,8 @@ package controllers
 
 import (
 	"context"
-	"slices"
 
+	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -28,12 +28,17 @@ func specOrAnnotations() builder.Predicates {
 
 // contentChanged passes any change of an object's content; of a Secret or Service every write counts.
 func contentChanged() builder.Predicates {
-	return builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})
+	return builder.WithPredicates(predicate.And[client.Object](afterStart(), predicate.ResourceVersionChangedPredicate{}))
 }
 
 // labelsChanged passes changes of labels, as a selector of namespaces sees them.
 func labelsChanged() builder.Predicates {
-	return builder.WithPredicates(predicate.LabelChangedPredicate{})
+	return builder.WithPredicates(predicate.And[client.Object](afterStart(), predicate.LabelChangedPredicate{}))
+}
+
+// afterStart leaves out what there is when the operator starts: all resources are looked at then, so what they name need not ask for that too.
+func afterStart() predicate.Predicate {
+	return predicate.Funcs{CreateFunc: func(e event.CreateEvent) bool { return !e.IsInInitialList }}
 }
 
 // onlyWhen passes updates that changed says matter, and all creations and deletions.
@@ -55,10 +60,18 @@ func lookup(reader client.Reader, list func() client.ObjectList, index string, k
 
 // bySecret enqueues the resources of a kind that name the changed Secret, but not the one that wrote it, in this process, as it is now.
 func bySecret(reader client.Reader, store *secrets.Store, kind string, list func() client.ObjectList) handler.EventHandler {
-	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, secret client.Object) []reconcile.Request {
-		found := find(ctx, reader, list(), indexSecret, secret.GetNamespace(), secret.GetName())
-		return slices.DeleteFunc(found, func(r reconcile.Request) bool { return store.WrittenFor(kind, r.Name, secret) })
-	})
+	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+	tell := func(ctx context.Context, secret client.Object, gone bool, q queue) {
+		for _, request := range find(ctx, reader, list(), indexSecret, secret.GetNamespace(), secret.GetName()) {
+			store.Reported(kind, request.Name, secret, gone, func() { q.Add(request) })
+		}
+	}
+	return handler.Funcs{
+		CreateFunc:  func(ctx context.Context, e event.CreateEvent, q queue) { tell(ctx, e.Object, false, q) },
+		UpdateFunc:  func(ctx context.Context, e event.UpdateEvent, q queue) { tell(ctx, e.ObjectNew, false, q) },
+		DeleteFunc:  func(ctx context.Context, e event.DeleteEvent, q queue) { tell(ctx, e.Object, true, q) },
+		GenericFunc: func(ctx context.Context, e event.GenericEvent, q queue) { tell(ctx, e.Object, false, q) },
+	}
 }
 
 // find lists what an index finds; namespace is empty where the resources may be anywhere. It looks at the cache's own objects, and copies none.

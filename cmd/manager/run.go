@@ -79,8 +79,7 @@ func managerOptions(s settings, scheme *runtime.Scheme) ctrl.Options {
 		LeaderElectionNamespace:       s.namespace,
 		LeaderElectionReleaseOnCancel: true,
 		GracefulShutdownTimeout:       &s.gracePeriod,
-		// Managed fields are half of an object and nobody here reads them.
-		Cache: cache.Options{DefaultTransform: cache.TransformStripManagedFields()},
+		Cache:                         cache.Options{DefaultTransform: slim},
 		Client: client.Options{Cache: &client.CacheOptions{
 			// Content of Secrets, and of EndpointSlices, is read when it is needed, never kept.
 			DisableFor: []client.Object{&corev1.Secret{}, &discoveryv1.EndpointSlice{}},

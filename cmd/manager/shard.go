@@ -85,7 +85,7 @@ func nameAndVersion(object any) (any, error) {
 		return object, nil
 	}
 	meta.ObjectMeta = metav1.ObjectMeta{
-		Namespace: meta.Namespace, Name: meta.Name, UID: meta.UID,
+		Namespace: shared(meta.Namespace), Name: meta.Name,
 		ResourceVersion: meta.ResourceVersion, DeletionTimestamp: meta.DeletionTimestamp,
 	}
 	return meta, nil

@@ -3,19 +3,22 @@ package secrets
 import (
 	"slices"
 	"sync"
-	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // echoes knows which changes of Secrets are this process's own: a watch reports them like any other, and whoever wrote one need not look again.
 type echoes struct {
-	mu      sync.Mutex
-	writing map[client.ObjectKey]chan struct{}
+	mu sync.Mutex
+	// writing counts the writes under way.
+	writing map[client.ObjectKey]int
+	// written are those that the watch has not reported yet.
 	written map[client.ObjectKey][]echo
+	// early were reported before the answer to a write came: it is not known yet whose they are.
+	early map[client.ObjectKey][]report
 }
 
-// echo is a write to a Secret that the watch has not reported yet.
+// echo is a write to a Secret, by the version that it got.
 type echo struct {
 	version string
 	owner   ownerKey
@@ -23,38 +26,65 @@ type echo struct {
 
 type ownerKey struct{ kind, name string }
 
-// echoPatience is how long a report waits for the answer to a write that is under way. Both leave the API server at the same time.
-const echoPatience = 100 * time.Millisecond
+// report is what a watch says of a Secret to an owner.
+type report struct {
+	echo
+	look func()
+}
 
 func newEchoes() *echoes {
-	return &echoes{writing: map[client.ObjectKey]chan struct{}{}, written: map[client.ObjectKey][]echo{}}
+	return &echoes{writing: map[client.ObjectKey]int{}, written: map[client.ObjectKey][]echo{}, early: map[client.ObjectKey][]report{}}
 }
 
 // begin says that a write to a Secret is under way. done takes the version that it got, or "" where it failed.
 func (e *echoes) begin(owner Owner, key client.ObjectKey) (done func(version string)) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	answered := make(chan struct{})
-	e.writing[key] = answered
+	e.writing[key]++
 	return func(version string) {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		if e.writing[key] == answered {
-			delete(e.writing, key)
+		for _, other := range e.end(key, echo{version, ownerKey{owner.Kind, owner.Object.GetName()}}) {
+			other.look()
 		}
-		if version != "" {
-			e.written[key] = append(e.written[key], echo{version, ownerKey{owner.Kind, owner.Object.GetName()}})
-		}
-		close(answered)
 	}
 }
 
-// take says whether a reported change is a write of this process for an owner, and forgets it and those before it.
-func (e *echoes) take(key client.ObjectKey, version string, owner ownerKey) bool {
-	e.await(key)
+// end notes the answer to a write. It gives what was reported meanwhile and is none of ours, once no write is under way that it may be.
+func (e *echoes) end(key client.ObjectKey, own echo) (others []report) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	at := slices.Index(e.written[key], echo{version, owner})
+	if own.version != "" {
+		e.written[key] = append(e.written[key], own)
+	}
+	if e.writing[key]--; e.writing[key] > 0 {
+		return nil
+	}
+	delete(e.writing, key)
+	for _, one := range e.early[key] {
+		if !e.take(key, one.echo) {
+			others = append(others, one)
+		}
+	}
+	delete(e.early, key)
+	return others
+}
+
+// reported says whether a report asks an owner to look now. Where a write is under way that it may be of, its look is called later, if need be.
+func (e *echoes) reported(key client.ObjectKey, one report) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.take(key, one.echo) {
+		return false
+	}
+	if e.writing[key] > 0 {
+		e.early[key] = append(e.early[key], one)
+		return false
+	}
+	return true
+}
+
+// take says whether a reported change is a write of this process for its owner, and forgets it and those before it. The caller holds the lock.
+func (e *echoes) take(key client.ObjectKey, reported echo) bool {
+	at := slices.Index(e.written[key], reported)
 	if at < 0 {
 		return false
 	}
@@ -64,22 +94,6 @@ func (e *echoes) take(key client.ObjectKey, version string, owner ownerKey) bool
 	return true
 }
 
-// await waits for the answer to a write that is under way.
-func (e *echoes) await(key client.ObjectKey) {
-	e.mu.Lock()
-	answered := e.writing[key]
-	e.mu.Unlock()
-	if answered == nil {
-		return
-	}
-	patience := time.NewTimer(echoPatience)
-	defer patience.Stop()
-	select {
-	case <-answered:
-	case <-patience.C:
-	}
-}
-
 // forget drops what is known of a Secret that is gone.
 func (e *echoes) forget(key client.ObjectKey) {
 	e.mu.Lock()
@@ -87,12 +101,16 @@ func (e *echoes) forget(key client.ObjectKey) {
 	delete(e.written, key)
 }
 
-// WrittenFor says whether a Secret, as a watch reports it, is what this process wrote for an owner of its namespace. It says so once.
-func (s *Store) WrittenFor(kind, name string, secret client.Object) bool {
+// Reported is told what a watch reports of a Secret that an owner of its namespace names, gone where it was deleted. It calls look, at once or a moment
+// later, unless the change is what this process wrote for just that owner.
+func (s *Store) Reported(kind, name string, secret client.Object, gone bool, look func()) {
 	key := client.ObjectKeyFromObject(secret)
-	if !secret.GetDeletionTimestamp().IsZero() {
+	if gone || !secret.GetDeletionTimestamp().IsZero() {
 		s.echoes.forget(key)
-		return false
+		look()
+		return
 	}
-	return s.echoes.take(key, secret.GetResourceVersion(), ownerKey{kind, name})
+	if s.echoes.reported(key, report{echo{secret.GetResourceVersion(), ownerKey{kind, name}}, look}) {
+		look()
+	}
 }
