@@ -102,7 +102,7 @@ func (g *Gateway) level(ctx context.Context, surveys []survey) error {
 		most := slices.MaxFunc(surveys, func(a, b survey) int { return len(a.ours) - len(b.ours) })
 		source = most.node
 		g.declared.mu.Lock()
-		g.declared.base = most.ours
+		g.declared.rebase(most.ours)
 		g.declared.mu.Unlock()
 	}
 	g.declared.mu.Lock()

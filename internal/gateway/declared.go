@@ -26,11 +26,14 @@ type declared struct {
 	kick chan struct{}
 
 	mu sync.Mutex
-	// base is what Kong was given last, by id.
-	base map[string]kong.Entity
+	// base is what Kong was given last, by id; baseChildren are the ids in it that hang on one, nil until they are asked for.
+	base         map[string]kong.Entity
+	baseChildren map[string][]string
 	// staged is what differs from it by now, and changing how many of that are whose.
 	staged   map[string]change
 	changing map[desired.Owner]int
+	// stagedChildren are the ids in staged that hang on one.
+	stagedChildren map[string]map[string]bool
 }
 
 // change is one staged write.
@@ -40,8 +43,19 @@ type change struct {
 	entity *kong.Entity
 }
 
+// parents are the ids of what the entity is to hang on.
+func (c change) parents() []string {
+	if c.entity == nil {
+		return nil
+	}
+	return parentsOf(*c.entity)
+}
+
 func newDeclared(api AdminAPI) *declared {
-	return &declared{AdminAPI: api, kick: make(chan struct{}, 1), base: map[string]kong.Entity{}, staged: map[string]change{}, changing: map[desired.Owner]int{}}
+	return &declared{
+		AdminAPI: api, kick: make(chan struct{}, 1), base: map[string]kong.Entity{},
+		staged: map[string]change{}, changing: map[desired.Owner]int{}, stagedChildren: map[string]map[string]bool{},
+	}
 }
 
 // Put stages an entity, and answers it as it was sent.
@@ -164,29 +178,37 @@ func (d *declared) ListChildren(ctx context.Context, parent kong.Kind, parentID 
 	}
 }
 
-// children are the entities that hang on one, as they are staged. The caller holds the lock.
+// rebase notes what Kong was given. The caller holds the lock.
+func (d *declared) rebase(base map[string]kong.Entity) { d.base, d.baseChildren = base, nil }
+
+// children are the entities that hang on one, as they are staged. They are asked for once for each kind of each entity that goes: to look through all
+// entities for them would make the end of thousands take hours. The caller holds the lock.
 func (d *declared) children(id string) []kong.Entity {
+	if d.baseChildren == nil {
+		d.baseChildren = map[string][]string{}
+		for childID, e := range d.base {
+			for _, parent := range parentsOf(e) {
+				d.baseChildren[parent] = append(d.baseChildren[parent], childID)
+			}
+		}
+	}
 	var found []kong.Entity
-	look := func(e kong.Entity) {
-		if slices.Contains(parentsOf(e), id) {
-			found = append(found, e)
-		}
-	}
-	for childID, e := range d.base {
+	for _, childID := range d.baseChildren[id] {
 		if _, changing := d.staged[childID]; !changing {
-			look(e)
+			found = append(found, d.base[childID])
 		}
 	}
-	for _, c := range d.staged {
-		if c.entity != nil {
-			look(*c.entity)
-		}
+	for childID := range d.stagedChildren[id] {
+		found = append(found, *d.staged[childID].entity)
 	}
 	return found
 }
 
+// parentsOf are the ids of what an entity hangs on, each once.
 func parentsOf(e kong.Entity) []string {
-	return entry{consumerID: e.ConsumerID, consumer: e.Fields.Ref("consumer"), service: e.Fields.Ref("service"), route: e.Fields.Ref("route")}.parents()
+	parents := entry{consumerID: e.ConsumerID, consumer: e.Fields.Ref("consumer"), service: e.Fields.Ref("service"), route: e.Fields.Ref("route")}.parents()
+	slices.Sort(parents)
+	return slices.Compact(parents)
 }
 
 // stage notes a change, and asks for a push. The caller holds the lock.
@@ -194,6 +216,12 @@ func (d *declared) stage(id string, c change) {
 	d.unstage(id)
 	d.staged[id] = c
 	d.changing[c.owner]++
+	for _, parent := range c.parents() {
+		if d.stagedChildren[parent] == nil {
+			d.stagedChildren[parent] = map[string]bool{}
+		}
+		d.stagedChildren[parent][id] = true
+	}
 	d.nudge()
 }
 
@@ -204,6 +232,11 @@ func (d *declared) unstage(id string) {
 		return
 	}
 	delete(d.staged, id)
+	for _, parent := range former.parents() {
+		if delete(d.stagedChildren[parent], id); len(d.stagedChildren[parent]) == 0 {
+			delete(d.stagedChildren, parent)
+		}
+	}
 	if d.changing[former.owner]--; d.changing[former.owner] == 0 {
 		delete(d.changing, former.owner)
 	}

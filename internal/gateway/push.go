@@ -128,7 +128,7 @@ func (g *Gateway) post(ctx context.Context, configuration map[string]kong.Entity
 func (g *Gateway) pushed(configuration map[string]kong.Entity, changes map[string]change) {
 	d := g.declared
 	d.mu.Lock()
-	d.base = configuration
+	d.rebase(configuration)
 	owners := map[desired.Owner]bool{}
 	for id, c := range changes {
 		owners[c.owner] = true
@@ -161,8 +161,9 @@ func (g *Gateway) leaveOut(
 		reasons[ownership.Owner] += fmt.Sprintf("%s %s: %s", candidate[id].Kind.Singular(), ownership.Part, fieldReasons(&kong.InvalidError{Fields: refused[id]}))
 		if _, changing := changes[id]; !changing {
 			d.mu.Lock()
-			d.base = maps.Clone(d.base)
-			delete(d.base, id) // it was taken once; this Kong, perhaps a newer one, does not any more
+			smaller := maps.Clone(d.base)
+			delete(smaller, id) // it was taken once; this Kong, perhaps a newer one, does not any more
+			d.rebase(smaller)
 			d.mu.Unlock()
 			cut = true
 		}
