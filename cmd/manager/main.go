@@ -9,6 +9,7 @@ import (
 )
 
 func main() {
+	boundHeap()
 	flags, err := parseFlags(os.Args[1:])
 	if err != nil {
 		os.Exit(2) // the flag set has said what is wrong

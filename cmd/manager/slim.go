@@ -36,6 +36,10 @@ func slimConsumer(consumer *v1alpha1.JwtConsumer) {
 	consumer.Spec.GatewayRef.Name = shared(consumer.Spec.GatewayRef.Name)
 	consumer.Spec.DeletionPolicy = shared(consumer.Spec.DeletionPolicy)
 	consumer.Status.Gateway = shared(consumer.Status.Gateway)
+	consumer.Finalizers = fitting(consumer.Finalizers)
+	consumer.Spec.Credentials = fitting(consumer.Spec.Credentials)
+	consumer.Status.Credentials = fitting(consumer.Status.Credentials)
+	consumer.Status.Conditions = fitting(consumer.Status.Conditions)
 	for i := range consumer.Status.Conditions {
 		condition := &consumer.Status.Conditions[i]
 		condition.Type, condition.Status = shared(condition.Type), shared(condition.Status)
@@ -49,6 +53,14 @@ func slimConsumer(consumer *v1alpha1.JwtConsumer) {
 		held := &consumer.Status.Credentials[i]
 		held.Name, held.Algorithm, held.Phase = shared(held.Name), shared(held.Algorithm), shared(held.Phase)
 	}
+}
+
+// fitting is a list without room for more: decoding makes room for four, and most have one.
+func fitting[T any](list []T) []T {
+	if len(list) == cap(list) {
+		return list
+	}
+	return append(make([]T, 0, len(list)), list...)
 }
 
 // shared is one copy of a text for all that have it.

@@ -58,7 +58,7 @@ func each(node any, key string, found []string) []string {
 func described() map[string]bool {
 	GinkgoHelper()
 	descriptions := make(chan *prometheus.Desc, 100)
-	for _, collector := range []prometheus.Collector{metrics.NewEngine(), metrics.NewRotations(nil), &metrics.Resources{}} {
+	for _, collector := range []prometheus.Collector{metrics.NewEngine(), metrics.NewRotations(nil), metrics.NewResources(nil, nil)} {
 		collector.Describe(descriptions)
 	}
 	close(descriptions)
