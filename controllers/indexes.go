@@ -50,7 +50,7 @@ func addIndexes(ctx context.Context, fields client.FieldIndexer) error {
 
 // buckets is how many sets the values of an index share that has nearly as many values as there are resources. The cache has two sets of some 300 bytes
 // for every value: with four values a consumer they would be the largest part of all that is kept of one.
-const buckets = 1024
+const buckets = 512
 
 // stored gives what the cache indexes an object by.
 func (i indexer) stored(object client.Object) []string {

@@ -27,8 +27,10 @@ type rival struct {
 func (o Options) older(ctx context.Context, object client.Object, list client.ObjectList) func(desired.Claim) (desired.Owner, bool) {
 	return func(claim desired.Claim) (desired.Owner, bool) {
 		gateway := gatewayName(object)
+		// They are the cache's own, and only looked at.
 		into := list.DeepCopyObject().(client.ObjectList)
-		if err := o.Client.List(ctx, into, client.MatchingFields{indexClaim: indexOf(into, indexClaim).storedAs(claimKey(gateway, claim))}); err != nil {
+		if err := o.Client.List(ctx, into,
+			client.MatchingFields{indexClaim: indexOf(into, indexClaim).storedAs(claimKey(gateway, claim))}, client.UnsafeDisableDeepCopy); err != nil {
 			log.FromContext(ctx).Error(err, "Cannot look for rivals", "claim", claim.Kind)
 			return desired.Owner{}, false
 		}

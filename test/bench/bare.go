@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -36,7 +35,7 @@ func measureBare(ctx context.Context, s settings, dir string) (result bareResult
 		return result, err
 	}
 	defer func() { _ = target.stop() }() // what was measured is measured
-	env, err := stack.Start(ctx, stack.Options{Dir: filepath.Join(dir, "bare"), AdminURL: target.adminURL, ProxyURL: target.adminURL})
+	env, err := stack.Start(ctx, stack.Options{Dir: dir, AdminURL: target.adminURL, ProxyURL: target.adminURL})
 	if err != nil {
 		return result, err
 	}

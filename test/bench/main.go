@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"syscall"
 
@@ -74,14 +75,21 @@ func run(ctx context.Context) (bool, error) {
 	return report.good(), os.RemoveAll(dir)
 }
 
+// measure has the bare clients go before the operator and after it: a machine is not always equally fast.
 func measure(ctx context.Context, s settings, dir string, r *report) error {
-	bare, err := measureBare(ctx, s, dir)
+	before, err := measureBare(ctx, s, filepath.Join(dir, "bare-before"))
 	if err != nil {
 		return fmt.Errorf("bare clients: %w", err)
 	}
-	if err := measureOperator(ctx, s, dir, bare, r); err != nil {
+	took, err := measureOperator(ctx, s, filepath.Join(dir, "operator"), r)
+	if err != nil {
 		return fmt.Errorf("operator: %w", err)
 	}
+	after, err := measureBare(ctx, s, filepath.Join(dir, "bare-after"))
+	if err != nil {
+		return fmt.Errorf("bare clients, again: %w", err)
+	}
+	r.compare(took, before, after)
 	return nil
 }
 
@@ -111,6 +119,14 @@ func readSettings() (settings, error) {
 
 // countsOnly says that memory is not looked at either.
 func (s settings) countsOnly() bool { return s.quick && s.profile == "" }
+
+// changes is how many consumers are changed, one after the other.
+func (s settings) changes() int {
+	if s.quick {
+		return 5
+	}
+	return medianOf
+}
 
 // entities is how many entities in Kong all resources amount to: consumer and credential; service, jwt plugin and routes.
 func (s settings) entities() int { return 2*s.consumers + s.services*(2+routesPerService) }

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -19,14 +19,14 @@ import (
 )
 
 const (
-	// driftInterval is short, so that a look at what Kong holds falls into the idle time that is watched.
-	driftInterval = 20 * time.Second
-	// idleTime that is watched: the longest time between two such looks, and a heartbeat.
-	idleTime = driftInterval + 5*time.Second
+	// idleTime that is watched: two heartbeats, and a moment.
+	idleTime = 11 * time.Second
 	// phaseTimeout bounds what takes a minute with 10,000.
 	phaseTimeout = 15 * time.Minute
+	// lookTime is between two looks whether the operator is done: each sums up all resources.
+	lookTime = 500 * time.Millisecond
 	// calmTime is how long the work queues have to stay empty for the work to count as done.
-	calmTime = 2 * time.Second
+	calmTime = 3 * lookTime
 )
 
 // subject is the operator that is measured, and what it works on.
@@ -39,42 +39,48 @@ type subject struct {
 	metrics string
 	pprof   string
 	report  *report
-	bare    bareResult
+	took    operatorResult
 	// empty is the resident set of an operator with nothing to do, in bytes.
 	empty int64
 }
 
-func measureOperator(ctx context.Context, s settings, dir string, bare bareResult, r *report) (err error) {
+// operatorResult is what is held against the bare clients.
+type operatorResult struct {
+	// cold is the time until all are Ready, change that from Kubernetes' answer to Kong's, median.
+	cold, change time.Duration
+}
+
+func measureOperator(ctx context.Context, s settings, dir string, r *report) (took operatorResult, err error) {
 	target, err := startKong(ctx, s)
 	if err != nil {
-		return err
+		return took, err
 	}
 	defer func() { _ = target.stop() }() // what was measured is measured
-	env, err := stack.Start(ctx, stack.Options{Dir: filepath.Join(dir, "operator"), AdminURL: target.adminURL, ProxyURL: target.adminURL})
+	env, err := stack.Start(ctx, stack.Options{Dir: dir, AdminURL: target.adminURL, ProxyURL: target.adminURL})
 	if err != nil {
-		return err
+		return took, err
 	}
 	defer func() { _ = env.Stop() }() // as above
 	kube, err := unthrottled(env.Config)
 	if err != nil {
-		return err
+		return took, err
 	}
-	m := &subject{settings: s, target: target, env: env, kube: kube, report: r, bare: bare}
+	m := &subject{settings: s, target: target, env: env, kube: kube, report: r}
 	if err := m.measureEmpty(ctx); err != nil {
-		return fmt.Errorf("without any work: %w", err)
+		return took, fmt.Errorf("without any work: %w", err)
 	}
 	if err := createResources(ctx, kube, s, target.adminURL); err != nil {
-		return fmt.Errorf("create the resources: %w", err)
+		return took, fmt.Errorf("create the resources: %w", err)
 	}
 	for _, phase := range []struct {
 		name string
 		run  func(context.Context) error
 	}{{"cold", m.cold}, {"idle", m.idle}, {"change", m.change}, {"restart", m.restart}} {
 		if err := phase.run(ctx); err != nil {
-			return fmt.Errorf("%s: %w", phase.name, err)
+			return took, fmt.Errorf("%s: %w", phase.name, err)
 		}
 	}
-	return m.clean(ctx)
+	return m.took, m.clean(ctx)
 }
 
 func (m *subject) start(ctx context.Context) error {
@@ -118,7 +124,7 @@ func (m *subject) measureEmpty(ctx context.Context) error {
 func (m *subject) settled(ctx context.Context, reconciles float64) (last time.Time, err error) {
 	last = time.Now()
 	var former activity
-	err = wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, phaseTimeout, true, func(ctx context.Context) (bool, error) {
+	err = wait.PollUntilContextTimeout(ctx, lookTime, phaseTimeout, true, func(ctx context.Context) (bool, error) {
 		now, err := activityOf(ctx, m.metrics)
 		if err != nil {
 			return false, nil //nolint:nilerr // It does not listen yet.
@@ -158,11 +164,8 @@ func (m *subject) allReady(ctx context.Context) error {
 
 // cold starts the operator where all resources exist.
 func (m *subject) cold(ctx context.Context) error {
-	before, err := countKube(ctx, m.env.Config)
+	before, err := m.begin(ctx)
 	if err != nil {
-		return err
-	}
-	if err := m.target.reset(ctx); err != nil {
 		return err
 	}
 	began := time.Now()
@@ -184,7 +187,8 @@ func (m *subject) cold(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m.report.cold(m.settings, kube, requests, last.Sub(began), m.bare)
+	m.took.cold = last.Sub(began)
+	m.report.cold(m.settings, kube, requests, m.took.cold)
 	m.report.memory(m.settings, m.empty, now, highest)
 	return m.heap(ctx, "cold")
 }
@@ -199,16 +203,10 @@ func (m *subject) counted(ctx context.Context, before kubeCounts) (kubeCounts, [
 	return now.since(before), requests, err
 }
 
-// idle watches an operator with nothing to do.
+// idle watches an operator with nothing to do, and then one that is asked to look at what Kong holds.
 func (m *subject) idle(ctx context.Context) error {
-	if _, err := m.settled(ctx, 0); err != nil {
-		return err
-	}
-	before, err := countKube(ctx, m.env.Config)
+	before, err := m.begin(ctx)
 	if err != nil {
-		return err
-	}
-	if err := m.target.reset(ctx); err != nil {
 		return err
 	}
 	select {
@@ -220,17 +218,55 @@ func (m *subject) idle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m.report.idle(m.settings, kube, requests)
+	m.report.idle(kube, requests)
+
+	gateway := &v1alpha1.KongGateway{ObjectMeta: metav1.ObjectMeta{Name: gatewayName}}
+	asked := gateway.DeepCopy()
+	asked.Annotations = map[string]string{v1alpha1.AnnotationReconcile: "bench"}
+	if before, err = m.begin(ctx); err != nil {
+		return err
+	}
+	if err := m.kube.Patch(ctx, asked, client.MergeFrom(gateway)); err != nil {
+		return err
+	}
+	if err := m.awaitListing(ctx); err != nil {
+		return err
+	}
+	if _, err := m.settled(ctx, 0); err != nil {
+		return err
+	}
+	if kube, requests, err = m.counted(ctx, before); err != nil {
+		return err
+	}
+	kube["PATCH konggateways"]-- // the one that asked
+	m.report.driftCheck(m.settings, kube, requests)
 	return nil
+}
+
+// begin counts anew.
+func (m *subject) begin(ctx context.Context) (kubeCounts, error) {
+	before, err := countKube(ctx, m.env.Config)
+	if err != nil {
+		return nil, err
+	}
+	return before, m.target.reset(ctx)
+}
+
+// awaitListing returns when the last page that a look at what Kong holds asks for has been answered.
+func (m *subject) awaitListing(ctx context.Context) error {
+	return wait.PollUntilContextTimeout(ctx, lookTime, time.Minute, true, func(ctx context.Context) (bool, error) {
+		requests, err := m.target.requests(ctx)
+		return listings(requests) >= m.pages(), err
+	})
 }
 
 // change changes one consumer after the other, and looks at what Kong is asked for each.
 func (m *subject) change(ctx context.Context) error {
 	var took []time.Duration
 	others := 0
-	for i := range medianOf {
+	for i := range m.changes() {
 		object := &v1alpha1.JwtConsumer{}
-		key := client.ObjectKeyFromObject(consumer(i * m.consumers / medianOf))
+		key := client.ObjectKeyFromObject(consumer(i * m.consumers / m.changes()))
 		if err := m.kube.Get(ctx, key, object); err != nil {
 			return err
 		}
@@ -257,7 +293,8 @@ func (m *subject) change(ctx context.Context) error {
 		others += extra
 		took = append(took, first.Answered.Sub(written))
 	}
-	m.report.change(m.settings, took, others, m.bare)
+	m.took.change = middle(took)
+	m.report.exactly(fmt.Sprintf("change: requests to Kong beside the one that differs, %d changes", len(took)), others, 0)
 	return m.awaitCounts(ctx)
 }
 
@@ -266,7 +303,7 @@ func (m *subject) awaitCounts(ctx context.Context) error {
 	return wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
 		var object v1alpha1.KongGateway
 		err := m.kube.Get(ctx, client.ObjectKey{Name: gatewayName}, &object)
-		return object.Status.Managed != nil && object.Status.Managed.Groups == medianOf, err
+		return object.Status.Managed != nil && int(object.Status.Managed.Groups) == m.changes(), err
 	})
 }
 
@@ -288,6 +325,15 @@ func isHeartbeat(r kongsim.Request) bool { return r.Method == http.MethodGet && 
 // isListing says whether a request is of a look at what Kong holds: pages of 1000, and the node.
 func isListing(r kongsim.Request) bool {
 	return r.Method == http.MethodGet && (r.Path == "/" || strings.Contains(r.Path, "size=1000"))
+}
+
+func listings(requests []kongsim.Request) (count int) {
+	for _, r := range requests {
+		if isListing(r) && r.Status != 0 {
+			count++
+		}
+	}
+	return count
 }
 
 func (m *subject) awaitWrite(ctx context.Context) error {
@@ -312,11 +358,8 @@ func (m *subject) restart(ctx context.Context) error {
 	if err := m.process.Stop(); err != nil {
 		return err
 	}
-	before, err := countKube(ctx, m.env.Config)
+	before, err := m.begin(ctx)
 	if err != nil {
-		return err
-	}
-	if err := m.target.reset(ctx); err != nil {
 		return err
 	}
 	began := time.Now()
