@@ -37,7 +37,7 @@ func (r *JwtConsumerReconciler) setup(mgr ctrl.Manager, w *wakeupSource) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		For(&v1alpha1.JwtConsumer{}, specOrAnnotations()).
 		WatchesMetadata(&corev1.Secret{}, bySecret(r.Client, r.Secrets, v1alpha1.KindJwtConsumer, consumers), contentChanged()).
-		Watches(&v1alpha1.KongGateway{}, lookup(r.Client, consumers, indexGateway, byClusterName), specOrAnnotations()).
+		Watches(&v1alpha1.KongGateway{}, lookup(r.Client, consumers, indexGateway, byClusterName), specChanged()).
 		Watches(&corev1.Namespace{}, everythingIn(r.Client, consumers), labelsChanged()).
 		Watches(&v1alpha1.JwtProtectedService{}, r.consumersNamed(), onlyWhen(serviceAccessChanged)).
 		WatchesRawSource(w.forOwners(v1alpha1.KindJwtConsumer)).

@@ -27,7 +27,7 @@ func (r *JwtProtectedServiceReconciler) setup(mgr ctrl.Manager, w *wakeupSource)
 		For(&v1alpha1.JwtProtectedService{}, specOrAnnotations()).
 		WatchesMetadata(&corev1.Secret{}, lookup(r.Client, services, indexSecret, bySameNamespaceName), contentChanged()).
 		Watches(&corev1.Service{}, lookup(r.Client, services, indexService, bySameNamespaceName), contentChanged()).
-		Watches(&v1alpha1.KongGateway{}, lookup(r.Client, services, indexGateway, byClusterName), specOrAnnotations()).
+		Watches(&v1alpha1.KongGateway{}, lookup(r.Client, services, indexGateway, byClusterName), specChanged()).
 		Watches(&corev1.Namespace{}, everythingIn(r.Client, services), labelsChanged()).
 		Watches(&v1alpha1.JwtConsumer{}, r.servicesNaming(), onlyWhen(accessChanged)).
 		WatchesRawSource(w.forOwners(v1alpha1.KindJwtProtectedService)).

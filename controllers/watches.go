@@ -26,6 +26,12 @@ func specOrAnnotations() builder.Predicates {
 	))
 }
 
+// specChanged passes changes of a spec that others depend on, and deletion. An annotation is between a resource and its own controller: to ask a gateway
+// for a drift check is not to ask all that use it.
+func specChanged() builder.Predicates {
+	return builder.WithPredicates(predicate.And[client.Object](afterStart(), predicate.GenerationChangedPredicate{}))
+}
+
 // contentChanged passes any change of an object's content; of a Secret or Service every write counts.
 func contentChanged() builder.Predicates {
 	return builder.WithPredicates(predicate.And[client.Object](afterStart(), predicate.ResourceVersionChangedPredicate{}))

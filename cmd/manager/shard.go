@@ -84,11 +84,7 @@ func nameAndVersion(object any) (any, error) {
 	if !ok {
 		return object, nil
 	}
-	meta.ObjectMeta = metav1.ObjectMeta{
-		Namespace: shared(meta.Namespace), Name: meta.Name,
-		ResourceVersion: meta.ResourceVersion, DeletionTimestamp: meta.DeletionTimestamp,
-	}
-	return meta, nil
+	return sightingOf(meta), nil
 }
 
 // inScope says whether an owner is in the shard, as far as the cache knows; nil where everything is.

@@ -6,8 +6,11 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 func TestShardsHaveLeasesOfTheirOwn(t *testing.T) {
@@ -52,5 +55,32 @@ func TestSecretsAreKeptByNameAndVersion(t *testing.T) {
 		Namespace: "team", Name: "jwt", ResourceVersion: "7", Labels: map[string]string{"a": "b"}, Annotations: map[string]string{"c": "d"},
 	}})
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(kept).To(Equal(&metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "jwt", ResourceVersion: "7"}}))
+	seen, ok := kept.(client.Object)
+	g.Expect(ok).To(BeTrue())
+	g.Expect([]string{seen.GetNamespace(), seen.GetName(), seen.GetResourceVersion()}).To(Equal([]string{"team", "jwt", "7"}))
+	g.Expect(seen.GetLabels()).To(BeEmpty())
+	g.Expect(seen.GetAnnotations()).To(BeEmpty())
+	g.Expect(seen.GetDeletionTimestamp()).To(BeNil())
+	accessor, err := meta.Accessor(seen) // as the cache asks
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(accessor.GetName()).To(Equal("jwt"))
+	g.Expect(toolscache.MetaNamespaceKeyFunc(kept)).To(Equal("team/jwt"))
+
+	again, err := nameAndVersion(kept) // as a cache may do
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(again).To(BeIdenticalTo(kept))
+}
+
+func TestASecretThatGoesIsSeenToGo(t *testing.T) {
+	g := NewWithT(t)
+	since := metav1.Now()
+	kept, err := nameAndVersion(&metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "jwt", DeletionTimestamp: &since}})
+	g.Expect(err).NotTo(HaveOccurred())
+	seen, ok := kept.(client.Object)
+	g.Expect(ok).To(BeTrue())
+	g.Expect(seen.GetDeletionTimestamp()).To(Equal(&since))
+	twin, ok := seen.DeepCopyObject().(client.Object)
+	g.Expect(ok).To(BeTrue())
+	g.Expect(twin).To(Equal(seen))
+	g.Expect(twin).NotTo(BeIdenticalTo(seen))
 }

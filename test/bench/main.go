@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/go-logr/logr"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -119,6 +120,14 @@ func readSettings() (settings, error) {
 
 // countsOnly says that memory is not looked at either.
 func (s settings) countsOnly() bool { return s.quick && s.profile == "" }
+
+// idleTime is how long an operator with nothing to do is watched: two heartbeats, or one, and a moment.
+func (s settings) idleTime() time.Duration {
+	if s.quick {
+		return 6 * time.Second
+	}
+	return 11 * time.Second
+}
 
 // changes is how many consumers are changed, one after the other.
 func (s settings) changes() int {

@@ -19,8 +19,6 @@ import (
 )
 
 const (
-	// idleTime that is watched: two heartbeats, and a moment.
-	idleTime = 11 * time.Second
 	// phaseTimeout bounds what takes a minute with 10,000.
 	phaseTimeout = 15 * time.Minute
 	// lookTime is between two looks whether the operator is done: each sums up all resources.
@@ -212,13 +210,13 @@ func (m *subject) idle(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-time.After(idleTime):
+	case <-time.After(m.idleTime()):
 	}
 	kube, requests, err := m.counted(ctx, before)
 	if err != nil {
 		return err
 	}
-	m.report.idle(kube, requests)
+	m.report.idle(m.settings, kube, requests)
 
 	gateway := &v1alpha1.KongGateway{ObjectMeta: metav1.ObjectMeta{Name: gatewayName}}
 	asked := gateway.DeepCopy()

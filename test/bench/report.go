@@ -124,14 +124,14 @@ func (r *report) memory(s settings, empty, now, highest int64) {
 	r.note("memory: growth a 1,000 consumers", mebibytes((now-empty)*1000/int64(s.consumers)))
 }
 
-func (r *report) idle(kube kubeCounts, requests []kongsim.Request) {
+func (r *report) idle(s settings, kube kubeCounts, requests []kongsim.Request) {
 	heartbeats := 0
 	for _, one := range requests {
 		if isHeartbeat(one) {
 			heartbeats++
 		}
 	}
-	r.note(fmt.Sprintf("idle: heartbeats in %s", idleTime), fmt.Sprint(heartbeats))
+	r.note(fmt.Sprintf("idle: heartbeats in %s", s.idleTime()), fmt.Sprint(heartbeats))
 	r.exactly("idle: requests to Kong beside them", len(requests)-heartbeats, 0)
 	r.exactly("idle: requests to Kubernetes but watches", kube.of(func(string, string) bool { return true }), 0)
 }
