@@ -1,7 +1,6 @@
 package jwtplugin
 
 import (
-	"fmt"
 	"net/http"
 	"time"
 )
@@ -33,32 +32,13 @@ func Decide(cfg Config, req Request, dir Directory, now time.Time) Decision {
 
 // authenticate is the decision without regard to an anonymous consumer.
 func authenticate(cfg Config, req Request, dir Directory, now time.Time) Decision {
-	found := findTokens(cfg, req)
-	switch {
-	case found.count() == 0:
-		return refuse(cfg, NoToken)
-	case found.count() > 1:
-		return refuse(cfg, MultipleTokens)
-	case found.bare:
-		return refuse(cfg, UnrecognizableToken)
+	a := attempt{cfg: cfg, req: req, dir: dir, now: now}
+	for _, c := range order {
+		if reason := c.run(&a); reason != "" {
+			return a.refuse(reason)
+		}
 	}
-	t, reason := parseToken(found.single())
-	if reason != "" {
-		return refuse(cfg, reason)
-	}
-	key, reason := credentialKey(t, cfg.KeyClaimName)
-	if reason != "" {
-		return refuse(cfg, reason)
-	}
-	cred, ok := dir.Credential(key)
-	if !ok {
-		d := refuse(cfg, CredentialNotFound)
-		d.CredentialKey = key
-		return d
-	}
-	d := judge(cfg, t, cred, dir, now)
-	d.CredentialID, d.CredentialKey = cred.ID, key
-	return d
+	return a.accept()
 }
 
 // credentialKey is the key claim: the payload's, else the JOSE header's.
@@ -78,40 +58,6 @@ func credentialKey(t token, name string) (string, Reason) {
 		return "", KeyClaimEmpty
 	default:
 		return key, ""
-	}
-}
-
-// judge holds a token against the credential that it names.
-func judge(cfg Config, t token, cred Credential, dir Directory, now time.Time) Decision {
-	algorithm := cred.Algorithm
-	if algorithm == "" {
-		algorithm = "HS256"
-	}
-	if t.alg != algorithm {
-		return refuse(cfg, AlgorithmMismatch)
-	}
-	if reason := verify(t, cred, cfg.SecretIsBase64); reason != "" {
-		return refuse(cfg, reason)
-	}
-	if faults := verifyClaims(t.claims, cfg.ClaimsToVerify, now); faults != nil {
-		d := refuse(cfg, ClaimsRefused)
-		d.Refusal.Errors = faults
-		return d
-	}
-	if reason := checkMaximum(t.claims, cfg.MaximumExpiration, now); reason != "" {
-		return refuse(cfg, reason)
-	}
-	consumer, ok := dir.Consumer(cred.ConsumerID)
-	if !ok {
-		return Decision{Reason: ConsumerNotFound, Refusal: &Response{
-			Status:  http.StatusUnauthorized,
-			Message: fmt.Sprintf("Could not find consumer for '%s=%s'", cfg.KeyClaimName, cred.Key),
-		}}
-	}
-	return Decision{
-		Reason:   Authenticated,
-		Consumer: &consumer,
-		Upstream: identify(consumer, cred.Key),
 	}
 }
 

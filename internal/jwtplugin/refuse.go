@@ -9,7 +9,7 @@ import (
 func refuse(cfg Config, reason Reason) Decision {
 	switch reason {
 	case TokenNotObject, KeyClaimNotString, PublicKeyInvalid, SignatureLength,
-		ExpirationNotNumber, AnonymousNotFound:
+		ExpirationNotNumber, AnonymousNotFound, Undecided:
 		return Decision{Reason: reason, Refusal: &Response{
 			Status:  http.StatusInternalServerError,
 			Message: unexpected,

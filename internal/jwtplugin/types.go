@@ -78,7 +78,20 @@ type Credential struct {
 	Secret     Secret
 	PublicKey  string // PEM; Kong's rsa_public_key, of whatever key type
 	ConsumerID string
+	// Gaps are what whoever built the Directory does not know of the credential: none, for a data plane. Trace works around them.
+	Gaps Gaps
 }
+
+// Gaps say what is not known of a credential.
+type Gaps uint8
+
+// Gaps of a credential.
+const (
+	// GapMaterial: the secret or public key may not be read.
+	GapMaterial Gaps = 1 << iota
+	// GapCredential: whether there is one with this key is not known, because not all may be read.
+	GapCredential
+)
 
 // Consumer is a Kong consumer as the data plane knows it.
 type Consumer struct {

@@ -12,41 +12,40 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// verify checks the signature with the credential's key: empty when it is
-// valid, else the reason.
-func verify(t token, cred Credential, secretIsBase64 bool) Reason {
+// keyOf reads what a token is verified with: nil and a reason where Kong finds it unusable.
+func keyOf(t token, cred Credential, secretIsBase64 bool) (any, Reason) {
 	if strings.HasPrefix(t.alg, "HS") {
-		return verifyHMAC(t, string(cred.Secret), secretIsBase64)
+		return hmacKey(string(cred.Secret), secretIsBase64)
 	}
 	if cred.PublicKey == "" {
-		return KeyUnusable
+		return nil, KeyUnusable
 	}
 	key, ok := parsePublicKey(cred.PublicKey)
 	if !ok {
-		return PublicKeyInvalid
+		return nil, PublicKeyInvalid
 	}
+	return key, ""
+}
+
+func hmacKey(secret string, isBase64 bool) (any, Reason) {
+	if !isBase64 {
+		return []byte(secret), ""
+	}
+	decoded, ok := decodeBase64URL(secret)
+	if !ok {
+		return nil, KeyUnusable
+	}
+	return decoded, ""
+}
+
+// verify checks the signature: empty when it is valid, else the reason.
+func verify(t token, key any) Reason {
 	if want := algorithms[t.alg]; want != 0 && len(t.signature) != want {
 		return SignatureLength
 	}
 	if !keyFits(t.alg, key) {
 		return SignatureInvalid
 	}
-	return check(t, key)
-}
-
-func verifyHMAC(t token, secret string, isBase64 bool) Reason {
-	key := []byte(secret)
-	if isBase64 {
-		decoded, ok := decodeBase64URL(secret)
-		if !ok {
-			return KeyUnusable
-		}
-		key = decoded
-	}
-	return check(t, key)
-}
-
-func check(t token, key any) Reason {
 	if err := jwt.GetSigningMethod(t.alg).Verify(t.signingInput, t.signature, key); err != nil {
 		return SignatureInvalid
 	}
@@ -55,8 +54,10 @@ func check(t token, key any) Reason {
 
 // keyFits says whether the key is of the algorithm's type. Kong takes any key
 // for any algorithm; one that does not fit verifies nothing.
-func keyFits(alg string, key crypto.PublicKey) bool {
+func keyFits(alg string, key any) bool {
 	switch key.(type) {
+	case []byte:
+		return strings.HasPrefix(alg, "HS")
 	case *rsa.PublicKey:
 		return alg[1:2] == "S" && (alg[0] == 'R' || alg[0] == 'P')
 	case *ecdsa.PublicKey:
