@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/router"
 )
 
 // pluginView is a plugin as the plugins iterator knows it.
@@ -87,7 +89,7 @@ func newPluginSet(views []*pluginView) *pluginSet {
 	s := &pluginSet{scoped: map[string]map[scope]plugin{}}
 	for _, kind := range pluginKinds {
 		for _, v := range views {
-			if v.Name != kind.name || !v.Enabled || !servesHTTP(v.Protocols) {
+			if v.Name != kind.name || !v.Enabled || !router.ServesHTTP(v.Protocols) {
 				continue
 			}
 			p, err := kind.compile(v)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/jwtplugin"
+	"github.com/kongjwt/kong-jwt-operator/internal/router"
 )
 
 const jsonType = "application/json; charset=utf-8"
@@ -18,8 +19,8 @@ type exchange struct {
 	requestID string
 	now       time.Time
 	path      string // normalised
-	route     *routeView
-	service   *serviceView
+	route     *router.Route
+	service   *router.Service
 	// upstream is the header that the service will get; plugins change it.
 	upstream http.Header
 	// answer is what plugins add to the answer's header.

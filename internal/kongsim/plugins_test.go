@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/jwtplugin"
+	"github.com/kongjwt/kong-jwt-operator/internal/router"
 )
 
 func TestACL(t *testing.T) {
@@ -152,7 +153,7 @@ func TestRateLimit(t *testing.T) {
 func TestRateLimitIdentifier(t *testing.T) {
 	x := &exchange{
 		request: &http.Request{RemoteAddr: "1.2.3.4:5", Header: http.Header{"X-Tenant": {"acme"}}}, path: "/p",
-		service: &serviceView{ID: "s"}, consumer: &jwtplugin.Consumer{ID: "c"}, credentialID: "k",
+		service: &router.Service{ID: "s"}, consumer: &jwtplugin.Consumer{ID: "c"}, credentialID: "k",
 	}
 	tests := map[string]rateLimit{
 		"c": {LimitBy: "consumer"}, "k": {LimitBy: "credential"}, "s": {LimitBy: "service"}, "acme": {LimitBy: "header", HeaderName: "x-tenant"},

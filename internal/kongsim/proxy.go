@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/router"
 )
 
 // ProxyOptions configure the proxy half of a simulated Kong.
@@ -89,8 +91,8 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	now := p.now()
 	seen := p.workerOf(r.Context()).at(now)
 	id := newRequestID()
-	path := normalizePath(rawPath(r))
-	match := seen.router().find(routeRequestOf(r, path))
+	path := router.NormalizePath(rawPath(r))
+	match := seen.router().Find(routeRequestOf(r, path))
 	if match == nil {
 		p.answer(w, now, id, failure(id, http.StatusNotFound, "no Route matched with those values"), nil)
 		return
@@ -144,8 +146,8 @@ func rawPath(r *http.Request) string {
 	return r.URL.EscapedPath()
 }
 
-func routeRequestOf(r *http.Request, path string) routeRequest {
-	req := routeRequest{
+func routeRequestOf(r *http.Request, path string) router.Request {
+	req := router.Request{
 		Method: r.Method, Host: r.Host, Port: localPort(r), Path: path,
 		HTTPS: r.TLS != nil, Headers: r.Header,
 	}

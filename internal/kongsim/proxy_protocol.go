@@ -4,11 +4,13 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/router"
 )
 
 // protocolReply is the answer to a request that matched a route of another
 // protocol; nil when it may go on (kong/runloop/handler.lua, access.before).
-func protocolReply(r *http.Request, route *routeView, requestID string) *reply {
+func protocolReply(r *http.Request, route *router.Route, requestID string) *reply {
 	has := func(p string) bool { return slices.Contains(route.Protocols, p) }
 	if has("https") && !has("http") && r.TLS == nil {
 		return httpsReply(r, route.RedirectStatus, requestID)
@@ -38,7 +40,7 @@ func protocolReply(r *http.Request, route *routeView, requestID string) *reply {
 func httpsReply(r *http.Request, redirect int, requestID string) *reply {
 	switch redirect {
 	case http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
-		host, _ := splitPort(r.Host)
+		host, _ := router.SplitPort(r.Host)
 		answer := exit(redirect, nil)
 		answer.header.Set("Location", "https://"+host+r.RequestURI)
 		return answer

@@ -3,6 +3,8 @@ package kongsim
 import (
 	"encoding/json"
 	"fmt"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/router"
 )
 
 // Rows are entities in the Admin API's form, as far as the proxy reads them.
@@ -70,16 +72,16 @@ func readRow(entity, row any) error {
 	return nil
 }
 
-func (r routeRow) view() *routeView {
-	return &routeView{
+func (r routeRow) view() *router.Route {
+	return &router.Route{
 		ID: r.ID, Name: r.Name, ServiceID: r.Service.id(), Protocols: r.Protocols, Methods: r.Methods,
 		Hosts: r.Hosts, Paths: r.Paths, Headers: r.Headers, SNIs: r.SNIs, RegexPriority: r.RegexPriority,
 		StripPath: r.StripPath, PreserveHost: r.PreserveHost, RedirectStatus: r.RedirectStatus,
 	}
 }
 
-func (r serviceRow) view() *serviceView {
-	return &serviceView{
+func (r serviceRow) view() *router.Service {
+	return &router.Service{
 		ID: r.ID, Name: r.Name, Protocol: r.Protocol, Host: r.Host, Port: r.Port, Path: r.Path,
 		Enabled: r.Enabled, ConnectTimeout: r.ConnectTimeout, ReadTimeout: r.ReadTimeout, TLSVerify: r.TLSVerify,
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/jwtplugin"
+	"github.com/kongjwt/kong-jwt-operator/internal/router"
 )
 
 const testSecret = "an-hmac-secret-of-32-bytes-or-so"
@@ -55,8 +56,8 @@ func newGateway(t *testing.T, upstream http.HandlerFunc, plugins ...*pluginView)
 	}
 	g := &gateway{database: &database{
 		routed: routing{
-			routes: []*routeView{{ID: "r", ServiceID: "s", Paths: []string{"/api"}, Protocols: []string{"http", "https"}, StripPath: true}},
-			services: map[string]*serviceView{
+			routes: []*router.Route{{ID: "r", ServiceID: "s", Paths: []string{"/api"}, Protocols: []string{"http", "https"}, StripPath: true}},
+			services: map[string]*router.Service{
 				"s": {ID: "s", Enabled: true, Protocol: "http", Host: u.Hostname(), Port: port},
 			},
 		},
@@ -193,21 +194,21 @@ func TestProxyAnswers(t *testing.T) {
 	tests := []struct {
 		name     string
 		upstream http.HandlerFunc
-		change   func(route *routeView, service *serviceView)
+		change   func(route *router.Route, service *router.Service)
 		path     string
 		status   int
 		message  string
 		header   [2]string
 	}{
 		{"no route", echo, nil, "/other", 404, "no Route matched with those values", [2]string{"Server", "kong/3.9.3"}},
-		{"no service", echo, func(r *routeView, _ *serviceView) { r.ServiceID = "" }, "/api", 503, "no Service found with those values", [2]string{}},
-		{"https only", echo, func(r *routeView, _ *serviceView) { r.Protocols = []string{"https"} }, "/api", 426, "Please use HTTPS protocol", [2]string{"Upgrade", "TLS/1.2, HTTP/1.1"}},
-		{"https by redirect", echo, func(r *routeView, _ *serviceView) { r.Protocols, r.RedirectStatus = []string{"https"}, 308 }, "/api/x?y=1", 308, "", [2]string{"Location", "https://127.0.0.1/api/x?y=1"}},
-		{"grpc only", echo, func(r *routeView, _ *serviceView) { r.Protocols = []string{"grpc"} }, "/api", 415, "Non-gRPC request matched gRPC route", [2]string{}},
+		{"no service", echo, func(r *router.Route, _ *router.Service) { r.ServiceID = "" }, "/api", 503, "no Service found with those values", [2]string{}},
+		{"https only", echo, func(r *router.Route, _ *router.Service) { r.Protocols = []string{"https"} }, "/api", 426, "Please use HTTPS protocol", [2]string{"Upgrade", "TLS/1.2, HTTP/1.1"}},
+		{"https by redirect", echo, func(r *router.Route, _ *router.Service) { r.Protocols, r.RedirectStatus = []string{"https"}, 308 }, "/api/x?y=1", 308, "", [2]string{"Location", "https://127.0.0.1/api/x?y=1"}},
+		{"grpc only", echo, func(r *router.Route, _ *router.Service) { r.Protocols = []string{"grpc"} }, "/api", 415, "Non-gRPC request matched gRPC route", [2]string{}},
 		{"upstream closes", closed, nil, "/api", 502, "An invalid response was received from the upstream server", [2]string{}},
-		{"upstream not there", echo, func(_ *routeView, s *serviceView) { s.Port = 1 }, "/api", 502, "An invalid response was received from the upstream server", [2]string{}},
-		{"upstream has no address", echo, func(_ *routeView, s *serviceView) { s.Host = "no-such-host.invalid" }, "/api", 503, "name resolution failed", [2]string{}},
-		{"upstream says nothing", silent, func(_ *routeView, s *serviceView) { s.ReadTimeout = 20 }, "/api", 504, "The upstream server is timing out", [2]string{}},
+		{"upstream not there", echo, func(_ *router.Route, s *router.Service) { s.Port = 1 }, "/api", 502, "An invalid response was received from the upstream server", [2]string{}},
+		{"upstream has no address", echo, func(_ *router.Route, s *router.Service) { s.Host = "no-such-host.invalid" }, "/api", 503, "name resolution failed", [2]string{}},
+		{"upstream says nothing", silent, func(_ *router.Route, s *router.Service) { s.ReadTimeout = 20 }, "/api", 504, "The upstream server is timing out", [2]string{}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

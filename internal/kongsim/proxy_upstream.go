@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/router"
 )
 
 // passage is a request on its way upstream.
@@ -47,11 +49,11 @@ func (p *Proxy) newReverseProxy() *httputil.ReverseProxy {
 func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	on := passageOf(pr.In.Context())
 	x, service := on.x, on.x.service
-	path := upstreamPath(service.Path, x.path, on.prefix, x.route.StripPath)
+	path := router.UpstreamPath(service.Path, x.path, on.prefix, x.route.StripPath)
 	// Opaque keeps the path as Kong writes it; net/url would encode it anew.
 	pr.Out.URL = &url.URL{
 		Scheme: service.Protocol, Host: net.JoinHostPort(service.Host, strconv.Itoa(service.Port)),
-		Opaque: escapePath(path), RawQuery: pr.In.URL.RawQuery, ForceQuery: pr.In.URL.ForceQuery,
+		Opaque: router.EscapePath(path), RawQuery: pr.In.URL.RawQuery, ForceQuery: pr.In.URL.ForceQuery,
 	}
 	pr.Out.Host = upstreamHost(pr.In, x.route, service)
 	// What the plugins changed is a copy of the client's header: drop from it what
@@ -66,7 +68,7 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	on.sent = p.now()
 }
 
-func upstreamHost(in *http.Request, route *routeView, service *serviceView) string {
+func upstreamHost(in *http.Request, route *router.Route, service *router.Service) string {
 	if route.PreserveHost {
 		return in.Host
 	}
@@ -90,7 +92,7 @@ func (p *Proxy) forwarded(pr *httputil.ProxyRequest, on *passage) {
 	if in.TLS != nil {
 		scheme = "https"
 	}
-	host, _ := splitPort(in.Host)
+	host, _ := router.SplitPort(in.Host)
 	h.Set("X-Real-Ip", ip)
 	h.Set("X-Forwarded-Proto", scheme)
 	h.Set("X-Forwarded-Host", strings.ToLower(host))

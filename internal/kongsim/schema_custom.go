@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/router"
 )
 
 // customRules are the rules that Kong has as code: kong/db/schema/typedefs.lua, or the schema of a plugin. Schema files name them.
@@ -263,7 +265,7 @@ func routePathProblem(text string) string {
 	}
 	expression, isExpression := strings.CutPrefix(text, "~")
 	if !isExpression {
-		if normal := normalizePath(text); normal != text {
+		if normal := router.NormalizePath(text); normal != text {
 			return "non-normalized path, consider use '" + normal + "' instead"
 		}
 		return ""

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/jwtplugin"
+	"github.com/kongjwt/kong-jwt-operator/internal/router"
 )
 
 var _ source = (*store)(nil)
@@ -15,7 +16,7 @@ func (s *store) routing() func() routing {
 	defer s.mu.RUnlock()
 	routes, services := maps.Clone(s.tables["routes"].rows), maps.Clone(s.tables["services"].rows)
 	return func() routing {
-		captured := routing{services: map[string]*serviceView{}}
+		captured := routing{services: map[string]*router.Service{}}
 		for _, row := range routes {
 			captured.routes = append(captured.routes, decodeRow[routeRow](row).view())
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/jwtplugin"
+	"github.com/kongjwt/kong-jwt-operator/internal/router"
 )
 
 // source is the database as the data plane reads it. Its methods are called
@@ -26,8 +27,8 @@ type source interface {
 
 // routing is what a router is made of.
 type routing struct {
-	routes   []*routeView
-	services map[string]*serviceView
+	routes   []*router.Route
+	services map[string]*router.Service
 }
 
 // dataChange says what a write means to the data plane.
@@ -49,7 +50,7 @@ type worker struct {
 	source source
 	// swap makes one change of router and plugins appear as one to a request.
 	swap        sync.RWMutex
-	router      delayed[func() *router]
+	router      delayed[func() *router.Router]
 	plugins     delayed[func() *pluginSet]
 	credentials cache[jwtplugin.Credential]
 	consumers   cache[jwtplugin.Consumer]
@@ -85,10 +86,10 @@ func newWorkers(src source, n int, delays Propagation, seed uint64, now time.Tim
 
 // compileRouting and compilePlugins put the work off until a worker needs the
 // result, and do it once for all workers.
-func compileRouting(captured func() routing) func() *router {
-	return sync.OnceValue(func() *router {
+func compileRouting(captured func() routing) func() *router.Router {
+	return sync.OnceValue(func() *router.Router {
 		r := captured()
-		return newRouter(r.routes, r.services)
+		return router.New(r.routes, r.services)
 	})
 }
 
@@ -108,7 +109,7 @@ func (ws *workers) apply(c dataChange, now time.Time) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	var (
-		routers func() *router
+		routers func() *router.Router
 		plugins func() *pluginSet
 	)
 	if c.routing || c.everything {
@@ -132,7 +133,7 @@ func (ws *workers) apply(c dataChange, now time.Time) {
 }
 
 // change gives the worker a new router, new plugins, or both.
-func (w *worker) change(routers func() *router, plugins func() *pluginSet, now, routerDue, pluginsDue time.Time) {
+func (w *worker) change(routers func() *router.Router, plugins func() *pluginSet, now, routerDue, pluginsDue time.Time) {
 	w.swap.Lock()
 	defer w.swap.Unlock()
 	if routers != nil {
@@ -181,7 +182,7 @@ func (ws *workers) draw(from time.Time, low, high time.Duration) time.Time {
 type view struct {
 	worker  *worker
 	now     time.Time
-	router  func() *router
+	router  func() *router.Router
 	plugins func() *pluginSet
 }
 

@@ -7,6 +7,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/jwtplugin"
+	"github.com/kongjwt/kong-jwt-operator/internal/router"
 )
 
 // database is one in memory.
@@ -44,8 +45,8 @@ var start = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 func protected() *database {
 	return &database{
 		routed: routing{
-			routes:   []*routeView{{ID: "r", ServiceID: "s", Paths: []string{"/"}, Protocols: []string{"http"}}},
-			services: map[string]*serviceView{"s": {ID: "s", Enabled: true}},
+			routes:   []*router.Route{{ID: "r", ServiceID: "s", Paths: []string{"/"}, Protocols: []string{"http"}}},
+			services: map[string]*router.Service{"s": {ID: "s", Enabled: true}},
 		},
 		pluginViews: []*pluginView{{
 			ID: "p", Name: "jwt", ServiceID: "s", Enabled: true, Protocols: []string{"http"},
@@ -57,7 +58,7 @@ func protected() *database {
 // exposed says whether a worker would let a request through without a token.
 func exposed(w *worker, at time.Time) bool {
 	v := w.at(at)
-	return v.router().find(routeRequest{Path: "/"}) != nil &&
+	return v.router().Find(router.Request{Path: "/"}) != nil &&
 		v.plugins().find("jwt", scope{route: "r", service: "s"}) == nil
 }
 

@@ -1,4 +1,4 @@
-package kongsim
+package router
 
 import (
 	"fmt"
@@ -32,10 +32,10 @@ type headerPattern struct {
 	regexes []*regexp.Regexp
 }
 
-func compileMatcher(route *routeView, paths []string) (matcher, error) {
+func compileMatcher(route *Route, paths []string) (matcher, error) {
 	m := matcher{methods: route.Methods}
 	for _, h := range route.Hosts {
-		host, port := splitPort(h)
+		host, port := SplitPort(h)
 		p := newHostPattern(host)
 		p.port = port
 		m.hosts = append(m.hosts, p)
@@ -93,7 +93,7 @@ func newHeaderPattern(name string, values []string) (headerPattern, error) {
 }
 
 // matches says whether a request is the route's, and which part of its path matched.
-func (m matcher) matches(req routeRequest) (prefix string, ok bool) {
+func (m matcher) matches(req Request) (prefix string, ok bool) {
 	// Names of a TLS handshake matter to HTTPS requests only.
 	if len(m.snis) > 0 && req.HTTPS && !matchesAny(m.snis, req.SNI, req.Port) {
 		return "", false
@@ -101,7 +101,7 @@ func (m matcher) matches(req routeRequest) (prefix string, ok bool) {
 	if len(m.methods) > 0 && !slices.Contains(m.methods, req.Method) {
 		return "", false
 	}
-	host, _ := splitPort(req.Host)
+	host, _ := SplitPort(req.Host)
 	if len(m.hosts) > 0 && !matchesAny(m.hosts, host, req.Port) {
 		return "", false
 	}
@@ -154,8 +154,8 @@ func (h headerPattern) matches(values []string) bool {
 	})
 }
 
-// splitPort divides host:port; a port that is no number is left where it is.
-func splitPort(host string) (string, int) {
+// SplitPort divides host:port; a port that is no number is left where it is.
+func SplitPort(host string) (string, int) {
 	name, after, found := strings.Cut(host, ":")
 	if !found {
 		return host, 0

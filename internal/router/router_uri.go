@@ -1,4 +1,4 @@
-package kongsim
+package router
 
 import (
 	"fmt"
@@ -9,10 +9,10 @@ import (
 // would change what the path means (RFC 3986 2.2).
 const reservedInURI = "!*'();:@&=+$,/?%#[]"
 
-// normalizePath brings a raw request path into the form that routes are
+// NormalizePath brings a raw request path into the form that routes are
 // matched against (kong/tools/uri.lua): escapes of anything but reserved
 // characters are decoded, dot segments are resolved, slashes merged.
-func normalizePath(raw string) string {
+func NormalizePath(raw string) string {
 	path := decodeUnreserved(raw)
 	var segments []string
 	parts := strings.Split(path, "/")
@@ -69,8 +69,8 @@ func parseHex(two string, c *byte) bool {
 	return true
 }
 
-// escapePath makes a normalised path fit for a request line again.
-func escapePath(path string) string {
+// EscapePath makes a normalised path fit for a request line again.
+func EscapePath(path string) string {
 	const kept = "!#$&'()*+,/:;=?@[]-_.~%"
 	var b strings.Builder
 	for i := range len(path) {
@@ -84,11 +84,11 @@ func escapePath(path string) string {
 	return b.String()
 }
 
-// upstreamPath is the path that a service gets. prefix is what the route
+// UpstreamPath is the path that a service gets. prefix is what the route
 // matched, empty where it matched no path; base is the service's path. These
 // are path_handling v0's rules, the only ones of the traditional_compatible
 // router, whatever a route says.
-func upstreamPath(base, path, prefix string, strip bool) string {
+func UpstreamPath(base, path, prefix string, strip bool) string {
 	if base == "" {
 		base = "/"
 	}

@@ -1,4 +1,4 @@
-package kongsim
+package router
 
 import (
 	"cmp"
@@ -9,8 +9,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// routeView is a route as the router knows it.
-type routeView struct {
+// Route is a route as the router knows it.
+type Route struct {
 	ID, Name       string
 	ServiceID      string
 	Protocols      []string
@@ -25,8 +25,8 @@ type routeView struct {
 	RedirectStatus int
 }
 
-// serviceView is a service as the router knows it.
-type serviceView struct {
+// Service is a service as the router knows it.
+type Service struct {
 	ID, Name       string
 	Protocol       string
 	Host           string
@@ -38,8 +38,8 @@ type serviceView struct {
 	TLSVerify      bool
 }
 
-// routeRequest is what a request is matched by.
-type routeRequest struct {
+// Request is what a request is matched by.
+type Request struct {
 	Method  string
 	Host    string // as in the Host header, maybe with a port
 	Port    int    // the port that the request came in by
@@ -49,35 +49,35 @@ type routeRequest struct {
 	Headers map[string][]string // canonical names
 }
 
-// routeMatch is the route of a request.
-type routeMatch struct {
-	Route   *routeView
-	Service *serviceView // nil for a route without a service
-	Prefix  string       // the part of the path that matched; empty where the route has no paths
+// Match is the route of a request.
+type Match struct {
+	Route   *Route
+	Service *Service // nil for a route without a service
+	Prefix  string   // the part of the path that matched; empty where the route has no paths
 }
 
-// router matches requests like Kong's traditional_compatible router: every
+// Router matches requests like Kong's traditional_compatible router: every
 // route, split by the length of its paths, has a priority; the first that
 // matches wins (kong/router/transform.lua). It never changes once built.
-type router struct {
+type Router struct {
 	entries []routerEntry
 }
 
 type routerEntry struct {
 	id       string
 	priority uint64
-	route    *routeView
-	service  *serviceView
+	route    *Route
+	service  *Service
 	match    matcher
 }
 
-// newRouter compiles routes. Those of a disabled service, or for TCP and its
+// New compiles routes. Those of a disabled service, or for TCP and its
 // kin, are left out, as are routes with an expression that cannot be compiled.
-func newRouter(routes []*routeView, services map[string]*serviceView) *router {
-	r := &router{}
+func New(routes []*Route, services map[string]*Service) *Router {
+	r := &Router{}
 	for _, route := range routes {
 		service := services[route.ServiceID]
-		if !servesHTTP(route.Protocols) || service != nil && !service.Enabled {
+		if !ServesHTTP(route.Protocols) || service != nil && !service.Enabled {
 			continue
 		}
 		groups := groupPaths(route.Paths)
@@ -103,17 +103,18 @@ func newRouter(routes []*routeView, services map[string]*serviceView) *router {
 	return r
 }
 
-// find gives the route of a request, or nil.
-func (r *router) find(req routeRequest) *routeMatch {
+// Find gives the route of a request, or nil.
+func (r *Router) Find(req Request) *Match {
 	for _, e := range r.entries {
 		if prefix, ok := e.match.matches(req); ok {
-			return &routeMatch{Route: e.route, Service: e.service, Prefix: prefix}
+			return &Match{Route: e.route, Service: e.service, Prefix: prefix}
 		}
 	}
 	return nil
 }
 
-func servesHTTP(protocols []string) bool {
+// ServesHTTP says whether any of the protocols is one of HTTP requests.
+func ServesHTTP(protocols []string) bool {
 	return slices.ContainsFunc(protocols, func(p string) bool {
 		return p == "http" || p == "https" || p == "grpc" || p == "grpcs"
 	})
@@ -157,7 +158,7 @@ func splitID(routeID string, part int) string {
 // attributes (3 bits), whether all hosts are plain, the number of headers
 // (8 bits), whether paths are expressions, their regex_priority (32 bits), and
 // the length of the prefixes (19 bits).
-func priorityOf(route *routeView, paths []string) uint64 {
+func priorityOf(route *Route, paths []string) uint64 {
 	var kinds uint64
 	for _, has := range []bool{
 		len(route.Methods) > 0, len(route.Hosts) > 0, len(route.Headers) > 0, len(route.SNIs) > 0, len(paths) > 0,
