@@ -47,41 +47,65 @@ type Step struct {
 	Refusal *Response
 }
 
+// Account is a decision with all that led to it.
+type Account struct {
+	Decision Decision
+	// Steps in the plugin's order; none for a request that is let pass unseen, which is a preflight.
+	Steps []Step
+	// Header and Claims of the token, nil where it could not be read; numbers are json.Number.
+	Header, Claims map[string]any
+	// Key of the credential that the token names.
+	Key string
+	// Credential that has the key, nil where there is none.
+	Credential *Credential
+}
+
 // Trace is Decide, with what each check finds. Unlike Kong it goes on behind a check that fails, so that all that is wrong is seen at once. A request that
 // no check is made of, a preflight, has no steps. The decision is that of the first check that failed; it is Undecided where none failed and one is unknown.
-func Trace(cfg Config, req Request, dir Directory, now time.Time) (Decision, []Step) {
+func Trace(cfg Config, req Request, dir Directory, now time.Time) Account {
 	if !cfg.RunOnPreflight && req.Method == http.MethodOptions {
-		return Decide(cfg, req, dir, now), nil
+		return Account{Decision: Decide(cfg, req, dir, now)}
 	}
 	a := attempt{cfg: cfg, req: req, dir: dir, now: now}
-	var steps []Step
-	var decision *Decision
+	steps, refused := a.trace()
+	account := Account{Steps: steps, Header: a.token.header, Claims: a.token.claims, Key: a.key}
+	if a.cred.ID != "" {
+		account.Credential = &a.cred
+	}
+	undecided := slices.ContainsFunc(steps, func(s Step) bool { return s.Outcome == Unknown })
+	switch {
+	case refused == nil && undecided:
+		account.Decision = a.refuse(Undecided)
+		return account
+	case refused == nil:
+		account.Decision = a.accept()
+		return account
+	case cfg.Anonymous == "" || refused.Refusal.Status == http.StatusInternalServerError:
+		account.Decision = *refused
+		return account
+	}
+	account.Decision = anonymous(cfg, *refused, dir)
+	step := Step{Check: CheckAnonymous, Outcome: Passed}
+	if d := account.Decision; !d.Passes() {
+		step.Outcome, step.Reason, step.Refusal = Failed, d.Reason, d.Refusal
+	}
+	account.Steps = append(account.Steps, step)
+	return account
+}
+
+// trace makes all checks, and gives the decision of the first that failed.
+func (a *attempt) trace() (steps []Step, refused *Decision) {
 	outcomes := map[Check]Outcome{}
 	for _, c := range order {
 		step := a.step(c, outcomes)
 		outcomes[c.name] = step.Outcome
 		steps = append(steps, step)
-		if step.Outcome == Failed && decision == nil {
+		if step.Outcome == Failed && refused == nil {
 			d := a.refuse(step.Reason)
-			decision = &d
+			refused = &d
 		}
 	}
-	undecided := slices.ContainsFunc(steps, func(s Step) bool { return s.Outcome == Unknown })
-	switch {
-	case decision == nil && undecided:
-		d := a.refuse(Undecided)
-		return d, steps
-	case decision == nil:
-		return a.accept(), steps
-	case cfg.Anonymous == "" || decision.Refusal.Status == http.StatusInternalServerError:
-		return *decision, steps
-	}
-	d := anonymous(cfg, *decision, dir)
-	step := Step{Check: CheckAnonymous, Outcome: Passed}
-	if !d.Passes() {
-		step.Outcome, step.Reason, step.Refusal = Failed, d.Reason, d.Refusal
-	}
-	return d, append(steps, step)
+	return steps, refused
 }
 
 // step makes a check, if there is something that it can look at.
@@ -106,4 +130,13 @@ func (a *attempt) step(c check, outcomes map[Check]Outcome) Step {
 		step.Refusal = a.refuse(reason).Refusal
 	}
 	return step
+}
+
+// Checks are all, in the plugin's order.
+func Checks() []Check {
+	names := make([]Check, 0, len(order)+1)
+	for _, c := range order {
+		names = append(names, c.name)
+	}
+	return append(names, CheckAnonymous)
 }

@@ -27,7 +27,8 @@ func TestTraceAgrees(t *testing.T) {
 		req := bearerRequest(rapid.SampledFrom([]string{text, good, ""}).Draw(rt, "token"))
 		req.Method = rapid.SampledFrom([]string{http.MethodGet, http.MethodOptions}).Draw(rt, "method")
 		want := jwtplugin.Decide(cfg, req, dir, now)
-		got, steps := jwtplugin.Trace(cfg, req, dir, now)
+		account := jwtplugin.Trace(cfg, req, dir, now)
+		got, steps := account.Decision, account.Steps
 		if !reflect.DeepEqual(got, want) {
 			rt.Fatalf("traced to %+v, decided %+v", got, want)
 		}
@@ -79,7 +80,8 @@ func TestTraceGaps(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			d, steps := jwtplugin.Trace(cfg, bearerRequest(tt.token), gaps{john(t), tt.gap}, now)
+			account := jwtplugin.Trace(cfg, bearerRequest(tt.token), gaps{john(t), tt.gap}, now)
+			d, steps := account.Decision, account.Steps
 			if d.Reason != tt.reason {
 				t.Errorf("%s, want %s", d.Reason, tt.reason)
 			}
