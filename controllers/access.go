@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
@@ -14,7 +13,6 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
-	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
 // Who may call what is said by services (spec.access) and written by consumers: all ACL rows of a consumer are one set of one owner.
@@ -40,11 +38,11 @@ func (o Options) namedConsumers(ctx context.Context, service *v1alpha1.JwtProtec
 	if access.ConsumerSelector == nil {
 		return named, nil
 	}
-	selector, err := accessSelector(access)
+	selector, err := desired.AccessSelector(access)
 	if err != nil {
 		return nil, err
 	}
-	for _, namespace := range accessNamespaces(service) {
+	for _, namespace := range desired.AccessNamespaces(service) {
 		var list v1alpha1.JwtConsumerList
 		if err := o.Client.List(ctx, &list, client.InNamespace(namespace), client.MatchingLabelsSelector{Selector: selector}); err != nil {
 			return nil, fmt.Errorf("list JwtConsumers of namespace %s: %w", namespace, err)
@@ -66,7 +64,7 @@ func (o Options) accessGroups(ctx context.Context, consumer *v1alpha1.JwtConsume
 		if service.Spec.GatewayRef.Name != consumer.Spec.GatewayRef.Name || !service.DeletionTimestamp.IsZero() {
 			continue
 		}
-		names, err := namesConsumer(service, consumer)
+		names, err := desired.NamesConsumer(service, consumer)
 		if err != nil {
 			continue // the service says so itself
 		}
@@ -89,40 +87,6 @@ func (o Options) servicesOf(ctx context.Context, consumer client.Object) ([]v1al
 		return nil, fmt.Errorf("list the services that select consumers: %w", err)
 	}
 	return append(byName.Items, bySelector.Items...), nil
-}
-
-func namesConsumer(service *v1alpha1.JwtProtectedService, consumer client.Object) (bool, error) {
-	access := service.Spec.Access
-	if access == nil {
-		return false, nil
-	}
-	key := consumer.GetNamespace() + "/" + consumer.GetName()
-	if slices.ContainsFunc(access.Consumers, func(ref v1alpha1.ConsumerReference) bool { return consumerKey(service.Namespace, ref) == key }) {
-		return true, nil
-	}
-	if access.ConsumerSelector == nil || !slices.Contains(accessNamespaces(service), consumer.GetNamespace()) {
-		return false, nil
-	}
-	selector, err := accessSelector(access)
-	if err != nil {
-		return false, err
-	}
-	return selector.Matches(labels.Set(consumer.GetLabels())), nil
-}
-
-func accessSelector(access *v1alpha1.Access) (labels.Selector, error) {
-	selector, err := metav1.LabelSelectorAsSelector(access.ConsumerSelector)
-	if err != nil {
-		return nil, status.Stalled(v1alpha1.ReasonInvalidSpec, "spec.access.consumerSelector: %v", err)
-	}
-	return selector, nil
-}
-
-func accessNamespaces(service *v1alpha1.JwtProtectedService) []string {
-	if names := service.Spec.Access.ConsumerNamespaces; len(names) > 0 {
-		return names
-	}
-	return []string{service.Namespace}
 }
 
 // expectsRow says whether a consumer's row will come by itself. One that is stalled, suspended or going is not waited for.

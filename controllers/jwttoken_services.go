@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
@@ -62,7 +63,7 @@ func reads(service *v1alpha1.JwtProtectedService, consumer *v1alpha1.JwtConsumer
 	if slices.ContainsFunc(access.Groups, func(group string) bool { return slices.Contains(consumer.Spec.Groups, group) }) {
 		return true
 	}
-	named, err := namesConsumer(service, consumer)
+	named, err := desired.NamesConsumer(service, consumer)
 	return err == nil && named
 }
 

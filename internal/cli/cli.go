@@ -11,6 +11,7 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/complete"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/explain"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/status"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/token"
 )
@@ -19,6 +20,7 @@ import (
 var subcommands = []func(*env.Env) *cobra.Command{
 	status.Command,
 	token.Command,
+	explain.Command,
 }
 
 // Run runs the plugin with the arguments after its name and returns the exit code.

@@ -1,0 +1,193 @@
+// Package explain is kubectl kongjwt explain: why a token is accepted or refused.
+package explain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/output"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/tokeninput"
+	"github.com/kongjwt/kong-jwt-operator/internal/explain"
+	"github.com/kongjwt/kong-jwt-operator/internal/jwtplugin"
+)
+
+type options struct {
+	input         tokeninput.Flags
+	output        output.Flags
+	service, url  string
+	method        string
+	headers       []string
+	showSignature bool
+	live          liveOptions
+}
+
+// Command returns the subcommand.
+func Command(e *env.Env) *cobra.Command {
+	var o options
+	cmd := &cobra.Command{
+		Use:   "explain",
+		Short: "Say why a token is accepted or refused",
+		Long: `Say why a token is accepted or refused: every check that Kong makes, in Kong's order, with what
+Kong answers and what to do about it.
+
+The service is named by --service, or found by --url among the routes of all JwtProtectedServices
+that you may see. What you may not read is unknown, not failed: a signature, for one, is checked
+only where you may read the credential's Secret. Nothing is sent anywhere, but with --live.
+
+Exits with 1 where the token is refused, or where that is not known.`,
+		Example: `  # Why does this request get a 401?
+  echo "$TOKEN" | kubectl kongjwt explain --url https://kong.example.com/orders
+
+  # The service by its name, the token of a JwtToken
+  kubectl kongjwt explain --service team-a/orders --token-secret team-a/worker-token
+
+  # And what do the data planes know?
+  kubectl kongjwt explain --service team-a/orders --token-env TOKEN --live`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), e) },
+	}
+	o.input.Add(cmd)
+	flags := cmd.Flags()
+	flags.StringVar(&o.service, "service", "", "JwtProtectedService that the request is for: [NAMESPACE/]NAME")
+	flags.StringVar(&o.url, "url", "", "URL of the request; its route says which service it is for")
+	flags.StringVar(&o.method, "method", "GET", "Method of the request")
+	flags.StringArrayVar(&o.headers, "header", nil, `Header of the request that its route looks at, such as "X-Version: 2"; may be given again`)
+	flags.BoolVar(&o.showSignature, "show-signature", false, "Show the token's signature: whoever reads it can use the token")
+	o.live.add(cmd)
+	o.output.Add(cmd, output.JSON, output.YAML)
+	return cmd
+}
+
+func (o *options) run(ctx context.Context, e *env.Env) error {
+	if err := o.output.Check(); err != nil {
+		return err
+	}
+	request, err := parseAsked(o.method, o.url, o.headers)
+	if err != nil {
+		return err
+	}
+	namespace, err := e.Namespace()
+	if err != nil {
+		return err
+	}
+	serviceNamespace, name, err := o.serviceName(namespace)
+	if err != nil {
+		return err
+	}
+	text, err := o.input.Read(ctx, e)
+	if err != nil {
+		return err
+	}
+	kube, err := e.Client()
+	if err != nil {
+		return err
+	}
+	c, err := readCluster(ctx, kube, namespace, serviceNamespace)
+	if err != nil {
+		return err
+	}
+	t, err := c.find(request, serviceNamespace, name)
+	if err != nil {
+		return err
+	}
+	a := &answer{Token: decodeToken(text.Reveal(), o.showSignature)}
+	if t.service == nil {
+		a.Report = explain.Report{Verdict: explain.Unknown, Checks: []explain.Check{*t.routed}}
+		return o.print(e, a)
+	}
+	a.Service, a.Gateway = t.service.Namespace+"/"+t.service.Name, t.gateway
+	d := &directory{ctx: ctx, cluster: c, gateway: t.gateway}
+	a.Report = d.report(t, request, text.Reveal(), e)
+	if o.live.on {
+		a.Checks = append(a.Checks, o.live.ask(ctx, d, e.Clock.Now))
+	}
+	return o.print(e, a)
+}
+
+// serviceName reads --service; without it, the name is empty and the namespace the caller's.
+func (o *options) serviceName(namespace string) (serviceNamespace, name string, err error) {
+	if o.service == "" {
+		return namespace, "", nil
+	}
+	first, second, qualified := strings.Cut(o.service, "/")
+	switch {
+	case !qualified:
+		return namespace, first, nil
+	case first == "" || second == "" || strings.Contains(second, "/"):
+		return "", "", errors.New("--service: write it [NAMESPACE/]NAME")
+	default:
+		return first, second, nil
+	}
+}
+
+// report makes all checks but the live one.
+func (d *directory) report(t target, request asked, token string, e *env.Env) explain.Report {
+	guard := guardOf(t.service)
+	in := explain.Input{
+		Request: requestWith(request, *guard.JWT, token), Guard: guard, Directory: d, Groups: d.groups, Name: d.name, Now: e.Clock.Now(),
+		Before: d.resources(t),
+	}
+	if t.routed != nil {
+		in.Before = append(in.Before, *t.routed)
+	}
+	report := explain.Explain(in)
+	d.refine(report.Checks)
+	if d.found != nil {
+		consumer := d.found.consumer
+		of := d.cluster.conditions(v1alpha1.KindJwtConsumer, consumer.Namespace, consumer.Name, "kubectl kongjwt status says what it waits for; until then Kong may not hold its credentials and groups.")
+		report.Checks = slices.Concat(of, report.Checks)
+	}
+	return report
+}
+
+// resources are the checks of the gateway and the service.
+func (d *directory) resources(t target) []explain.Check {
+	const until = "kubectl kongjwt status says what it waits for; until then Kong may not hold what the spec says."
+	checks := d.cluster.conditions(v1alpha1.KindKongGateway, "", t.gateway, until)
+	return append(checks, d.cluster.conditions(v1alpha1.KindJwtProtectedService, t.service.Namespace, t.service.Name, until)...)
+}
+
+// refine says of a credential that was not found, or whose material is not known, what the resources tell.
+func (d *directory) refine(checks []explain.Check) {
+	for i := range checks {
+		c := &checks[i]
+		switch jwtplugin.Check(c.Name) {
+		case jwtplugin.CheckCredential:
+			switch {
+			case c.Outcome == jwtplugin.Failed && d.found != nil && d.found.problem != "":
+				c.Detail = fmt.Sprintf("%s has the key, %s", d.name(""), d.found.problem)
+				c.Remedy = d.found.remedy
+			case c.Outcome == jwtplugin.Failed:
+				c.Detail += fmt.Sprintf(" among the JwtConsumers of gateway %s; credentials that were made in Kong by hand are not looked at", d.gateway)
+			case c.Outcome == jwtplugin.Unknown && !d.cluster.complete:
+				c.Remedy = "You may read JwtConsumers of " + strings.Join(d.cluster.namespaces, ", ") + " alone; ask somebody who may read all."
+			}
+		case jwtplugin.CheckKey, jwtplugin.CheckSignature:
+			if c.Outcome == jwtplugin.Unknown && d.found != nil && d.found.unreadable != nil {
+				c.Detail = d.found.unreadable.Error()
+				c.Remedy = "Ask somebody who may read it, or use --live where you may."
+			}
+		}
+	}
+}
+
+// requestWith puts the token where the plugin looks first.
+func requestWith(a asked, cfg jwtplugin.Config, token string) jwtplugin.Request {
+	req := jwtplugin.Request{Method: a.method, RawQuery: a.url.RawQuery, Header: a.header.Clone()}
+	switch {
+	case len(cfg.HeaderNames) > 0:
+		req.Header.Set(cfg.HeaderNames[0], "Bearer "+token)
+	case len(cfg.CookieNames) > 0:
+		req.Header.Set("Cookie", cfg.CookieNames[0]+"="+token)
+	case len(cfg.URIParamNames) > 0:
+		req.RawQuery = strings.TrimPrefix(req.RawQuery+"&"+cfg.URIParamNames[0]+"="+token, "&")
+	}
+	return req
+}

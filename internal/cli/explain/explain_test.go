@@ -1,0 +1,227 @@
+package explain_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/clitest"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
+	cli "github.com/kongjwt/kong-jwt-operator/internal/cli/explain"
+)
+
+const material = "a-secret-of-thirty-two-bytes-now"
+
+var ready = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: "Programmed", LastTransitionTime: metav1.NewTime(clitest.Now)}}
+
+func service(namespace, name string, change func(*v1alpha1.JwtProtectedService)) *v1alpha1.JwtProtectedService {
+	s := &v1alpha1.JwtProtectedService{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+	s.Spec.GatewayRef.Name = "kong"
+	s.Spec.Routes = []v1alpha1.Route{{Name: "api", Hosts: []string{"kong.example.com"}, Paths: []string{"/" + name}}}
+	s.Spec.JWT = v1alpha1.JWTPlugin{KeyClaimName: "kid", ClaimsToVerify: []string{"exp"}}
+	s.Status.Conditions = ready
+	if change != nil {
+		change(s)
+	}
+	return s
+}
+
+func consumer(name string, change func(*v1alpha1.JwtConsumer)) *v1alpha1.JwtConsumer {
+	c := &v1alpha1.JwtConsumer{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}}
+	c.Spec.GatewayRef.Name = "kong"
+	c.Spec.Credentials = []v1alpha1.Credential{{Name: "primary", Algorithm: "HS256", Key: "default." + name, SecretRef: &v1alpha1.CredentialSecretReference{Name: name}}}
+	c.Status.Conditions, c.Status.ConsumerID = ready, "an-id"
+	c.Status.Credentials = []v1alpha1.CredentialStatus{{Name: "primary", Key: "default." + name, Algorithm: "HS256", Phase: v1alpha1.CredentialActive}}
+	if change != nil {
+		change(c)
+	}
+	return c
+}
+
+func objects() []client.Object {
+	secret := func(name string) *corev1.Secret {
+		return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}, Data: map[string][]byte{"secret": []byte(material)}}
+	}
+	return []client.Object{
+		&v1alpha1.KongGateway{ObjectMeta: metav1.ObjectMeta{Name: "kong"}, Status: v1alpha1.KongGatewayStatus{Conditions: ready}},
+		service("default", "orders", nil),
+		service("default", "closed", func(s *v1alpha1.JwtProtectedService) {
+			s.Spec.Access = &v1alpha1.Access{Consumers: []v1alpha1.ConsumerReference{{Name: "john"}}}
+		}),
+		service("default", "stuck", func(s *v1alpha1.JwtProtectedService) {
+			s.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionStalled, Status: metav1.ConditionTrue, Reason: "Conflict", Message: "somebody holds its name"}}
+		}),
+		service("default", "slow", func(s *v1alpha1.JwtProtectedService) {
+			minute := int32(5)
+			s.Spec.RateLimit = &v1alpha1.RateLimit{Minute: &minute}
+		}),
+		consumer("john", nil), consumer("jane", nil),
+		consumer("former", func(c *v1alpha1.JwtConsumer) { c.Spec.Revoked = true }),
+		secret("john"), secret("jane"), secret("former"),
+	}
+}
+
+func sign(t *testing.T, secret, kid string, claims jwt.MapClaims) string {
+	t.Helper()
+	token := jwt.NewWithClaims(jwt.SigningMethodHS256, claims)
+	token.Header["kid"] = kid
+	text, err := token.SignedString([]byte(secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func at(d time.Duration) jwt.MapClaims { return jwt.MapClaims{"exp": clitest.Now.Add(d).Unix()} }
+
+// TestExplain: what is printed for people, and the exit code.
+func TestExplain(t *testing.T) {
+	valid := sign(t, material, "default.john", at(time.Hour))
+	tests := []struct {
+		name  string
+		token string
+		args  []string
+		want  []string // parts of the answer
+		err   error
+	}{
+		{"accepted", valid, []string{"--service", "orders"}, []string{"ACCEPTED  as the consumer default.john", "expires in 1 hour", "credential primary of JwtConsumer default/john, from Secret john"}, nil},
+		{"expired", sign(t, material, "default.john", at(-3*time.Minute)), []string{"--service", "default/orders"}, []string{`REFUSED  Kong answers 401 {"exp":"token expired"}`, "expired 3 minutes ago", "Fetch a fresh token"}, env.ErrNegative},
+		{"another secret", sign(t, "another-secret-of-thirty-two-byt", "default.john", at(time.Hour)), []string{"--service", "orders"}, []string{`401 {"message":"Invalid signature"}`}, env.ErrNegative},
+		{"unknown key", sign(t, material, "nobody", at(time.Hour)), []string{"--service", "orders"}, []string{`No credentials found for given 'kid'`, "among the JwtConsumers of gateway kong"}, env.ErrNegative},
+		{"revoked", sign(t, material, "default.former", at(time.Hour)), []string{"--service", "orders"}, []string{`No credentials found for given 'kid'`, "JwtConsumer default/former, from Secret former has the key, and is revoked"}, env.ErrNegative},
+		{"found by its URL", valid, []string{"--url", "https://kong.example.com/orders/7"}, []string{"ACCEPTED", "route api of JwtProtectedService default/orders"}, nil},
+		{"no route", valid, []string{"--url", "https://elsewhere.example.com/orders"}, []string{"UNKNOWN", "by its path alone it would be api of JwtProtectedService default/orders"}, env.ErrNegative},
+		{"in the group", valid, []string{"--service", "closed"}, []string{"ACCEPTED", "kongjwt:default.closed, which may call"}, nil},
+		{"not in the group", sign(t, material, "default.jane", at(time.Hour)), []string{"--service", "closed"}, []string{`403 {"message":"You cannot consume this service"}`, "spec.access.consumers"}, env.ErrNegative},
+		{"a service that is stuck", valid, []string{"--service", "stuck"}, []string{"FAILED   JwtProtectedService default/stuck", "somebody holds its name"}, nil},
+		{"a limit", valid, []string{"--service", "slow"}, []string{"5 a minute for each consumer"}, nil},
+		{"garbage", "garbage", []string{"--service", "orders"}, []string{`Bad token; invalid JSON`}, env.ErrNegative},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := clitest.New(t, objects()...)
+			s.In.WriteString(tt.token)
+			if err := s.Run(t, cli.Command, tt.args...); !errors.Is(err, tt.err) || tt.err == nil && err != nil {
+				t.Fatalf("ended with %v", err)
+			}
+			out := s.Out.String()
+			for _, part := range tt.want {
+				if !strings.Contains(out, part) {
+					t.Errorf("%q is not in:\n%s", part, out)
+				}
+			}
+			if parts := strings.Split(tt.token, "."); len(parts) == 3 && strings.Contains(out, parts[2]) {
+				t.Error("the signature is shown")
+			}
+			if strings.Contains(out, material) {
+				t.Error("the secret is shown")
+			}
+		})
+	}
+}
+
+// TestExplainWithFewRights: what may not be read is unknown; the rest is checked.
+func TestExplainWithFewRights(t *testing.T) {
+	forbid := func(resource string) error {
+		return apierrors.NewForbidden(schema.GroupResource{Resource: resource}, "", errors.New("no right"))
+	}
+	noSecrets := interceptor.Funcs{Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, opts ...client.GetOption) error {
+		if _, isSecret := o.(*corev1.Secret); isSecret {
+			return forbid("secrets")
+		}
+		return c.Get(ctx, key, o, opts...)
+	}}
+	oneNamespace := interceptor.Funcs{List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+		var o client.ListOptions
+		o.ApplyOptions(opts)
+		if _, gateways := list.(*v1alpha1.KongGatewayList); !gateways && o.Namespace == "" {
+			return forbid("jwtconsumers")
+		}
+		return c.List(ctx, list, opts...)
+	}}
+	tests := []struct {
+		name  string
+		funcs interceptor.Funcs
+		token string
+		want  []string
+	}{
+		{"no Secret", noSecrets, sign(t, material, "default.john", at(time.Hour)), []string{"UNKNOWN", "you may not read Secret default/"}},
+		{"no Secret, and expired", noSecrets, sign(t, material, "default.john", at(-time.Hour)), []string{"REFUSED", "token expired", "you may not read Secret default/"}},
+		{"one namespace", oneNamespace, sign(t, material, "elsewhere.jack", at(time.Hour)), []string{"UNKNOWN", "none that you may see has the key", "You may read JwtConsumers of default alone"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s := clitest.New(t, objects()...)
+			bounded := interceptor.NewClient(s.Client, tt.funcs)
+			s.Env.NewClient = func() (client.WithWatch, error) { return bounded, nil }
+			s.In.WriteString(tt.token)
+			if err := s.Run(t, cli.Command, "--service", "orders"); !errors.Is(err, env.ErrNegative) {
+				t.Fatalf("ended with %v", err)
+			}
+			for _, part := range tt.want {
+				if !strings.Contains(s.Out.String(), part) {
+					t.Errorf("%q is not in:\n%s", part, s.Out)
+				}
+			}
+		})
+	}
+}
+
+// TestExplainAsks: where the service is not clear, the candidates are named.
+func TestExplainAsks(t *testing.T) {
+	twin := service("default", "twin", func(s *v1alpha1.JwtProtectedService) {
+		s.Spec.GatewayRef.Name, s.Spec.Routes = "other", []v1alpha1.Route{{Name: "api", Paths: []string{"/orders"}}}
+	})
+	for args, want := range map[string]string{
+		"":                                      "several JwtProtectedServices: closed, orders, slow, stuck, twin",
+		"--url https://kong.example.com/orders": "default/orders (gateway kong), default/twin (gateway other)",
+		"--url ftp://x":                         "write it like https://",
+		"--service a/b/c":                       "write it [NAMESPACE/]NAME",
+		"--service nothing":                     "there is no JwtProtectedService default/nothing",
+		"--service orders --header no-colon-here": "write it like",
+	} {
+		s := clitest.New(t, append(objects(), twin)...)
+		s.In.WriteString("token")
+		err := s.Run(t, cli.Command, strings.Fields(args)...)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", args, err, want)
+		}
+	}
+}
+
+// TestExplainJSON: the answer for machines, with the signature where it is asked for.
+func TestExplainJSON(t *testing.T) {
+	s := clitest.New(t, objects()...)
+	token := sign(t, material, "default.john", at(-time.Hour))
+	s.In.WriteString(token)
+	if err := s.Run(t, cli.Command, "--service", "orders", "-o", "json", "--show-signature"); !errors.Is(err, env.ErrNegative) {
+		t.Fatal(err)
+	}
+	var answer struct {
+		Kind, Verdict, Service, Gateway string
+		Answer                          struct {
+			Status int
+			Body   map[string]string
+		}
+		Token struct{ Signature string }
+	}
+	if err := json.Unmarshal(s.Out.Bytes(), &answer); err != nil {
+		t.Fatal(err)
+	}
+	if answer.Kind != "TokenExplanation" || answer.Verdict != "refused" || answer.Answer.Status != 401 || answer.Answer.Body["exp"] != "token expired" ||
+		answer.Service != "default/orders" || answer.Gateway != "kong" || answer.Token.Signature != strings.Split(token, ".")[2] {
+		t.Errorf("%+v\n%s", answer, s.Out)
+	}
+}

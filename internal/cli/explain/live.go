@@ -1,0 +1,146 @@
+package explain
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/credential"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/explain"
+	"github.com/kongjwt/kong-jwt-operator/internal/jwtplugin"
+	"github.com/kongjwt/kong-jwt-operator/internal/probe"
+)
+
+// Where the operator keeps what its probe routes are derived from.
+const (
+	probeSecret = "kong-jwt-operator-probe"
+	probeKey    = "seed"
+)
+
+// liveOptions say how data planes are asked.
+type liveOptions struct {
+	on           bool
+	proxies      []string
+	caFile       string
+	operator     string
+	installation string
+}
+
+func (o *liveOptions) add(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.BoolVar(&o.on, "live", false, "Ask the data planes whether they hold the credential, by the operator's probe route; no request reaches an upstream")
+	flags.StringSliceVar(&o.proxies, "proxy-url", nil, "Data planes to ask, instead of the KongGateway's spec.proxy.urls; may be given again")
+	flags.StringVar(&o.caFile, "proxy-ca-file", "", "Certificate authorities (PEM) of the data planes, instead of the system's")
+	flags.StringVar(&o.operator, "operator-namespace", "kong-jwt-system", "Namespace of the operator, whose Secret "+probeSecret+" says where the probe route is")
+	flags.StringVar(&o.installation, "installation-id", "", "The operator's --installation-id, where it has one")
+	cobra.CheckErr(cmd.MarkFlagFilename("proxy-ca-file"))
+}
+
+// ask asks the data planes whether they hold the credential that the token names. The token itself goes nowhere: each question is a token of its own that no
+// service takes, signed with the credential's material where that is known.
+func (o *liveOptions) ask(ctx context.Context, d *directory, now func() time.Time) explain.Check {
+	check := explain.Check{Name: "data planes", Outcome: jwtplugin.Unknown}
+	if d.found == nil || d.found.problem != "" {
+		check.Outcome, check.Detail = jwtplugin.Skipped, "there is no credential to ask for"
+		return check
+	}
+	asker, addresses, err := o.asker(ctx, d, now)
+	if err != nil {
+		check.Detail = err.Error()
+		check.Remedy = "Ask somebody who may read it, or name it with the flags of --live."
+		return check
+	}
+	m := d.found.material
+	if d.found.unreadable != nil {
+		// The key alone can be asked for: with a signature that is wrong, and that Kong finds so only where it knows the key.
+		m = credential.Material{Key: d.found.key, Algorithm: v1alpha1.Algorithm(d.load(d.found).Algorithm)}
+	}
+	results, err := asker.Ask(ctx, addresses, m, probe.Present)
+	if err != nil {
+		check.Detail = err.Error()
+		return check
+	}
+	return judge(check, results)
+}
+
+// judge puts what data planes said together.
+func judge(check explain.Check, results []probe.Result) explain.Check {
+	conclusion, words := probe.Conclude(results, probe.Present)
+	switch conclusion {
+	case probe.Confirmed:
+		check.Outcome, check.Detail = jwtplugin.Passed, "they hold the credential: "+words
+	case probe.Contradicted:
+		check.Outcome, check.Detail = jwtplugin.Failed, words
+		check.Remedy = "Where the JwtConsumer is Ready, a data plane does not get Kong's changes: look at its log. Where it was changed just now, wait for the gateway's status.propagationDelay."
+	default:
+		check.Detail = words
+		check.Remedy = "Data planes have to be reachable from here: name others with --proxy-url, through kubectl port-forward for one."
+	}
+	return check
+}
+
+func (o *liveOptions) asker(ctx context.Context, d *directory, now func() time.Time) (*probe.Asker, []string, error) {
+	addresses := o.proxies
+	gateway := d.cluster.gateway(d.gateway)
+	if len(addresses) == 0 && gateway != nil && gateway.Spec.Proxy != nil {
+		addresses = gateway.Spec.Proxy.URLs
+	}
+	if len(addresses) == 0 {
+		return nil, nil, errors.New("no data plane to ask is known; name one with --proxy-url")
+	}
+	data, err := d.cluster.secret(ctx, o.operator, probeSecret)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(data[probeKey]) == 0 {
+		return nil, nil, fmt.Errorf("secret %s/%s holds no seed", o.operator, probeSecret)
+	}
+	installation := o.installation
+	if installation == "" {
+		var namespace corev1.Namespace
+		if err := d.cluster.kube.Get(ctx, client.ObjectKey{Name: "kube-system"}, &namespace); err != nil {
+			return nil, nil, fmt.Errorf("read namespace kube-system for the installation id (or give --installation-id): %w", err)
+		}
+		installation = string(namespace.UID)
+	}
+	config, err := o.tls()
+	if err != nil {
+		return nil, nil, err
+	}
+	route := desired.NewProbeRoute(desired.Scope{Installation: installation, Gateway: d.gateway}, data[probeKey])
+	return probe.NewAsker(route, config, now), trim(addresses), nil
+}
+
+func (o *liveOptions) tls() (*tls.Config, error) {
+	if o.caFile == "" {
+		return nil, nil
+	}
+	content, err := os.ReadFile(o.caFile)
+	if err != nil {
+		return nil, fmt.Errorf("--proxy-ca-file: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(content) {
+		return nil, fmt.Errorf("--proxy-ca-file: %s holds no certificate", o.caFile)
+	}
+	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
+}
+
+func trim(addresses []string) []string {
+	all := make([]string, len(addresses))
+	for i, address := range addresses {
+		all[i] = strings.TrimRight(address, "/")
+	}
+	return all
+}
