@@ -12,6 +12,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/complete"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/explain"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/importkong"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/status"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/token"
 )
@@ -21,6 +22,7 @@ var subcommands = []func(*env.Env) *cobra.Command{
 	status.Command,
 	token.Command,
 	explain.Command,
+	importkong.Command,
 }
 
 // Run runs the plugin with the arguments after its name and returns the exit code.

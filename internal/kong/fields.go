@@ -139,3 +139,30 @@ func plainList[T any](list []T) any {
 	}
 	return out
 }
+
+// WithoutNulls gives the fields that have a value, at every depth: Kong shows all that a kind has, null where nothing is set.
+func (f Fields) WithoutNulls() Fields {
+	clean, _ := withoutNulls(map[string]any(f)).(map[string]any)
+	return clean
+}
+
+func withoutNulls(value any) any {
+	switch v := value.(type) {
+	case map[string]any:
+		kept := make(map[string]any, len(v))
+		for name, field := range v {
+			if field != nil {
+				kept[name] = withoutNulls(field)
+			}
+		}
+		return kept
+	case []any:
+		kept := make([]any, len(v))
+		for i, item := range v {
+			kept[i] = withoutNulls(item)
+		}
+		return kept
+	default:
+		return value
+	}
+}

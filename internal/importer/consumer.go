@@ -1,0 +1,109 @@
+package importer
+
+import (
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/credential"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+)
+
+// Bounds of a JwtConsumer's lists.
+const (
+	maxCredentials = 16
+	maxGroups      = 32
+)
+
+// consumer makes a JwtConsumer, and the Secrets of its credentials.
+func (m *importing) consumer(e kong.Entity) {
+	username := e.Fields.Text("username")
+	credentials, groups, plugins := m.below(e.ID, kong.KindJWT), m.below(e.ID, kong.KindACL), m.below(e.ID, kong.KindPlugin)
+	switch {
+	case username == "":
+		m.left(e, "it has a custom_id and no username, and a JwtConsumer always has one")
+		return
+	case len(credentials) > maxCredentials || len(groups) > maxGroups:
+		m.left(e, "it has %d credentials and %d groups; a JwtConsumer takes %d and %d", len(credentials), len(groups), maxCredentials, maxGroups)
+		return
+	}
+	c := &v1alpha1.JwtConsumer{
+		TypeMeta:   metav1.TypeMeta{APIVersion: v1alpha1.GroupVersion.String(), Kind: v1alpha1.KindJwtConsumer},
+		ObjectMeta: m.meta(m.resourceName(v1alpha1.KindJwtConsumer, username)),
+	}
+	c.Spec.GatewayRef.Name, c.Spec.Username, c.Spec.CustomID, c.Spec.Tags = m.options.Gateway, username, e.Fields.Text("custom_id"), tags(e)
+	if username == m.options.Namespace+"."+c.Name {
+		c.Spec.Username = "" // the default
+	}
+	for _, child := range credentials {
+		m.credential(c, child)
+	}
+	for _, child := range groups {
+		group := child.Fields.Text("group")
+		if strings.HasPrefix(group, desired.ReservedGroupPrefix) || strings.Contains(group, ",") {
+			m.left(child, "a JwtConsumer takes no group with a comma in it, and none that begins with %s", desired.ReservedGroupPrefix)
+			continue
+		}
+		c.Spec.Groups = append(c.Spec.Groups, group)
+	}
+	for _, child := range plugins {
+		if !usual(child) {
+			m.left(child, "on consumer %s: a JwtConsumer's plugins have no protocols of their own", username)
+			continue
+		}
+		if plugin, ok := m.plugin(child, "", c.Name); ok {
+			c.Spec.Plugins = append(c.Spec.Plugins, plugin.PluginSpec)
+		}
+	}
+	m.sameTags(e, slices.Concat(credentials, groups, plugins)...)
+	m.result.Consumers = append(m.result.Consumers, c)
+}
+
+// credential adds a credential with a Secret that holds its material.
+func (m *importing) credential(c *v1alpha1.JwtConsumer, e kong.Entity) {
+	algorithm, key := v1alpha1.Algorithm(e.Fields.Text("algorithm")), e.Fields.Text("key")
+	if algorithm == "" {
+		algorithm = "HS256"
+	}
+	name := "primary"
+	if len(c.Spec.Credentials) > 0 {
+		name = m.resourceName(c.Name+" credential", key)
+	}
+	secret := &corev1.Secret{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}, ObjectMeta: m.meta(m.resourceName("Secret", c.Name+"-"+name)),
+		Type: corev1.SecretTypeOpaque, StringData: map[string]string{},
+	}
+	what := e.Kind.Singular() + " " + key
+	switch {
+	case !slices.Contains(credential.Algorithms(), algorithm):
+		m.left(e, "algorithm %s is not known", algorithm)
+		return
+	case credential.FamilyOf(algorithm) == credential.HMAC:
+		secret.StringData[credential.DataKeySecret] = e.Fields.Text("secret")
+	case e.Fields.Text("rsa_public_key") == "":
+		m.left(e, "it has no public key, so that Kong refuses every token of it")
+		return
+	default:
+		secret.StringData[credential.DataKeyPublicKey] = e.Fields.Text("rsa_public_key")
+		m.leave(what, "its secret, which Kong makes for every credential and uses for none of %s: it is written anew when the credential is adopted, and no token depends on it", algorithm)
+	}
+	c.Spec.Credentials = append(c.Spec.Credentials, v1alpha1.Credential{
+		Name: name, Algorithm: algorithm, Key: key, SecretRef: &v1alpha1.CredentialSecretReference{Name: secret.Name},
+	})
+	m.secret(what, secret)
+}
+
+// secret keeps a Secret, or says that it has to be made by somebody else.
+func (m *importing) secret(what string, secret *corev1.Secret) {
+	if m.options.PlainSecrets {
+		m.result.Secrets = append(m.result.Secrets, secret)
+		return
+	}
+	for name := range secret.StringData {
+		m.leave(what, "its material: make Secret %s/%s with the key %s", secret.Namespace, secret.Name, name)
+	}
+}

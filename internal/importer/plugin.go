@@ -1,0 +1,183 @@
+package importer
+
+import (
+	"encoding/json"
+	"reflect"
+	"slices"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+)
+
+// plugin makes a plugin of a spec; false where it cannot be said, which is then told. owner is the name of the resource.
+func (m *importing) plugin(e kong.Entity, route, owner string) (v1alpha1.ServicePlugin, bool) {
+	name := e.Fields.Text("name")
+	for _, field := range []string{"instance_name", "ordering", "consumer_group", "condition"} {
+		if _, set := e.Fields[field]; set {
+			m.left(e, "on %s: no field of a resource says its %s", owner, field)
+			return v1alpha1.ServicePlugin{}, false
+		}
+	}
+	if name == "jwt" {
+		m.left(e, "on %s: the jwt plugin is spec.jwt of a service", owner)
+		return v1alpha1.ServicePlugin{}, false
+	}
+	p := v1alpha1.ServicePlugin{Route: route}
+	if !usual(e) {
+		p.Protocols = e.Fields.Strings("protocols")
+	}
+	p.Name, p.Plugin = name, name
+	if route != "" {
+		p.Name = route + "-" + name
+	}
+	if e.Fields["enabled"] == false {
+		off := false
+		p.Enabled = &off
+	}
+	if config := e.Fields.Object("config"); len(config) > 0 {
+		raw, err := json.Marshal(config)
+		if err != nil { // what came from JSON goes to JSON
+			m.left(e, "its configuration cannot be written")
+			return v1alpha1.ServicePlugin{}, false
+		}
+		p.Config = &apiextensionsv1.JSON{Raw: raw}
+	}
+	m.leave("plugin "+name+" on "+owner, "nothing of it; list it in spec.policy.plugins of the KongGateway, and move what is secret of its config to configFrom")
+	return p, true
+}
+
+// jwt reads a jwt plugin's configuration; the reason says why it cannot be said.
+func jwt(e kong.Entity) (spec v1alpha1.JWTPlugin, reason string) {
+	if e.Fields["enabled"] == false {
+		return spec, "its jwt plugin is disabled"
+	}
+	for _, field := range []string{"instance_name", "ordering"} {
+		if _, set := e.Fields[field]; set {
+			return spec, "no field says the " + field + " of its jwt plugin"
+		}
+	}
+	if !usual(e) {
+		return spec, "its jwt plugin has protocols of its own"
+	}
+	config := kong.Fields(e.Fields.Object("config"))
+	list := func(name string, fallback ...string) *[]string {
+		values := config.Strings(name)
+		if _, set := config[name]; !set || slices.Equal(values, fallback) {
+			return nil
+		}
+		values = append([]string{}, values...)
+		return &values
+	}
+	spec = v1alpha1.JWTPlugin{
+		URIParamNames: list("uri_param_names", "jwt"), CookieNames: list("cookie_names"), HeaderNames: list("header_names", "authorization"),
+		ClaimsToVerify: config.Strings("claims_to_verify"), KeyClaimName: config.Text("key_claim_name"),
+		Anonymous: config.Text("anonymous"), Realm: config.Text("realm"),
+	}
+	if config["secret_is_base64"] == true {
+		spec.SecretIsBase64 = pointer(true)
+	}
+	if config["run_on_preflight"] == false {
+		spec.RunOnPreflight = pointer(false)
+	}
+	if n := number(config["maximum_expiration"]); n > 0 {
+		spec.MaximumExpiration = pointer(int32(n))
+	}
+	return spec, ""
+}
+
+// access reads an acl plugin that only lets groups in; nil for any other.
+func access(e kong.Entity) *v1alpha1.Access {
+	config := kong.Fields(e.Fields.Object("config"))
+	allow := config.Strings("allow")
+	for name, value := range config {
+		switch {
+		case name == "allow", name == "hide_groups_header" && value == false, name == "include_consumer_groups" && value == false, name == "always_use_authenticated_groups" && value == false:
+		default:
+			return nil
+		}
+	}
+	// The operator sorts groups: in another order they would be written again.
+	if len(allow) == 0 || !slices.IsSorted(allow) || !ordinary(e) {
+		return nil
+	}
+	return &v1alpha1.Access{Groups: allow}
+}
+
+// rateLimit reads a rate-limiting plugin of which a service's spec.rateLimit says all; nil for any other.
+func rateLimit(e kong.Entity) *v1alpha1.RateLimit {
+	config := kong.Fields(e.Fields.Object("config"))
+	var spec v1alpha1.RateLimit
+	for name, into := range map[string]**int32{
+		"second": &spec.Second, "minute": &spec.Minute, "hour": &spec.Hour, "day": &spec.Day, "month": &spec.Month, "year": &spec.Year,
+	} {
+		if n := number(config[name]); n > 0 {
+			*into = pointer(int32(n))
+		}
+	}
+	spec.LimitBy, spec.Policy = config.Text("limit_by"), config.Text("policy")
+	if config["fault_tolerant"] == false {
+		spec.FaultTolerant = pointer(false)
+	}
+	if config["hide_client_headers"] == true {
+		spec.HideClientHeaders = pointer(true)
+	}
+	defaults := map[string]any{"error_code": 429.0, "error_message": "API rate limit exceeded", "sync_rate": -1.0}
+	for name, value := range defaults {
+		if v, set := config[name]; set && !reflect.DeepEqual(plain(v), value) {
+			return nil
+		}
+	}
+	redis := config.Object("redis")
+	_, hasPath := config["path"]
+	_, hasHeader := config["header_name"]
+	if redis["host"] != nil || hasPath || hasHeader || !slices.Contains([]string{"", "consumer", "ip", "service", "credential"}, spec.LimitBy) || !ordinary(e) {
+		return nil
+	}
+	return &spec
+}
+
+// ordinary says whether a plugin has nothing set that the plugins with fields of their own do not say.
+func ordinary(e kong.Entity) bool {
+	_, instance := e.Fields["instance_name"]
+	_, ordering := e.Fields["ordering"]
+	return e.Fields["enabled"] != false && !instance && !ordering && usual(e)
+}
+
+// usual says whether a plugin runs for the protocols that Kong gives it by itself.
+func usual(e kong.Entity) bool {
+	protocols := e.Fields.Strings("protocols")
+	return len(protocols) == 0 || sameSet(protocols, []string{"grpc", "grpcs", "http", "https"})
+}
+
+func number(value any) float64 {
+	n, _ := plain(value).(float64)
+	return n
+}
+
+// plain gives a number as a float64, however it was decoded.
+func plain(value any) any {
+	switch v := value.(type) {
+	case json.Number:
+		n, err := v.Float64()
+		if err != nil {
+			return value
+		}
+		return n
+	case int:
+		return float64(v)
+	case int64:
+		return float64(v)
+	case uint64:
+		return float64(v)
+	default:
+		return value
+	}
+}
+
+func sameSet(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
+}
+
+func pointer[T any](v T) *T { return &v }
