@@ -21,6 +21,7 @@ func describe(in Input, account jwtplugin.Account) []Check {
 		if step.Refusal != nil {
 			c.Answer = &Answer{Status: step.Refusal.Status, Body: step.Refusal.Body()}
 		}
+		c.Detail = "not looked at, after what failed"
 		if step.Outcome != jwtplugin.Skipped {
 			c.Detail = in.detail(step, account)
 		}
@@ -40,7 +41,7 @@ func (in Input) detail(step jwtplugin.Step, account jwtplugin.Account) string {
 		return tokenDetail(step, cfg)
 	case jwtplugin.CheckFormat:
 		if step.Outcome == jwtplugin.Passed {
-			return "a JSON Web Token, alg " + text(account.Header["alg"])
+			return "a JSON Web Token, signed by " + algorithm(account)
 		}
 		return "not a token that Kong can read"
 	case jwtplugin.CheckKeyClaim:
@@ -54,7 +55,7 @@ func (in Input) detail(step jwtplugin.Step, account jwtplugin.Account) string {
 		if account.Credential == nil {
 			return ""
 		}
-		return fmt.Sprintf("the token's alg is %s, the credential's %s", text(account.Header["alg"]), account.Credential.Algorithm)
+		return fmt.Sprintf("the token's alg is %s, the credential's %s", algorithm(account), account.Credential.Algorithm)
 	case jwtplugin.CheckKey, jwtplugin.CheckSignature:
 		return keyDetail(step)
 	case jwtplugin.CheckClaims:
@@ -195,6 +196,12 @@ func consumerDetail(step jwtplugin.Step, account jwtplugin.Account) string {
 	default:
 		return "the credential's consumer exists"
 	}
+}
+
+// algorithm of a token that could be read: one that Kong knows.
+func algorithm(account jwtplugin.Account) string {
+	alg, _ := account.Header["alg"].(string)
+	return alg
 }
 
 // text shows a JSON value.

@@ -44,7 +44,7 @@ func (m *importing) plugin(e kong.Entity, route, owner string) (v1alpha1.Service
 		}
 		p.Config = &apiextensionsv1.JSON{Raw: raw}
 	}
-	m.leave("plugin "+name+" on "+owner, "nothing of it; list it in spec.policy.plugins of the KongGateway, and move what is secret of its config to configFrom")
+	m.leave("plugin "+name+" on "+owner, "it is imported, and has to be in spec.policy.plugins of the KongGateway; move what is secret of its config to configFrom")
 	return p, true
 }
 

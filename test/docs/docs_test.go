@@ -189,7 +189,7 @@ func TestTargetsThatPagesNameExist(t *testing.T) {
 var subcommand = regexp.MustCompile(`kubectl kongjwt ([a-z]+)`)
 
 func TestSubcommandsThatPagesNameExist(t *testing.T) {
-	files, err := filepath.Glob(filepath.Join(root, "cmd/kubectl-kongjwt/*.go"))
+	files, err := filepath.Glob(filepath.Join(root, "internal/cli/*/*.go"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,7 +44,9 @@ var _ = Describe("kubectl kongjwt explain", Ordered, func() {
 	var namespace string
 	const material = "a secret that the test knows, and is long enough"
 	key := func() string { return named("explained") }
-	URL := func(service string) string { return strings.TrimSuffix(env.ProxyURL, "/") + pathOfService(namespace, service) }
+	URL := func(service string) string {
+		return strings.TrimSuffix(env.ProxyURL, "/") + pathOfService(namespace, service)
+	}
 
 	BeforeAll(func(ctx SpecContext) {
 		namespace = newNamespace(ctx, "explain")
