@@ -2,6 +2,7 @@ package controllers_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -27,6 +28,14 @@ func told(ctx context.Context, object client.Object, reason string) func() []str
 		}
 		return notes
 	}
+}
+
+// askFor asks for a check of what one resource has in Kong.
+func (w *world) askFor(ctx context.Context, object client.Object) {
+	GinkgoHelper()
+	change(ctx, object, func(o client.Object) {
+		o.SetAnnotations(map[string]string{v1alpha1.AnnotationReconcile: fmt.Sprint(serial.Add(1))})
+	})
 }
 
 var _ = Describe("What somebody else changes in Kong", func() {
@@ -139,7 +148,7 @@ var _ = Describe("What somebody else changes in Kong", func() {
 			Expect(s.send(ctx, http.MethodPatch, "/plugins/"+id, map[string]any{"config": map[string]any{"key_claim_name": claim}})).To(Equal(http.StatusOK))
 		}
 		for _, over := range []func(){
-			func() { patch("iss"); s.look(ctx) },
+			func() { patch("iss"); s.askFor(ctx, s.service) },
 			func() {
 				change(ctx, s.service, func(p *v1alpha1.JwtProtectedService) { p.Spec.JWT.KeyClaimName = "kid" })
 			},

@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/gateway"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
@@ -121,7 +122,7 @@ func (r *KongGatewayReconciler) run(ctx context.Context, object *v1alpha1.KongGa
 	if err := r.setNodes(ctx, object, engine); err != nil {
 		return 0, err
 	}
-	engine.CheckFor(object.Annotations[v1alpha1.AnnotationReconcile])
+	engine.CheckFor(desired.Owner{Kind: v1alpha1.KindKongGateway, Name: object.Name}, object.Annotations[v1alpha1.AnnotationReconcile])
 	state := engine.State()
 	if err := observe(object, state); err != nil || !state.Ready {
 		return 0, err

@@ -69,6 +69,7 @@ func (o Options) live(ctx context.Context, s subject, program func(context.Conte
 	if err := o.addFinalizer(ctx, s.object); err != nil {
 		return err
 	}
+	to.engine.CheckFor(s.owner, s.object.GetAnnotations()[v1alpha1.AnnotationReconcile])
 	*s.held = s.gateway
 	return program(ctx, to)
 }

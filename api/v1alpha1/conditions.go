@@ -134,7 +134,7 @@ const (
 const (
 	// Finalizer keeps a resource until what it made in Kong is gone.
 	Finalizer = "kongjwt.dev/finalizer"
-	// AnnotationReconcile asks for a check at once; any new value counts.
+	// AnnotationReconcile asks for a look at Kong at once, on a KongGateway, a JwtConsumer or a JwtProtectedService; any new value counts.
 	AnnotationReconcile = "kongjwt.dev/reconcile"
 	// AnnotationRotate asks for a rotation; any new value counts.
 	AnnotationRotate = "kongjwt.dev/rotate"

@@ -89,8 +89,8 @@ type Gateway struct {
 	deleted map[string]uint64
 	// attached are the services and routes of somebody else's that plugins of ours are on.
 	attached map[desired.Target]*attachment
-	// requested is the check that was asked for last.
-	requested string
+	// requested are the checks that were asked for last, by whom.
+	requested map[desired.Owner]string
 	// told are the counts that the last event told of.
 	told Counts
 	// listings counts how often Kong was listed; missing remembers at which of them a resource was first gone.
@@ -133,6 +133,7 @@ func newGateway(o Options, scope desired.Scope, s Settings, api AdminAPI, h hash
 		credentialGone: map[desired.Owner]time.Time{},
 		attached:       map[desired.Target]*attachment{},
 		missing:        missing{},
+		requested:      map[desired.Owner]string{},
 		drifts:         map[string]*drift{},
 	}
 }

@@ -12,16 +12,20 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
-// CheckFor asks for a listing at once, instead of at the next drift interval: once for every new request, whatever it says. Before the first listing
-// there is no need to ask.
-func (g *Gateway) CheckFor(request string) {
+// CheckFor asks for a listing at once, instead of at the next drift interval: once for every new request of an owner, whatever it says. Before the first
+// listing there is no need to ask.
+func (g *Gateway) CheckFor(owner desired.Owner, request string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if request == g.requested {
+	if request == g.requested[owner] {
 		return
 	}
-	g.requested = request
-	if request != "" && !g.filled.IsZero() {
+	if request == "" {
+		delete(g.requested, owner)
+		return
+	}
+	g.requested[owner] = request
+	if !g.filled.IsZero() {
 		g.relook()
 	}
 }
