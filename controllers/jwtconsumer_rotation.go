@@ -17,11 +17,12 @@ import (
 
 // wantOf says what the spec asks of the generations of a credential.
 func (r *consumerRun) wantOf(run credentialRun) credential.Want {
+	handled := r.state.Credentials[run.spec.Name]
 	want := credential.Want{
 		Name: run.spec.Name, Username: desired.Username(r.consumer), Key: run.spec.Key,
 		Seed:           r.consumer.Namespace + "/" + r.consumer.Name,
-		Rotate:         r.consumer.Annotations[v1alpha1.AnnotationRotate],
-		RevokePrevious: r.consumer.Annotations[v1alpha1.AnnotationRevokePrevious],
+		Rotate:         r.askedOf(run.spec.Name, v1alpha1.AnnotationRotate, handled.Rotate),
+		RevokePrevious: r.askedOf(run.spec.Name, v1alpha1.AnnotationRevokePrevious, handled.RevokePrevious),
 		Revoked:        r.consumer.Spec.Revoked, Missing: run.missing, Published: run.unknown,
 	}
 	generate := run.spec.Generate
@@ -38,6 +39,17 @@ func (r *consumerRun) wantOf(run credentialRun) credential.Want {
 		want.Overlap = generate.Rotation.Overlap.Or(min(credential.DefaultOverlap, want.Interval/2))
 	}
 	return want
+}
+
+// askedOf gives the value of an annotation as it is meant for one credential. One that begins with a credential's name and = is for that credential alone: for
+// the others nothing was asked since what they handled last.
+func (r *consumerRun) askedOf(credential, annotation, handled string) string {
+	value := r.consumer.Annotations[annotation]
+	name, _, named := strings.Cut(value, "=")
+	if !named || name == credential || !slices.ContainsFunc(r.consumer.Spec.Credentials, func(c v1alpha1.Credential) bool { return c.Name == name }) {
+		return value
+	}
+	return handled
 }
 
 // hasState says whether there is a state to read: the spec asks for one, or the status tells of one.

@@ -136,9 +136,9 @@ const (
 	Finalizer = "kongjwt.dev/finalizer"
 	// AnnotationReconcile asks for a look at Kong at once, on a KongGateway, a JwtConsumer or a JwtProtectedService; any new value counts.
 	AnnotationReconcile = "kongjwt.dev/reconcile"
-	// AnnotationRotate asks for a rotation; any new value counts.
+	// AnnotationRotate asks for a rotation; any new value counts. One that begins with a credential's name and = is for that credential alone.
 	AnnotationRotate = "kongjwt.dev/rotate"
-	// AnnotationRevokePrevious ends the overlap of former material at once; any new value counts.
+	// AnnotationRevokePrevious ends the overlap of former material at once; any new value counts, and names a credential as AnnotationRotate's.
 	AnnotationRevokePrevious = "kongjwt.dev/revoke-previous"
 	// LabelOwnerKind and LabelOwnerName are on every Secret that the operator writes.
 	LabelOwnerKind = "kongjwt.dev/owner-kind"

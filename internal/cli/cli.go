@@ -13,6 +13,9 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/explain"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/importkong"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/reconcile"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/revoke"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/rotate"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/status"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/token"
 )
@@ -23,6 +26,9 @@ var subcommands = []func(*env.Env) *cobra.Command{
 	token.Command,
 	explain.Command,
 	importkong.Command,
+	rotate.Command,
+	revoke.Command,
+	reconcile.Command,
 }
 
 // Run runs the plugin with the arguments after its name and returns the exit code.

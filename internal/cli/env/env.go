@@ -45,6 +45,20 @@ type Env struct {
 	Version string
 	// NewClient makes the client of Client; nil for one of the cluster that Flags name. Tests set it.
 	NewClient func() (client.WithWatch, error)
+	// Asks says whether somebody sits at a terminal and can be asked; nil for whether In is one. Tests set it.
+	Asks func() bool
+}
+
+// FieldManager is whose the fields are that the plugin sets.
+const FieldManager = "kubectl-kongjwt"
+
+// Interactive says whether somebody can be asked.
+func (e *Env) Interactive() bool {
+	if e.Asks != nil {
+		return e.Asks()
+	}
+	in, ok := e.In.(*os.File)
+	return ok && term.IsTerminal(int(in.Fd()))
 }
 
 // New returns the Env of a process.

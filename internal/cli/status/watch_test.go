@@ -2,8 +2,6 @@ package status_test
 
 import (
 	"context"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,28 +14,10 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/status"
 )
 
-// screen is written to and read at once.
-type screen struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (s *screen) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.Write(p)
-}
-
-func (s *screen) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.text.String()
-}
-
 func TestWatchPrintsChanges(t *testing.T) {
 	g := NewWithT(t)
 	s := clitest.New(t, consumer("default", "john", ready()))
-	out := &screen{}
+	out := &clitest.Screen{}
 	s.Env.Out = out
 	ctx, stop := context.WithCancel(t.Context())
 	cmd := status.Command(s.Env)

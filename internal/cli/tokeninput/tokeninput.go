@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -84,7 +83,7 @@ func (f *Flags) read(ctx context.Context, e *env.Env) (string, error) {
 	case f.secret != "":
 		return f.fromSecret(ctx, e)
 	default:
-		if in, ok := e.In.(*os.File); ok && term.IsTerminal(int(in.Fd())) {
+		if e.Interactive() {
 			_, _ = fmt.Fprintln(e.ErrOut, "Paste the token, then press Enter and Ctrl-D.")
 		}
 		return limited(e.In)

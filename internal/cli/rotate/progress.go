@@ -1,0 +1,172 @@
+package rotate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/output"
+)
+
+// look is how often the status is looked at.
+const look = 500 * time.Millisecond
+
+// Steps of a rotation.
+const (
+	stepMade = iota + 1
+	stepInKong
+	stepKnown
+	stepPublished
+	stepRetired
+)
+
+// progress follows the rotation of some credentials of one consumer by its status.
+type progress struct {
+	key    client.ObjectKey
+	clock  clock.PassiveClock
+	tracks []*track
+	// said is what was last said of the consumer as a whole.
+	said string
+}
+
+// track follows one credential.
+type track struct {
+	name string
+	// target is the lowest generation that is new enough.
+	target int64
+	// done is the last step that was told.
+	done int
+	// announced says that the end of the overlap was told.
+	announced bool
+}
+
+func newProgress(consumer *v1alpha1.JwtConsumer, credentials []string, c clock.PassiveClock) *progress {
+	p := &progress{key: client.ObjectKeyFromObject(consumer), clock: c}
+	for _, name := range credentials {
+		p.tracks = append(p.tracks, &track{name: name, target: targetOf(consumer.Status.Credentials, name)})
+	}
+	return p
+}
+
+// targetOf is the generation after the newest, or the one that is on its way already: it was never published, so it is new enough.
+func targetOf(all []v1alpha1.CredentialStatus, name string) int64 {
+	var newest, pending int64
+	for _, c := range all {
+		switch {
+		case c.Name != name:
+		case c.Phase == v1alpha1.CredentialPending:
+			pending = max(pending, c.Generation)
+		default:
+			newest = max(newest, c.Generation)
+		}
+	}
+	if pending > newest {
+		return pending
+	}
+	return newest + 1
+}
+
+// until looks at the status until all credentials are published, or retired. It prints each step once.
+func (p *progress) until(ctx context.Context, e *env.Env, kube client.Reader, retired bool) error {
+	goal := stepPublished
+	if retired {
+		goal = stepRetired
+	}
+	err := wait.PollUntilContextCancel(ctx, look, true, func(ctx context.Context) (bool, error) {
+		consumer := &v1alpha1.JwtConsumer{}
+		if err := kube.Get(ctx, p.key, consumer); err != nil {
+			return false, err
+		}
+		ready := meta.FindStatusCondition(consumer.Status.Conditions, v1alpha1.ConditionReady)
+		if ready == nil {
+			ready = &metav1.Condition{Reason: v1alpha1.ReasonProgressing, Message: "no operator has looked at it yet"}
+		}
+		all := true
+		for _, t := range p.tracks {
+			if err := t.tell(e.Out, consumer.Status.Credentials, ready, p.clock.Now()); err != nil {
+				return false, err
+			}
+			all = all && t.done >= goal
+		}
+		return all, p.condition(e.Out, ready)
+	})
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return fmt.Errorf("the rotation of JwtConsumer %s goes on, but did not come to its end in time; the last that the operator said: %s", p.key, p.said)
+	}
+	return err
+}
+
+// condition tells what the operator says while it is not done.
+func (p *progress) condition(out io.Writer, ready *metav1.Condition) error {
+	said := output.Line(ready.Reason + ": " + ready.Message)
+	if said == p.said {
+		return nil
+	}
+	p.said = said
+	if ready.Reason == v1alpha1.ReasonSucceeded {
+		return nil
+	}
+	_, err := fmt.Fprintf(out, "     %s\n", said)
+	return err
+}
+
+// tell prints the steps that were done since.
+func (t *track) tell(out io.Writer, all []v1alpha1.CredentialStatus, ready *metav1.Condition, now time.Time) error {
+	done, fresh, former := t.stand(all, ready)
+	texts := map[int]string{
+		stepMade:      fmt.Sprintf("generation %d is made, key %s", fresh.Generation, fresh.Key),
+		stepInKong:    "it is in Kong, beside the former",
+		stepKnown:     "every data plane knows it",
+		stepPublished: fmt.Sprintf("it is published in Secret %s", fresh.SecretName),
+		stepRetired:   "the former is gone from Kong",
+	}
+	for t.done < done {
+		t.done++
+		if _, err := fmt.Fprintf(out, "%d/5  %s: %s\n", t.done, t.name, output.Line(texts[t.done])); err != nil {
+			return err
+		}
+	}
+	if t.done == stepPublished && !t.announced && former != nil && former.RetirementTime != nil {
+		t.announced = true
+		_, err := fmt.Fprintf(out, "     %s: the former, key %s, retires %s, at %s\n", t.name, output.Line(former.Key),
+			output.When(former.RetirementTime, now), former.RetirementTime.UTC().Format(time.RFC3339))
+		return err
+	}
+	return nil
+}
+
+// stand reads from the status how far a rotation is. A Pending generation is made and on its way into Kong; the operator waits for data planes once it is
+// there, and makes it Active only after they know it and it is published, so these two are told together.
+func (t *track) stand(all []v1alpha1.CredentialStatus, ready *metav1.Condition) (done int, fresh v1alpha1.CredentialStatus, former *v1alpha1.CredentialStatus) {
+	for i, c := range all {
+		switch {
+		case c.Name != t.name:
+		case c.Generation < t.target:
+			if former == nil || c.Generation > former.Generation {
+				former = &all[i]
+			}
+		case c.Phase == v1alpha1.CredentialActive:
+			done, fresh = stepPublished, c
+		case c.Generation > fresh.Generation:
+			done, fresh = max(done, stepMade), c
+		}
+	}
+	switch {
+	case done == stepPublished && former == nil:
+		done = stepRetired
+	case done == stepMade && ready.Reason == v1alpha1.ReasonAwaitingDataPlane && strings.Contains(ready.Message, "credential "+t.name):
+		done = stepInKong
+	}
+	return done, fresh, former
+}
