@@ -9,11 +9,11 @@ import (
 )
 
 func main() {
-	boundHeap()
 	flags, err := parseFlags(os.Args[1:])
 	if err != nil {
 		os.Exit(2) // the flag set has said what is wrong
 	}
+	boundHeap(flags)
 	if err := run(ctrl.SetupSignalHandler(), flags); err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
