@@ -201,8 +201,21 @@ func (m *subject) counted(ctx context.Context, before kubeCounts) (kubeCounts, [
 	return now.since(before), requests, err
 }
 
+// told waits until the gateway's status counts all that Kong has: it is written with a heartbeat, after everything else.
+func (m *subject) told(ctx context.Context) error {
+	var gateway v1alpha1.KongGateway
+	return wait.PollUntilContextTimeout(ctx, lookTime, time.Minute, true, func(ctx context.Context) (bool, error) {
+		err := m.kube.Get(ctx, client.ObjectKey{Name: gatewayName}, &gateway)
+		managed := gateway.Status.Managed
+		return managed != nil && int(managed.Credentials) == m.consumers && int(managed.Routes) == m.services*routesPerService, err
+	})
+}
+
 // idle watches an operator with nothing to do, and then one that is asked to look at what Kong holds.
 func (m *subject) idle(ctx context.Context) error {
+	if err := m.told(ctx); err != nil {
+		return fmt.Errorf("wait for the gateway's counts: %w", err)
+	}
 	before, err := m.begin(ctx)
 	if err != nil {
 		return err
