@@ -10,6 +10,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/complete"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/diff"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/explain"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/importkong"
@@ -29,6 +30,7 @@ var subcommands = []func(*env.Env) *cobra.Command{
 	rotate.Command,
 	revoke.Command,
 	reconcile.Command,
+	diff.Command,
 }
 
 // Run runs the plugin with the arguments after its name and returns the exit code.

@@ -89,7 +89,6 @@ func (m *importing) credential(c *v1alpha1.JwtConsumer, e kong.Entity) {
 		return
 	default:
 		secret.StringData[credential.DataKeyPublicKey] = e.Fields.Text("rsa_public_key")
-		m.leave(what, "its secret, which Kong makes for every credential and uses for none of %s: it is written anew when the credential is adopted, and no token depends on it", algorithm)
 	}
 	c.Spec.Credentials = append(c.Spec.Credentials, v1alpha1.Credential{
 		Name: name, Algorithm: algorithm, Key: key, SecretRef: &v1alpha1.CredentialSecretReference{Name: secret.Name},

@@ -76,18 +76,20 @@ var _ = Describe("kubectl kongjwt import", func() {
 		make("routes", entity{"name": named("its-own-name"), "paths": []string{other}, "service": ref(stall)})
 		consumer := make("consumers", entity{"username": named("buyer"), "custom_id": named("id")})
 		credential := make(fmt.Sprintf("consumers/%v/jwt", consumer["id"]), entity{"key": key, "secret": material})
+		signer := newSigningKey("RS256")
+		public := make(fmt.Sprintf("consumers/%v/jwt", consumer["id"]), entity{"key": key + "-rsa", "algorithm": "RS256", "rsa_public_key": materialOf(signer)["public.pem"]})
 		group := make(fmt.Sprintf("consumers/%v/acls", consumer["id"]), entity{"group": named("buyers")})
 		expectPassed(ctx, at(path).with(sign("HS256", []byte(material), key)))
 
 		dir := filepath.Join(GinkgoT().TempDir(), "manifests")
 		out, code := kongjwt(ctx, "", "import", "--from-kong", env.AdminURL, "--gateway", adopting.Name, "-n", namespace, "--select-tag", tag, "--output-dir", dir)
 		Expect(code).To(BeZero())
-		Expect(out).To(HavePrefix("1 JwtConsumers, 2 JwtProtectedServices and 1 Secrets are in " + dir))
+		Expect(out).To(HavePrefix("1 JwtConsumers, 2 JwtProtectedServices and 2 Secrets are in " + dir))
 		Expect(out).To(ContainSubstring("service " + named("stall") + ": the service and its routes stay as they are"))
 		Expect(out).NotTo(ContainSubstring(material))
 
 		objects := readManifests(dir)
-		Expect(objects).To(HaveLen(4))
+		Expect(objects).To(HaveLen(5))
 		awaitReady(ctx, adopting)
 		var resources []client.Object
 		for _, o := range objects {
@@ -105,7 +107,7 @@ var _ = Describe("kubectl kongjwt import", func() {
 		})
 		var secret corev1.Secret
 		for _, o := range objects {
-			if s, ok := o.(*corev1.Secret); ok {
+			if s, ok := o.(*corev1.Secret); ok && s.StringData["secret"] != "" {
 				secret = *s
 			}
 		}
@@ -124,6 +126,7 @@ var _ = Describe("kubectl kongjwt import", func() {
 			fmt.Sprintf("PATCH /plugins/%v", jwt["id"]), fmt.Sprintf("PATCH /plugins/%v", acl["id"]),
 			fmt.Sprintf("PATCH /plugins/%v", limit["id"]), fmt.Sprintf("PATCH /plugins/%v", cors["id"]), fmt.Sprintf("PATCH /plugins/%v", guard["id"]),
 			fmt.Sprintf("PATCH /consumers/%v", consumer["id"]), fmt.Sprintf("PATCH /consumers/%v/jwt/%v", consumer["id"], credential["id"]),
+			fmt.Sprintf("PATCH /consumers/%v/jwt/%v", consumer["id"], public["id"]),
 			fmt.Sprintf("PATCH /consumers/%v/acls/%v", consumer["id"], group["id"]),
 		))
 	})
