@@ -2,6 +2,7 @@ package importer
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -23,7 +24,7 @@ const deckFormat = "3.0"
 func ReadDeck(content []byte) (entities []kong.Entity, left []Left, err error) {
 	var file map[string]any
 	if err := yaml.Unmarshal(content, &file); err != nil || file == nil {
-		return nil, nil, fmt.Errorf("this is no YAML or JSON object")
+		return nil, nil, errors.New("this is no YAML or JSON object")
 	}
 	if version, _ := file["_format_version"].(string); version != deckFormat {
 		return nil, nil, fmt.Errorf("_format_version is %q; %q is read, which deck convert makes of older files", version, deckFormat)

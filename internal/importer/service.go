@@ -75,14 +75,14 @@ func (m *importing) protected(name string, config v1alpha1.JWTPlugin, e kong.Ent
 
 // routesAlone takes the plugins of those routes that have a jwt plugin of their own, where their service has none.
 func (m *importing) routesAlone(e kong.Entity, routes []kong.Entity) {
-	any := false
+	some := false
 	for _, route := range routes {
 		plugins := m.below(route.ID, kong.KindPlugin)
 		guard, found := find(plugins, "jwt")
 		if !found {
 			continue
 		}
-		any = true
+		some = true
 		config, reason := jwt(guard)
 		if nameOf(route) == "" {
 			reason = "it has a jwt plugin and no name, and is attached to by its name"
@@ -96,7 +96,7 @@ func (m *importing) routesAlone(e kong.Entity, routes []kong.Entity) {
 		m.add(s, plugins, "")
 		m.result.Services = append(m.result.Services, s)
 	}
-	if any {
+	if some {
 		m.left(e, "it has no jwt plugin of its own; the plugins of its routes that have one are taken over")
 		return
 	}

@@ -20,7 +20,7 @@ const dataKeyKeySets = "jwks.json"
 // directory is what a gateway's data planes know, as far as resources and Secrets tell. It implements jwtplugin.Directory.
 type directory struct {
 	// ctx is that of one command: the interface of a data plane's memory has none.
-	ctx     context.Context //nolint:containedctx // see above
+	ctx     context.Context
 	cluster *cluster
 	gateway string
 	// found is the credential that was looked up last.

@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -36,7 +37,7 @@ func parseAsked(method, raw string, headers []string) (asked, error) {
 		u, err := url.Parse(raw)
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 			// The parser's error would quote the URL, which may have a token in its query.
-			return asked{}, fmt.Errorf("--url: write it like https://kong.example.com/orders")
+			return asked{}, errors.New("--url: write it like https://kong.example.com/orders")
 		}
 		a.url = u
 	}
@@ -118,7 +119,7 @@ func (c *cluster) findByURL(a asked) (target, error) {
 		}
 		return target{}, fmt.Errorf("several gateways have a service for this URL: %s; name one with --service", strings.Join(names, ", "))
 	case refused == nil:
-		return target{}, fmt.Errorf("there is no JwtProtectedService that you may see")
+		return target{}, errors.New("there is no JwtProtectedService that you may see")
 	default:
 		return target{routed: refused}, nil
 	}
