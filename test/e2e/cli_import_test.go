@@ -107,7 +107,7 @@ var _ = Describe("kubectl kongjwt import", func() {
 		})
 		var secret corev1.Secret
 		for _, o := range objects {
-			if s, ok := o.(*corev1.Secret); ok && s.StringData["secret"] != "" {
+			if s, ok := o.(*corev1.Secret); ok && len(s.Data["secret"]) > 0 {
 				secret = *s
 			}
 		}

@@ -103,7 +103,7 @@ func (o *options) read(in io.Reader, namespace string) ([]*unstructured.Unstruct
 	for _, name := range o.files {
 		content := in
 		if name != "-" {
-			file, err := os.Open(name)
+			file, err := os.Open(name) //nolint:gosec // the file that the caller names, read with the rights of the caller
 			if err != nil {
 				return nil, fmt.Errorf("--filename: %w", err)
 			}

@@ -172,7 +172,7 @@ const (
 )
 
 func write(dir string, files []importer.File) error {
-	if err := os.MkdirAll(dir, dirMode); err != nil { //nolint:gosec // manifests are for everybody to read; Secrets have a mode of their own
+	if err := os.MkdirAll(dir, dirMode); err != nil {
 		return fmt.Errorf("--output-dir: %w", err)
 	}
 	for _, file := range files {
