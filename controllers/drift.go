@@ -19,14 +19,19 @@ const maxDrifted = 64
 
 // driftStory is the part of a resource that tells of drift.
 type driftStory struct {
-	object     client.Object
+	object client.Object
+	// observed is the generation that the status speaks of.
+	observed   int64
 	gateway    string
 	conditions *[]metav1.Condition
 	drift      *[]v1alpha1.DriftedEntity
 }
 
-// known are the ids of what was left as somebody else made it, as the status remembers.
+// known are the ids of what was left as somebody else made it, as the status remembers. Where the spec has changed since, what is wanted now counts.
 func (s driftStory) known() []string {
+	if s.observed != s.object.GetGeneration() {
+		return nil
+	}
 	ids := make([]string, 0, len(*s.drift))
 	for _, d := range *s.drift {
 		ids = append(ids, d.KongID)

@@ -14,8 +14,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 )
 
-// neighbours are two values of an index that share a set.
-func neighbours(t *testing.T, in indexer) (one, other string) {
+// neighbors are two values of an index that share a set.
+func neighbors(t *testing.T, in indexer) (one, other string) {
 	t.Helper()
 	seen := map[string]string{}
 	for i := range 2 * buckets {
@@ -33,7 +33,7 @@ func TestWhoSharesASetIsNotFound(t *testing.T) {
 	g := NewWithT(t)
 	scheme := runtime.NewScheme()
 	g.Expect(v1alpha1.AddToScheme(scheme)).To(Succeed())
-	one, other := neighbours(t, indexOf(consumers(), indexSecret))
+	one, other := neighbors(t, indexOf(consumers(), indexSecret))
 	naming := func(namespace, name, secret string) client.Object {
 		return &v1alpha1.JwtConsumer{
 			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},

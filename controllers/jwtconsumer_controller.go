@@ -198,7 +198,7 @@ func (r *consumerRun) sync(ctx context.Context) error {
 		return err
 	}
 	set.Keep = r.keep
-	story := driftStory{r.consumer, r.target.scope.Gateway, &r.consumer.Status.Conditions, &r.consumer.Status.Drift}
+	story := driftStory{r.consumer, r.consumer.Status.ObservedGeneration, r.target.scope.Gateway, &r.consumer.Status.Conditions, &r.consumer.Status.Drift}
 	r.result, err = r.target.engine.Sync(ctx, set, gateway.SyncOptions{Older: r.older(ctx, r.consumer, consumers()), Drifted: story.known()})
 	r.tellDrift(story, r.result)
 	r.setIdentity() // what was adopted has an id of its own

@@ -135,7 +135,7 @@ func (r *serviceRun) sync(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	story := driftStory{r.service, r.target.scope.Gateway, &r.service.Status.Conditions, &r.service.Status.Drift}
+	story := driftStory{r.service, r.service.Status.ObservedGeneration, r.target.scope.Gateway, &r.service.Status.Conditions, &r.service.Status.Drift}
 	result, err := r.target.engine.Sync(ctx, set, gateway.SyncOptions{Older: r.older(ctx, r.service, services()), Drifted: story.known()})
 	r.tellDrift(story, result)
 	r.setEntities()

@@ -44,7 +44,7 @@ func (r *KongGatewayReconciler) prune(ctx context.Context, object *v1alpha1.Kong
 	if kept == nil && len(orphans.Confirmed) > 0 {
 		again, kept, err = r.pruneConfirmed(ctx, object, engine, orphans.Confirmed)
 	}
-	object.Status.Orphaned = int32(min(orphans.Entities, 1<<30)) //nolint:gosec // Bounded.
+	object.Status.Orphaned = int32(min(orphans.Entities, 1<<30))
 	if kept == nil {
 		object.Status.Orphaned = 0
 		apimeta.RemoveStatusCondition(&object.Status.Conditions, v1alpha1.ConditionOrphansKept)

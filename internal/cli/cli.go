@@ -35,7 +35,7 @@ var subcommands = []func(*env.Env) *cobra.Command{
 
 // Run runs the plugin with the arguments after its name and returns the exit code.
 func Run(ctx context.Context, version string, streams genericiooptions.IOStreams, args []string) int {
-	root := New(env.New(version, streams))
+	root := New(env.New(version, streams)) //nolint:contextcheck // A completion has the context of its own run.
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	switch {

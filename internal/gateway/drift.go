@@ -16,11 +16,11 @@ import (
 type Change string
 
 const (
-	// Changed: fields of it are not as they were.
+	// Changed entities have fields that are not as they were.
 	Changed Change = "Changed"
-	// Deleted: it is gone, or has lost our tags.
+	// Deleted entities are gone, or have lost our tags.
 	Deleted Change = "Deleted"
-	// Appeared: it carries our tags, and was not made by us.
+	// Appeared entities carry our tags, and were not made by us.
 	Appeared Change = "Appeared"
 )
 

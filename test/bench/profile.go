@@ -2,12 +2,10 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
-	"time"
 )
 
 // heap writes down what the operator's heap holds, after a collection, and Go's account of its memory, where a folder for profiles is named.
@@ -22,14 +20,6 @@ func (m *subject) heap(ctx context.Context, phase string) error {
 		}
 	}
 	return nil
-}
-
-// time profiles what the operator does with its processors for a while, where a folder for profiles is named.
-func (m *subject) time(ctx context.Context, phase string, length time.Duration) error {
-	if m.profile == "" {
-		return nil
-	}
-	return m.save(ctx, phase+"-cpu.pb.gz", fmt.Sprintf("profile?seconds=%d", int(length.Seconds())))
 }
 
 func (m *subject) save(ctx context.Context, file, query string) error {

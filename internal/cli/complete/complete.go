@@ -69,11 +69,7 @@ func Names(cmd *cobra.Command, e *env.Env, list client.ObjectList) []string {
 
 // names says nothing where it cannot: a completion is no place for errors.
 func names(cmd *cobra.Command, e *env.Env, list client.ObjectList, namespace string) []string {
-	parent := cmd.Context()
-	if parent == nil {
-		parent = context.Background()
-	}
-	ctx, cancel := context.WithTimeout(parent, patience)
+	ctx, cancel := context.WithTimeout(cmd.Context(), patience)
 	defer cancel()
 	kube, err := e.Client()
 	if err != nil {
