@@ -105,7 +105,7 @@ func (g *Gateway) adoptOpen(ctx context.Context, run *syncRun, o op) error {
 	}
 	free, err := g.reserve(ctx, run, o.target)
 	if err == nil {
-		defer free()
+		defer free(false)
 		err = g.adopt(ctx, run, o.target)
 	}
 	return g.outcome(run.set.Owner, "route "+o.target.part, err)

@@ -167,7 +167,8 @@ func (g *Gateway) put(ctx context.Context, run *syncRun, w wanted) error {
 	if err != nil {
 		return err
 	}
-	defer free()
+	held := false
+	defer func() { free(held) }()
 	defer g.inFlight(w.id)()
 	if g.mayBeThere(w) {
 		if err := g.adopt(ctx, run, w); err != nil {
@@ -180,6 +181,7 @@ func (g *Gateway) put(ctx context.Context, run *syncRun, w wanted) error {
 		g.note(w.entry, g.sum(answer))
 		return nil
 	case isConflict(err):
+		held = true
 		if err := g.adopt(ctx, run, w); err != nil {
 			return err
 		}

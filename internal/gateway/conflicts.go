@@ -32,11 +32,12 @@ func ambiguous(err error) bool {
 	return errors.As(err, &unavailable) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// reserve checks that nobody else holds what an entity newly claims, and keeps others from it until free is called.
-func (g *Gateway) reserve(ctx context.Context, run *syncRun, w wanted) (free func(), err error) {
+// reserve checks that nobody else holds what an entity newly claims, and keeps others from it until free is called: with true where Kong said that somebody
+// else holds it, so that nobody who waits could have it either.
+func (g *Gateway) reserve(ctx context.Context, run *syncRun, w wanted) (free func(held bool), err error) {
 	newly := g.newClaims(w)
 	if len(newly) == 0 {
-		return func() {}, nil
+		return func(bool) {}, nil
 	}
 	var foreign map[claimKey][]kong.Entity
 	if w.kind == kong.KindRoute {
@@ -60,9 +61,9 @@ func (g *Gateway) reserve(ctx context.Context, run *syncRun, w wanted) (free fun
 		g.reserved[key][w.id] = reservation{claim, run.set.Owner}
 	}
 	g.mu.Unlock()
-	free = func() { g.unreserve(w.id, newly) }
+	free = func(held bool) { g.unreserve(w, newly, held) }
 	if err := g.yield(run, newly); err != nil {
-		free()
+		free(false)
 		return nil, err
 	}
 	return free, nil
@@ -79,18 +80,18 @@ func (g *Gateway) newClaims(w wanted) []desired.Claim {
 	return slices.DeleteFunc(slices.Clone(w.claims), func(c desired.Claim) bool { return slices.Contains(held.claims, c) })
 }
 
-func (g *Gateway) unreserve(id string, claims []desired.Claim) {
+func (g *Gateway) unreserve(w wanted, claims []desired.Claim, held bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	held := g.mirror.entries[id]
+	entry := g.mirror.entries[w.id]
 	for _, claim := range claims {
 		key := keyOf(claim)
-		delete(g.reserved[key], id)
+		delete(g.reserved[key], w.id)
 		if len(g.reserved[key]) == 0 {
 			delete(g.reserved, key)
 		}
-		if held == nil || !slices.Contains(held.claims, claim) {
-			g.wakeWaiting(claimWait(key)) // it did not get it; another may
+		if !held && (entry == nil || !slices.Contains(entry.claims, claim)) {
+			g.wakeOthers(claimWait(key), w.owner) // it did not get it; another may
 		}
 	}
 }

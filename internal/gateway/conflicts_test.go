@@ -5,7 +5,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/google/uuid"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
@@ -251,5 +255,35 @@ func TestRetainTakesOurTagsOff(t *testing.T) {
 	}
 	if left := r.gateway.Owners(); len(left) != 1 {
 		t.Errorf("owners %v", left)
+	}
+}
+
+// Who is refused is tried again after a pause, or when what it waits for is free, and not at once: it would be refused again, and so on for ever.
+func TestWhoIsRefusedDoesNotWakeItself(t *testing.T) {
+	r := newRig(t)
+	theirs := r.consumer("theirs", "john", "k1").Entities[0]
+	theirs.ID, theirs.Fields["tags"] = uuid.NewString(), []string{"by-hand"}
+	r.hold(theirs)
+	refused, rival, other := r.consumer("john", "john", "k2"), r.consumer("rival", "john", "k3"), desired.ConsumerOwner("team", "other")
+	for _, set := range []desired.Set{refused, rival, refused} {
+		_, err := r.sync(set)
+		r.stalls(err, v1alpha1.ReasonConflict, "john")
+	}
+	r.gateway.mu.Lock()
+	r.gateway.wake(other, EventFreed)
+	r.gateway.mu.Unlock()
+	for {
+		select {
+		case e := <-r.registry.Events():
+			switch {
+			case e.Owner == nil:
+			case *e.Owner == other:
+				return // events come in order: there was none for those who were refused
+			default:
+				t.Fatalf("%s is woken by its own refusal, or by that of a rival", e.Owner)
+			}
+		case <-time.After(patience):
+			t.Fatal("the last event did not come")
+		}
 	}
 }

@@ -137,6 +137,16 @@ func (g *Gateway) wakeWaiting(key waitKey) {
 	delete(g.waiting, key)
 }
 
+// wakeOthers wakes who waits, but for one that has just been refused: it would be refused again, and again. The caller holds the lock.
+func (g *Gateway) wakeOthers(key waitKey, refused desired.Owner) {
+	waits := g.waiting[key][refused]
+	delete(g.waiting[key], refused)
+	g.wakeWaiting(key)
+	if waits {
+		g.await(key, refused)
+	}
+}
+
 // await notes an owner to be woken. The caller holds the lock.
 func (g *Gateway) await(key waitKey, owner desired.Owner) {
 	if g.waiting[key] == nil {
