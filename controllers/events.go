@@ -1,6 +1,8 @@
 package controllers
 
 import (
+	"unicode/utf8"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/events"
@@ -12,10 +14,19 @@ import (
 const maxNote = 1024
 
 func (o Options) event(object client.Object, kind, reason, action, note string) {
-	if len(note) > maxNote {
-		note = note[:maxNote-3] + "..."
+	o.Recorder.Eventf(object, nil, kind, reason, action, "%s", shorten(note))
+}
+
+// shorten cuts a note to what an event takes, between characters.
+func shorten(note string) string {
+	if len(note) <= maxNote {
+		return note
 	}
-	o.Recorder.Eventf(object, nil, kind, reason, action, "%s", note)
+	end := maxNote - len("...")
+	for end > 0 && !utf8.RuneStart(note[end]) {
+		end--
+	}
+	return note[:end] + "..."
 }
 
 // Events are written one by one, and are gone after an hour. When thousands of resources change at once theirs would be half of all that is written to

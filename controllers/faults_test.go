@@ -1,0 +1,119 @@
+package controllers_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
+)
+
+// many makes consumers of one Secret.
+func (w *world) many(ctx context.Context, prefix string, count int, change ...func(*v1alpha1.JwtConsumer)) []client.Object {
+	GinkgoHelper()
+	create(ctx, w.secret(prefix+"-jwt", map[string]string{"secret": longSecret}))
+	var made []client.Object
+	for i := range count {
+		consumer := w.consumer(fmt.Sprintf("%s-%d", prefix, i), func(c *v1alpha1.JwtConsumer) {
+			c.Spec.Credentials[0].SecretRef.Name = prefix + "-jwt"
+		})
+		for _, f := range change {
+			f(consumer)
+		}
+		create(ctx, consumer)
+		made = append(made, consumer)
+	}
+	return made
+}
+
+// howManyReady counts the consumers of a gateway that are Ready.
+func (w *world) howManyReady(ctx context.Context, gateway string) int {
+	GinkgoHelper()
+	var list v1alpha1.JwtConsumerList
+	Expect(kube.List(ctx, &list, client.InNamespace(w.namespace))).To(Succeed())
+	count := 0
+	for _, c := range list.Items {
+		if c.Spec.GatewayRef.Name == gateway && apimeta.IsStatusConditionTrue(c.Status.Conditions, v1alpha1.ConditionReady) {
+			count++
+		}
+	}
+	return count
+}
+
+var _ = Describe("A gateway in trouble", func() {
+	It("is asked a bounded number of times, however much waits for it", func(ctx SpecContext) {
+		w := newWorld(ctx, kongsim.Options{})
+		consumers := w.many(ctx, "waits", 50)
+		ready(ctx, consumers...)
+		w.kong.Faults.Set(1, kongsim.Fault{Status: http.StatusServiceUnavailable})
+		reconciling(ctx, w.gateway, v1alpha1.ReasonKongUnreachable, Not(BeEmpty()))
+		w.kong.ResetRequests()
+		for _, consumer := range consumers {
+			change(ctx, consumer.(*v1alpha1.JwtConsumer), func(c *v1alpha1.JwtConsumer) { c.Spec.Groups = []string{"new"} })
+		}
+		// A look every 200 ms, here, and every 5 s in production. Each asks for the node and for the status, a few times.
+		const window, look, most = 3 * time.Second, 200 * time.Millisecond, 5
+		Consistently(func() int { return len(w.kong.Requests()) }).WithTimeout(window).WithPolling(poll).Should(BeNumerically("<=", most*int(window/look)))
+		Expect(w.writes()).To(BeZero(), "nothing is written to a Kong that does not answer")
+		w.kong.Faults.Set(1)
+		Eventually(func() int { return len(w.list(ctx, "acls")) }).WithTimeout(time.Minute).WithPolling(poll).Should(Equal(len(consumers)))
+	})
+
+	It("that is slow does not slow a healthy one", func(ctx SpecContext) {
+		other, err := kongsim.Start(kongsim.Options{})
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(other.Close)
+		w := newWorld(ctx, kongsim.Options{}, func(g *v1alpha1.KongGateway) { g.Spec.AdminAPI.Concurrency = 4 })
+		healthy := w.gateway.DeepCopy()
+		healthy.ObjectMeta = metav1.ObjectMeta{Name: w.name + "-healthy"}
+		healthy.Spec.AdminAPI.URL = other.AdminURL()
+		create(ctx, healthy)
+		ready(ctx, w.gateway, healthy)
+		w.kong.Faults.Set(1, kongsim.Fault{Methods: []string{http.MethodPut}, Latency: 500 * time.Millisecond})
+		w.many(ctx, "slow", 40)
+		quick := w.many(ctx, "quick", 40, func(c *v1alpha1.JwtConsumer) { c.Spec.GatewayRef.Name = healthy.Name })
+		DeferCleanup(func(ctx SpecContext) {
+			w.kong.Faults.Set(1)
+			for _, consumer := range quick {
+				Expect(client.IgnoreNotFound(kube.Delete(ctx, consumer))).To(Succeed())
+			}
+			gone(ctx, healthy)
+		})
+		ready(ctx, quick...)
+		Expect(w.howManyReady(ctx, w.name)).To(BeNumerically("<", 40), "the slow one is not done when the healthy one is")
+	})
+
+	It("lets go of hundreds of resources that are deleted at once, their Secrets too", func(ctx SpecContext) {
+		w := newWorld(ctx, kongsim.Options{})
+		objects := w.many(ctx, "leaves", 150)
+		for i := range 20 {
+			service := w.service(fmt.Sprintf("leaves-%d", i))
+			create(ctx, service)
+			objects = append(objects, service)
+		}
+		Eventually(func() int { return len(w.list(ctx, "consumers")) + len(w.list(ctx, "services")) }).
+			WithTimeout(time.Minute).WithPolling(poll).Should(BeNumerically(">", 100), "while some are still on their way")
+		in := client.InNamespace(w.namespace)
+		for _, kind := range []client.Object{&corev1.Secret{}, &v1alpha1.JwtConsumer{}, &v1alpha1.JwtProtectedService{}} {
+			Expect(kube.DeleteAllOf(ctx, kind, in)).To(Succeed())
+		}
+		Eventually(func(g Gomega) {
+			for _, list := range []client.ObjectList{&v1alpha1.JwtConsumerList{}, &v1alpha1.JwtProtectedServiceList{}} {
+				g.Expect(kube.List(ctx, list, in)).To(Succeed())
+				g.Expect(apimeta.LenList(list)).To(BeZero())
+			}
+			for _, collection := range collections {
+				g.Expect(w.list(ctx, collection)).To(BeEmpty(), collection)
+			}
+		}).WithTimeout(time.Minute).WithPolling(poll).Should(Succeed())
+	})
+})
