@@ -47,6 +47,11 @@ unit: ## Tests that need no API server
 	@packages=$$(hack/packages.sh unit); set -x; \
 	go test $(TEST_FLAGS) $$packages
 
+.PHONY: fuzz
+fuzz: ## Send at random what foreign bytes may be to all that parses them, FUZZTIME (1m) each; `make unit` runs the seeds
+	@grep -rno --include=*_test.go '^func Fuzz[A-Za-z]*' internal | while IFS=: read -r file _ target; do \
+	  (set -x; go test "./$$(dirname "$$file")" -run '^$$' -fuzz "^$${target#func }$$" -fuzztime "$${FUZZTIME:-1m}"); done
+
 .PHONY: test-crds
 test-crds: ## Schemas, CEL rules and samples on a real kube-apiserver
 	@packages=$$(hack/packages.sh crds); $(assets); set -x; \
