@@ -97,9 +97,10 @@ bench-quick: build ## The counts of bench, with 500 consumers
 	KONG_ADMIN_URL= QUICK=1 N=500 bin/bench
 
 .PHONY: chaos
-chaos: build ## Hundreds of resources change while everything fails at random; DURATION (5m) and SEED
+chaos: build ## Hundreds of resources change while everything fails at random; DURATION (5m) and SEED; the full length writes docs/reliability.md
 	@go build -o bin/chaos ./test/chaos
-	@$(control_plane); export KJO_MANAGER="$(CURDIR)/bin/manager"; DURATION="$(DURATION)" SEED="$(SEED)" bin/chaos
+	@$(control_plane); export KJO_MANAGER="$(CURDIR)/bin/manager"; \
+	DURATION="$(DURATION)" SEED="$(SEED)" WRITE="$(if $(DURATION),,docs/reliability.md)" bin/chaos
 
 .PHONY: chaos-quick
 chaos-quick: ## A minute of chaos

@@ -2,8 +2,8 @@ package main
 
 import (
 	"fmt"
-	"maps"
 	"os"
+	"maps"
 	"runtime"
 	"slices"
 	"strings"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
+	"github.com/kongjwt/kong-jwt-operator/test/page"
 )
 
 // row is one thing that was measured, and its limit.
@@ -220,27 +221,12 @@ func verdict(one row) string {
 	}
 }
 
-// Marks in the file that the table is written into.
-const (
-	tableBegins = "<!-- The table of make bench begins. -->\n"
-	tableEnds   = "<!-- The table of make bench ends. -->\n"
-)
-
 // writeInto replaces the table of a file.
 func (r *report) writeInto(path string) error {
-	content, err := os.ReadFile(path) //nolint:gosec // The path that the caller names.
-	if err != nil {
-		return err
-	}
-	before, rest, began := strings.Cut(string(content), tableBegins)
-	_, after, ended := strings.Cut(rest, tableEnds)
-	if !began || !ended {
-		return fmt.Errorf("%s has no place for the table", path)
-	}
 	var table strings.Builder
 	fmt.Fprintf(&table, "Measured %s: %s.\n\n| What | Measured | Limit | |\n|---|---|---|---|\n", time.Now().Format(time.DateOnly), r.where())
 	for _, one := range r.rows {
 		fmt.Fprintf(&table, "| %s | %s | %s | %s |\n", one.what, one.measured, strings.ReplaceAll(one.limit, "<=", "≤"), verdict(one))
 	}
-	return os.WriteFile(path, []byte(before+tableBegins+table.String()+tableEnds+after), 0o644) //nolint:gosec // Documentation is for everybody.
+	return page.WriteTable(path, "bench", table.String())
 }

@@ -54,7 +54,7 @@ var faults = []fault{
 		return nil
 	}},
 	{"operator killed", func(ctx context.Context, w *world, _ *rand.Rand) error { return w.killAll(ctx) }},
-	{"operator killed", func(ctx context.Context, w *world, random *rand.Rand) error {
+	{"operator killed three times, in the middle of its start", func(ctx context.Context, w *world, random *rand.Rand) error {
 		// Again and again, in the middle of whatever it begins.
 		for range 3 {
 			if err := w.killAll(ctx); err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/test/page"
 )
 
 // recovery bounds the time from the last fault until all is well.
@@ -59,10 +61,22 @@ func (w *world) judge(ctx context.Context) error {
 	if err := w.untouched(ctx); err != nil {
 		return err
 	}
-	fmt.Printf("%d changes of resources; %d consumers and %d services at the end, all well %.1f s after the last fault\n",
+	return w.tell(all, recovered)
+}
+
+// tell prints what the run came to, and writes it into the page that WRITE names.
+func (w *world) tell(all resources, recovered time.Duration) error {
+	sum := fmt.Sprintf("%d changes of resources; %d consumers and %d services at the end, all well %.1f s after the last fault",
 		w.storm.moves.Load(), len(all.consumers.Items), len(all.services.Items), recovered.Seconds())
+	fmt.Println(sum)
+	var table strings.Builder
+	fmt.Fprintf(&table, "Run %s with seed %d, %s of faults: %s. Everything above was true.\n\n| Fault | Times |\n|---|---|\n", time.Now().Format(time.DateOnly), w.seed, w.duration, sum)
 	for _, name := range slices.Sorted(maps.Keys(w.counts)) {
 		fmt.Printf("%4d times %s\n", w.counts[name], name)
+		fmt.Fprintf(&table, "| %s | %d |\n", name, w.counts[name])
+	}
+	if path := os.Getenv("WRITE"); path != "" {
+		return page.WriteTable(path, "chaos", table.String())
 	}
 	return nil
 }

@@ -5,6 +5,7 @@
 //
 //	DURATION  how long things fail; 5m
 //	SEED      repeats the choices of another run; it is printed
+//	WRITE     the page whose table is written anew
 package main
 
 import (
