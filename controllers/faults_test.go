@@ -117,3 +117,42 @@ var _ = Describe("A gateway in trouble", func() {
 		}).WithTimeout(time.Minute).WithPolling(poll).Should(Succeed())
 	})
 })
+
+var _ = Describe("Whatever goes wrong with the Admin API", func() {
+	writes := []string{http.MethodPut, http.MethodPost, http.MethodPatch, http.MethodDelete}
+
+	DescribeTable("Kong ends with what the resources say: nothing is missing, left over or doubled", func(ctx SpecContext, faults ...kongsim.Fault) {
+		w := newWorld(ctx, kongsim.Options{}, func(g *v1alpha1.KongGateway) { g.Spec.AdminAPI.Timeout, g.Spec.Drift.Interval = "1s", "5s" })
+		ready(ctx, w.gateway)
+		w.kong.Faults.Set(uint64(GinkgoRandomSeed()), faults...)
+		consumers := w.many(ctx, "caller", 24)
+		service := w.service("api")
+		create(ctx, service)
+		for i, object := range consumers {
+			switch i % 3 {
+			case 0:
+				Expect(kube.Delete(ctx, object)).To(Succeed())
+			case 1:
+				change(ctx, object.(*v1alpha1.JwtConsumer), func(c *v1alpha1.JwtConsumer) { c.Spec.Groups = []string{"changed"} })
+			}
+		}
+		Eventually(w.kong.CountWrites).WithTimeout(soon).WithPolling(poll).Should(BeNumerically(">", 20), "they are at work while it goes wrong")
+		w.kong.Faults.Set(0)
+		const left, changed = 16, 8
+		Eventually(func(g Gomega) {
+			g.Expect(w.howManyReady(ctx, w.name)).To(Equal(left))
+			g.Expect(w.list(ctx, "consumers")).To(HaveLen(left))
+			g.Expect(w.list(ctx, "jwts")).To(HaveLen(left))
+			g.Expect(w.list(ctx, "acls")).To(HaveLen(changed))
+			g.Expect(w.list(ctx, "plugins")).To(HaveLen(1))
+		}).WithTimeout(time.Minute).WithPolling(poll).Should(Succeed())
+		ready(ctx, w.gateway, service)
+	},
+		Entry("30% server errors", kongsim.Fault{Probability: 0.1, Status: 500}, kongsim.Fault{Probability: 0.1, Status: 502}, kongsim.Fault{Probability: 0.1, Status: 503}),
+		Entry("connections that are cut before a request is processed", kongsim.Fault{Probability: 0.3, ResetBefore: true}),
+		Entry("connections that are cut once a request was processed", kongsim.Fault{Methods: writes, Probability: 0.3, ResetAfter: true}),
+		Entry("answers that never come", kongsim.Fault{Methods: writes, Probability: 0.1, Hang: true}),
+		Entry("throttling", kongsim.Fault{Probability: 0.3, Status: http.StatusTooManyRequests, RetryAfter: time.Second}),
+		Entry("slow pages", kongsim.Fault{Methods: []string{http.MethodGet}, Latency: 300 * time.Millisecond}),
+	)
+})

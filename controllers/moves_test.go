@@ -3,11 +3,15 @@ package controllers_test
 import (
 	"context"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
@@ -133,5 +137,49 @@ var _ = Describe("A move", func() {
 			g.Expect(w.values(ctx, "jwts", "secret")).To(ConsistOf(newer))
 		})
 		ready(ctx, consumer, service)
+	})
+
+	It("of one gateway's resources touches no other workspace of the same Kong", func(ctx SpecContext) {
+		w := newWorld(ctx, kongsim.Options{})
+		other, err := kongsim.Start(kongsim.Options{DBUpdateFrequency: 50 * time.Millisecond, WorkerStateUpdateFrequency: 50 * time.Millisecond})
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(func() { Expect(other.Close()).To(Succeed()) })
+		// A workspace is a part of the Admin API's path, and what is under one is not under another.
+		admin := http.NewServeMux()
+		for workspace, kong := range map[string]*kongsim.Server{"one": w.kong, "two": other} {
+			to, err := url.Parse(kong.AdminURL())
+			Expect(err).NotTo(HaveOccurred())
+			admin.Handle("/"+workspace+"/", http.StripPrefix("/"+workspace, httputil.NewSingleHostReverseProxy(to)))
+			if workspace == "one" {
+				admin.Handle("/", httputil.NewSingleHostReverseProxy(to)) // the node speaks for all
+			}
+		}
+		server := httptest.NewServer(admin)
+		DeferCleanup(server.Close)
+		change(ctx, w.gateway, func(g *v1alpha1.KongGateway) { g.Spec.AdminAPI.URL, g.Spec.AdminAPI.Workspace = server.URL, "one" })
+		second := w.gateway.DeepCopy()
+		second.ObjectMeta = metav1.ObjectMeta{Name: w.name + "-two"}
+		second.Spec.AdminAPI.Workspace = "two"
+		create(ctx, second)
+		consumers := w.many(ctx, "here", 2)
+		there := w.many(ctx, "there", 2, func(c *v1alpha1.JwtConsumer) { c.Spec.GatewayRef.Name = second.Name })
+		DeferCleanup(func(ctx SpecContext) {
+			for _, consumer := range there {
+				gone(ctx, consumer)
+			}
+			gone(ctx, second)
+			change(ctx, w.gateway, func(g *v1alpha1.KongGateway) { g.Spec.AdminAPI.URL, g.Spec.AdminAPI.Workspace = w.kong.AdminURL(), "" })
+		})
+		ready(ctx, append(consumers, there...)...)
+		twos := &world{kong: other}
+		before := twos.content(ctx)
+		Expect(before["consumers"]).To(HaveLen(2))
+		other.ResetRequests()
+		w.vanish(ctx, consumers[0])
+		w.looking(ctx, func(g Gomega) { g.Expect(w.list(ctx, "consumers")).To(HaveLen(1)) })
+		gone(ctx, consumers[1])
+		Expect(w.list(ctx, "consumers")).To(BeEmpty())
+		Expect(twos.content(ctx)).To(Equal(before))
+		Expect(twos.writes()).To(BeZero())
 	})
 })

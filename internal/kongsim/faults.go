@@ -88,8 +88,8 @@ func (f *Fault) matches(r *http.Request) bool {
 	return len(f.Methods) == 0 || slices.Contains(f.Methods, r.Method)
 }
 
-// wrap puts the faults before a handler.
-func (f *Faults) wrap(next http.Handler) http.Handler {
+// Wrap puts the faults before a handler: the simulated Admin API, or what forwards to a real one.
+func (f *Faults) Wrap(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fault := f.hit(r)
 		pause(r, fault.Latency)

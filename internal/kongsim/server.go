@@ -75,7 +75,7 @@ func Start(o Options) (*Server, error) {
 		dao:     &dao{store: database, library: library, readOnly: o.Database == "off"},
 		options: s.options, nodeID: newID(), config: &declarative{current: emptyHash},
 	}
-	s.handler = s.requests.wrap(s.Faults.wrap(newPace(o.ServiceTime, o.MaxRate).wrap(api)))
+	s.handler = s.requests.wrap(s.Faults.Wrap(newPace(o.ServiceTime, o.MaxRate).wrap(api)))
 	if s.admin, err = listen(o.AdminAddress, &http.Server{Handler: s.handler}); err != nil {
 		return nil, fmt.Errorf("listen for the Admin API: %w", err)
 	}

@@ -2,8 +2,8 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"maps"
+	"os"
 	"runtime"
 	"slices"
 	"strings"

@@ -13,12 +13,14 @@ import (
 type fault struct {
 	name  string
 	begin func(context.Context, *world, *rand.Rand) error
+	// simulated faults need a simulated Kong.
+	simulated bool
 }
 
 // inKong is a fault of the Admin API.
 func inKong(name string, what ...kongsim.Fault) fault {
-	return fault{name, func(_ context.Context, w *world, random *rand.Rand) error {
-		w.kong.Faults.Set(random.Uint64(), what...)
+	return fault{name: name, begin: func(_ context.Context, w *world, random *rand.Rand) error {
+		w.kong.faults.Set(random.Uint64(), what...)
 		return nil
 	}}
 }
@@ -32,19 +34,19 @@ var faults = []fault{
 	inKong("answers that never come", kongsim.Fault{Methods: writes, Probability: 0.05, Hang: true}),
 	inKong("throttling", kongsim.Fault{Probability: 0.5, Status: 429, RetryAfter: time.Second}),
 	inKong("slow pages", kongsim.Fault{Methods: []string{http.MethodGet}, Latency: 400 * time.Millisecond}),
-	{"Kong's database down", func(_ context.Context, w *world, _ *rand.Rand) error {
-		w.kong.Faults.SetDatabaseDown(true)
+	{name: "Kong's database down", begin: func(_ context.Context, w *world, _ *rand.Rand) error {
+		w.kong.faults.SetDatabaseDown(true)
 		return nil
-	}},
-	{"Admin API gone", func(_ context.Context, w *world, _ *rand.Rand) error {
+	}, simulated: true},
+	{name: "Admin API gone", begin: func(_ context.Context, w *world, _ *rand.Rand) error {
 		w.adminGone = true
-		return w.kong.StopAdmin()
+		return w.kong.goAway()
 	}},
-	{"watches dropped", func(_ context.Context, w *world, _ *rand.Rand) error {
+	{name: "watches dropped", begin: func(_ context.Context, w *world, _ *rand.Rand) error {
 		w.api.drop()
 		return nil
 	}},
-	{"kube-apiserver restarted", func(ctx context.Context, w *world, _ *rand.Rand) error {
+	{name: "kube-apiserver restarted", begin: func(ctx context.Context, w *world, _ *rand.Rand) error {
 		w.api.point("")
 		// It is started whether the time is over or not.
 		if err := w.env.RestartControlPlane(context.WithoutCancel(ctx)); err != nil {
@@ -53,8 +55,8 @@ var faults = []fault{
 		w.api.point(w.env.Config.Host)
 		return nil
 	}},
-	{"operator killed", func(ctx context.Context, w *world, _ *rand.Rand) error { return w.killAll(ctx) }},
-	{"operator killed three times, in the middle of its start", func(ctx context.Context, w *world, random *rand.Rand) error {
+	{name: "operator killed", begin: func(ctx context.Context, w *world, _ *rand.Rand) error { return w.killAll(ctx) }},
+	{name: "operator killed three times, in the middle of its start", begin: func(ctx context.Context, w *world, random *rand.Rand) error {
 		// Again and again, in the middle of whatever it begins.
 		for range 3 {
 			if err := w.killAll(ctx); err != nil {
@@ -64,7 +66,7 @@ var faults = []fault{
 		}
 		return nil
 	}},
-	{"a second operator, and the former goes on writing", func(ctx context.Context, w *world, _ *rand.Rand) error {
+	{name: "a second operator, and the former goes on writing", begin: func(ctx context.Context, w *world, _ *rand.Rand) error {
 		return w.startOperator(context.WithoutCancel(ctx))
 	}},
 }
@@ -82,11 +84,11 @@ func (w *world) killAll(ctx context.Context) error {
 
 // heal ends all faults. Of several operators the last stays.
 func (w *world) heal(ctx context.Context) error {
-	w.kong.Faults.Set(0)
-	w.kong.Faults.SetDatabaseDown(false)
+	w.kong.faults.Set(0)
+	w.kong.faults.SetDatabaseDown(false)
 	if w.adminGone {
 		w.adminGone = false
-		if err := w.kong.StartAdmin(); err != nil {
+		if err := w.kong.comeBack(); err != nil {
 			return err
 		}
 	}

@@ -187,6 +187,26 @@ func (w *world) plant(ctx context.Context) (map[string]string, error) {
 	return w.others(ctx)
 }
 
+// uproot deletes what plant made, and what a run that failed left: a real Kong goes on living.
+func (w *world) uproot(ctx context.Context) error {
+	for _, kind := range []string{"routes", "plugins", "services", "consumers"} {
+		entities, err := w.entities(ctx, kind)
+		if err != nil {
+			return err
+		}
+		for _, e := range entities {
+			planted := strings.HasPrefix(e.text("name")+e.text("username"), "foreign-")
+			if !planted && !e.tagged("kongjwt-gateway:"+gatewayName) {
+				continue
+			}
+			if err := w.ask(ctx, http.MethodDelete, "/"+kind+"/"+e.text("id"), nil, nil); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // others gives all that is not ours, as Kong shows it.
 func (w *world) others(ctx context.Context) (map[string]string, error) {
 	all := map[string]string{}

@@ -99,7 +99,7 @@ func (w *world) ask(ctx context.Context, method, path string, fields map[string]
 			return err
 		}
 	}
-	request, err := http.NewRequestWithContext(ctx, method, w.kong.AdminURL()+path, &body)
+	request, err := http.NewRequestWithContext(ctx, method, w.kong.truth+path, &body)
 	if err != nil {
 		return err
 	}

@@ -3,9 +3,10 @@
 //
 // Environment:
 //
-//	DURATION  how long things fail; 5m
-//	SEED      repeats the choices of another run; it is printed
-//	WRITE     the page whose table is written anew
+//	DURATION        how long things fail; 5m
+//	SEED            repeats the choices of another run; it is printed
+//	WRITE           the page whose table is written anew
+//	KONG_ADMIN_URL  a real Kong instead of the simulated one, with KONG_PROXY_URL; its database is not taken away
 package main
 
 import (
@@ -22,7 +23,6 @@ import (
 	"github.com/go-logr/logr"
 	ctrl "sigs.k8s.io/controller-runtime"
 
-	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
 	"github.com/kongjwt/kong-jwt-operator/test/stack"
 )
 
@@ -41,7 +41,7 @@ func main() {
 type world struct {
 	duration time.Duration
 	seed     uint64
-	kong     *kongsim.Server
+	kong     *target
 	env      *stack.Stack
 	api      *apiProxy
 	// operators that run; the last is the one that is meant to.
@@ -70,7 +70,7 @@ func run(ctx context.Context) (err error) {
 	}
 	fmt.Printf("seed %d, %s of faults; logs in %s\n", w.seed, w.duration, dir)
 	defer func() {
-		err = errors.Join(err, w.stop())
+		err = errors.Join(err, w.stop(context.WithoutCancel(ctx)))
 		if err == nil {
 			err = os.RemoveAll(dir)
 		}
@@ -88,14 +88,13 @@ func run(ctx context.Context) (err error) {
 const frequency = 200 * time.Millisecond
 
 func (w *world) start(ctx context.Context, dir string) (err error) {
-	w.kong, err = kongsim.Start(kongsim.Options{
-		Seed: w.seed, DBUpdateFrequency: frequency, WorkerStateUpdateFrequency: frequency,
-		Propagation: kongsim.Instant(), ServiceTime: time.Millisecond,
-	})
-	if err != nil {
+	if w.kong, err = newTarget(ctx, w.seed); err != nil {
 		return err
 	}
-	w.env, err = stack.Start(ctx, stack.Options{Dir: dir, AdminURL: w.kong.AdminURL(), ProxyURL: w.kong.ProxyURL()})
+	if w.kong.real {
+		fmt.Println("a real Kong: all faults but the loss of its database")
+	}
+	w.env, err = stack.Start(ctx, stack.Options{Dir: dir, AdminURL: w.kong.adminURL, ProxyURL: w.kong.proxyURL})
 	if err != nil {
 		return err
 	}
@@ -120,7 +119,7 @@ func (w *world) startOperator(ctx context.Context) error {
 	return nil
 }
 
-func (w *world) stop() error {
+func (w *world) stop(ctx context.Context) error {
 	var errs []error
 	if w.env != nil {
 		errs = append(errs, w.env.Stop())
@@ -128,8 +127,11 @@ func (w *world) stop() error {
 	if w.api != nil {
 		errs = append(errs, w.api.close())
 	}
+	if w.kong != nil && w.kong.real {
+		errs = append(errs, w.uproot(ctx))
+	}
 	if w.kong != nil {
-		errs = append(errs, w.kong.Close())
+		errs = append(errs, w.kong.close())
 	}
 	return errors.Join(errs...)
 }
@@ -143,6 +145,9 @@ func (w *world) rage(ctx context.Context) error {
 	go func() { changed <- w.storm.run(raging) }()
 	for raging.Err() == nil {
 		fault := faults[random.IntN(len(faults))]
+		if w.kong.real && fault.simulated {
+			continue
+		}
 		w.counts[fault.name]++
 		if err := fault.begin(raging, w, random); err != nil && raging.Err() == nil {
 			return fmt.Errorf("%s: %w", fault.name, err)

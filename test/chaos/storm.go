@@ -48,7 +48,7 @@ func newStorm(ctx context.Context, w *world) (*storm, error) {
 	return s, s.kube.Create(ctx, &v1alpha1.KongGateway{
 		ObjectMeta: metav1.ObjectMeta{Name: gatewayName},
 		Spec: v1alpha1.KongGatewaySpec{
-			AdminAPI:          v1alpha1.AdminAPI{URL: w.kong.AdminURL(), Timeout: "1s"},
+			AdminAPI:          v1alpha1.AdminAPI{URL: w.kong.adminURL, Timeout: "1s"},
 			AllowedNamespaces: v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll},
 			Drift:             v1alpha1.Drift{Interval: "5s"},
 		},
