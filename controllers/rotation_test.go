@@ -90,6 +90,29 @@ var _ = Describe("Rotation", func() {
 		Expect(w.values(ctx, "jwts", "key")).To(ConsistOf(second))
 	})
 
+	It("rotates one credential alone where the annotation names it", func(ctx SpecContext) {
+		w := newWorld(ctx, kongsim.Options{})
+		consumer := w.consumer("r", func(c *v1alpha1.JwtConsumer) {
+			c.Spec.Credentials = nil
+			for _, name := range []string{"made", "other"} {
+				c.Spec.Credentials = append(c.Spec.Credentials, v1alpha1.Credential{
+					Name: name, Algorithm: "HS256", Generate: &v1alpha1.Generate{SecretName: "r-" + name, Rotation: &v1alpha1.Rotation{Interval: "1h"}},
+				})
+			}
+		})
+		create(ctx, consumer)
+		ready(ctx, consumer)
+		made, other := w.name+".r.made.", w.name+".r.other."
+		annotate(ctx, consumer, v1alpha1.AnnotationRotate, "other=1")
+		Eventually(phases(ctx, consumer)).WithTimeout(soon).WithPolling(poll).Should(Equal([]string{"Active " + made + "1", "Active " + other + "2", "Retiring " + other + "1"}))
+		annotate(ctx, consumer, v1alpha1.AnnotationRotate, "made=1")
+		Eventually(phases(ctx, consumer)).WithTimeout(soon).WithPolling(poll).Should(Equal(
+			[]string{"Active " + made + "2", "Retiring " + made + "1", "Active " + other + "2", "Retiring " + other + "1"}))
+		By("a value that names none is for all")
+		annotate(ctx, consumer, v1alpha1.AnnotationRotate, "a=b")
+		Eventually(phases(ctx, consumer)).WithTimeout(soon).WithPolling(poll).Should(ContainElements("Active "+made+"3", "Active "+other+"3"))
+	})
+
 	It("costs two Secrets for the first generation, and no third write", func(ctx SpecContext) {
 		w := newWorld(ctx, kongsim.Options{})
 		consumer := w.rotated("r", &v1alpha1.Rotation{Interval: "1h"})
