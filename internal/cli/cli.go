@@ -14,6 +14,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/explain"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/importkong"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/lint"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/reconcile"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/revoke"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/rotate"
@@ -31,6 +32,7 @@ var subcommands = []func(*env.Env) *cobra.Command{
 	revoke.Command,
 	reconcile.Command,
 	diff.Command,
+	lint.Command,
 }
 
 // Run runs the plugin with the arguments after its name and returns the exit code.

@@ -2,6 +2,7 @@ package chart
 
 import (
 	"context"
+	"strings"
 	"sync"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -11,6 +12,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/lint"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/manifests"
 	"github.com/kongjwt/kong-jwt-operator/test/testenv"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -34,6 +37,16 @@ func (w *warned) take() []string {
 	texts := w.texts
 	w.texts = nil
 	return texts
+}
+
+// deserving deserve every warning, several, or none.
+var deserving = []string{
+	"{kind: JwtProtectedService, spec: {attachTo: {serviceName: a}}}",
+	"{kind: JwtProtectedService, spec: {attachTo: {serviceName: a}, jwt: {claimsToVerify: [nbf], anonymous: guest}}}",
+	"{kind: JwtProtectedService, spec: {upstream: {url: 'http://example.com'}, routes: [{name: a, paths: [/a], protocols: [http, https]}, {name: b, paths: [/b], protocols: [https]}, {name: c, paths: [/c], protocols: [grpc]}], jwt: {claimsToVerify: [exp]}}}",
+	"{kind: JwtConsumer, spec: {credentials: [{name: a, key: pinned, generate: {secretName: a, rotation: {interval: 20000h}}}, {name: b, generate: {secretName: b, rotation: {interval: 8785h}}}, {name: c, generate: {secretName: c, rotation: {interval: 8784h}}}]}}",
+	"{kind: JwtConsumer, spec: {}}",
+	"{kind: JwtConsumer}",
 }
 
 var _ = Describe("Warnings", Ordered, func() {
@@ -92,6 +105,32 @@ var _ = Describe("Warnings", Ordered, func() {
 		Entry("a rare rotation", "{kind: JwtConsumer, spec: {credentials: [{name: a, generate: {secretName: a, rotation: {interval: 20000h}}}]}}",
 			"spec.credentials a: material that is kept for over a year", SpecTimeout(patience)),
 	)
+
+	It("are what kubectl kongjwt lint says with no cluster", func(ctx SpecContext) {
+		samples, err := manifests.Read(nil, []string{"../../config/samples"})
+		Expect(err).NotTo(HaveOccurred())
+		var texts []string
+		for _, sample := range samples {
+			content, err := yaml.Marshal(sample.Content)
+			Expect(err).NotTo(HaveOccurred())
+			if kind := sample.Content["kind"]; kind == "JwtConsumer" || kind == "JwtProtectedService" {
+				texts = append(texts, string(content))
+			}
+		}
+		Expect(len(texts)).To(BeNumerically(">", 4), "samples")
+		for _, text := range append(texts, deserving...) {
+			object := &unstructured.Unstructured{}
+			Expect(yaml.Unmarshal([]byte(text), &object.Object)).To(Succeed())
+			offline, err := lint.Warnings(object.Object)
+			Expect(err).NotTo(HaveOccurred())
+			online := []string{}
+			for _, warning := range apply(ctx, text) {
+				_, message, _ := strings.Cut(warning, "': ")
+				online = append(online, message)
+			}
+			Expect(offline).To(HaveExactElements(online), text)
+		}
+	}, SpecTimeout(patience))
 
 	DescribeTable("do not come where nothing is amiss", func(ctx SpecContext, manifest string) {
 		Expect(apply(ctx, manifest)).To(BeEmpty())

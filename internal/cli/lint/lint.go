@@ -1,0 +1,216 @@
+// Package lint is kubectl kongjwt lint: what deserves a second look in manifests, before they are applied.
+package lint
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/manifests"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/output"
+)
+
+type options struct {
+	files    []string
+	disabled []string
+	level    string
+	failOn   string
+	list     bool
+	output   output.Flags
+}
+
+// Report is the answer.
+type Report struct {
+	Passed bool `json:"passed"`
+	// Checked counts resources of ours that were looked at.
+	Checked  int       `json:"checked"`
+	Findings []Located `json:"findings"`
+}
+
+// Located is a finding, and where it is.
+type Located struct {
+	File      string `json:"file"`
+	Kind      string `json:"kind"`
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name"`
+	Finding
+}
+
+// Command returns the subcommand.
+func Command(e *env.Env) *cobra.Command {
+	var o options
+	cmd := &cobra.Command{
+		Use:   "lint -f FILE|DIRECTORY|-",
+		Short: "Say what deserves a second look in manifests, with no cluster",
+		Long: `Say what deserves a second look in manifests of the operator's kinds. No cluster is asked.
+
+Warnings are those that the chart's admission policy gives at kubectl apply, from the same expressions, and some
+more. Infos are mostly Kong's own defaults, which are on nearly every resource: better written out.
+The annotation ` + Annotation + ` (rules, with commas between) excepts a resource.
+
+Exits with 1 where there is a finding of --fail-on or worse.`,
+		Example: `  # A folder, with all below it
+  kubectl kongjwt lint -f deploy/
+
+  # What kustomize makes, in a pipeline
+  kubectl kustomize overlays/prod | kubectl kongjwt lint -f - --level warning
+
+  # As strict as can be, but for one rule
+  kubectl kongjwt lint -f deploy/ --fail-on info --disable no-rate-limit
+
+  # All rules there are
+  kubectl kongjwt lint --list-rules`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error { return o.run(e) },
+	}
+	flags := cmd.Flags()
+	flags.StringSliceVarP(&o.files, "filename", "f", nil, `File or directory with manifests; "-" is standard input; may be given again`)
+	flags.StringSliceVar(&o.disabled, "disable", nil, "Rule that is not looked at; may be given again")
+	flags.StringVar(&o.level, "level", string(Info), "The mildest severity that is shown: error, warning or info")
+	flags.StringVar(&o.failOn, "fail-on", string(Warning), "The mildest severity that makes the exit code 1: error, warning or info")
+	flags.BoolVar(&o.list, "list-rules", false, "List the rules")
+	severities := cobra.FixedCompletions([]string{string(Error), string(Warning), string(Info)}, cobra.ShellCompDirectiveNoFileComp)
+	cobra.CheckErr(errors.Join(
+		cmd.MarkFlagFilename("filename", "yaml", "yml", "json"), cmd.RegisterFlagCompletionFunc("level", severities),
+		cmd.RegisterFlagCompletionFunc("fail-on", severities),
+		cmd.RegisterFlagCompletionFunc("disable", cobra.FixedCompletions(ruleNames(), cobra.ShellCompDirectiveNoFileComp)),
+	))
+	cmd.MarkFlagsOneRequired("filename", "list-rules")
+	o.output.Add(cmd, output.JSON, output.YAML)
+	return cmd
+}
+
+// ruleNames are the rules that can be disabled: all but ruleInvalid, which is no matter of taste.
+func ruleNames() []string {
+	names := slices.Clone(policyRules)
+	for _, r := range rules {
+		names = append(names, r.id)
+	}
+	return names
+}
+
+func (o *options) check() error {
+	if err := o.output.Check(); err != nil {
+		return err
+	}
+	for _, s := range []string{o.level, o.failOn} {
+		if rank(Severity(s)) < 0 {
+			return fmt.Errorf("%q is no severity; it is error, warning or info", s)
+		}
+	}
+	for _, name := range o.disabled {
+		if name == ruleInvalid {
+			return errors.New("--disable: what cannot be applied cannot be disabled")
+		}
+		if !slices.Contains(ruleNames(), name) {
+			return fmt.Errorf("--disable: there is no rule %q; --list-rules lists them", name)
+		}
+	}
+	return nil
+}
+
+func (o *options) run(e *env.Env) error {
+	if err := o.check(); err != nil {
+		return err
+	}
+	if o.list {
+		return listRules(e.Out)
+	}
+	p, err := chartPolicy()
+	if err != nil {
+		return err
+	}
+	objects, err := manifests.Read(e.In, o.files)
+	if err != nil {
+		return err
+	}
+	report, err := o.report(linter{policy: p, disabled: o.disabled}, objects)
+	if err != nil {
+		return err
+	}
+	err = o.output.Print(e.Out, output.Answer{Kind: "LintReport", Value: report, Text: report.print})
+	if err == nil && !report.Passed {
+		return env.ErrNegative
+	}
+	return err
+}
+
+func (o *options) report(l linter, objects []manifests.Object) (Report, error) {
+	report := Report{Passed: true, Findings: []Located{}}
+	for _, object := range objects {
+		if _, ours, _ := kindOf(object.Content); ours {
+			report.Checked++
+		}
+		found, err := l.judge(object.Content)
+		if err != nil {
+			return Report{}, fmt.Errorf("%s: %w", object.File, err)
+		}
+		metadata, _ := object.Content["metadata"].(map[string]any)
+		text := func(fields map[string]any, name string) string { s, _ := fields[name].(string); return s }
+		for _, f := range found {
+			if rank(f.Severity) <= rank(Severity(o.failOn)) {
+				report.Passed = false
+			}
+			if rank(f.Severity) <= rank(Severity(o.level)) {
+				report.Findings = append(report.Findings, Located{
+					File: object.File, Kind: text(object.Content, "kind"), Namespace: text(metadata, "namespace"), Name: text(metadata, "name"), Finding: f,
+				})
+			}
+		}
+	}
+	return report, nil
+}
+
+// tones of the severities.
+var tones = map[Severity]output.Tone{Error: output.Bad, Warning: output.Warning, Info: output.Faint}
+
+func (r Report) print(out io.Writer, style output.Style, _ bool) error {
+	counts := map[Severity]int{}
+	last := ""
+	for _, f := range r.Findings {
+		counts[f.Severity]++
+		title := fmt.Sprintf("%s: %s %s", f.File, f.Kind, strings.TrimPrefix(f.Namespace+"/"+f.Name, "/"))
+		if title != last {
+			if _, err := fmt.Fprintln(out, style.Bold(output.Line(title))); err != nil {
+				return err
+			}
+			last = title
+		}
+		if _, err := fmt.Fprintf(out, "  %s  %s: %s\n", style.Paint(tones[f.Severity], fmt.Sprintf("%-7s", f.Severity)), f.Rule, output.Line(f.Message)); err != nil {
+			return err
+		}
+	}
+	_, err := fmt.Fprintf(out, "%d resources: %d errors, %d warnings, %d infos\n", r.Checked, counts[Error], counts[Warning], counts[Info])
+	return err
+}
+
+// listRules prints all rules.
+func listRules(out io.Writer) error {
+	p, err := chartPolicy()
+	if err != nil {
+		return err
+	}
+	table := output.Table{Columns: []output.Column{{Name: "Rule"}, {Name: "Severity"}, {Name: "About"}}}
+	table.Add(output.Plain, ruleInvalid, string(Error), "a manifest is not what its kind is")
+	for _, v := range p.validations {
+		table.Add(output.Plain, v.rule, string(Warning), policyAbout[v.rule])
+	}
+	for _, r := range rules {
+		table.Add(output.Plain, r.id, string(r.severity), r.about)
+	}
+	return table.Print(out, output.StyleOf(out), true)
+}
+
+// policyAbout says what the admission policy's rules are about.
+var policyAbout = map[string]string{
+	"no-expiry":          "a service does not verify exp: expired tokens pass (at apply too)",
+	"anonymous-consumer": "a service lets requests without a valid token in (at apply too)",
+	"clear-text-route":   "a route asks for http or grpc (at apply too)",
+	"pinned-key-rotates": "a credential with a pinned key rotates, with no overlap (at apply too)",
+	"rare-rotation":      "a credential rotates less than once a year (at apply too)",
+}

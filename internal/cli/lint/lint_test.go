@@ -1,0 +1,201 @@
+package lint_test
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/clitest"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/lint"
+)
+
+const (
+	head     = "apiVersion: kongjwt.dev/v1alpha1\nmetadata: {name: a}\n"
+	strict   = `jwt: {claimsToVerify: [exp], uriParamNames: [], maximumExpiration: 3600}, access: {groups: [g]}, rateLimit: {minute: 1}`
+	upstream = `upstream: {url: "https://a.example.com"}, routes: [{name: r, paths: [/a], protocols: [https]}]`
+)
+
+func service(fields string) string {
+	return head + "kind: JwtProtectedService\nspec: {" + fields + "}\n"
+}
+func consumer(credential string) string {
+	return head + "kind: JwtConsumer\nspec: {credentials: [{name: c, " + credential + "}]}\n"
+}
+func gateway(fields string) string { return head + "kind: KongGateway\nspec: {" + fields + "}\n" }
+
+const goodGateway = `adminAPI: {url: "https://k.example.com"}, policy: {minSecretBytes: 32}`
+
+// findings gives the rules that a manifest breaks, each with its severity.
+func findings(t *testing.T, manifest string, args ...string) map[string]string {
+	t.Helper()
+	s := clitest.New(t)
+	s.In.WriteString(manifest)
+	err := s.Run(t, lint.Command, append([]string{"-f", "-", "-o", "json"}, args...)...)
+	if err != nil && !errors.Is(err, env.ErrNegative) {
+		t.Fatal(err)
+	}
+	var report lint.Report
+	if err := json.Unmarshal(s.Out.Bytes(), &report); err != nil {
+		t.Fatal(err)
+	}
+	if report.Passed != (err == nil) {
+		t.Errorf("passed is %v, the exit says %v", report.Passed, err)
+	}
+	found := map[string]string{}
+	for _, f := range report.Findings {
+		found[f.Rule] = string(f.Severity)
+		if f.Message == "" || f.Name != "a" || f.File != "stdin" {
+			t.Errorf("%+v", f)
+		}
+	}
+	return found
+}
+
+// broken has a manifest for each rule that breaks it alone.
+var broken = map[string]struct{ manifest, severity string }{
+	"invalid":               {service(upstream + ", " + strict + ", ratelimit: {minute: 1}"), "error"},
+	"no-expiry":             {service(upstream + ", " + strings.Replace(strict, "[exp]", "[nbf]", 1)), "warning"},
+	"anonymous-consumer":    {service(upstream + ", " + strings.Replace(strict, "[exp]", "[exp], anonymous: guest", 1)), "warning"},
+	"clear-text-route":      {service(strings.Replace(upstream, "[https]", "[http, https]", 1) + ", " + strict), "warning"},
+	"pinned-key-rotates":    {consumer("key: k, generate: {secretName: s, rotation: {interval: 1h}}"), "warning"},
+	"rare-rotation":         {consumer("generate: {secretName: s, rotation: {interval: 9000h}}"), "warning"},
+	"token-in-query":        {service(upstream + ", " + strings.Replace(strict, "uriParamNames: [], ", "", 1)), "info"},
+	"token-in-cookie":       {service(upstream + ", " + strings.Replace(strict, "[exp]", "[exp], cookieNames: [t]", 1)), "warning"},
+	"default-http":          {service(strings.Replace(upstream, ", protocols: [https]", "", 1) + ", " + strict), "info"},
+	"no-maximum-expiration": {service(upstream + ", " + strings.Replace(strict, ", maximumExpiration: 3600", "", 1)), "info"},
+	"no-rate-limit":         {service(upstream + ", " + strings.Replace(strict, ", rateLimit: {minute: 1}", "", 1)), "info"},
+	"no-access":             {service(upstream + ", " + strings.Replace(strict, ", access: {groups: [g]}", "", 1)), "info"},
+	"upstream-clear-text":   {service(strings.Replace(upstream, "https://a", "http://a", 1) + ", " + strict), "info"},
+	"no-rotation":           {consumer("generate: {secretName: s}"), "info"},
+	"long-token":            {head + "kind: JwtToken\nspec: {consumerRef: {name: c, credential: p}, secretName: s, ttl: 25h}\n", "warning"},
+	"secret-in-config":      {service(upstream + ", " + strict + ", plugins: [{name: p, plugin: http-log, config: {headers: [{apiToken: canary-value}]}}]"), "warning"},
+	"gateway-clear-text":    {gateway(strings.Replace(goodGateway, "https", "http", 1)), "warning"},
+	"gateway-not-verified":  {gateway(strings.Replace(goodGateway, `com"`, `com", tls: {insecureSkipVerify: true}`, 1)), "warning"},
+	"gateway-any-identity":  {gateway(strings.Replace(goodGateway, "minSecretBytes", "identities: Any, minSecretBytes", 1)), "info"},
+	"short-secrets":         {gateway(`adminAPI: {url: "https://k.example.com"}`), "info"},
+}
+
+func TestEveryRuleFindsWhatBreaksItAlone(t *testing.T) {
+	for rule, c := range broken {
+		t.Run(rule, func(t *testing.T) {
+			found := findings(t, c.manifest)
+			if len(found) != 1 || found[rule] != c.severity {
+				t.Errorf("found %v, want %s alone", found, rule)
+			}
+			if rule == "invalid" {
+				return // no matter of taste
+			}
+			if found := findings(t, c.manifest, "--disable", rule); len(found) != 0 {
+				t.Errorf("disabled, and found %v", found)
+			}
+			excepted := strings.Replace(c.manifest, "{name: a}", "{name: a, annotations: {"+lint.Annotation+": 'other, "+rule+"'}}", 1)
+			if found := findings(t, excepted); len(found) != 0 {
+				t.Errorf("excepted, and found %v", found)
+			}
+		})
+	}
+}
+
+func TestEveryRuleIsTestedAndListed(t *testing.T) {
+	s := clitest.New(t)
+	if err := s.Run(t, lint.Command, "--list-rules"); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(s.Out.String()), "\n")[1:]
+	if len(lines) != len(broken) {
+		t.Errorf("%d rules are listed and %d are tested", len(lines), len(broken))
+	}
+	for _, line := range lines {
+		fields := strings.Fields(line)
+		if broken[fields[0]].severity != fields[1] || len(fields) < 4 {
+			t.Errorf("%q", line)
+		}
+	}
+}
+
+func TestGoodManifestsHaveNoFindings(t *testing.T) {
+	for _, manifest := range []string{
+		service(upstream + ", " + strict), gateway(goodGateway), consumer("generate: {secretName: s, rotation: {interval: 720h}}"),
+		head + "kind: JwtToken\nspec: {consumerRef: {name: c, credential: p}, secretName: s}\n",
+		"apiVersion: v1\nkind: Secret\nmetadata: {name: a}\nstringData: {password: x}\n", "", "---\n# nothing\n---\n",
+	} {
+		if found := findings(t, manifest); len(found) != 0 {
+			t.Errorf("%v in\n%s", found, manifest)
+		}
+	}
+}
+
+func TestSecretsAreNotQuoted(t *testing.T) {
+	s := clitest.New(t)
+	s.In.WriteString(broken["secret-in-config"].manifest)
+	if err := s.Run(t, lint.Command, "-f", "-"); !errors.Is(err, env.ErrNegative) || strings.Contains(s.Out.String(), "canary-value") || !strings.Contains(s.Out.String(), "config.headers[0].apiToken") {
+		t.Errorf("%v\n%s", err, s.Out.String())
+	}
+}
+
+func TestThresholds(t *testing.T) {
+	for _, c := range []struct {
+		rule, failOn string
+		fails        bool
+	}{
+		{"no-access", "info", true}, {"no-access", "warning", false}, {"no-expiry", "warning", true}, {"no-expiry", "error", false}, {"invalid", "error", true},
+	} {
+		s := clitest.New(t)
+		s.In.WriteString(broken[c.rule].manifest)
+		if err := s.Run(t, lint.Command, "-f", "-", "--fail-on", c.failOn); errors.Is(err, env.ErrNegative) != c.fails {
+			t.Errorf("%s with --fail-on %s: %v", c.rule, c.failOn, err)
+		}
+	}
+	if found := findings(t, broken["no-access"].manifest, "--level", "warning"); len(found) != 0 {
+		t.Errorf("found %v", found)
+	}
+}
+
+func TestWrongFlags(t *testing.T) {
+	for _, args := range [][]string{
+		{}, {"-f", "-", "--level", "bad"}, {"-f", "-", "--fail-on", "bad"}, {"-f", "-", "--disable", "no-such-rule"}, {"-f", "-", "--disable", "invalid"}, {"-f", "/no/such/file"},
+	} {
+		if err := clitest.New(t).Run(t, lint.Command, args...); err == nil || errors.Is(err, env.ErrNegative) {
+			t.Errorf("%v: %v", args, err)
+		}
+	}
+}
+
+func TestOtherVersionsAndKindsAreErrors(t *testing.T) {
+	for _, manifest := range []string{
+		"apiVersion: kongjwt.dev/v1\nkind: JwtConsumer\nmetadata: {name: a}\n", "apiVersion: kongjwt.dev/v1alpha1\nkind: JwtConsumers\nmetadata: {name: a}\n",
+	} {
+		if found := findings(t, manifest); found["invalid"] != "error" {
+			t.Errorf("%v in\n%s", found, manifest)
+		}
+	}
+}
+
+func TestDirectoriesAndLists(t *testing.T) {
+	directory := t.TempDir()
+	for name, content := range map[string]string{
+		"a.yaml": broken["no-access"].manifest + "---\n" + broken["no-expiry"].manifest, "below/b.json": `{"kind": "List", "apiVersion": "v1", "items": [{"apiVersion": "kongjwt.dev/v1alpha1", "kind": "KongGateway", "metadata": {"name": "g"}, "spec": {"adminAPI": {"url": "http://a.example.com"}}}]}`,
+		".hidden.yaml": "kind: [", "README.md": "kind: [",
+	} {
+		path := filepath.Join(directory, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := clitest.New(t)
+	if err := s.Run(t, lint.Command, "-f", directory); !errors.Is(err, env.ErrNegative) {
+		t.Fatal(err)
+	}
+	for _, expected := range []string{"a.yaml: JwtProtectedService a", "b.json: KongGateway g", "no-access", "no-expiry", "gateway-clear-text", "3 resources: 0 errors, 2 warnings, 2 infos"} {
+		if !strings.Contains(s.Out.String(), expected) {
+			t.Errorf("%q is not in\n%s", expected, s.Out.String())
+		}
+	}
+}
