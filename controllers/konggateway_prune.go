@@ -31,14 +31,11 @@ const (
 
 // prune deletes from Kong what belongs to resources that are gone, as spec.prune says, and writes into the status what it leaves. It says when to go on.
 func (r *KongGatewayReconciler) prune(ctx context.Context, object *v1alpha1.KongGateway, engine *gateway.Gateway) (again time.Duration, err error) {
-	var unread error
-	orphans := engine.Orphans(func(owner desired.Owner) bool {
-		gone, err := r.gone(ctx, r.Client, owner, object.Name)
-		unread = errors.Join(unread, err)
-		return gone
+	orphans, err := engine.Orphans(func(owner desired.Owner) (bool, error) {
+		return r.gone(ctx, r.Client, owner, object.Name)
 	}, maxPercent(object.Spec.Prune))
-	if unread != nil {
-		return 0, unread
+	if err != nil {
+		return 0, err
 	}
 	kept := keptOrphans(object.Spec.Prune, orphans)
 	if kept == nil && len(orphans.Confirmed) > 0 {

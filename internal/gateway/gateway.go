@@ -93,8 +93,9 @@ type Gateway struct {
 	requested map[desired.Owner]string
 	// told are the counts that the last event told of.
 	told Counts
-	// listings counts how often Kong was listed; missing remembers at which of them a resource was first gone.
+	// listings counts how often Kong was listed, judged at which of them all owners were last looked for; missing remembers at which a resource was first gone.
 	listings uint64
+	judged   uint64
 	missing  missing
 	// drifts are the entities that somebody else changed, by id, until they are as they were or are written.
 	drifts map[string]*drift

@@ -3,6 +3,7 @@ package gateway
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
@@ -53,29 +54,37 @@ func (m missing) judge(listing uint64, held map[desired.Owner]int, gone map[desi
 	return found
 }
 
-// Orphans tells whose resources are gone. An owner is confirmed when gone said so at two listings of Kong, and in between whenever it was asked.
-func (g *Gateway) Orphans(gone func(desired.Owner) bool, maxPercent int) Orphans {
-	held, listing := g.holdings()
+// Orphans tells whose resources are gone. An owner is confirmed when gone said so at two listings of Kong, and in between whenever it was asked. After a
+// listing gone is asked of every owner, and until the next one of those only that were gone then: a heartbeat is not to cost a look at each resource.
+// An error is gone's; nothing is concluded then, and every owner is asked again.
+func (g *Gateway) Orphans(gone func(desired.Owner) (bool, error), maxPercent int) (Orphans, error) {
+	held, listing, suspects := g.holdings()
 	missing := map[desired.Owner]bool{}
-	for owner := range held {
-		if gone(owner) {
-			missing[owner] = true
+	for _, owner := range suspects {
+		is, err := gone(owner)
+		if err != nil {
+			return Orphans{}, err
 		}
+		missing[owner] = is
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.missing.judge(listing, held, missing, maxPercent)
+	g.judged = listing
+	return g.missing.judge(listing, held, missing, maxPercent), nil
 }
 
-// holdings counts the entities of each owner, and the listings of Kong so far.
-func (g *Gateway) holdings() (held map[desired.Owner]int, listing uint64) {
+// holdings counts the entities of each owner, and the listings of Kong so far, and says which owners may be gone.
+func (g *Gateway) holdings() (held map[desired.Owner]int, listing uint64, suspects []desired.Owner) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	held = make(map[desired.Owner]int, len(g.mirror.byOwner))
 	for owner, entries := range g.mirror.byOwner {
 		held[owner] = len(entries)
 	}
-	return held, g.listings
+	if g.judged < g.listings {
+		return held, g.listings, slices.Collect(maps.Keys(held))
+	}
+	return held, g.listings, slices.Collect(maps.Keys(g.missing))
 }
 
 // Prune takes everything of an owner whose resource is gone out of Kong: what is exposed is closed first, as ever. It says how many entities went.

@@ -170,8 +170,9 @@ func (m *subject) cold(ctx context.Context) error {
 	if err := m.start(ctx); err != nil {
 		return err
 	}
+	profiled := m.time(ctx, "cold")
 	last, err := m.settled(ctx, float64(m.consumers+m.services))
-	if err != nil {
+	if err := errors.Join(err, profiled()); err != nil {
 		return err
 	}
 	if err := m.allReady(ctx); err != nil {

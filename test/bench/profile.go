@@ -2,11 +2,15 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 )
+
+// profiledPerSecond is how many consumers get a second of profile: fewer than the operator takes in.
+const profiledPerSecond = 80
 
 // heap writes down what the operator's heap holds, after a collection, and Go's account of its memory, where a folder for profiles is named.
 func (m *subject) heap(ctx context.Context, phase string) error {
@@ -20,6 +24,17 @@ func (m *subject) heap(ctx context.Context, phase string) error {
 		}
 	}
 	return nil
+}
+
+// time writes down what the operator spends its time on, while it works on a phase: from its start. The function that it returns waits for the end, and says what
+// went wrong.
+func (m *subject) time(ctx context.Context, phase string) func() error {
+	if m.profile == "" {
+		return func() error { return nil }
+	}
+	done := make(chan error, 1)
+	go func() { done <- m.save(ctx, phase+"-cpu.pb.gz", fmt.Sprintf("profile?seconds=%d", max(1, m.consumers/profiledPerSecond))) }()
+	return func() error { return <-done }
 }
 
 func (m *subject) save(ctx context.Context, file, query string) error {
