@@ -43,10 +43,10 @@ func (r *KongGatewayReconciler) setup(mgr ctrl.Manager, w *wakeupSource) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		For(&v1alpha1.KongGateway{}, specOrAnnotations()).
 		WatchesMetadata(&corev1.Secret{}, lookup(r.Client, gateways, indexSecret, secret), contentChanged()).
-		Watches(&v1alpha1.JwtConsumer{}, gatewayOf(), onlyWhen(func(before, after *v1alpha1.JwtConsumer) bool {
+		Watches(&v1alpha1.JwtConsumer{}, leavingOf(r.Client), onlyWhen(func(before, after *v1alpha1.JwtConsumer) bool {
 			return before.Spec.GatewayRef != after.Spec.GatewayRef || before.Status.Gateway != after.Status.Gateway
 		})).
-		Watches(&v1alpha1.JwtProtectedService{}, gatewayOf(), onlyWhen(func(before, after *v1alpha1.JwtProtectedService) bool {
+		Watches(&v1alpha1.JwtProtectedService{}, leavingOf(r.Client), onlyWhen(func(before, after *v1alpha1.JwtProtectedService) bool {
 			return before.Spec.GatewayRef != after.Spec.GatewayRef || before.Status.Gateway != after.Status.Gateway
 		})).
 		WatchesMetadata(&discoveryv1.EndpointSlice{}, lookup(r.Client, gateways, indexService, byServiceOfSlice), contentChanged()).
@@ -55,9 +55,10 @@ func (r *KongGatewayReconciler) setup(mgr ctrl.Manager, w *wakeupSource) error {
 		Complete(r)
 }
 
-// gatewayOf enqueues the gateways that a resource uses: one that is being deleted waits for its last user.
-func gatewayOf() handler.EventHandler {
-	return handler.EnqueueRequestsFromMapFunc(func(_ context.Context, object client.Object) []reconcile.Request {
+// leavingOf enqueues the gateways that a resource uses and that are being deleted: these wait for their last user. Others have nothing to do for a
+// resource that comes or goes, and thousands come when the operator starts.
+func leavingOf(reader client.Reader) handler.EventHandler {
+	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, object client.Object) []reconcile.Request {
 		var names []string
 		switch typed := object.(type) {
 		case *v1alpha1.JwtConsumer:
@@ -65,13 +66,14 @@ func gatewayOf() handler.EventHandler {
 		case *v1alpha1.JwtProtectedService:
 			names = []string{typed.Spec.GatewayRef.Name, typed.Status.Gateway}
 		}
-		var found []reconcile.Request
-		for _, name := range slices.Compact(names) {
-			if name != "" {
-				found = append(found, reconcile.Request{NamespacedName: client.ObjectKey{Name: name}})
-			}
+		var known v1alpha1.KongGatewayList
+		if err := reader.List(ctx, &known, client.UnsafeDisableDeepCopy); err != nil {
+			log.FromContext(ctx).Error(err, "Cannot look up which gateways are being deleted")
+			return nil
 		}
-		return found
+		return requestsOf(&known, func(gateway client.Object) bool {
+			return !gateway.GetDeletionTimestamp().IsZero() && slices.Contains(names, gateway.GetName())
+		})
 	})
 }
 
