@@ -1,12 +1,10 @@
 package main
 
 import (
-	"context"
 	"os"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
-	"time"
 )
 
 const (
@@ -14,9 +12,7 @@ const (
 	// what it keeps. An operator keeps much and mostly waits: with ten thousand consumers the difference is 35 MiB all the time.
 	leastGrowth, mostGrowth = 25, 100
 	// heapTarget is how large the heap may become for the sake of fewer collections, in bytes: below it there is room to save work.
-	heapTarget = 60 << 20
-	// growthPause is the time between two looks at how much is kept.
-	growthPause = time.Second
+	heapTarget = 48 << 20
 	// keptHeap is Go's name for what the last collection left.
 	keptHeap = "/gc/heap/live:bytes"
 )
@@ -32,28 +28,28 @@ func growth(kept uint64) int {
 
 // boundHeap has Go collect garbage early enough, unless the environment says when. GOMEMLIMIT is not set here: Go's runtime reads it, and what fits is known
 // where the container is given its limit. The record of who allocated what, 2 MiB, is kept where it can be read alone.
-func boundHeap(ctx context.Context, s settings) {
+func boundHeap(s settings) {
 	if s.pprofAddress == "0" {
 		runtime.MemProfileRate = 0
 	}
 	if os.Getenv("GOGC") == "" {
-		go keepGrowth(ctx, time.Tick(growthPause))
+		setGrowth()
+		afterCollections(setGrowth)
 	}
 }
 
-// keepGrowth follows how much is kept: Go has a percentage and a limit for all memory, and no least size of the heap.
-func keepGrowth(ctx context.Context, again <-chan time.Time) {
+// setGrowth goes by what the last collection left. Go itself has a percentage, and a limit for all memory, but no least size of the heap.
+func setGrowth() {
 	sample := []metrics.Sample{{Name: keptHeap}}
-	for now := mostGrowth; ; {
-		metrics.Read(sample)
-		if next := growth(sample[0].Value.Uint64()); next != now {
-			debug.SetGCPercent(next)
-			now = next
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-again:
-		}
-	}
+	metrics.Read(sample)
+	debug.SetGCPercent(growth(sample[0].Value.Uint64()))
+}
+
+// afterCollections calls do after each collection, soon: of something that nobody keeps.
+func afterCollections(do func()) {
+	type nothing struct{ _ [64]byte } // too large to share its place with something that is kept
+	runtime.AddCleanup(&nothing{}, func(do func()) {
+		do()
+		afterCollections(do)
+	}, do)
 }
