@@ -13,6 +13,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/diff"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/explain"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/graph"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/importkong"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/lint"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/reconcile"
@@ -33,6 +34,7 @@ var subcommands = []func(*env.Env) *cobra.Command{
 	reconcile.Command,
 	diff.Command,
 	lint.Command,
+	graph.Command,
 }
 
 // Run runs the plugin with the arguments after its name and returns the exit code.

@@ -1,0 +1,215 @@
+package graph_test
+
+import (
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/clitest"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/graph"
+)
+
+func consumer(namespace, name string, groups ...string) *v1alpha1.JwtConsumer {
+	return &v1alpha1.JwtConsumer{
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: map[string]string{"app": name}},
+		Spec:       v1alpha1.JwtConsumerSpec{GatewayRef: v1alpha1.GatewayReference{Name: "default"}, Groups: groups},
+	}
+}
+
+func service(name string, access *v1alpha1.Access, paths ...string) *v1alpha1.JwtProtectedService {
+	return &v1alpha1.JwtProtectedService{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name},
+		Spec: v1alpha1.JwtProtectedServiceSpec{
+			GatewayRef: v1alpha1.GatewayReference{Name: "default"}, Access: access,
+			Routes: []v1alpha1.Route{{Name: "r", Paths: paths, Methods: []string{"GET"}, Hosts: []string{"api.example.com"}}},
+		},
+	}
+}
+
+func objects() []client.Object {
+	revoked := consumer("default", "mobile", "readers")
+	revoked.Spec.Revoked = true
+	elsewhere := consumer("default", "far", "readers")
+	elsewhere.Spec.GatewayRef.Name = "other"
+	attached := service("attached", &v1alpha1.Access{Groups: []string{"nobody-is-in"}})
+	attached.Spec.Routes, attached.Spec.AttachTo = nil, &v1alpha1.AttachTo{ServiceName: "theirs"}
+	attached.Spec.JWT.Anonymous = "guest"
+	return []client.Object{
+		consumer("default", "john", "readers", "admins"), revoked, elsewhere, consumer("default", "idle"), consumer("team-b", "mary"),
+		service("orders", &v1alpha1.Access{Groups: []string{"readers"}, Consumers: []v1alpha1.ConsumerReference{{Namespace: "team-b", Name: "mary"}}}, "/orders"),
+		service("selected", &v1alpha1.Access{ConsumerSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "john"}}}, "/selected"),
+		attached,
+	}
+}
+
+func run(t *testing.T, objects []client.Object, args ...string) string {
+	t.Helper()
+	s := clitest.New(t, objects...)
+	if err := s.Run(t, graph.Command, args...); err != nil {
+		t.Fatal(err)
+	}
+	return s.Out.String()
+}
+
+const inWords = `gateway default
+  service default/attached
+    at    service theirs in Kong
+    from  group nobody-is-in: nobody
+    from  no token, as guest
+  service default/orders
+    at    GET api.example.com/orders
+    from  group readers: default/john, default/mobile (revoked)
+    from  consumer team-b/mary
+  service default/selected
+    at    GET api.example.com/selected
+    from  consumer default/john
+  may call nothing: default/idle
+gateway other
+  may call nothing: default/far
+`
+
+func TestInWords(t *testing.T) {
+	for _, args := range [][]string{{"-A"}, {"-A", "-o", "text"}} {
+		if text := run(t, objects(), args...); text != inWords {
+			t.Errorf("%v:\n%s", args, text)
+		}
+	}
+	if text := run(t, nil); !strings.Contains(text, "no services") {
+		t.Errorf("%q", text)
+	}
+}
+
+func TestOpenServices(t *testing.T) {
+	text := run(t, append(objects(), service("open", nil, "/open")), "-A")
+	if !strings.Contains(text, "from  every consumer of the gateway (4)") || strings.Contains(text, "default/idle") {
+		t.Errorf("\n%s", text)
+	}
+}
+
+func TestOneOfThem(t *testing.T) {
+	all := append(objects(), service("open", nil, "/open"))
+	for name, c := range map[string]struct {
+		args       []string
+		has, lacks []string
+	}{
+		"a consumer": {[]string{"--consumer", "john"}, []string{"orders", "selected", "open", "default/john"}, []string{"mobile", "mary", "attached"}},
+		"a service":  {[]string{"--service", "default/orders"}, []string{"orders", "john", "mobile", "mary", "/orders"}, []string{"selected", "open", "attached", "idle"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := run(t, all, append(c.args, "-A", "-o", "json")...)
+			var g struct{ Nodes []struct{ Label string } }
+			if err := json.Unmarshal([]byte(text), &g); err != nil {
+				t.Fatal(err)
+			}
+			labels := fmt.Sprint(g.Nodes)
+			for _, expected := range c.has {
+				if !strings.Contains(labels, expected) {
+					t.Errorf("%s is not in %s", expected, labels)
+				}
+			}
+			for _, unexpected := range c.lacks {
+				if strings.Contains(labels, unexpected) {
+					t.Errorf("%s is in %s", unexpected, labels)
+				}
+			}
+		})
+	}
+	s := clitest.New(t, all...)
+	if err := s.Run(t, graph.Command, "--service", "none"); err == nil || !strings.Contains(err.Error(), "there is no service default/none") {
+		t.Errorf("%v", err)
+	}
+}
+
+// hostile are names that no schema lets through, as an API server without it could give them.
+func hostile() []client.Object {
+	return append(objects(), service("open", nil, `~/"><script>alert(1)</script>&#35;`+"\n\x1b]"))
+}
+
+func TestMermaid(t *testing.T) {
+	text := run(t, hostile(), "-A", "-o", "mermaid")
+	for _, expected := range []string{"flowchart LR\n", `subgraph g0["gateway default"]`, `(["default/john"])`, `(["default/mobile (revoked)"])`, `{{"readers"}}`, `["default/orders"]`, " --> ", "#lt;script#gt;"} {
+		if !strings.Contains(text, expected) {
+			t.Errorf("%q is not in\n%s", expected, text)
+		}
+	}
+	if strings.ContainsAny(text, "<\x1b") {
+		t.Errorf("markup got through:\n%s", text)
+	}
+}
+
+func TestDot(t *testing.T) {
+	text := run(t, hostile(), "-A", "-o", "dot")
+	for _, expected := range []string{"digraph kongjwt {", `"consumer:default:default/mobile" [label="default/mobile (revoked)", shape=ellipse, style=dashed];`, `"group:default:readers" -> "service:default:default/orders";`} {
+		if !strings.Contains(text, expected) {
+			t.Errorf("%q is not in\n%s", expected, text)
+		}
+	}
+	if strings.Contains(text, "\x1b") || strings.Count(strings.ReplaceAll(text, `\"`, ""), `"`)%2 != 0 {
+		t.Errorf("a name got out of its quotes:\n%s", text)
+	}
+}
+
+// box is a rect of a picture.
+type box struct{ x, y, width, height float64 }
+
+func TestPicturesAreWhole(t *testing.T) {
+	text := run(t, hostile(), "-A", "-o", "svg")
+	if again := run(t, hostile(), "-A", "-o", "svg"); again != text {
+		t.Error("equal resources give different pictures")
+	}
+	var boxes []box
+	var canvas box
+	paths, elements := 0, map[string]bool{}
+	for decoder := xml.NewDecoder(strings.NewReader(text)); ; {
+		next, err := decoder.Token()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		start, ok := next.(xml.StartElement)
+		if !ok {
+			continue
+		}
+		elements[start.Name.Local] = true
+		attributes := map[string]float64{}
+		for _, a := range start.Attr {
+			attributes[a.Name.Local], _ = strconv.ParseFloat(a.Value, 64)
+		}
+		b := box{attributes["x"], attributes["y"], attributes["width"], attributes["height"]}
+		switch start.Name.Local {
+		case "svg":
+			canvas = b
+		case "rect":
+			boxes = append(boxes, b)
+		case "path":
+			paths++
+		}
+	}
+	if elements["script"] {
+		t.Error("a name became an element")
+	}
+	if len(boxes) != 19 || paths != 14 {
+		t.Errorf("%d boxes and %d edges", len(boxes), paths)
+	}
+	for i, a := range boxes {
+		if a.x < 0 || a.y < 0 || a.x+a.width > canvas.width || a.y+a.height > canvas.height {
+			t.Errorf("%+v is outside of %+v", a, canvas)
+		}
+		for _, b := range boxes[i+1:] {
+			if a.x < b.x+b.width && b.x < a.x+a.width && a.y < b.y+b.height && b.y < a.y+a.height {
+				t.Errorf("%+v and %+v overlap", a, b)
+			}
+		}
+	}
+}
