@@ -22,7 +22,7 @@ func growth(kept uint64) int {
 	if kept == 0 {
 		return mostGrowth
 	}
-	room := (heapTarget - int64(kept)) * 100 / int64(kept) //nolint:gosec // A heap of 2^63 bytes is none.
+	room := (heapTarget - int64(kept)) * 100 / int64(kept)
 	return int(min(mostGrowth, max(leastGrowth, room)))
 }
 

@@ -33,7 +33,9 @@ func (m *subject) time(ctx context.Context, phase string) func() error {
 		return func() error { return nil }
 	}
 	done := make(chan error, 1)
-	go func() { done <- m.save(ctx, phase+"-cpu.pb.gz", fmt.Sprintf("profile?seconds=%d", max(1, m.consumers/profiledPerSecond))) }()
+	go func() {
+		done <- m.save(ctx, phase+"-cpu.pb.gz", fmt.Sprintf("profile?seconds=%d", max(1, m.consumers/profiledPerSecond)))
+	}()
 	return func() error { return <-done }
 }
 
