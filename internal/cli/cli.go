@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/bundle"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/complete"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/diff"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
@@ -35,6 +36,7 @@ var subcommands = []func(*env.Env) *cobra.Command{
 	diff.Command,
 	lint.Command,
 	graph.Command,
+	bundle.Command,
 }
 
 // Run runs the plugin with the arguments after its name and returns the exit code.

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/client-go/kubernetes"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
@@ -45,6 +46,8 @@ type Env struct {
 	Version string
 	// NewClient makes the client of Client; nil for one of the cluster that Flags name. Tests set it.
 	NewClient func() (client.WithWatch, error)
+	// NewClientset makes the clientset of Clientset; nil for one of the cluster that Flags name. Tests set it.
+	NewClientset func() (kubernetes.Interface, error)
 	// Asks says whether somebody sits at a terminal and can be asked; nil for whether In is one. Tests set it.
 	Asks func() bool
 }
@@ -94,6 +97,18 @@ func (e *Env) Client() (client.WithWatch, error) {
 		return nil, err
 	}
 	return client.NewWithWatch(config, client.Options{Scheme: scheme})
+}
+
+// Clientset reaches what Client does not: logs, the API server's version, and its proxy.
+func (e *Env) Clientset() (kubernetes.Interface, error) {
+	if e.NewClientset != nil {
+		return e.NewClientset()
+	}
+	config, err := e.RESTConfig()
+	if err != nil {
+		return nil, err
+	}
+	return kubernetes.NewForConfig(config)
 }
 
 // RESTConfig is the connection that kubectl's flags name.

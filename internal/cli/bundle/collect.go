@@ -1,0 +1,291 @@
+package bundle
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/inventory"
+	"github.com/kongjwt/kong-jwt-operator/internal/credential"
+)
+
+// collector reads the cluster into files.
+type collector struct {
+	kube      client.Client
+	clientset kubernetes.Interface
+	files     *files
+	guard     *scrubber
+	// namespace to look at; empty for all.
+	namespace string
+	// operator is where its pods are; empty for all namespaces. selector matches them.
+	operator string
+	selector labels.Selector
+	tail     int64
+}
+
+// resources are ours, as they are but for what redact takes out.
+func (c *collector) resources(ctx context.Context) error {
+	found, err := inventory.Read(ctx, c.kube, c.namespace)
+	if err != nil {
+		return err
+	}
+	for _, kind := range found.Unreadable {
+		c.files.problems = append(c.files.problems, kind+": you may not list them")
+	}
+	all := found.Resources()
+	for i, r := range all {
+		object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(r.Object)
+		if err != nil {
+			c.files.lacks(r.Kind+" "+r.Path(), err)
+			continue
+		}
+		object["apiVersion"], object["kind"] = v1alpha1.GroupVersion.String(), r.Kind
+		redact(object)
+		c.files.addYAML(fmt.Sprintf("resources/%s/%s.yaml", strings.ToLower(r.Kind), strings.ReplaceAll(r.Path(), "/", "_")), object)
+		all[i].Object = nil
+	}
+	c.files.addYAML("status.yaml", map[string]any{"resources": all})
+	c.secrets(ctx, &found)
+	return nil
+}
+
+// secretReport is what a bundle says of a Secret: never a value of it.
+type secretReport struct {
+	Namespace string         `json:"namespace"`
+	Name      string         `json:"name"`
+	NamedBy   []string       `json:"namedBy"`
+	Problem   string         `json:"problem,omitempty"`
+	Type      string         `json:"type,omitempty"`
+	Owner     string         `json:"owner,omitempty"`
+	Age       *metav1.Time   `json:"created,omitempty"`
+	Bytes     map[string]int `json:"bytes,omitempty"`
+}
+
+// secrets tells of each Secret that a resource names whether it is there, and how long its values are.
+func (c *collector) secrets(ctx context.Context, found *inventory.Inventory) {
+	named := namedSecrets(found)
+	keys := make([]client.ObjectKey, 0, len(named))
+	for key := range named {
+		keys = append(keys, key)
+	}
+	slices.SortFunc(keys, func(a, b client.ObjectKey) int { return strings.Compare(a.String(), b.String()) })
+	reports := []secretReport{}
+	for _, key := range keys {
+		report := secretReport{Namespace: key.Namespace, Name: key.Name, NamedBy: named[key]}
+		var secret corev1.Secret
+		if err := c.kube.Get(ctx, key, &secret); err != nil {
+			report.Problem = err.Error()
+		} else {
+			c.guard.learn(secret.Data)
+			report.Type, report.Bytes = string(secret.Type), map[string]int{}
+			report.Age = &secret.CreationTimestamp
+			if kind := secret.Labels[v1alpha1.LabelOwnerKind]; kind != "" {
+				report.Owner = kind + " " + secret.Labels[v1alpha1.LabelOwnerName]
+			}
+			for name, value := range secret.Data {
+				report.Bytes[name] = len(value)
+			}
+		}
+		reports = append(reports, report)
+	}
+	c.files.addYAML("secrets.yaml", map[string]any{"secrets": reports})
+}
+
+// namedSecrets are the Secrets that resources name, and those of the operator's own, by who names them.
+func namedSecrets(found *inventory.Inventory) map[client.ObjectKey][]string {
+	named := map[client.ObjectKey][]string{}
+	add := func(by, namespace, name string) {
+		key := client.ObjectKey{Namespace: namespace, Name: name}
+		if name != "" && !slices.Contains(named[key], by) {
+			named[key] = append(named[key], by)
+		}
+	}
+	sources := func(by, namespace string, plugin v1alpha1.PluginSpec) {
+		for _, source := range plugin.ConfigFrom {
+			add(by, namespace, source.SecretRef.Name)
+		}
+	}
+	for i := range found.Gateways {
+		gatewaySecrets(&found.Gateways[i], add)
+	}
+	for i := range found.Consumers {
+		consumer := &found.Consumers[i]
+		by := v1alpha1.KindJwtConsumer + " " + consumer.Name
+		for _, credentials := range consumer.Spec.Credentials {
+			switch {
+			case credentials.SecretRef != nil:
+				add(by, consumer.Namespace, credentials.SecretRef.Name)
+			case credentials.Generate != nil:
+				add(by, consumer.Namespace, credentials.Generate.SecretName)
+				add(by, consumer.Namespace, credential.StateSecretName(consumer.Name))
+			case credentials.JWKS != nil && credentials.JWKS.CASecretRef != nil:
+				add(by, consumer.Namespace, credentials.JWKS.CASecretRef.Name)
+			}
+		}
+		for _, plugin := range consumer.Spec.Plugins {
+			sources(by, consumer.Namespace, plugin)
+		}
+	}
+	for i := range found.Services {
+		service := &found.Services[i]
+		by := v1alpha1.KindJwtProtectedService + " " + service.Name
+		for _, plugin := range service.Spec.Plugins {
+			sources(by, service.Namespace, plugin.PluginSpec)
+		}
+		if limit := service.Spec.RateLimit; limit != nil && limit.Redis != nil && limit.Redis.PasswordSecretRef != nil {
+			add(by, service.Namespace, limit.Redis.PasswordSecretRef.Name)
+		}
+	}
+	for i := range found.Tokens {
+		add(v1alpha1.KindJwtToken+" "+found.Tokens[i].Name, found.Tokens[i].Namespace, found.Tokens[i].Spec.SecretName)
+	}
+	return named
+}
+
+func gatewaySecrets(gateway *v1alpha1.KongGateway, add func(by, namespace, name string)) {
+	by := v1alpha1.KindKongGateway + " " + gateway.Name
+	if auth := gateway.Spec.AdminAPI.Auth; auth != nil {
+		add(by, auth.SecretRef.Namespace, auth.SecretRef.Name)
+	}
+	settings := []*v1alpha1.ClientTLS{gateway.Spec.AdminAPI.TLS}
+	if gateway.Spec.Proxy != nil {
+		settings = append(settings, gateway.Spec.Proxy.TLS)
+	}
+	for _, tls := range settings {
+		if tls == nil {
+			continue
+		}
+		if tls.CASecretRef != nil {
+			add(by, tls.CASecretRef.Namespace, tls.CASecretRef.Name)
+		}
+		if tls.ClientCertificateSecretRef != nil {
+			add(by, tls.ClientCertificateSecretRef.Namespace, tls.ClientCertificateSecretRef.Name)
+		}
+	}
+}
+
+// event is what a bundle keeps of one.
+type event struct {
+	Time    time.Time `json:"time"`
+	Type    string    `json:"type"`
+	Reason  string    `json:"reason"`
+	Object  string    `json:"object"`
+	Count   int32     `json:"count,omitempty"`
+	Message string    `json:"message"`
+}
+
+// events are those about our kinds.
+func (c *collector) events(ctx context.Context) {
+	var list corev1.EventList
+	if err := c.kube.List(ctx, &list, client.InNamespace(c.namespace)); err != nil {
+		c.files.lacks("events", err)
+		return
+	}
+	kept := []event{}
+	for _, e := range list.Items {
+		if !slices.Contains(inventory.Kinds(), e.InvolvedObject.Kind) {
+			continue
+		}
+		at := e.LastTimestamp.Time
+		for _, other := range []time.Time{e.EventTime.Time, e.FirstTimestamp.Time, e.CreationTimestamp.Time} {
+			if at.IsZero() {
+				at = other
+			}
+		}
+		if e.Series != nil && e.Series.LastObservedTime.After(at) {
+			at, e.Count = e.Series.LastObservedTime.Time, e.Series.Count
+		}
+		kept = append(kept, event{
+			Time: at, Type: e.Type, Reason: e.Reason, Count: e.Count, Message: e.Message,
+			Object: strings.TrimSuffix(e.InvolvedObject.Kind+" "+e.InvolvedObject.Namespace+"/"+e.InvolvedObject.Name, "/"),
+		})
+	}
+	slices.SortStableFunc(kept, func(a, b event) int { return a.Time.Compare(b.Time) })
+	c.files.addYAML("events.yaml", map[string]any{"events": kept})
+}
+
+// pods are the operator's: how they are, what they log, what they measure.
+func (c *collector) pods(ctx context.Context) (images []string) {
+	var pods corev1.PodList
+	if err := c.kube.List(ctx, &pods, client.InNamespace(c.operator), client.MatchingLabelsSelector{Selector: c.selector}); err != nil {
+		c.files.lacks("the operator's pods", err)
+		return nil
+	}
+	if len(pods.Items) == 0 {
+		c.files.problems = append(c.files.problems, "the operator's pods: none match "+c.selector.String()+"; see --operator-namespace and --selector")
+	}
+	for i := range pods.Items {
+		pod := &pods.Items[i]
+		place := "operator/" + pod.Namespace + "_" + pod.Name
+		object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(pod)
+		if err == nil {
+			redactPod(object)
+			c.files.addYAML(place+".yaml", object)
+		}
+		for _, container := range pod.Spec.Containers {
+			images = append(images, container.Image)
+			c.logs(ctx, pod, container.Name, place)
+			c.metrics(ctx, pod, container, place)
+		}
+	}
+	slices.Sort(images)
+	return slices.Compact(images)
+}
+
+// logs of a container, and of the one before it where that ended.
+func (c *collector) logs(ctx context.Context, pod *corev1.Pod, container, place string) {
+	for _, previous := range []bool{false, true} {
+		ended := slices.ContainsFunc(pod.Status.ContainerStatuses, func(s corev1.ContainerStatus) bool { return s.Name == container && s.RestartCount > 0 })
+		if previous && !ended {
+			continue
+		}
+		name := place + "_" + container + ".log"
+		if previous {
+			name = place + "_" + container + ".previous.log"
+		}
+		options := &corev1.PodLogOptions{Container: container, Previous: previous, Timestamps: true, TailLines: &c.tail}
+		stream, err := c.clientset.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, options).Stream(ctx)
+		if err != nil {
+			c.files.lacks(name, err)
+			continue
+		}
+		content, err := io.ReadAll(io.LimitReader(stream, maxLog))
+		_ = stream.Close()
+		if err != nil {
+			c.files.lacks(name, err)
+		}
+		c.files.add(name, string(content))
+	}
+}
+
+// maxLog is how much of one log is taken, in bytes.
+const maxLog = 32 << 20
+
+// metrics by the API server's proxy. Where the endpoint asks for a token there are none: the proxy passes none on.
+func (c *collector) metrics(ctx context.Context, pod *corev1.Pod, container corev1.Container, place string) {
+	for _, port := range container.Ports {
+		if port.Name != "metrics" {
+			continue
+		}
+		var err error
+		for _, scheme := range []string{"https", "http"} {
+			var content []byte
+			if content, err = c.clientset.CoreV1().Pods(pod.Namespace).ProxyGet(scheme, pod.Name, fmt.Sprint(port.ContainerPort), "/metrics", nil).DoRaw(ctx); err == nil {
+				c.files.add(place+"_metrics.txt", string(content))
+				return
+			}
+		}
+		c.files.lacks(place+"_metrics.txt", err)
+	}
+}
