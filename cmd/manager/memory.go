@@ -49,7 +49,7 @@ func setGrowth() {
 func afterCollections(do func()) {
 	type nothing struct{ _ [64]byte } // too large to share its place with something that is kept
 	runtime.AddCleanup(&nothing{}, func(do func()) {
+		afterCollections(do) // before it is done: a collection that comes meanwhile counts
 		do()
-		afterCollections(do)
 	}, do)
 }
