@@ -153,11 +153,15 @@ func upstreamOf(e kong.Entity) (upstream *v1alpha1.Upstream, reason string) {
 	if !slices.Contains([]string{"http", "https", "grpc", "grpcs"}, protocol) {
 		return nil, "protocol " + protocol
 	}
-	address := host
-	if fallback := map[string]int{"http": 80, "grpc": 80, "https": 443, "grpcs": 443}[protocol]; port != 0 && port != fallback {
-		address += ":" + strconv.Itoa(port)
+	upstream = &v1alpha1.Upstream{}
+	if ref := kong.Fields(e.Fields.Object(serviceRefField)); len(ref) > 0 {
+		upstream.ServiceRef, upstream.Path = &v1alpha1.UpstreamServiceReference{Name: ref.Text("name"), Port: int32(number(ref["port"]))}, e.Fields.Text("path")
+		if protocol != "http" {
+			upstream.ServiceRef.Scheme = protocol
+		}
+	} else {
+		upstream.URL = addressOf(protocol, host, port) + e.Fields.Text("path")
 	}
-	upstream = &v1alpha1.Upstream{URL: protocol + "://" + address + e.Fields.Text("path")}
 	if n, set := e.Fields["retries"]; set && number(n) != 5 {
 		upstream.Retries = pointer(int32(number(n)))
 	}
@@ -175,6 +179,15 @@ func upstreamOf(e kong.Entity) (upstream *v1alpha1.Upstream, reason string) {
 		upstream.TLSVerifyDepth = pointer(int32(number(n)))
 	}
 	return upstream, ""
+}
+
+// addressOf is a URL without the port that its scheme has by itself.
+func addressOf(protocol, host string, port int) string {
+	address := host
+	if fallback := map[string]int{"http": 80, "grpc": 80, "https": 443, "grpcs": 443}[protocol]; port != 0 && port != fallback {
+		address += ":" + strconv.Itoa(port)
+	}
+	return protocol + "://" + address
 }
 
 // routeOf reads a route of a service; the reason says what no field does. Kong's name of a route is <service>.<name>.

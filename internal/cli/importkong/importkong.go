@@ -18,12 +18,12 @@ import (
 )
 
 type options struct {
-	output             output.Flags
-	fromKong, fromDeck string
-	gateway, secrets   string
-	selectTag          string
-	dir                string
-	auth               adminAuth
+	output                      output.Flags
+	fromKong, fromDeck, fromKIC string
+	gateway, secrets            string
+	selectTag                   string
+	dir                         string
+	auth                        adminAuth
 }
 
 // Values of --secrets.
@@ -46,7 +46,7 @@ type answer struct {
 func Command(e *env.Env) *cobra.Command {
 	var o options
 	cmd := &cobra.Command{
-		Use:   "import (--from-kong URL | --from-deck FILE) --gateway NAME --output-dir DIR",
+		Use:   "import (--from-kong URL | --from-deck FILE | --from-kic DIR) --gateway NAME --output-dir DIR",
 		Short: "Write manifests for what a Kong holds already",
 		Long: `Write manifests for what a Kong holds already: JwtConsumers, JwtProtectedServices and Secrets, one
 file an object, and a kustomization.yaml of all. Nothing is applied, and nothing is written to Kong.
@@ -56,27 +56,36 @@ or with routes whose names the operator would change, is not taken over: its plu
 spec.attachTo. Applied to a KongGateway with spec.adoption: Unowned, what was written changes
 nothing in Kong but tags.
 
+With --from-kic, manifests of Kong's ingress controller are read: KongConsumers, their Secrets,
+KongPlugins, and Ingresses with the Services behind them, of one namespace. The ingress controller
+deletes what it does not know from a Kong that it manages: let a JwtConsumer's KongGateway be another
+one, or let the ingress controller go first.
+
 The material of credentials is written into Secrets in plain text, or, with --secrets none, into
 none: the Secrets that have to be made are then listed.`,
 		Example: `  # Everything that a Kong holds
   kubectl kongjwt import --from-kong http://127.0.0.1:8001 --gateway main -n shop --output-dir shop/
 
   # What decK keeps, without its secrets
-  kubectl kongjwt import --from-deck kong.yaml --gateway main --secrets none --output-dir shop/`,
+  kubectl kongjwt import --from-deck kong.yaml --gateway main --secrets none --output-dir shop/
+
+  # What the ingress controller does for a namespace
+  kubectl kongjwt import --from-kic manifests/ -n shop --gateway main --output-dir shop/`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), e) },
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.fromKong, "from-kong", "", "URL of a Kong's Admin API")
 	flags.StringVar(&o.fromDeck, "from-deck", "", "File of decK, format 3.0")
+	flags.StringVar(&o.fromKIC, "from-kic", "", "Folder of manifests of Kong's ingress controller (*.yaml, *.yml, *.json), with those below it")
 	flags.StringVar(&o.gateway, "gateway", "", "KongGateway of the resources")
 	flags.StringVar(&o.secrets, "secrets", secretsPlain, "plain writes Secrets with the material, none lists the Secrets to be made")
 	flags.StringVar(&o.selectTag, "select-tag", "", "Take the consumers and services alone that have this tag, and what hangs on them")
 	flags.StringVar(&o.dir, "output-dir", "", "Folder for the manifests; it has to be empty, or not there")
 	o.auth.add(cmd)
-	cmd.MarkFlagsOneRequired("from-kong", "from-deck")
-	cmd.MarkFlagsMutuallyExclusive("from-kong", "from-deck")
-	cobra.CheckErr(errors.Join(cmd.MarkFlagRequired("gateway"), cmd.MarkFlagRequired("output-dir"), cmd.MarkFlagDirname("output-dir"), cmd.MarkFlagFilename("from-deck"),
+	cmd.MarkFlagsOneRequired("from-kong", "from-deck", "from-kic")
+	cmd.MarkFlagsMutuallyExclusive("from-kong", "from-deck", "from-kic")
+	cobra.CheckErr(errors.Join(cmd.MarkFlagRequired("gateway"), cmd.MarkFlagRequired("output-dir"), cmd.MarkFlagDirname("output-dir"), cmd.MarkFlagDirname("from-kic"), cmd.MarkFlagFilename("from-deck"),
 		cmd.RegisterFlagCompletionFunc("secrets", cobra.FixedCompletions([]string{secretsPlain, secretsNone}, cobra.ShellCompDirectiveNoFileComp))))
 	o.output.Add(cmd, output.JSON, output.YAML)
 	return cmd
@@ -96,7 +105,7 @@ func (o *options) run(ctx context.Context, e *env.Env) error {
 	if err := checkEmpty(o.dir); err != nil {
 		return err
 	}
-	entities, left, err := o.read(ctx, e)
+	entities, left, err := o.read(ctx, e, namespace)
 	if err != nil {
 		return err
 	}
@@ -117,7 +126,7 @@ func (o *options) run(ctx context.Context, e *env.Env) error {
 	return o.output.Print(e.Out, output.Answer{Kind: "Import", Value: a, Text: a.print})
 }
 
-func (o *options) read(ctx context.Context, e *env.Env) ([]kong.Entity, []importer.Left, error) {
+func (o *options) read(ctx context.Context, e *env.Env, namespace string) ([]kong.Entity, []importer.Left, error) {
 	if o.fromDeck != "" {
 		content, err := os.ReadFile(o.fromDeck)
 		if err != nil {
@@ -128,6 +137,9 @@ func (o *options) read(ctx context.Context, e *env.Env) ([]kong.Entity, []import
 			return nil, nil, fmt.Errorf("--from-deck %s: %w", o.fromDeck, err)
 		}
 		return entities, left, nil
+	}
+	if o.fromKIC != "" {
+		return readKIC(o.fromKIC, namespace)
 	}
 	config, err := o.auth.config(o.fromKong, "kubectl-kongjwt/"+e.Version)
 	if err != nil {
