@@ -21,7 +21,7 @@ func readKIC(dir, namespace string) (entities []kong.Entity, left []importer.Lef
 		if err != nil || entry.IsDir() || !slices.Contains(manifestEndings, filepath.Ext(path)) {
 			return err
 		}
-		content, err := os.ReadFile(path)
+		content, err := os.ReadFile(path) //nolint:gosec // A file of the folder that the person names, read with their rights.
 		manifests = append(manifests, importer.Manifest{Name: path, Content: content})
 		return err
 	})
