@@ -28,7 +28,8 @@ type target struct {
 // resolve finds the gateway of a resource, and whether it takes resources of the namespace.
 func (o Options) resolve(ctx context.Context, namespace, name string) (target, error) {
 	var object v1alpha1.KongGateway
-	if err := o.Client.Get(ctx, client.ObjectKey{Name: name}, &object); err != nil {
+	// As it is in the cache: all users of a gateway would else wait whenever its status is written.
+	if err := o.Client.Get(ctx, client.ObjectKey{Name: name}, &object, client.DisableReadYourWritesConsistency); err != nil {
 		if apierrors.IsNotFound(err) {
 			return target{}, status.Stalled(v1alpha1.ReasonGatewayNotFound,
 				"KongGateway %s does not exist; create it, or name another in spec.gatewayRef", name)

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -22,9 +20,9 @@ const (
 	// phaseTimeout bounds what takes a minute with 10,000.
 	phaseTimeout = 15 * time.Minute
 	// lookTime is between two looks whether the operator is done: each sums up all resources.
-	lookTime = 500 * time.Millisecond
+	lookTime = time.Second
 	// calmTime is how long the work queues have to stay empty for the work to count as done.
-	calmTime = 3 * lookTime
+	calmTime = 2 * lookTime
 )
 
 // subject is the operator that is measured, and what it works on.
@@ -270,99 +268,6 @@ func (m *subject) awaitListing(ctx context.Context) error {
 		requests, err := m.target.requests(ctx)
 		return listings(requests) >= m.pages(), err
 	})
-}
-
-// change changes one consumer after the other, and looks at what Kong is asked for each.
-func (m *subject) change(ctx context.Context) error {
-	var took []time.Duration
-	others := 0
-	for i := range m.changes() {
-		object := &v1alpha1.JwtConsumer{}
-		key := client.ObjectKeyFromObject(consumer(i * m.consumers / m.changes()))
-		if err := m.kube.Get(ctx, key, object); err != nil {
-			return err
-		}
-		if err := m.target.reset(ctx); err != nil {
-			return err
-		}
-		before := object.DeepCopy()
-		object.Spec.Groups = []string{object.Namespace + ".changed"}
-		if err := m.kube.Patch(ctx, object, client.MergeFrom(before)); err != nil {
-			return err
-		}
-		written := time.Now()
-		if err := m.awaitWrite(ctx); err != nil {
-			return err
-		}
-		if _, err := m.settledOne(ctx, key); err != nil {
-			return err
-		}
-		requests, err := m.target.requests(ctx)
-		if err != nil {
-			return err
-		}
-		first, extra := writeAmong(requests)
-		others += extra
-		took = append(took, first.Answered.Sub(written))
-	}
-	m.took.change = middle(took)
-	m.report.exactly(fmt.Sprintf("change: requests to Kong beside the one that differs, %d changes", len(took)), others, 0)
-	return m.awaitCounts(ctx)
-}
-
-// awaitCounts returns when the gateway's status counts what the changes made: it is written with a delay, and a restart is to find nothing to write.
-func (m *subject) awaitCounts(ctx context.Context) error {
-	return wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
-		var object v1alpha1.KongGateway
-		err := m.kube.Get(ctx, client.ObjectKey{Name: gatewayName}, &object)
-		return object.Status.Managed != nil && int(object.Status.Managed.Groups) == m.changes(), err
-	})
-}
-
-// writeAmong picks the first write that was answered, and counts what else but heartbeats there is.
-func writeAmong(requests []kongsim.Request) (first kongsim.Request, others int) {
-	for _, r := range requests {
-		switch {
-		case r.Write() && first.Path == "" && r.Status != 0:
-			first = r
-		case !isHeartbeat(r) && !isListing(r):
-			others++
-		}
-	}
-	return first, others
-}
-
-func isHeartbeat(r kongsim.Request) bool { return r.Method == http.MethodGet && r.Path == "/status" }
-
-// isListing says whether a request is of a look at what Kong holds: pages of 1000, and the node.
-func isListing(r kongsim.Request) bool {
-	return r.Method == http.MethodGet && (r.Path == "/" || strings.Contains(r.Path, "size=1000"))
-}
-
-func listings(requests []kongsim.Request) (count int) {
-	for _, r := range requests {
-		if isListing(r) && r.Status != 0 {
-			count++
-		}
-	}
-	return count
-}
-
-func (m *subject) awaitWrite(ctx context.Context) error {
-	return wait.PollUntilContextTimeout(ctx, 5*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
-		requests, err := m.target.requests(ctx)
-		first, _ := writeAmong(requests)
-		return first.Path != "", err
-	})
-}
-
-// settledOne returns when the status speaks of the generation that was written last.
-func (m *subject) settledOne(ctx context.Context, key client.ObjectKey) (object v1alpha1.JwtConsumer, err error) {
-	err = wait.PollUntilContextTimeout(ctx, 5*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
-		err := m.kube.Get(ctx, key, &object)
-		return object.Status.ObservedGeneration == object.Generation, err
-	})
-	return object, err
 }
 
 // restart stops the operator and starts it again: nothing is written, to nobody.

@@ -43,6 +43,7 @@ func activityOf(ctx context.Context, address string) (activity, error) {
 	if err != nil {
 		return a, err
 	}
+	request.Header.Set("Accept-Encoding", "identity") // to look is not to add to what is measured
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return a, err
