@@ -102,3 +102,33 @@ func TestAttachToWhatTheOperatorManages(t *testing.T) {
 	_, err := r.sync(set)
 	r.stalls(err, v1alpha1.ReasonConflict, "JwtProtectedService team/api", "spec.attachTo")
 }
+
+// A service of the operator's that becomes an attachment keeps its plugins until no worker has its routes.
+func TestAttachAfterOwnRoutesAreGone(t *testing.T) {
+	for _, kind := range []kong.Kind{kong.KindService, kong.KindRoute} {
+		t.Run(string(kind), func(t *testing.T) {
+			r := newRig(t)
+			r.theirs(theirService, theirRoute)
+			own := r.service("guard", "one")
+			r.opened(own)
+			attached := r.attached(kind)
+			r.sim.ResetRequests()
+			_, err := r.sync(attached)
+			if wait := r.waits(err, "former routes"); wait.After != propagation {
+				t.Errorf("waits %s, want %s", wait.After, propagation)
+			}
+			if got, route := strings.Join(r.written(), " "), "DELETE /routes/"+id(own, kong.KindRoute); got != route {
+				t.Errorf("wrote %s, want %s", got, route)
+			}
+			r.clock.advance(propagation)
+			r.mustSync(attached)
+			held, err := r.kong.Get(t.Context(), kong.KindPlugin, id(attached, kong.KindPlugin))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if held.Fields.Ref("service") != theirService && held.Fields.Ref("route") != theirRoute || r.there(kong.KindService, "team.guard") {
+				t.Errorf("the plugin is on service %s, route %s", held.Fields.Ref("service"), held.Fields.Ref("route"))
+			}
+		})
+	}
+}

@@ -26,6 +26,8 @@ func (g *Gateway) gate(o op, want map[string]wanted) *status.WaitError {
 		return nil
 	case o.verb == put && o.create && o.target.kind == kong.KindRoute:
 		return g.gateRoute(o.target, want)
+	case o.verb == put:
+		return g.gateMove(o.target)
 	case o.verb == remove && o.target.guards():
 		return g.gateRemoval(o.target.service, "plugin "+o.target.plugin)
 	case o.verb == remove && o.target.kind == kong.KindService:
@@ -57,6 +59,15 @@ func (g *Gateway) gateRoute(route wanted, want map[string]wanted) *status.WaitEr
 	slices.Sort(waitsFor)
 	return status.Wait(longest, v1alpha1.ReasonProgressing, "waiting until every Kong worker runs the plugins %s before routes are opened (propagation delay %s)",
 		strings.Join(waitsFor, ", "), g.state.PropagationDelay)
+}
+
+// gateMove lets a plugin that protects a service of ours leave it as if it went.
+func (g *Gateway) gateMove(to wanted) *status.WaitError {
+	held := g.mirror.entries[to.id]
+	if held == nil || !held.leaves(to.entry) || g.mirror.entries[held.service] == nil {
+		return nil
+	}
+	return g.gateRemoval(held.service, "plugin "+held.plugin)
 }
 
 // gateRemoval lets a plugin or the service go once no worker can have a former route of the service any more.

@@ -87,6 +87,9 @@ func (p *plan) collect(current []entry, want []wanted) {
 // moves says whether an entry is a route that is to change its service: what protected it there does so no more.
 func (e entry) moves(to entry) bool { return e.kind == kong.KindRoute && e.service != to.service }
 
+// leaves says whether an entry is a plugin that protects a service and is to protect something else instead.
+func (e entry) leaves(to entry) bool { return e.guards() && e.service != to.service }
+
 // goesAlong says whether an entry is a plugin of something that goes.
 func (p *plan) goesAlong(e entry) bool {
 	return e.kind == kong.KindPlugin && slices.ContainsFunc(e.parents(), func(id string) bool {

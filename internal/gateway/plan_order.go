@@ -58,9 +58,22 @@ func (p *plan) linkFamily(s *step) {
 		return
 	}
 	// What moves to another parent leaves the old one before that goes.
-	for _, id := range p.held[s.op.target.id].parents() {
+	held := p.held[s.op.target.id]
+	for _, id := range held.parents() {
 		if parent := p.byID[id]; parent != nil && parent.op.verb == remove {
 			parent.after[s] = true
+		}
+	}
+	if held.leaves(s.op.target.entry) {
+		p.linkRoutes(s, held.service)
+	}
+}
+
+// linkRoutes lets what protects a service stay on it until its routes are gone.
+func (p *plan) linkRoutes(s *step, service string) {
+	for _, route := range p.steps {
+		if route.op.verb == remove && route.op.target.kind == kong.KindRoute && route.op.target.service == service {
+			s.after[route] = true
 		}
 	}
 }

@@ -226,6 +226,8 @@ func TestDiffOrder(t *testing.T) {
 	secondC.claims, secondC.hash = claim(desired.ClaimKey, "c"), hash{5}
 	filled := jwt
 	filled.hash, filled.sent = hash{7}, hash{1}
+	moved := jwt
+	moved.service, moved.hash = "theirs", hash{8}
 
 	for _, c := range []struct {
 		name          string
@@ -240,6 +242,7 @@ func TestDiffOrder(t *testing.T) {
 		{"a renamed credential keeps its key", []entry{consumer, first}, []entry{consumer, secondA}, []string{"delete j1", "put j2"}},
 		{"a key moves on to one that persists", []entry{consumer, first, second}, []entry{consumer, firstB, secondC}, []string{"put j2", "put j1"}},
 		{"two keys change places", []entry{consumer, first, second}, []entry{consumer, firstB, secondA}, []string{"delete j1", "put j2", "put j1"}},
+		{"what protects routes moves away once they are gone", []entry{service, jwt, route}, []entry{moved}, []string{"delete r", "put jwt", "delete s"}},
 		{"what Kong fills in is no difference", []entry{service, filled}, []entry{service, jwt}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
