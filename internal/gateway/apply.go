@@ -165,7 +165,7 @@ func (g *Gateway) send(ctx context.Context, run *syncRun, o op) error {
 func (g *Gateway) put(ctx context.Context, run *syncRun, w wanted) error {
 	free, err := g.reserve(ctx, run, w)
 	if err != nil {
-		return err
+		return g.surrender(ctx, run, w, err)
 	}
 	held := false
 	defer func() { free(held) }()
@@ -185,7 +185,7 @@ func (g *Gateway) put(ctx context.Context, run *syncRun, w wanted) error {
 		if err := g.adopt(ctx, run, w); err != nil {
 			return err
 		}
-		return g.conflict(ctx, run, w, err)
+		return g.surrender(ctx, run, w, g.conflict(ctx, run, w, err))
 	case isParentMissing(err):
 		g.forgetParents(w)
 		g.forgetTarget(run.set.Attach)
