@@ -123,7 +123,7 @@ func gatewayIndexes() []indexer {
 	return []indexer{
 		index(&v1alpha1.KongGateway{}, indexSecret, func(g *v1alpha1.KongGateway) []string {
 			var names []string
-			for _, ref := range gatewaySecrets(g.Spec.AdminAPI) {
+			for _, ref := range gatewaySecrets(g.Spec) {
 				names = append(names, ref.Namespace+"/"+ref.Name)
 			}
 			return names
@@ -259,13 +259,20 @@ func servicePlugins(s *v1alpha1.JwtProtectedService) []v1alpha1.PluginSpec {
 	return plugins
 }
 
-// gatewaySecrets lists the Secrets that an Admin API connection needs.
-func gatewaySecrets(admin v1alpha1.AdminAPI) []v1alpha1.SecretReference {
+// gatewaySecrets lists the Secrets that the connections to a gateway need: to its Admin API, and to the data planes that are asked.
+func gatewaySecrets(spec v1alpha1.KongGatewaySpec) []v1alpha1.SecretReference {
 	var refs []v1alpha1.SecretReference
-	if admin.Auth != nil {
-		refs = append(refs, admin.Auth.SecretRef.SecretReference)
+	if auth := spec.AdminAPI.Auth; auth != nil {
+		refs = append(refs, auth.SecretRef.SecretReference)
 	}
-	if tls := admin.TLS; tls != nil {
+	connections := []*v1alpha1.ClientTLS{spec.AdminAPI.TLS}
+	if spec.Proxy != nil {
+		connections = append(connections, spec.Proxy.TLS)
+	}
+	for _, tls := range connections {
+		if tls == nil {
+			continue
+		}
 		if tls.CASecretRef != nil {
 			refs = append(refs, tls.CASecretRef.SecretReference)
 		}

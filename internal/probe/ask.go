@@ -128,6 +128,7 @@ func describe(err error) string {
 	var dns *net.DNSError
 	var certificate *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
+	var operation *net.OpError
 	switch {
 	case errors.As(err, &dns):
 		return "its name does not resolve"
@@ -137,6 +138,8 @@ func describe(err error) string {
 		return "it does not speak TLS"
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &timedOut) && timedOut.Timeout():
 		return "did not answer in time"
+	case errors.As(err, &operation) && operation.Op == "remote error": // a TLS alert
+		return "it refuses the TLS connection; see spec.proxy.tls"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "refuses connections"
 	default:

@@ -114,6 +114,24 @@ var _ = Describe("A Kong without a database", Ordered, Serial, func() {
 		awaitReady(ctx, consumer, token)
 	})
 
+	It("is asked what it holds, where the gateway names its data planes", func(ctx SpecContext) {
+		update(ctx, kong, func(g *v1alpha1.KongGateway) { g.Spec.Proxy = &v1alpha1.Proxy{URLs: []string{env.ProxyURL}} })
+		awaitVerified(ctx, consumer, env.ProxyURL)
+		former := string(readSecret(ctx, namespace, "caller-made").Data["key"])
+		rotate(ctx, consumer, "2")
+		Eventually(func() string { return string(readSecret(ctx, namespace, "caller-made").Data["key"]) }).WithContext(ctx).ShouldNot(Equal(former))
+		awaitReady(ctx, consumer)
+		awaitVerified(ctx, consumer, env.ProxyURL)
+		update(ctx, consumer, func(c *v1alpha1.JwtConsumer) { c.Spec.Revoked = true })
+		awaitReady(ctx, consumer)
+		Expect(list(ctx, "jwts", ownerTag(consumer))).To(BeEmpty())
+		update(ctx, consumer, func(c *v1alpha1.JwtConsumer) { c.Spec.Revoked = false })
+		awaitReady(ctx, consumer)
+		update(ctx, kong, func(g *v1alpha1.KongGateway) { g.Spec.Proxy = nil })
+		Eventually(tagged).WithContext(ctx).WithArguments(ownerTag(kong)).Should(BeEmpty())
+		expectPassed(ctx, call())
+	}, SpecTimeout(4*patience))
+
 	It("is put right when somebody else empties it", func(ctx SpecContext) {
 		status, _, err := admin(ctx, http.MethodPost, "/config", map[string]any{"_format_version": "3.0"})
 		Expect(err).NotTo(HaveOccurred())
