@@ -144,6 +144,42 @@ var _ = Describe("What somebody else holds", Ordered, func() {
 			Expect(credential["key"]).To(Equal(key))
 		}
 	})
+
+	It("is let go by two that ask for each other's", func(ctx SpecContext) {
+		consumer := func(name string) *v1alpha1.JwtConsumer {
+			return newConsumer(namespace, name, func(s *v1alpha1.JwtConsumerSpec) {
+				s.Username, s.CustomID = named("place-"+name), named("id-"+name)
+				s.Credentials = []v1alpha1.Credential{referenced("primary", "HS256", named("place-key-"+name), "material")}
+			})
+		}
+		service := func(name string) *v1alpha1.JwtProtectedService {
+			return newService(namespace, name, func(s *v1alpha1.JwtProtectedServiceSpec) { s.ServiceName = named("place-" + name) })
+		}
+		a, b, x, y := consumer("a"), consumer("b"), service("x"), service("y")
+		create(ctx, a, b, x, y)
+		awaitReady(ctx, a, b, x, y)
+		update(ctx, a, func(c *v1alpha1.JwtConsumer) { c.Spec = consumer("b").Spec })
+		update(ctx, x, func(s *v1alpha1.JwtProtectedService) { s.Spec = service("y").Spec })
+		awaitReason(ctx, a, v1alpha1.ReasonConflict, namespace+"/b")
+		awaitReason(ctx, x, v1alpha1.ReasonConflict, namespace+"/y")
+		update(ctx, b, func(c *v1alpha1.JwtConsumer) { c.Spec = consumer("a").Spec })
+		update(ctx, y, func(s *v1alpha1.JwtProtectedService) { s.Spec = service("x").Spec })
+		awaitReady(ctx, a, b, x, y)
+		for _, c := range []*v1alpha1.JwtConsumer{a, b} {
+			shown, err := get(ctx, "/consumers/"+c.Status.ConsumerID)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(shown).To(And(HaveKeyWithValue("username", c.Spec.Username), HaveKeyWithValue("custom_id", c.Spec.CustomID)))
+			credential, err := part(ctx, "jwts", c, "credential:primary")
+			Expect(err).NotTo(HaveOccurred())
+			Expect(credential["key"]).To(Equal(c.Spec.Credentials[0].Key))
+		}
+		for _, s := range []*v1alpha1.JwtProtectedService{x, y} {
+			shown, err := part(ctx, "routes", s, "route:api")
+			Expect(err).NotTo(HaveOccurred())
+			Expect(shown).To(And(HaveKeyWithValue("name", s.Spec.ServiceName+".api"), HaveKeyWithValue("paths", ConsistOf(s.Spec.Routes[0].Paths[0]))))
+			expectRefused(ctx, at(s.Spec.Routes[0].Paths[0]), http.StatusUnauthorized, "Unauthorized")
+		}
+	})
 })
 
 // with adds what Kong asks for beside the field that a spec is about.
