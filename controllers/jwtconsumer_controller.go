@@ -140,7 +140,7 @@ func (r *consumerRun) program(ctx context.Context, to target) error {
 	r.target = to
 	for _, phase := range []func(context.Context) error{r.withdraw, r.readCredentials, r.readKeySets, r.readConfigs, r.findGroups, r.rotate, r.verify} {
 		if err := phase(ctx); err != nil {
-			return err
+			return r.shed(ctx, err)
 		}
 	}
 	return errors.Join(r.problem, r.waiting(), r.awaitKeySets(), r.leaving(ctx))

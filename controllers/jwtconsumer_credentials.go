@@ -27,6 +27,8 @@ type credentialRun struct {
 	published secrets.Snapshot
 	// unknown is what that Secret holds though the state knows nothing of the credential.
 	unknown *credential.Material
+	// former is what Kong holds from another source, or under another name, of the credential.
+	former *credential.Material
 	// missing says that there is no material now: what is in Kong stays.
 	missing bool
 }
@@ -49,10 +51,14 @@ func (r *consumerRun) readCredentials(ctx context.Context) error {
 	for i, spec := range r.consumer.Spec.Credentials {
 		run := credentialRun{spec: spec, field: fmt.Sprintf("spec.credentials[%d]", i)}
 		if spec.JWKS != nil {
+			r.keepUntilKnown(spec)
 			r.credentials = append(r.credentials, run) // readKeySets reads its keys
 			continue
 		}
 		problem := r.readCredential(ctx, &run)
+		if problem == nil {
+			problem = r.readFormer(ctx, &run)
+		}
 		var stalled *status.StalledError
 		if problem != nil && !errors.As(problem, &stalled) {
 			return problem
@@ -66,7 +72,6 @@ func (r *consumerRun) readCredentials(ctx context.Context) error {
 	if _, err := r.advance(ctx); err != nil {
 		return err
 	}
-	r.noteFormerSecrets()
 	return nil
 }
 
@@ -122,9 +127,7 @@ func (r *consumerRun) wantCredentials() {
 		entity := desired.Credential{Field: run.field, Part: desired.CredentialPart(run.spec.Name, 0), TenantKey: choosesKey(run.spec), Material: run.material}
 		state := r.state.Credentials[run.spec.Name]
 		if run.missing && len(state.Generations) == 0 {
-			if !r.consumer.Spec.Revoked {
-				r.keep = append(r.keep, desired.CredentialID(r.target.scope, r.owner(), entity.Part))
-			}
+			r.keepInKong(run.spec.Name)
 			continue
 		}
 		if !run.stateful {
@@ -172,13 +175,59 @@ func (r *consumerRun) referenced(ctx context.Context, run credentialRun) (creden
 	return credential.FromSecret(run.spec, r.keyOf(run.spec), data)
 }
 
+// keepInKong leaves what Kong holds of a credential as it is, whatever source it is from.
+func (r *consumerRun) keepInKong(name string) {
+	if r.consumer.Spec.Revoked {
+		return
+	}
+	r.keep = append(r.keep, r.target.engine.CredentialIDs(r.owner(), func(part string) bool {
+		of, found := desired.CredentialOf(part)
+		return found && of == name
+	})...)
+}
+
+// readFormer finds what clients use of a credential whose source was another, or whose name was. It goes on beside what the spec asks for now, for the overlap.
+func (r *consumerRun) readFormer(ctx context.Context, run *credentialRun) error {
+	if _, known := r.state.Credentials[run.spec.Name]; known || run.spec.Generate == nil && !keepsFormer(run.spec) {
+		return nil
+	}
+	for _, s := range r.consumer.Status.Credentials {
+		renamed := run.spec.Generate != nil && s.Generation > 0 && s.SecretName == run.spec.Generate.SecretName && !r.names(s.Name)
+		switch {
+		case renamed:
+			if active, found := r.state.Credentials[s.Name].Active(); found {
+				run.former = &active.Material
+			}
+			return nil
+		case s.Name == run.spec.Name && s.Generation == 0 && s.SecretName != credential.JWKSSecretName(r.consumer.Name):
+			entity, found, err := r.target.engine.Credential(ctx, r.credentialID(*run, 0))
+			if found {
+				material := desired.MaterialOf(entity)
+				run.former = &material
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// names says whether the spec has a credential of a name.
+func (r *consumerRun) names(name string) bool {
+	return slices.ContainsFunc(r.consumer.Spec.Credentials, func(c v1alpha1.Credential) bool { return c.Name == name })
+}
+
+// awaitsSource says whether nothing is known yet of what a credential is to be made of: what it was before stays.
+func (r *consumerRun) awaitsSource(name string) bool {
+	return r.followsUnknown(name) || slices.ContainsFunc(r.credentials, func(run credentialRun) bool { return run.spec.Name == name && run.missing })
+}
+
 // noteFormerSecrets lists the Secrets that the operator published and that the spec no longer names.
 func (r *consumerRun) noteFormerSecrets() {
-	for _, former := range r.consumer.Status.Credentials {
+	for _, former := range r.former {
 		named := slices.ContainsFunc(r.consumer.Spec.Credentials, func(c v1alpha1.Credential) bool {
 			return secretName(c) == former.SecretName
 		})
-		if former.Generation > 0 && !named && !slices.Contains(r.formerSecrets, former.SecretName) {
+		if former.Generation > 0 && !named && !r.awaitsSource(former.Name) && !slices.Contains(r.formerSecrets, former.SecretName) {
 			r.formerSecrets = append(r.formerSecrets, former.SecretName)
 		}
 	}

@@ -79,6 +79,7 @@ func (r *consumerRun) readKeySets(ctx context.Context) error {
 		}
 		r.problem = errors.Join(r.problem, problem)
 	}
+	r.letFormerGo()
 	return r.keepKeySets(ctx)
 }
 
@@ -201,9 +202,38 @@ func (r *consumerRun) keepKeySets(ctx context.Context) error {
 	return nil
 }
 
+// followsUnknown says whether a credential follows an issuer of which no key is known yet. What it was before stays until there is one.
+func (r *consumerRun) followsUnknown(name string) bool {
+	set := r.issuers.sets[name]
+	return (set == nil || len(set.decision.Held) == 0) && slices.ContainsFunc(r.consumer.Spec.Credentials, func(c v1alpha1.Credential) bool {
+		return c.Name == name && c.JWKS != nil
+	})
+}
+
+// keepUntilKnown keeps the state of a credential that was generated before it followed an issuer, until keys of that are known.
+func (r *consumerRun) keepUntilKnown(spec v1alpha1.Credential) {
+	if state, generated := r.state.Credentials[spec.Name]; generated {
+		r.wants = append(r.wants, credential.Want{
+			Name: spec.Name, Missing: true, Overlap: credential.DefaultOverlap,
+			Rotate: state.Rotate, RevokePrevious: state.RevokePrevious, Revoked: r.consumer.Spec.Revoked,
+		})
+	}
+}
+
+// letFormerGo drops that state once the issuer's keys have taken over.
+func (r *consumerRun) letFormerGo() {
+	r.wants = slices.DeleteFunc(r.wants, func(w credential.Want) bool {
+		_, follows := r.issuers.sets[w.Name]
+		return follows && !r.followsUnknown(w.Name)
+	})
+}
+
 // wantKeySet lists the keys of a set that shall be in Kong now.
 func (r *consumerRun) wantKeySet(run credentialRun) {
 	set := r.issuers.sets[run.spec.Name]
+	if r.followsUnknown(run.spec.Name) {
+		r.keepInKong(run.spec.Name)
+	}
 	if set == nil || r.consumer.Spec.Revoked {
 		return
 	}

@@ -2,7 +2,9 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -43,6 +45,33 @@ func (r *consumerRun) leaving(ctx context.Context) error {
 	}
 	return status.Wait(rest, v1alpha1.ReasonAwaitingDataPlane,
 		"no credential is in Kong any more; waiting until every data plane has to refuse them (propagation delay)")
+}
+
+// shed takes out of Kong what was taken away from a consumer that cannot be programmed, whatever is wrong with it: credentials that its spec no longer has, groups that
+// neither its spec nor a service gives it. The service that no longer names it is Ready, and nobody would look for the access here.
+func (r *consumerRun) shed(ctx context.Context, cause error) error {
+	var stalled *status.StalledError
+	if !errors.As(cause, &stalled) || r.result.Applied {
+		return cause
+	}
+	if err := r.findGroups(ctx); err != nil {
+		return errors.Join(cause, err)
+	}
+	keeps := map[string]bool{}
+	for _, group := range slices.Concat(r.consumer.Spec.Groups, r.input.AccessGroups) {
+		keeps[desired.GroupPart(group)] = true
+	}
+	_, err := r.target.engine.Shed(ctx, r.owner(), func(part string) bool {
+		name, isCredential := desired.CredentialOf(part)
+		if !isCredential {
+			return keeps[part]
+		}
+		return slices.ContainsFunc(r.consumer.Spec.Credentials, func(c v1alpha1.Credential) bool { return c.Name == name })
+	})
+	if err != nil {
+		return err
+	}
+	return cause
 }
 
 func (r *consumerRun) owner() desired.Owner {

@@ -23,7 +23,7 @@ func (r *consumerRun) wantOf(run credentialRun) credential.Want {
 		Seed:           r.consumer.Namespace + "/" + r.consumer.Name,
 		Rotate:         r.askedOf(run.spec.Name, v1alpha1.AnnotationRotate, handled.Rotate),
 		RevokePrevious: r.askedOf(run.spec.Name, v1alpha1.AnnotationRevokePrevious, handled.RevokePrevious),
-		Revoked:        r.consumer.Spec.Revoked, Missing: run.missing, Published: run.unknown,
+		Revoked:        r.consumer.Spec.Revoked, Missing: run.missing, Published: run.unknown, Former: run.former,
 	}
 	generate := run.spec.Generate
 	switch {
@@ -199,6 +199,7 @@ func (r *consumerRun) publish(ctx context.Context) error {
 	if len(r.result.Undone) > 0 {
 		return nil
 	}
+	r.noteFormerSecrets()
 	for _, name := range r.formerSecrets {
 		if err := r.Secrets.Drop(ctx, r.secretOwner(), name); err != nil {
 			return err

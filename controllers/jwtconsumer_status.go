@@ -17,9 +17,9 @@ func (r *consumerRun) reportCredentials() {
 	for _, run := range r.credentials {
 		state := r.state.Credentials[run.spec.Name]
 		switch {
-		case run.spec.JWKS != nil:
+		case run.spec.JWKS != nil && !r.followsUnknown(run.spec.Name):
 			r.reportKeySet(run.spec.Name, former)
-		case run.missing && len(state.Generations) == 0:
+		case run.spec.JWKS != nil, run.missing && len(state.Generations) == 0:
 			for _, s := range former {
 				if s.Name == run.spec.Name {
 					r.consumer.Status.Credentials = append(r.consumer.Status.Credentials, s)
@@ -90,6 +90,9 @@ func (r *consumerRun) reportGenerations(run credentialRun, state credential.Cred
 		case g.Phase == v1alpha1.CredentialActive && !rotating:
 			report.RotationTime = at(run.want.RotatesAt(g))
 		}
+		if run.missing {
+			report.SecretName = formerSecret(former, report) // what clients read stays until there is something else
+		}
 		report.Phase = r.phaseOf(run, g, report, former)
 		r.consumer.Status.Credentials = append(r.consumer.Status.Credentials, report)
 	}
@@ -108,6 +111,16 @@ func (r *consumerRun) phaseOf(run credentialRun, g credential.Generation, report
 	default:
 		return g.Phase
 	}
+}
+
+// formerSecret is where the status said that a generation is.
+func formerSecret(former []v1alpha1.CredentialStatus, report v1alpha1.CredentialStatus) string {
+	for _, s := range former {
+		if s.Name == report.Name && s.Generation == report.Generation && s.SecretName != "" {
+			return s.SecretName
+		}
+	}
+	return report.SecretName
 }
 
 // formerPhase is what the status said of a credential before, if it spoke of the same one.

@@ -22,6 +22,8 @@ type Want struct {
 	Given *Material
 	// Published is what the Secret for clients holds where the state knows nothing of the credential; nil where it holds nothing usable.
 	Published *Material
+	// Former is what Kong holds for the credential where the state knows nothing of it: its source was another, or its name. Nil where there is nothing.
+	Former *Material
 	// Missing says that the material should be given and cannot be read now: what is there stays.
 	Missing bool
 	// Interval between rotations; zero for never. Overlap is how long former material stays valid.
@@ -106,7 +108,7 @@ type Input struct {
 type StepKind string
 
 const (
-	// StepBegin makes the first generation, Active, or takes up what is published where the state is lost.
+	// StepBegin makes the first generation, Active, or takes up what is published where the state is lost, or what Kong holds from a former source.
 	StepBegin StepKind = "Begin"
 	// StepGenerate makes the next generation, Pending. One that was Pending retires: it may have been published just before a crash.
 	StepGenerate StepKind = "Generate"

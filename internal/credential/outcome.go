@@ -47,8 +47,9 @@ func (s CredentialState) Outcome(want Want, seen Seen, now time.Time) Outcome {
 				want.Name, len(s.Generations), v1alpha1.AnnotationRevokePrevious)
 		}
 	}
-	// The pending one is published once it has arrived; until then, or without one, what is in use, where Kong is known to have it.
-	if !out.Published && hasActive && seen.Verdicts[active.Number].Standing >= Waiting {
+	// The pending one is published once it has arrived; until then, or without one, what is in use, where Kong is known to have it. What came from a former
+	// source may be a public key alone.
+	if !out.Published && hasActive && active.Material.CanSign() && seen.Verdicts[active.Number].Standing >= Waiting {
 		out.Publish, out.Published = active, true
 	}
 	return out

@@ -294,3 +294,46 @@ func TestKeyThatKongRefuses(t *testing.T) {
 	l.expect(second, noon, credential.StepPromote)
 	l.expectKong(second, noon, 2)
 }
+
+func TestFormerSourceOverlaps(t *testing.T) {
+	former := credential.Material{Key: "theirs", Algorithm: "RS256", PublicKeyPEM: "public"}
+	given := credential.Material{Key: "given", Algorithm: "HS256", Secret: credential.Conceal("given")}
+	for name, c := range map[string]struct {
+		change func(*credential.Want)
+		key    string
+	}{
+		"generated": {func(*credential.Want) {}, "team.john.primary.2"},
+		"given":     {func(w *credential.Want) { w.Given = &given }, "given"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			want := rotating(c.change, func(w *credential.Want) { w.Former = &former })
+			l := &life{t: t, generate: counted(), seen: credential.Seen{Verdicts: map[int64]credential.Verdict{}}}
+			l.expect(want, noon, credential.StepBegin, credential.StepGenerate)
+			l.expectKong(want, noon, 1, 2)
+			var keys []string
+			for _, g := range l.outcome(want, noon).Kong {
+				keys = append(keys, g.Material.Key)
+			}
+			if !slices.Equal(keys, []string{"theirs", c.key}) || l.outcome(want, noon).Kong[0].Slot != 0 {
+				t.Errorf("keys %v in Kong, not the former beside %s", keys, c.key)
+			}
+			l.stands(2, credential.Held)
+			l.seen.Published = 2
+			l.expect(want, noon, credential.StepPromote)
+			l.expectKong(want, noon.Add(10*time.Hour-1), 1, 2)
+			l.expectKong(want, noon.Add(10*time.Hour), 2)
+		})
+	}
+	pinned := rotating(func(w *credential.Want) { w.Former, w.Key, w.Overlap = &former, "theirs", 0 })
+	l := &life{t: t, generate: counted(), seen: credential.Seen{Verdicts: map[int64]credential.Verdict{}}}
+	l.expect(pinned, noon, credential.StepBegin, credential.StepGenerate)
+	if kong := l.outcome(pinned, noon).Kong; len(kong) != 1 || kong[0].Number != 2 || kong[0].Slot != 0 {
+		t.Errorf("the key is the same, and Kong holds it once: %+v", kong)
+	}
+	revoked := rotating(func(w *credential.Want) { w.Former, w.Revoked = &former, true })
+	l = &life{t: t, generate: counted()}
+	l.expect(revoked, noon, credential.StepBegin)
+	if key := l.state.Credentials["primary"].Generations[0].Material.Key; key != "team.john.primary.1" {
+		t.Errorf("key %s: what was revoked is taken up", key)
+	}
+}

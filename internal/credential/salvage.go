@@ -48,6 +48,15 @@ func (w Want) salvage() (Generation, bool) {
 	return g, true
 }
 
+// former is what clients use that the spec no longer asks for: it begins, so that what the spec asks for comes beside it. What has the key already that the spec
+// gives is replaced in place anyway.
+func (w Want) former() (Material, bool) {
+	if w.Former == nil || w.Revoked || w.Given != nil && w.Given.Key == w.Former.Key {
+		return Material{}, false
+	}
+	return *w.Former, true
+}
+
 // numberOf is the generation that a key is of; zero where the spec gives no such key.
 func (w Want) numberOf(key string) int64 {
 	switch {

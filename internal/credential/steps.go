@@ -68,6 +68,8 @@ func (s CredentialState) grow(step Step, phase v1alpha1.CredentialPhase, generat
 	g := Generation{Number: step.Generation, Recipe: want.Recipe}
 	if salvaged, found := want.salvage(); found && step.Kind == StepBegin {
 		g = salvaged
+	} else if former, found := want.former(); found && step.Kind == StepBegin {
+		g.Given, g.Material, g.Recipe = true, former, Recipe{Algorithm: former.Algorithm}
 	} else if want.Given != nil {
 		g.Given, g.Material, g.Recipe = true, *want.Given, Recipe{Algorithm: want.Given.Algorithm}
 	} else {

@@ -3,6 +3,7 @@ package desired
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/credential"
@@ -42,6 +43,29 @@ func CredentialPart(name string, slot int64) string {
 		part += "." + strconv.FormatInt(slot, 10)
 	}
 	return part
+}
+
+// GroupPart is the part of a group that a consumer is in.
+func GroupPart(group string) string { return "group:" + escapePart(group) }
+
+// CredentialOf gives the name of the credential in the spec that a part is of: a slot of it, or a key of its issuer's set.
+func CredentialOf(part string) (name string, ok bool) {
+	name, ok = strings.CutPrefix(part, "credential:")
+	if end := strings.IndexAny(name, ".:"); end >= 0 {
+		name = name[:end]
+	}
+	return name, ok
+}
+
+// MaterialOf reads the material out of a credential as Kong shows it.
+func MaterialOf(e kong.Entity) credential.Material {
+	material := credential.Material{Key: e.Fields.Text("key"), Algorithm: v1alpha1.Algorithm(e.Fields.Text("algorithm"))}
+	if credential.FamilyOf(material.Algorithm) == credential.HMAC {
+		material.Secret = credential.Conceal(e.Fields.Text("secret"))
+	} else {
+		material.PublicKeyPEM = e.Fields.Text("rsa_public_key")
+	}
+	return material
 }
 
 // ConsumerOwner is the owner that a JwtConsumer is.
@@ -93,7 +117,7 @@ func BuildConsumer(scope Scope, policy Policy, in ConsumerInput) (Set, error) {
 	groups := slices.Concat(consumer.Spec.Groups, in.AccessGroups)
 	slices.Sort(groups)
 	for _, group := range slices.Compact(groups) {
-		b.add(kong.KindACL, scope.ACLID(id, group), id, "group:"+escapePart(group), kong.Fields{"group": group})
+		b.add(kong.KindACL, scope.ACLID(id, group), id, GroupPart(group), kong.Fields{"group": group})
 	}
 	for i, plugin := range consumer.Spec.Plugins {
 		fields, err := pluginFields(policy, path("spec.plugins[%d]", i), plugin, in.Configs[plugin.Name])

@@ -1,0 +1,343 @@
+package controllers_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
+	"github.com/kongjwt/kong-jwt-operator/test/issuer"
+)
+
+// given is a credential out of a Secret.
+func given(name, secretName string, change ...func(*v1alpha1.Credential)) v1alpha1.Credential {
+	c := v1alpha1.Credential{Name: name, Algorithm: "HS256", SecretRef: &v1alpha1.CredentialSecretReference{Name: secretName}}
+	for _, f := range change {
+		f(&c)
+	}
+	return c
+}
+
+func withKey(key string) func(*v1alpha1.Credential) {
+	return func(c *v1alpha1.Credential) { c.Key = key }
+}
+
+// secretsByKey is what Kong's credentials are: secret by key.
+func (w *world) secretsByKey(ctx context.Context) map[any]any {
+	GinkgoHelper()
+	found := map[any]any{}
+	for _, jwt := range w.list(ctx, "jwts") {
+		found[jwt["key"]] = jwt["secret"]
+	}
+	return found
+}
+
+const otherSecret = "another-secret-of-thirty-two-byte"
+
+var _ = Describe("What is changed in a JwtConsumer", func() {
+	var w *world
+	BeforeEach(func(ctx SpecContext) {
+		w = newWorld(ctx, kongsim.Options{})
+		create(ctx, w.secret("one", map[string]string{"secret": longSecret}), w.secret("two", map[string]string{"secret": otherSecret}))
+	})
+
+	It("may be the keys of two credentials, with each other", func(ctx SpecContext) {
+		c := w.consumer("c", func(c *v1alpha1.JwtConsumer) {
+			c.Spec.Credentials = []v1alpha1.Credential{given("a", "one", withKey("k1")), given("b", "two", withKey("k2"))}
+		})
+		create(ctx, c)
+		ready(ctx, c)
+		change(ctx, c, func(c *v1alpha1.JwtConsumer) { c.Spec.Credentials[0].Key, c.Spec.Credentials[1].Key = "k2", "k1" })
+		ready(ctx, c)
+		Expect(w.secretsByKey(ctx)).To(Equal(map[any]any{"k2": longSecret, "k1": otherSecret}))
+	})
+
+	It("may be usernames, custom ids and keys that another has, which changes to its own at the same time", func(ctx SpecContext) {
+		named := func(name, id, key string) func(*v1alpha1.JwtConsumer) {
+			return func(c *v1alpha1.JwtConsumer) {
+				c.Spec.Username, c.Spec.CustomID = name, id
+				c.Spec.Credentials = []v1alpha1.Credential{given("a", "one", withKey(key))}
+			}
+		}
+		left, right := w.consumer("left", named("anna", "1", "k1")), w.consumer("right", named("bert", "2", "k2"))
+		create(ctx, left, right)
+		ready(ctx, left)
+		ready(ctx, right)
+		change(ctx, left, named("bert", "2", "k2"))
+		stalled(ctx, left, v1alpha1.ReasonConflict, ContainSubstring(w.namespace+"/right"))
+		change(ctx, right, named("anna", "1", "k1"))
+		ready(ctx, left)
+		ready(ctx, right)
+		Expect(w.values(ctx, "consumers", "username")).To(ConsistOf("anna", "bert"))
+		Expect(w.values(ctx, "consumers", "custom_id")).To(ConsistOf("1", "2"))
+		for _, jwt := range w.list(ctx, "jwts") {
+			Expect(jwt["consumer"]).To(HaveKeyWithValue("id", map[any]string{"k2": left.Status.ConsumerID, "k1": right.Status.ConsumerID}[jwt["key"]]))
+		}
+	})
+
+	It("may be the username, and back; the key of what is referred to follows it, that of what is generated overlaps", func(ctx SpecContext) {
+		c := w.consumer("c", func(c *v1alpha1.JwtConsumer) {
+			c.Spec.Username = "first"
+			c.Spec.Credentials = []v1alpha1.Credential{given("a", "one"), {Name: "made", Algorithm: "HS256", Generate: &v1alpha1.Generate{SecretName: "c-made"}}}
+		})
+		create(ctx, c)
+		ready(ctx, c)
+		id := c.Status.ConsumerID
+		for _, name := range []string{"second", "first"} {
+			change(ctx, c, func(c *v1alpha1.JwtConsumer) { c.Spec.Username = name })
+			ready(ctx, c)
+			Expect(w.values(ctx, "consumers", "username")).To(ConsistOf(name))
+			Expect(w.values(ctx, "jwts", "key")).To(ContainElement(name + ".a"))
+			Expect(w.published(ctx, "c-made", "key")).To(HavePrefix(name + ".made"))
+			Expect(w.secretsByKey(ctx)).To(HaveKeyWithValue(w.published(ctx, "c-made", "key"), w.published(ctx, "c-made", "secret")))
+			Expect(w.values(ctx, "jwts", "key")).To(ContainElement("first.made"), "what clients may still use stays")
+		}
+		Expect(c.Status.ConsumerID).To(Equal(id))
+	})
+
+	It("may be the algorithm of what is referred to", func(ctx SpecContext) {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		Expect(err).NotTo(HaveOccurred())
+		create(ctx, w.secret("both", map[string]string{"secret": longSecret, "public.pem": publicPEM(&key.PublicKey)}))
+		c := w.consumer("c", func(c *v1alpha1.JwtConsumer) {
+			c.Spec.Credentials = []v1alpha1.Credential{given("a", "both", withKey("k"))}
+		})
+		create(ctx, c)
+		ready(ctx, c)
+		for _, algorithm := range []v1alpha1.Algorithm{"ES256", "HS512", "HS256"} {
+			change(ctx, c, func(c *v1alpha1.JwtConsumer) { c.Spec.Credentials[0].Algorithm = algorithm })
+			Eventually(func() []any { return w.values(ctx, "jwts", "algorithm") }).WithTimeout(soon).WithPolling(poll).Should(ConsistOf(string(algorithm)))
+			ready(ctx, c)
+			Expect(c.Status.Credentials).To(HaveExactElements(And(HaveField("Algorithm", algorithm), HaveField("Phase", v1alpha1.CredentialActive))))
+		}
+		Expect(w.secretsByKey(ctx)).To(Equal(map[any]any{"k": longSecret}))
+	})
+
+	It("may be the source of a credential: what clients have goes on beside what they are to have, for the overlap", func(ctx SpecContext) {
+		c := w.consumer("c", func(c *v1alpha1.JwtConsumer) {
+			c.Spec.Credentials = []v1alpha1.Credential{given("a", "one", withKey("k"))}
+		})
+		create(ctx, c)
+		ready(ctx, c)
+		change(ctx, c, func(c *v1alpha1.JwtConsumer) {
+			c.Spec.Credentials = []v1alpha1.Credential{{Name: "a", Algorithm: "RS256", Generate: &v1alpha1.Generate{
+				SecretName: "c-made", Rotation: &v1alpha1.Rotation{Interval: "1h", Overlap: "2s"},
+			}}}
+		})
+		made := w.name + ".c.a.2"
+		Eventually(phases(ctx, c)).WithTimeout(soon).WithPolling(poll).Should(Equal([]string{"Active " + made, "Retiring k"}))
+		Expect(w.values(ctx, "jwts", "key")).To(ConsistOf("k", made))
+		Expect(w.published(ctx, "c-made", "key")).To(Equal(made))
+		Eventually(phases(ctx, c)).WithTimeout(soon).WithPolling(poll).Should(Equal([]string{"Active " + made}))
+		Expect(w.values(ctx, "jwts", "key")).To(ConsistOf(made))
+		ready(ctx, c)
+
+		By("renaming it, with the Secret that clients read")
+		change(ctx, c, func(c *v1alpha1.JwtConsumer) { c.Spec.Credentials[0].Name = "b" })
+		renamed := w.name + ".c.b.2"
+		Eventually(phases(ctx, c)).WithTimeout(soon).WithPolling(poll).Should(Equal([]string{"Active " + renamed, "Retiring " + made}))
+		Expect(w.published(ctx, "c-made", "key")).To(Equal(renamed))
+		Eventually(phases(ctx, c)).WithTimeout(soon).WithPolling(poll).Should(Equal([]string{"Active " + renamed}))
+
+		By("following an issuer that does not answer yet")
+		provider := issuer.Start()
+		DeferCleanup(provider.Close)
+		Expect(provider.Add("one", "ES256")).To(Succeed())
+		provider.Answer(503)
+		change(ctx, w.gateway, func(g *v1alpha1.KongGateway) { g.Spec.Policy.JWKS = &v1alpha1.JWKSPolicy{AllowPrivateAddresses: true} })
+		create(ctx, w.secret("idp-ca", map[string]string{"ca.crt": provider.CA()}))
+		change(ctx, c, func(c *v1alpha1.JwtConsumer) {
+			c.Spec.Credentials = []v1alpha1.Credential{{Name: "b", Algorithm: "RS256", JWKS: &v1alpha1.JWKS{
+				URL: provider.URL(), RefreshInterval: "30s", CASecretRef: &v1alpha1.LocalSecretKeyReference{Name: "idp-ca", Key: "ca.crt"},
+			}}}
+		})
+		reconciling(ctx, c, v1alpha1.ReasonKeySetUnreachable, ContainSubstring("503"))
+		Expect(w.values(ctx, "jwts", "key")).To(ConsistOf(renamed), "what there was stays until there is something else")
+		Expect(w.published(ctx, "c-made", "key")).To(Equal(renamed))
+		provider.Answer(200)
+		annotate(ctx, c, v1alpha1.AnnotationReconcile, "1")
+		Eventually(func() []any { return w.values(ctx, "jwts", "key") }).WithTimeout(soon).WithPolling(poll).Should(ConsistOf("one"))
+		ready(ctx, c)
+		Expect(w.published(ctx, "c-made", "key")).To(BeEmpty())
+
+		By("referring to a Secret that is not there yet")
+		change(ctx, c, func(c *v1alpha1.JwtConsumer) {
+			c.Spec.Credentials = []v1alpha1.Credential{given("b", "later", withKey("k"))}
+		})
+		stalled(ctx, c, v1alpha1.ReasonSecretNotFound, ContainSubstring("later"))
+		Expect(w.values(ctx, "jwts", "key")).To(ConsistOf("one"))
+		create(ctx, w.secret("later", map[string]string{"secret": otherSecret}))
+		ready(ctx, c)
+		Expect(w.secretsByKey(ctx)).To(Equal(map[any]any{"k": otherSecret}))
+	})
+
+	It("may be the key that moves on to another consumer", func(ctx SpecContext) {
+		a := w.consumer("a", func(c *v1alpha1.JwtConsumer) {
+			c.Spec.Credentials = []v1alpha1.Credential{given("a", "one", withKey("k"))}
+		})
+		b := w.consumer("b", func(c *v1alpha1.JwtConsumer) {
+			c.Spec.Credentials = []v1alpha1.Credential{given("b", "two", withKey("k"))}
+		})
+		create(ctx, a)
+		ready(ctx, a)
+		create(ctx, b)
+		stalled(ctx, b, v1alpha1.ReasonConflict, ContainSubstring(w.namespace+"/a"))
+		change(ctx, a, func(c *v1alpha1.JwtConsumer) { c.Spec.Credentials = nil })
+		ready(ctx, a)
+		ready(ctx, b)
+		Expect(w.secretsByKey(ctx)).To(Equal(map[any]any{"k": otherSecret}))
+	})
+
+	It("is taken away though the rest of it cannot be programmed", func(ctx SpecContext) {
+		service := w.service("orders", func(s *v1alpha1.JwtProtectedService) {
+			s.Spec.Access = &v1alpha1.Access{Consumers: []v1alpha1.ConsumerReference{{Name: "c"}, {Name: "d"}}}
+		})
+		c := w.consumer("c", func(c *v1alpha1.JwtConsumer) {
+			c.Spec.Groups = []string{"readers", "writers/€"}
+			c.Spec.Credentials = []v1alpha1.Credential{given("a", "one", withKey("k1")), given("b", "two", withKey("k2"))}
+		})
+		d := w.consumer("d", func(c *v1alpha1.JwtConsumer) { c.Spec.Credentials = nil })
+		create(ctx, service, c, d)
+		ready(ctx, c, d, service)
+		groups := func() []any {
+			found := []any{}
+			for _, row := range w.list(ctx, "acls") {
+				if row["consumer"].(map[string]any)["id"] == c.Status.ConsumerID {
+					found = append(found, row["group"])
+				}
+			}
+			return found
+		}
+		Expect(groups()).To(ConsistOf("readers", "writers/€", "kongjwt:"+w.namespace+".orders"))
+
+		By("a plugin that the policy does not allow, and a Secret that is missing")
+		change(ctx, c, func(c *v1alpha1.JwtConsumer) {
+			c.Spec.Groups, c.Spec.Credentials = c.Spec.Groups[:1], c.Spec.Credentials[:1]
+			c.Spec.Plugins = []v1alpha1.PluginSpec{{Name: "lua", Plugin: "pre-function"}}
+		})
+		stalled(ctx, c, v1alpha1.ReasonPolicyViolation, ContainSubstring("pre-function"))
+		Expect(w.values(ctx, "jwts", "key")).To(ConsistOf("k1"), "what the spec still has stays")
+		Expect(groups()).To(ConsistOf("readers", "kongjwt:"+w.namespace+".orders"))
+
+		By("a service that no longer names it")
+		change(ctx, service, func(s *v1alpha1.JwtProtectedService) { s.Spec.Access.Consumers = s.Spec.Access.Consumers[1:] })
+		Eventually(groups).WithTimeout(soon).WithPolling(poll).Should(ConsistOf("readers"))
+		change(ctx, c, func(c *v1alpha1.JwtConsumer) {
+			c.Spec.Plugins[0] = v1alpha1.PluginSpec{Name: "size", Plugin: "request-size-limiting", ConfigFrom: []v1alpha1.ConfigSource{
+				{SecretRef: v1alpha1.LocalSecretKeyReference{Name: "missing", Key: "config"}},
+			}}
+			c.Spec.Groups = nil
+		})
+		stalled(ctx, c, v1alpha1.ReasonSecretNotFound, ContainSubstring("missing"))
+		Eventually(groups).WithTimeout(soon).WithPolling(poll).Should(BeEmpty())
+		change(ctx, c, func(c *v1alpha1.JwtConsumer) { c.Spec.Plugins = nil })
+		ready(ctx, c)
+	})
+})
+
+var _ = Describe("What is changed in a JwtProtectedService", func() {
+	It("may be the paths, between two routes and between two services", func(ctx SpecContext) {
+		w := newWorld(ctx, kongsim.Options{})
+		paths := func() map[any]any {
+			found := map[any]any{}
+			for _, route := range w.list(ctx, "routes") {
+				found[route["name"]] = route["paths"].([]any)[0]
+			}
+			return found
+		}
+		a := w.service("a", func(s *v1alpha1.JwtProtectedService) {
+			s.Spec.Routes = []v1alpha1.Route{{Name: "x", Paths: []string{"/x"}}, {Name: "y", Paths: []string{"/y"}}}
+		})
+		b := w.service("b")
+		create(ctx, a, b)
+		ready(ctx, a, b)
+		ids := a.Status.Routes
+
+		By("within a service")
+		change(ctx, a, func(s *v1alpha1.JwtProtectedService) {
+			s.Spec.Routes[0].Paths, s.Spec.Routes[1].Paths = []string{"/y"}, []string{"/x"}
+		})
+		ready(ctx, a)
+		prefix := w.namespace + "."
+		Expect(paths()).To(Equal(map[any]any{prefix + "a.x": "/y", prefix + "a.y": "/x", prefix + "b.api": "/b"}))
+		Expect(a.Status.Routes).To(Equal(ids))
+
+		By("between two")
+		change(ctx, a, func(s *v1alpha1.JwtProtectedService) { s.Spec.Routes[0].Paths = []string{"/b"} })
+		stalled(ctx, a, v1alpha1.ReasonConflict, And(ContainSubstring("/b"), ContainSubstring(w.namespace+"/b")))
+		change(ctx, b, func(s *v1alpha1.JwtProtectedService) { s.Spec.Routes[0].Paths = []string{"/y"} })
+		ready(ctx, a, b)
+		Expect(paths()).To(Equal(map[any]any{prefix + "a.x": "/b", prefix + "a.y": "/x", prefix + "b.api": "/y"}))
+
+		By("reordering them, which is no change")
+		w.kong.ResetRequests()
+		change(ctx, a, func(s *v1alpha1.JwtProtectedService) {
+			s.Spec.Routes[0], s.Spec.Routes[1] = s.Spec.Routes[1], s.Spec.Routes[0]
+		})
+		ready(ctx, a)
+		Expect(w.writes()).To(BeZero())
+
+		By("renaming one")
+		change(ctx, a, func(s *v1alpha1.JwtProtectedService) { s.Spec.Routes[0].Name = "z" })
+		ready(ctx, a)
+		Expect(paths()).To(Equal(map[any]any{prefix + "a.x": "/b", prefix + "a.z": "/x", prefix + "b.api": "/y"}))
+	})
+
+	It("may be the names of two, with each other", func(ctx SpecContext) {
+		w := newWorld(ctx, kongsim.Options{})
+		as := func(name string) func(*v1alpha1.JwtProtectedService) {
+			return func(s *v1alpha1.JwtProtectedService) { s.Spec.ServiceName = name }
+		}
+		a, b := w.service("a", as("blue")), w.service("b", as("green"))
+		create(ctx, a, b)
+		ready(ctx, a, b)
+		change(ctx, a, as("green"))
+		stalled(ctx, a, v1alpha1.ReasonConflict, ContainSubstring(w.namespace+"/b"))
+		change(ctx, b, as("blue"))
+		ready(ctx, a, b)
+		Expect(w.values(ctx, "services", "name")).To(ConsistOf("blue", "green"))
+		Expect(w.values(ctx, "routes", "name")).To(ConsistOf("blue.api", "green.api"))
+		for _, service := range w.list(ctx, "services") {
+			Expect(service["id"]).To(Equal(map[any]string{"green": a.Status.ServiceID, "blue": b.Status.ServiceID}[service["name"]]))
+		}
+	})
+
+	It("may be a consumer that it names and that comes later", func(ctx SpecContext) {
+		w := newWorld(ctx, kongsim.Options{})
+		service := w.service("orders", func(s *v1alpha1.JwtProtectedService) {
+			s.Spec.Access = &v1alpha1.Access{Consumers: []v1alpha1.ConsumerReference{{Name: "later"}}}
+		})
+		create(ctx, service)
+		ready(ctx, service)
+		Expect(w.list(ctx, "acls")).To(BeEmpty())
+		later := w.consumer("later", func(c *v1alpha1.JwtConsumer) { c.Spec.Credentials = nil })
+		create(ctx, later)
+		ready(ctx, later)
+		Expect(w.values(ctx, "acls", "group")).To(ConsistOf("kongjwt:" + w.namespace + ".orders"))
+	})
+
+	It("stays in Kong while its Service is gone, and goes on when that is back", func(ctx SpecContext) {
+		w := newWorld(ctx, kongsim.Options{})
+		backend := func() *corev1.Service {
+			return &corev1.Service{ObjectMeta: w.meta("backend"), Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 8080}}}}
+		}
+		service := w.service("orders", func(s *v1alpha1.JwtProtectedService) {
+			s.Spec.Upstream = &v1alpha1.Upstream{ServiceRef: &v1alpha1.UpstreamServiceReference{Name: "backend", Port: 8080}}
+		})
+		create(ctx, backend(), service)
+		ready(ctx, service)
+		Expect(kube.Delete(ctx, backend())).To(Succeed())
+		stalled(ctx, service, v1alpha1.ReasonInvalidSpec, ContainSubstring("does not exist"))
+		Expect(w.list(ctx, "routes")).To(HaveLen(1))
+		w.kong.ResetRequests()
+		create(ctx, backend())
+		ready(ctx, service)
+		Expect(w.writes()).To(BeZero())
+	})
+})
