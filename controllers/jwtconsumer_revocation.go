@@ -82,7 +82,13 @@ func (r *consumerRun) message() string {
 	if r.consumer.Spec.Revoked {
 		return fmt.Sprintf("Consumer %s is in Kong; its credentials are revoked", r.consumer.Status.Username)
 	}
-	return fmt.Sprintf("Consumer %s is in Kong with %d credentials", r.consumer.Status.Username, len(r.input.Credentials))
+	message := fmt.Sprintf("Consumer %s is in Kong with %d credentials", r.consumer.Status.Username, len(r.input.Credentials))
+	for _, run := range r.credentials {
+		if note := run.material.LineBreak(); note != "" {
+			message += fmt.Sprintf("; credential %s: %s", run.spec.Name, note)
+		}
+	}
+	return message
 }
 
 // reason of Ready where nothing is wrong.

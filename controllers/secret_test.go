@@ -88,6 +88,15 @@ var _ = Describe("Secrets of a JwtConsumer", Ordered, func() {
 		Expect(weak.Message).NotTo(ContainSubstring("secret-key"))
 	})
 
+	It("is taken byte by byte, and a line break at its end is pointed out", func(ctx SpecContext) {
+		consumer := w.consumer("echoed")
+		create(ctx, w.secret("echoed-jwt", map[string]string{"secret": longSecret + "\r\n"}), consumer)
+		ready(ctx, consumer)
+		Expect(w.values(ctx, "jwts", "secret")).To(ContainElement(longSecret + "\r\n"))
+		Expect(apimeta.FindStatusCondition(consumer.Status.Conditions, v1alpha1.ConditionReady).Message).To(And(
+			ContainSubstring("credential primary"), ContainSubstring("line break"), ContainSubstring("printf"), Not(ContainSubstring(longSecret))))
+	})
+
 	It("follows a Secret that is mended, changed and deleted; the last good credential stays", func(ctx SpecContext) {
 		consumer := w.consumer("follow")
 		create(ctx, consumer)
