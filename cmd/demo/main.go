@@ -50,8 +50,11 @@ func run(ctx context.Context) (err error) {
 			Propagation: kongsim.Slowest(dbUpdateFrequency, workerStateUpdateFrequency),
 		},
 	})
+	if ctx.Err() != nil && err != nil {
+		return errors.Join(errors.New("interrupted"), os.RemoveAll(dir))
+	}
 	if err != nil {
-		return err
+		return fmt.Errorf("%w; its logs are in %s", err, dir)
 	}
 	interrupted()
 	keep := os.Getenv("KEEP") != "" && os.Getenv("KEEP") != "0"
