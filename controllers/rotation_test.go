@@ -90,6 +90,28 @@ var _ = Describe("Rotation", func() {
 		Expect(w.values(ctx, "jwts", "key")).To(ConsistOf(second))
 	})
 
+	It("tells its story in events, each of them once", func(ctx SpecContext) {
+		w := newWorld(ctx, kongsim.Options{})
+		consumer := w.rotated("r", &v1alpha1.Rotation{Interval: "1h", Overlap: "1s"})
+		create(ctx, consumer)
+		ready(ctx, consumer)
+		annotate(ctx, consumer, v1alpha1.AnnotationRotate, "1")
+		Eventually(phases(ctx, consumer)).WithTimeout(soon).WithPolling(poll).Should(Equal([]string{"Active " + w.name + ".r.made.2"}))
+		change(ctx, consumer, func(c *v1alpha1.JwtConsumer) { c.Spec.Revoked = true })
+		ready(ctx, consumer)
+		story := map[string][]string{
+			v1alpha1.EventRotationStarted: {"generation 2"}, v1alpha1.EventPublished: {"generation 1", "generation 2"},
+			v1alpha1.EventPromoted: {"generation 2"}, v1alpha1.EventRetired: {"generation 1"}, v1alpha1.ReasonRevoked: {"1 credentials left Kong", "revoked"},
+		}
+		for reason, texts := range story {
+			expected := make([]any, 0, len(texts))
+			for _, text := range texts {
+				expected = append(expected, ContainSubstring(text))
+			}
+			Eventually(notes(ctx, consumer, reason)).WithTimeout(soon).WithPolling(poll).Should(ConsistOf(expected...), reason)
+		}
+	})
+
 	It("rotates one credential alone where the annotation names it", func(ctx SpecContext) {
 		w := newWorld(ctx, kongsim.Options{})
 		consumer := w.consumer("r", func(c *v1alpha1.JwtConsumer) {

@@ -106,6 +106,27 @@ var _ = Describe("Never reachable unprotected", func() {
 		}
 	})
 
+	It("when a service of its own becomes an attachment to somebody else's", func(ctx SpecContext) {
+		theirs := foreign(ctx, "services", entity{"name": named("attached"), "url": env.UpstreamURL})
+		service := secured("attaching")
+		path := pathOfService(namespace, "attaching")
+		stop := watch(at(path))
+		DeferCleanup(func() { stop() })
+		create(ctx, service)
+		awaitReady(ctx, service)
+		expectRefused(ctx, at(path), 401, "Unauthorized")
+		update(ctx, service, func(s *v1alpha1.JwtProtectedService) {
+			s.Spec.Upstream, s.Spec.Routes, s.Spec.AttachTo = nil, nil, &v1alpha1.AttachTo{ServiceName: named("attached")}
+		})
+		awaitReady(ctx, service)
+		expectRefused(ctx, at(path), 404, "no Route matched")
+		only(stop())
+		plugin, err := pluginOf(ctx, service, "jwt")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(plugin.at("service.id")).To(Equal(theirs["id"]))
+		remove(ctx, service)
+	})
+
 	It("when a service is deleted and made again at once", func(ctx SpecContext) {
 		path := pathOfService(namespace, "again")
 		service := secured("again")
