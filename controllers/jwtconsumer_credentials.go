@@ -199,7 +199,8 @@ func (r *consumerRun) readFormer(ctx context.Context, run *credentialRun) error 
 				run.former = &active.Material
 			}
 			return nil
-		case s.Name == run.spec.Name && s.Generation == 0 && s.SecretName != credential.JWKSSecretName(r.consumer.Name):
+		// Active: Kong holds it as this resource wanted it. Of anything else nobody here has to learn the secret.
+		case s.Name == run.spec.Name && s.Generation == 0 && s.Phase == v1alpha1.CredentialActive && s.SecretName != credential.JWKSSecretName(r.consumer.Name):
 			entity, found, err := r.target.engine.Credential(ctx, r.credentialID(*run, 0))
 			if found {
 				material := desired.MaterialOf(entity)

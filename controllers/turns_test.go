@@ -73,6 +73,25 @@ var _ = Describe("A life with turns", func() {
 		Expect(w.values(ctx, "jwts", "secret")).To(ConsistOf(w.published(ctx, "c-made", "secret")))
 	})
 
+	It("goes on where it was when its gateway is deleted by force and made again", func(ctx SpecContext) {
+		w := newWorld(ctx, kongsim.Options{})
+		consumer, service := w.rotated("c", nil), w.service("s")
+		create(ctx, consumer, service)
+		ready(ctx, consumer, service)
+		before := idsOf(w.content(ctx))
+		spec := w.gateway.Spec
+		change(ctx, w.gateway, func(g *v1alpha1.KongGateway) { g.Finalizers = nil })
+		gone(ctx, w.gateway)
+		stalled(ctx, consumer, v1alpha1.ReasonGatewayNotFound, ContainSubstring(w.name))
+		stalled(ctx, service, v1alpha1.ReasonGatewayNotFound, ContainSubstring(w.name))
+		w.kong.ResetRequests()
+		w.gateway = &v1alpha1.KongGateway{ObjectMeta: metav1.ObjectMeta{Name: w.name}, Spec: spec}
+		create(ctx, w.gateway)
+		ready(ctx, w.gateway, consumer, service)
+		Expect(w.writes()).To(BeZero(), "all of it is in Kong already")
+		Expect(idsOf(w.content(ctx))).To(Equal(before))
+	})
+
 	It("follows the labels of its namespace", func(ctx SpecContext) {
 		w := newWorld(ctx, kongsim.Options{}, func(g *v1alpha1.KongGateway) {
 			g.Spec.AllowedNamespaces = v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesSelector, Selector: selector("admitted", "yes")}

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/base64"
 	"net/http"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -76,5 +77,22 @@ var _ = Describe("Credentials that change", func() {
 		})
 		awaitReason(ctx, consumer, v1alpha1.ReasonSecretNotFound, "missing")
 		expectRefused(ctx, at(path).with(sign("HS256", first, key)), http.StatusUnauthorized, "No credentials found")
+	})
+
+	It("sign with what their secret decodes to, at services that say so", func(ctx SpecContext) {
+		decoding := newService(namespace, "decoding", func(s *v1alpha1.JwtProtectedServiceSpec) { s.JWT.SecretIsBase64 = pointer(true) })
+		consumer := newConsumer(namespace, "encoded", func(s *v1alpha1.JwtConsumerSpec) {
+			s.Credentials = []v1alpha1.Credential{generated("a", "HS256", "encoded")}
+		})
+		create(ctx, decoding, consumer)
+		awaitReady(ctx, decoding, consumer)
+		made := readSecret(ctx, namespace, "encoded")
+		text, key := made.Data["secret"], string(made.Data["key"])
+		decoded, err := base64.RawURLEncoding.DecodeString(string(text))
+		Expect(err).NotTo(HaveOccurred())
+		expectPassed(ctx, at(path).with(sign("HS256", text, key)))
+		expectRefused(ctx, at(path).with(sign("HS256", decoded, key)), http.StatusUnauthorized, "Invalid signature")
+		expectPassed(ctx, at(pathOfService(namespace, "decoding")).with(sign("HS256", decoded, key)))
+		expectRefused(ctx, at(pathOfService(namespace, "decoding")).with(sign("HS256", text, key)), http.StatusUnauthorized, "Invalid signature")
 	})
 })
