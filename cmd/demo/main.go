@@ -31,6 +31,14 @@ const (
 	workerStateUpdateFrequency = 500 * time.Millisecond
 )
 
+// interruption is what an error is about once somebody interrupted the demo.
+func interruption(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return errors.New("interrupted")
+	}
+	return err
+}
+
 func run(ctx context.Context) (err error) {
 	dir, err := os.MkdirTemp("", "kong-jwt-demo-")
 	if err != nil {
@@ -50,8 +58,8 @@ func run(ctx context.Context) (err error) {
 			Propagation: kongsim.Slowest(dbUpdateFrequency, workerStateUpdateFrequency),
 		},
 	})
-	if ctx.Err() != nil && err != nil {
-		return errors.Join(errors.New("interrupted"), os.RemoveAll(dir))
+	if err != nil && ctx.Err() != nil {
+		return errors.Join(interruption(ctx, err), os.RemoveAll(dir))
 	}
 	if err != nil {
 		return fmt.Errorf("%w; its logs are in %s", err, dir)
@@ -59,20 +67,23 @@ func run(ctx context.Context) (err error) {
 	interrupted()
 	keep := os.Getenv("KEEP") != "" && os.Getenv("KEEP") != "0"
 	defer func() {
-		err = errors.Join(err, running.Stop())
-		if err == nil || !keep {
+		stopped := running.Stop()
+		if ctx.Err() == nil { // an operator that is interrupted while it starts ends with an error
+			err = errors.Join(err, stopped)
+		}
+		if err == nil || ctx.Err() != nil { // else the logs are wanted
 			err = errors.Join(err, os.RemoveAll(dir))
 		}
 	}()
 	began := time.Now()
 	if _, err := running.StartOperator(ctx); err != nil {
-		return err
+		return interruption(ctx, err)
 	}
 	out.progress("Operator", time.Since(began))
 
 	tutorial := &tutorial{propagation: defaultPropagation, stack: running, screen: out, samples: filepath.Join("config", "samples", "tutorial")}
 	if err := tutorial.play(ctx); err != nil {
-		return errors.Join(err, tutorial.cleanUp(context.WithoutCancel(ctx)))
+		return errors.Join(interruption(ctx, err), tutorial.cleanUp(context.WithoutCancel(ctx)))
 	}
 	if keep {
 		out.lookAround(running, dir)
