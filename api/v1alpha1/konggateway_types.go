@@ -193,17 +193,18 @@ type GatewayPolicy struct {
 	// +kubebuilder:default=Namespaced
 	// +optional
 	Identities string `json:"identities,omitempty"`
-	// Plugins that tenants may use. An empty list allows none. Plugins that run code from their configuration are refused whatever the list says.
+	// Plugins that tenants may use. An empty list allows none. Plugins that run code from their configuration are refused whatever the list says, and so is
+	// Lua in the configuration of others (custom_fields_by_lua).
 	// +kubebuilder:default={"cors","rate-limiting","request-size-limiting","ip-restriction","correlation-id","http-log","prometheus","bot-detection","response-ratelimiting"}
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=63
 	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
-	// +kubebuilder:validation:XValidation:rule="!self.exists(p, p in ['pre-function', 'post-function', 'serverless-functions', 'jwt'])",message="pre-function, post-function and serverless-functions run Lua from their configuration and jwt is the operator's: none of them can be allowed"
+	// +kubebuilder:validation:XValidation:rule="!self.exists(p, p in ['pre-function', 'post-function', 'serverless-functions', 'exit-transformer', 'jwt'])",message="pre-function, post-function, serverless-functions and exit-transformer run Lua from their configuration and jwt is the operator's: none of them can be allowed"
 	// +listType=set
 	// +optional
 	Plugins []string `json:"plugins,omitzero"`
-	// Upstreams bounds where tenants may send requests to.
+	// Upstreams bounds where tenants may have Kong send requests to.
 	// +kubebuilder:default={}
 	// +optional
 	Upstreams UpstreamPolicy `json:"upstreams,omitempty"`
@@ -230,7 +231,7 @@ const (
 
 // UpstreamPolicy bounds where tenants may send requests to.
 type UpstreamPolicy struct {
-	// Deny lists what an upstream may not be: Loopback, LinkLocal (which holds cloud metadata), AdminAPI (Kong's own),
+	// Deny lists what an upstream, and a host or URL in a plugin's configuration, may not be: Loopback, LinkLocal (which holds cloud metadata), AdminAPI (Kong's own),
 	// ExternalName (Services of that type), a network such as 10.0.0.0/8, or a host, where *.example.com stands for all below it.
 	// Names are judged as they are written; they are not looked up. * alone stands for every host. An empty list denies nothing.
 	// +kubebuilder:default={"Loopback","LinkLocal","AdminAPI","ExternalName"}

@@ -29,6 +29,9 @@ func pluginFields(policy Policy, field string, spec v1alpha1.PluginSpec, from []
 	if err := policy.checkVaultReferences(field+".config", config); err != nil {
 		return nil, err
 	}
+	if err := policy.checkPluginConfig(field+".config", spec.Plugin, config); err != nil {
+		return nil, err
+	}
 	fields := kong.Fields{"name": spec.Plugin, "enabled": spec.Enabled == nil || *spec.Enabled}
 	if len(config) > 0 {
 		fields["config"] = config

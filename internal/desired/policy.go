@@ -72,19 +72,6 @@ func (p Policy) checkIdentity(field, namespace, value string) error {
 	return p.violation(field, "%q has to begin with %q: use %q, or leave it out", value, namespace+".", namespace+"."+value)
 }
 
-// codePlugins run code out of their configuration. No policy can allow them: whoever may set them owns Kong.
-var codePlugins = []string{"pre-function", "post-function", "serverless-functions"}
-
-func (p Policy) checkPlugin(field, plugin string) error {
-	if slices.Contains(codePlugins, plugin) {
-		return p.violation(field, "plugin %s runs code from its configuration and is never allowed", plugin)
-	}
-	if !slices.Contains(p.Plugins, plugin) {
-		return p.violation(field, "plugin %s is not in policy.plugins; ask for it to be added, or use one of %s", plugin, strings.Join(p.Plugins, ", "))
-	}
-	return nil
-}
-
 // checkHost holds the host of an upstream against policy.upstreams. Names are judged as written: Kong resolves them, not the operator.
 func (p Policy) checkHost(field, host string, port int) error {
 	host = strings.TrimSuffix(strings.ToLower(strings.Trim(host, "[]")), ".")

@@ -1,10 +1,12 @@
 package desired
 
 import (
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
 
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
@@ -122,6 +124,78 @@ func TestPluginsThatRunCodeAreNeverAllowed(t *testing.T) {
 	wantStalled(t, generous.checkPlugin("spec.plugins[0].plugin", "proxy-cache"), v1alpha1.ReasonPolicyViolation, "policy.plugins", "cors")
 	if err := generous.checkPlugin("spec.plugins[0].plugin", "cors"); err != nil {
 		t.Error(err)
+	}
+}
+
+// What a tenant may have written into the configuration of a plugin that is allowed.
+func TestPluginConfigs(t *testing.T) {
+	for what, c := range map[string]struct {
+		plugin, config string
+		field, says    string // empty: it is allowed
+	}{
+		"a log":                         {"http-log", `{"http_endpoint": "https://user:pass@log.example.com:8443/a?b=c"}`, "", ""},
+		"a log's headers":               {"http-log", `{"http_endpoint": "https://log.example.com", "headers": {"x-key": "k"}}`, "", ""},
+		"no Lua":                        {"http-log", `{"http_endpoint": "https://log.example.com", "custom_fields_by_lua": null}`, "", ""},
+		"a redis":                       {"response-ratelimiting", `{"redis": {"host": "redis.example.com", "port": 6379}}`, "", ""},
+		"origins of browsers":           {"cors", `{"origins": ["http://localhost:3000", "~^http://127"]}`, "", ""},
+		"addresses of clients":          {"ip-restriction", `{"allow": ["127.0.0.1", "10.0.0.0/8"]}`, "", ""},
+		"user agents":                   {"bot-detection", `{"deny": ["+http://www.example.com/bot", "a://b c"]}`, "spec.plugins[0].config.deny[1]", "for certain"},
+		"Lua":                           {"http-log", `{"custom_fields_by_lua": {"x": "return 1"}}`, "spec.plugins[0].config.custom_fields_by_lua", "Lua"},
+		"Lua of another plugin":         {"file-log", `{"a": [{"b": {"Fields_By_Lua": {}}}]}`, "spec.plugins[0].config.a[0].b.Fields_By_Lua", "Lua"},
+		"Lua in cors":                   {"cors", `{"x_by_lua": "return 1"}`, "x_by_lua", "Lua"},
+		"a log on loopback":             {"http-log", `{"http_endpoint": "http://127.0.0.1:8001/plugins"}`, "spec.plugins[0].config.http_endpoint", "Loopback"},
+		"a log in capitals":             {"http-log", `{"http_endpoint": "HTTP://LocalHost/"}`, "http_endpoint", "Loopback"},
+		"a log behind a user":           {"http-log", `{"http_endpoint": "http://log.example.com@[::1]:8001/"}`, "http_endpoint", "Loopback"},
+		"the Admin API":                 {"http-log", `{"http_endpoint": "https://kong-admin.kong.svc:8444"}`, "http_endpoint", "AdminAPI"},
+		"cloud metadata":                {"http-log", `{"http_endpoint": "http://169.254.169.254/latest"}`, "http_endpoint", "LinkLocal"},
+		"a query that is a user":        {"http-log", `{"http_endpoint": "http://a.example.com?@127.0.0.1:8001/"}`, "http_endpoint", "for certain"},
+		"a fragment that is a user":     {"http-log", `{"http_endpoint": "http://a.example.com#@127.0.0.1:8001/"}`, "http_endpoint", "for certain"},
+		"two users":                     {"http-log", `{"http_endpoint": "http://a@127.0.0.1@a.example.com/"}`, "http_endpoint", "for certain"},
+		"a backslash":                   {"http-log", `{"http_endpoint": "http://127.0.0.1:8001\\@a.example.com/"}`, "http_endpoint", "for certain"},
+		"no scheme":                     {"http-log", `{"http_endpoint": "//127.0.0.1:8001/"}`, "http_endpoint", "Loopback"},
+		"a space before":                {"http-log", `{"http_endpoint": " http://127.0.0.1:8001/"}`, "http_endpoint", "for certain"},
+		"a redis on the Admin API":      {"rate-limiting", `{"redis": {"host": "kong-admin.kong", "port": 8001}}`, "spec.plugins[0].config.redis.host", "AdminAPI"},
+		"a redis as it was written":     {"rate-limiting", `{"redis_host": "127.1", "redis_port": 6379}`, "redis_host", "usual form"},
+		"a node of a cluster of redis":  {"rate-limiting", `{"redis": {"cluster_nodes": [{"ip": "10.1.2.3", "port": 6379}]}}`, "cluster_nodes[0].ip", "10.0.0.0/8"},
+		"a log that is given elsewhere": {"opentelemetry", `{"traces_endpoint": "http://db.internal.example:4318/v1"}`, "traces_endpoint", "*.internal.example"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			policy := testPolicy(func(p *v1alpha1.GatewayPolicy) { p.Plugins = append(p.Plugins, c.plugin) })
+			spec := v1alpha1.PluginSpec{Plugin: c.plugin, Config: &apiextensionsv1.JSON{Raw: []byte(c.config)}}
+			_, err := pluginFields(policy, "spec.plugins[0]", spec, nil)
+			// The same out of a Secret.
+			spec.Config = nil
+			_, fromSecret := pluginFields(policy, "spec.plugins[0]", spec, [][]byte{[]byte(c.config)})
+			for _, got := range []error{err, fromSecret} {
+				if c.says == "" && got != nil {
+					t.Fatalf("got %v, want it to be allowed", got)
+				}
+				if c.says != "" {
+					wantStalled(t, got, v1alpha1.ReasonPolicyViolation, c.field, c.says, "KongGateway edge")
+				}
+			}
+		})
+	}
+}
+
+func TestAdminAPIOnItsPortIsDeniedToPlugins(t *testing.T) {
+	policy := Policy{AdminHosts: []string{"kong.example.com:443", "kong.example.com:6379"}}
+	policy.Upstreams.Deny = []string{v1alpha1.DenyAdminAPI}
+	for config, denied := range map[string]bool{
+		`{"http_endpoint": "https://kong.example.com/x"}`:        true,
+		`{"http_endpoint": "http://kong.example.com/x"}`:         false,
+		`{"http_endpoint": "http://kong.example.com:443/x"}`:     true,
+		`{"redis": {"host": "kong.example.com", "port": 6379}}`:  true,
+		`{"redis_host": "kong.example.com", "redis_port": 6379}`: true,
+		`{"redis": {"host": "kong.example.com", "port": 6380}}`:  false,
+	} {
+		var object map[string]any
+		if err := json.Unmarshal([]byte(config), &object); err != nil {
+			t.Fatal(err)
+		}
+		if err := policy.checkPluginConfig("f", "http-log", object); (err != nil) != denied {
+			t.Errorf("%s: got %v, want denied %v", config, err, denied)
+		}
 	}
 }
 

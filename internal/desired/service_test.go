@@ -149,6 +149,18 @@ func TestServiceIsRefused(t *testing.T) {
 			change: func(s *v1alpha1.JwtProtectedServiceSpec) { s.JWT.Anonymous = "admin" },
 			reason: v1alpha1.ReasonPolicyViolation, message: []string{"spec.jwt.anonymous"},
 		},
+		"plugins on a service of another namespace": {
+			change: func(s *v1alpha1.JwtProtectedServiceSpec) {
+				s.Upstream, s.Routes, s.AttachTo = nil, nil, &v1alpha1.AttachTo{ServiceName: "team-b.orders"}
+			},
+			reason: v1alpha1.ReasonPolicyViolation, message: []string{"spec.attachTo.serviceName", `"team-a."`},
+		},
+		"plugins on a route of another namespace": {
+			change: func(s *v1alpha1.JwtProtectedServiceSpec) {
+				s.Upstream, s.Routes, s.AttachTo = nil, nil, &v1alpha1.AttachTo{RouteName: "team-b.orders.api"}
+			},
+			reason: v1alpha1.ReasonPolicyViolation, message: []string{"spec.attachTo.routeName", `"team-a."`},
+		},
 		"a vault reference in a route's header": {
 			change: func(s *v1alpha1.JwtProtectedServiceSpec) {
 				s.Routes[0].Headers = map[string]v1alpha1.HeaderValues{"x-a": {"{vault://env/x}"}}
