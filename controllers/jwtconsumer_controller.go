@@ -29,8 +29,7 @@ type JwtConsumerReconciler struct {
 
 // +kubebuilder:rbac:groups=kongjwt.dev,resources=jwtconsumers,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=kongjwt.dev,resources=jwtconsumers/status,verbs=patch
-// +kubebuilder:rbac:groups=kongjwt.dev,resources=jwtconsumers/finalizers,verbs=update
-// +kubebuilder:rbac:groups="",resources=secrets,verbs=create;update;patch
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=create;update;delete
 
 func (r *JwtConsumerReconciler) setup(mgr ctrl.Manager, w *wakeupSource) error {
 	r.woken = w.owners[v1alpha1.KindJwtConsumer]

@@ -20,7 +20,6 @@ type JwtProtectedServiceReconciler struct{ Options }
 
 // +kubebuilder:rbac:groups=kongjwt.dev,resources=jwtprotectedservices,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=kongjwt.dev,resources=jwtprotectedservices/status,verbs=patch
-// +kubebuilder:rbac:groups=kongjwt.dev,resources=jwtprotectedservices/finalizers,verbs=update
 
 func (r *JwtProtectedServiceReconciler) setup(mgr ctrl.Manager, w *wakeupSource) error {
 	return ctrl.NewControllerManagedBy(mgr).

@@ -35,7 +35,6 @@ const (
 
 // +kubebuilder:rbac:groups=kongjwt.dev,resources=jwttokens,verbs=get;list;watch
 // +kubebuilder:rbac:groups=kongjwt.dev,resources=jwttokens/status,verbs=patch
-// +kubebuilder:rbac:groups=kongjwt.dev,resources=jwttokens/finalizers,verbs=update
 
 func (r *JwtTokenReconciler) setup(mgr ctrl.Manager, _ *wakeupSource) error {
 	return ctrl.NewControllerManagedBy(mgr).

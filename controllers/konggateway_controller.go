@@ -33,7 +33,6 @@ type KongGatewayReconciler struct {
 
 // +kubebuilder:rbac:groups=kongjwt.dev,resources=konggateways,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=kongjwt.dev,resources=konggateways/status,verbs=patch
-// +kubebuilder:rbac:groups=kongjwt.dev,resources=konggateways/finalizers,verbs=update
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=namespaces;services,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch

@@ -39,6 +39,8 @@ func (r *KongGatewayReconciler) setProxy(ctx context.Context, object *v1alpha1.K
 	return nil
 }
 
+// +kubebuilder:rbac:groups="",resources=secrets,namespace=kong-jwt-system,verbs=create
+
 func (r *KongGatewayReconciler) probeRoute(ctx context.Context, scope desired.Scope) (desired.ProbeRoute, error) {
 	seed, err := r.Secrets.Seed(ctx, r.GatewaySecretNamespaces[0], probeSecret)
 	if err != nil {

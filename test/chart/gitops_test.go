@@ -9,10 +9,14 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/cli-utils/pkg/kstatus/status"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
 
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
 	"github.com/kongjwt/kong-jwt-operator/test/testenv"
 )
@@ -41,51 +45,77 @@ func samples(patterns ...string) []*unstructured.Unstructured {
 }
 
 var _ = Describe("What GitOps applies", func() {
-	It("stays as it was applied, and kstatus understands it", func(ctx SpecContext) {
+	DescribeTable("stays as it was applied, and kstatus understands it", func(ctx SpecContext, works bool, patterns ...string) {
 		Expect(testenv.InstallCRDs(config)).To(Succeed())
 		kong, err := kongsim.Start(kongsim.Options{})
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(kong.Close)
 		startOperator(ctx, "values/default.yaml")
 
-		waves := samples("../../argocd/examples/sync-waves.yaml")
-		Expect(unstructured.SetNestedField(waves[0].Object, kong.AdminURL(), "spec", "adminAPI", "url")).To(Succeed())
-		all := append(waves, samples("../../config/samples/full/*.yaml")...)
+		all := samples(patterns...)
 		applied := make([]*unstructured.Unstructured, len(all))
 		for i, object := range all {
+			if object.GetKind() == "KongGateway" && works {
+				Expect(unstructured.SetNestedField(object.Object, kong.AdminURL(), "spec", "adminAPI", "url")).To(Succeed())
+			}
 			answer := object.DeepCopy()
 			Expect(applyAs(ctx, "argocd-controller", answer)).To(Succeed())
 			applied[i] = answer
+			if answer.GetKind() == "Namespace" {
+				hasOrders(ctx, answer.GetName())
+			}
 		}
 		DeferCleanup(func(ctx SpecContext) { takeAway(ctx, applied) })
 
-		for i := range waves {
-			Eventually(func(g Gomega) {
-				g.Expect(fares(ctx, g, applied[i]).Status).To(Equal(status.CurrentStatus))
-			}).WithContext(ctx).Should(Succeed(), waves[i].GetKind())
-		}
+		ours := 0
 		for i, answer := range applied {
-			var live *unstructured.Unstructured
-			Eventually(func(g Gomega) {
-				live = answer.DeepCopy()
-				g.Expect(kube.Get(ctx, client.ObjectKeyFromObject(live), live)).To(Succeed())
-				conditions, _, _ := unstructured.NestedSlice(live.Object, "status", "conditions")
-				g.Expect(conditions).NotTo(BeEmpty(), "the operator has looked at it")
-			}).WithContext(ctx).Should(Succeed(), answer.GetKind())
-			name := answer.GetKind() + " " + answer.GetName()
-			Expect(live.Object["spec"]).To(Equal(answer.Object["spec"]), name)
-			Expect(live.GetGeneration()).To(Equal(answer.GetGeneration()), name)
-			Expect(live.GetLabels()).To(Equal(answer.GetLabels()), name)
-			Expect(live.GetAnnotations()).To(Equal(answer.GetAnnotations()), name)
-			// Owned as before: nobody took a field over, so nothing is shown as out of sync.
-			Expect(ownedBy(live, "argocd-controller")).To(Equal(ownedBy(answer, "argocd-controller")), name)
-			// What Argo CD asks to find a difference: the same again, for trial.
-			again := all[i].DeepCopy()
-			again.SetManagedFields(nil)
-			Expect(kube.Patch(ctx, again, client.Apply, client.DryRunAll, client.FieldOwner("argocd-controller"))).To(Succeed(), "%s: no conflict", name) //nolint:staticcheck // Of any kind.
-			Expect(again.Object["spec"]).To(Equal(live.Object["spec"]), name)
+			if answer.GroupVersionKind().Group != v1alpha1.GroupVersion.Group {
+				continue
+			}
+			ours++
+			if works {
+				Eventually(func(g Gomega) {
+					result := fares(ctx, g, answer)
+					g.Expect(result.Status).To(Equal(status.CurrentStatus), result.Message)
+				}).WithContext(ctx).Should(Succeed(), answer.GetKind())
+			} else {
+				Eventually(func(g Gomega) { fares(ctx, g, answer) }).WithContext(ctx).Should(Succeed(), "the operator has looked at it")
+			}
+			unchanged(ctx, all[i], answer)
 		}
-	}, SpecTimeout(2*patience))
+		Expect(ours).To(BeNumerically(">", 3))
+	},
+		Entry("as Argo CD's waves", true, "../../argocd/examples/sync-waves.yaml", SpecTimeout(2*patience)),
+		Entry("with every field there is", false, "../../config/samples/full/*.yaml", SpecTimeout(2*patience)),
+		Entry("as in the tutorial", true, "../../config/samples/tutorial/*.yaml", SpecTimeout(2*patience)),
+		Entry("as on an existing cluster", true, "../../config/samples/existing-cluster/*.yaml", SpecTimeout(2*patience)),
+	)
+
+	It("are Argo CD's own kinds by its schemas, and the operator's values by the chart's", func(ctx SpecContext) {
+		strict := client.WithFieldValidation(kube, metav1.FieldValidationStrict)
+		applications := samples("../../argocd/examples/application.yaml", "../../argocd/examples/applicationset.yaml")
+		for _, object := range applications {
+			Expect(strict.Patch(ctx, object.DeepCopy(), client.Apply, client.DryRunAll, client.FieldOwner("test"))).To(Succeed(), object.GetKind()) //nolint:staticcheck // Of any kind.
+		}
+		values, found, err := unstructured.NestedMap(applications[0].Object, "spec", "source", "helm", "valuesObject")
+		Expect(err).NotTo(HaveOccurred())
+		Expect(found).To(BeTrue())
+		content, err := yaml.Marshal(values)
+		Expect(err).NotTo(HaveOccurred())
+		path := filepath.Join(GinkgoT().TempDir(), "values.yaml")
+		Expect(os.WriteFile(path, content, 0o600)).To(Succeed())
+		gateways := 0
+		for _, object := range render(ctx, path) {
+			Expect(object.GetAnnotations()).NotTo(HaveKey("helm.sh/hook"), "Argo CD orders objects itself")
+			if object.GetKind() == "KongGateway" {
+				gateways++
+			}
+		}
+		Expect(gateways).To(Equal(1))
+		version, _, _ := unstructured.NestedString(read(chartPath+"/Chart.yaml"), "version")
+		asked, _, _ := unstructured.NestedString(applications[0].Object, "spec", "source", "targetRevision")
+		Expect(asked).To(Equal(version))
+	}, SpecTimeout(patience))
 
 	It("is InProgress while Kong is away, and Failed where somebody has to act", func(ctx SpecContext) {
 		Expect(testenv.InstallCRDs(config)).To(Succeed())
@@ -119,6 +149,32 @@ spec: {consumerRef: {name: nobody, credential: a}, secretName: lost}
 		}
 	}, SpecTimeout(2*patience))
 })
+
+// hasOrders makes the Service that samples protect, where they are of a namespace of their own.
+func hasOrders(ctx context.Context, where string) {
+	GinkgoHelper()
+	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: where, Name: "orders"}, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 8080}}}}
+	Expect(kube.Create(ctx, service)).To(Succeed())
+	DeferCleanup(func(ctx SpecContext) { Expect(client.IgnoreNotFound(kube.Delete(ctx, service))).To(Succeed()) })
+}
+
+// unchanged holds an object to what was applied: no field of its spec, and of its metadata none that was applied, is another, and nobody took one over.
+func unchanged(ctx context.Context, written, answer *unstructured.Unstructured) {
+	GinkgoHelper()
+	name := answer.GetKind() + " " + answer.GetName()
+	live := answer.DeepCopy()
+	Expect(kube.Get(ctx, client.ObjectKeyFromObject(live), live)).To(Succeed())
+	Expect(live.Object["spec"]).To(Equal(answer.Object["spec"]), name)
+	Expect(live.GetGeneration()).To(Equal(answer.GetGeneration()), name)
+	Expect(live.GetLabels()).To(Equal(answer.GetLabels()), name)
+	Expect(live.GetAnnotations()).To(Equal(answer.GetAnnotations()), name)
+	Expect(ownedBy(live, "argocd-controller")).To(Equal(ownedBy(answer, "argocd-controller")), name)
+	// What Argo CD asks to find a difference: the same again, for trial.
+	again := written.DeepCopy()
+	again.SetManagedFields(nil)
+	Expect(kube.Patch(ctx, again, client.Apply, client.DryRunAll, client.FieldOwner("argocd-controller"))).To(Succeed(), "%s: no conflict", name) //nolint:staticcheck // Of any kind.
+	Expect(again.Object["spec"]).To(Equal(live.Object["spec"]), name)
+}
 
 // fares reads an object and gives what kstatus, and so Flux and kubectl wait, make of it.
 func fares(ctx context.Context, g Gomega, object *unstructured.Unstructured) *status.Result {

@@ -38,9 +38,11 @@ func replicas(ctx context.Context) int32 {
 func gone(ctx context.Context) (bool, error) {
 	var crds apiextensionsv1.CustomResourceDefinitionList
 	err := kube.List(ctx, &crds)
-	return !slices.ContainsFunc(crds.Items, func(crd apiextensionsv1.CustomResourceDefinition) bool {
-		return crd.Spec.Group == v1alpha1.GroupVersion.Group
-	}), err
+	return !slices.ContainsFunc(crds.Items, isOurs), err
+}
+
+func isOurs(crd apiextensionsv1.CustomResourceDefinition) bool {
+	return crd.Spec.Group == v1alpha1.GroupVersion.Group
 }
 
 var _ = Describe("The release", Ordered, func() {
@@ -48,15 +50,7 @@ var _ = Describe("The release", Ordered, func() {
 	gateway := &v1alpha1.KongGateway{ObjectMeta: metav1.ObjectMeta{Name: "default"}}
 
 	BeforeAll(func(ctx SpecContext) {
-		// Other specs install the kinds without helm.
-		crds := &apiextensionsv1.CustomResourceDefinitionList{}
-		Expect(kube.List(ctx, crds)).To(Succeed())
-		for i := range crds.Items {
-			if crds.Items[i].Spec.Group == v1alpha1.GroupVersion.Group {
-				Expect(kube.Delete(ctx, &crds.Items[i])).To(Succeed())
-			}
-		}
-		Eventually(gone).WithContext(ctx).Should(BeTrue())
+		removeDefinitions(ctx)
 	}, NodeTimeout(patience))
 
 	It("installs into an empty cluster, the default gateway with it", func(ctx SpecContext) {
@@ -66,13 +60,6 @@ var _ = Describe("The release", Ordered, func() {
 		Expect(gateway.Spec.AdminAPI.URL).To(Equal("http://127.0.0.1:1"))
 		consumer = &v1alpha1.JwtConsumer{ObjectMeta: metav1.ObjectMeta{Namespace: "team-a", Name: "john"}}
 		Expect(kube.Create(ctx, consumer)).To(Succeed())
-	}, SpecTimeout(patience))
-
-	It("says what to type next", func(ctx SpecContext) {
-		notes := mustHelm(ctx, "get", "notes", release)
-		Expect(notes).To(ContainSubstring("kubectl -n kong-jwt-system rollout status deployment/kong-jwt-operator"))
-		Expect(notes).To(ContainSubstring("kubectl wait --for=condition=Ready konggateway/default"))
-		Expect(notes).To(ContainSubstring("kind: JwtConsumer"))
 	}, SpecTimeout(patience))
 
 	It("makes pods that the restricted standard admits", func(ctx SpecContext) {

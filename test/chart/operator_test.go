@@ -21,6 +21,7 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -41,6 +42,27 @@ func tokenOf(ctx context.Context, account *corev1.ServiceAccount) string {
 	return request.Status.Token
 }
 
+// bind lets a ServiceAccount read metrics, by the chart's role, until the spec ends.
+func bind(ctx context.Context, where, name string) {
+	GinkgoHelper()
+	binding := &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: where + "-" + name + "-reads"},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: release + "-metrics-reader"},
+		Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: where, Name: name}},
+	}
+	Expect(kube.Create(ctx, binding)).To(Succeed())
+	DeferCleanup(func(ctx SpecContext) { Expect(kube.Delete(ctx, binding)).To(Succeed()) })
+}
+
+// newAccount makes a ServiceAccount until the spec ends.
+func newAccount(ctx context.Context, where, name string) *corev1.ServiceAccount {
+	GinkgoHelper()
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: where, Name: name}}
+	Expect(kube.Create(ctx, account)).To(Succeed())
+	DeferCleanup(func(ctx SpecContext) { Expect(kube.Delete(ctx, account)).To(Succeed()) })
+	return account
+}
+
 // address is one on loopback that is free.
 func address() string {
 	GinkgoHelper()
@@ -51,10 +73,19 @@ func address() string {
 }
 
 // operator is the binary, under the chart's account, with the chart's arguments.
-type operator struct{ metrics, log string }
+type operator struct {
+	metrics, probes, log string
+	command              *exec.Cmd
+}
 
 // startOperator applies what the chart renders, and runs what its Deployment says: nobody runs Pods here.
 func startOperator(ctx context.Context, values string) operator {
+	GinkgoHelper()
+	return run(ctx, grant(ctx, values))
+}
+
+// grant makes the chart's account and roles, and gives the arguments of its Deployment.
+func grant(ctx context.Context, values string) []string {
 	GinkgoHelper()
 	var arguments []string
 	for _, object := range render(ctx, values) {
@@ -69,24 +100,39 @@ func startOperator(ctx context.Context, values string) operator {
 			DeferCleanup(func(ctx SpecContext) { Expect(kube.Delete(ctx, object)).To(Succeed()) })
 		}
 	}
+	return arguments
+}
+
+// run runs the binary with arguments of the Deployment, on addresses of its own. It stops with the spec, or before by stop.
+func run(ctx context.Context, arguments []string) operator {
+	GinkgoHelper()
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: release}}
-	started := operator{metrics: address(), log: filepath.Join(GinkgoT().TempDir(), "operator.log")}
-	arguments = append(slices.DeleteFunc(arguments, func(argument string) bool {
-		return strings.HasPrefix(argument, "--metrics-bind-address=")
+	started := operator{metrics: address(), probes: address(), log: filepath.Join(GinkgoT().TempDir(), "operator.log")}
+	arguments = append(slices.DeleteFunc(slices.Clone(arguments), func(argument string) bool {
+		return strings.HasPrefix(argument, "--metrics-bind-address=") || strings.HasPrefix(argument, "--health-probe-bind-address=")
 	}), "--namespace="+namespace, "--kubeconfig="+kubeconfigOf(tokenOf(ctx, account)),
-		"--metrics-bind-address="+started.metrics, "--health-probe-bind-address=0")
+		"--metrics-bind-address="+started.metrics, "--health-probe-bind-address="+started.probes)
 
 	log, err := os.Create(started.log)
 	Expect(err).NotTo(HaveOccurred())
-	command := exec.Command(environment("KJO_MANAGER"), arguments...)
-	command.Stdout, command.Stderr = log, log
-	Expect(command.Start()).To(Succeed())
+	started.command = exec.Command(environment("KJO_MANAGER"), arguments...)
+	started.command.Stdout, started.command.Stderr = log, log
+	Expect(started.command.Start()).To(Succeed())
 	DeferCleanup(func() {
-		Expect(command.Process.Signal(syscall.SIGTERM)).To(Succeed())
-		_ = command.Wait()
+		started.stop()
 		Expect(log.Close()).To(Succeed())
 	})
 	return started
+}
+
+// stop asks it to end, and waits until it has.
+func (o operator) stop() {
+	GinkgoHelper()
+	if o.command.ProcessState != nil {
+		return
+	}
+	Expect(o.command.Process.Signal(syscall.SIGTERM)).To(Succeed())
+	_ = o.command.Wait()
 }
 
 func kubeconfigOf(token string) string {
@@ -137,14 +183,31 @@ var _ = Describe("The operator under the chart's rights", func() {
 					SecretRef: v1alpha1.SecretKeyReference{SecretReference: v1alpha1.SecretReference{Namespace: namespace, Name: "admin-" + release}, Key: "token"},
 				}},
 				AllowedNamespaces: v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll},
+				Proxy:             &v1alpha1.Proxy{URLs: []string{kong.ProxyURL()}},
 			},
 		}
 		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "admin-" + release}, StringData: map[string]string{"token": "t"}}
 		Expect(kube.Create(ctx, secret)).To(Succeed())
-		DeferCleanup(func(ctx SpecContext) { Expect(kube.Delete(ctx, secret)).To(Succeed()) })
+		DeferCleanup(func(ctx SpecContext) {
+			Expect(kube.Delete(ctx, secret)).To(Succeed())
+			// Each run makes what probes are derived from anew.
+			seed := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "kong-jwt-operator-probe"}}
+			Expect(client.IgnoreNotFound(kube.Delete(ctx, seed))).To(Succeed())
+		})
 	}, NodeTimeout(patience))
 
-	// works creates a consumer and a token, waits until they are ready, and after before deletes them again, and the gateway.
+	// ready waits until a resource is as its spec is.
+	ready := func(ctx context.Context, object client.Object, of func() (int64, []metav1.Condition)) {
+		GinkgoHelper()
+		Eventually(func(g Gomega) {
+			g.Expect(kube.Get(ctx, client.ObjectKeyFromObject(object), object)).To(Succeed())
+			observed, conditions := of()
+			g.Expect(observed).To(Equal(object.GetGeneration()))
+			g.Expect(apimeta.IsStatusConditionTrue(conditions, v1alpha1.ConditionReady)).To(BeTrue(), "%v", conditions)
+		}).WithContext(ctx).Should(Succeed())
+	}
+
+	// works does all that takes a right: a consumer and a token are made, change the names of their Secrets, and are deleted, and the gateway with them.
 	works := func(ctx context.Context, where string, before func()) {
 		GinkgoHelper()
 		meta := metav1.ObjectMeta{Namespace: where, Name: "worker"}
@@ -155,12 +218,23 @@ var _ = Describe("The operator under the chart's rights", func() {
 		signed := &v1alpha1.JwtToken{ObjectMeta: meta, Spec: v1alpha1.JwtTokenSpec{
 			ConsumerRef: v1alpha1.CredentialReference{Name: "worker", Credential: "a"}, SecretName: "worker-token",
 		}}
+		ofConsumer := func() (int64, []metav1.Condition) {
+			return consumer.Status.ObservedGeneration, consumer.Status.Conditions
+		}
+		ofToken := func() (int64, []metav1.Condition) { return signed.Status.ObservedGeneration, signed.Status.Conditions }
 		Expect(kube.Create(ctx, consumer)).To(Succeed())
 		Expect(kube.Create(ctx, signed)).To(Succeed())
-		Eventually(func(g Gomega) {
-			g.Expect(kube.Get(ctx, client.ObjectKeyFromObject(signed), signed)).To(Succeed())
-			g.Expect(apimeta.IsStatusConditionTrue(signed.Status.Conditions, v1alpha1.ConditionReady)).To(BeTrue())
-		}).WithContext(ctx).Should(Succeed())
+		ready(ctx, consumer, ofConsumer)
+		ready(ctx, signed, ofToken)
+		consumer.Spec.Credentials[0].Generate.SecretName, signed.Spec.SecretName = "worker-secret-2", "worker-token-2"
+		Expect(kube.Update(ctx, consumer)).To(Succeed())
+		Expect(kube.Update(ctx, signed)).To(Succeed())
+		ready(ctx, consumer, ofConsumer)
+		ready(ctx, signed, ofToken)
+		for _, former := range []string{"worker-secret", "worker-token"} {
+			err := kube.Get(ctx, client.ObjectKey{Namespace: where, Name: former}, &corev1.Secret{})
+			Expect(apierrors.IsNotFound(err)).To(BeTrue(), "%s is named by nobody any more: %v", former, err)
+		}
 		before()
 		for _, object := range []client.Object{signed, consumer, gateway} {
 			Expect(kube.Delete(ctx, object)).To(Succeed())
@@ -175,9 +249,7 @@ var _ = Describe("The operator under the chart's rights", func() {
 		running := startOperator(ctx, "values/default.yaml")
 		Expect(kube.Create(ctx, gateway)).To(Succeed())
 
-		reader := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "kong", Name: "prometheus"}}
-		Expect(kube.Create(ctx, reader)).To(Succeed())
-		DeferCleanup(func(ctx SpecContext) { Expect(kube.Delete(ctx, reader)).To(Succeed()) })
+		reader := newAccount(ctx, "kong", "prometheus")
 		token := tokenOf(ctx, reader)
 		Eventually(func(g Gomega) {
 			code, _, err := running.scrape(ctx, token)
@@ -188,13 +260,7 @@ var _ = Describe("The operator under the chart's rights", func() {
 		Expect(err).NotTo(HaveOccurred())
 		Expect(code).To(Equal(http.StatusUnauthorized))
 
-		binding := &rbacv1.ClusterRoleBinding{
-			ObjectMeta: metav1.ObjectMeta{Name: "prometheus-reads"},
-			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: release + "-metrics-reader"},
-			Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: "kong", Name: "prometheus"}},
-		}
-		Expect(kube.Create(ctx, binding)).To(Succeed())
-		DeferCleanup(func(ctx SpecContext) { Expect(kube.Delete(ctx, binding)).To(Succeed()) })
+		bind(ctx, reader.Namespace, reader.Name)
 		var served string
 		// A refusal is remembered for some seconds.
 		Eventually(func(g Gomega) {

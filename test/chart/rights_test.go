@@ -76,17 +76,58 @@ var _ = Describe("The rights", func() {
 			slices.Sort(together)
 			Expect(slices.Compact(together)).To(Equal(rights(wide, "ClusterRole", operators)))
 		}
+		// The namespace of its own is not watched: of Secrets it reads those of gateways there, and makes one.
+		Expect(rights(narrow, "Role", inNamespace(namespace))).To(ContainElements(" secrets get", " secrets create"))
+		Expect(rights(narrow, "Role", inNamespace(namespace))).NotTo(ContainElement(Or(Equal(" secrets update"), Equal(" secrets delete"))))
 		Expect(rights(narrow, "Role", inNamespace("kong"))).To(Equal([]string{" secrets get", " secrets list", " secrets watch"}))
 	}, SpecTimeout(patience))
 
-	It("hold no wildcard, and are explained", func(ctx SpecContext) {
+	It("hold no wildcard", func(ctx SpecContext) {
 		for _, values := range valueSets() {
 			for _, kind := range []string{"ClusterRole", "Role"} {
 				for _, right := range rights(render(ctx, values), kind, all) {
 					Expect(right).NotTo(ContainSubstring("*"))
-					Expect(right).NotTo(HavePrefix(" secrets delete"))
 				}
 			}
 		}
+	}, SpecTimeout(patience))
+
+	It("are explained, each rule by a comment above it", func(ctx SpecContext) {
+		for _, values := range valueSets() {
+			lines := strings.Split(mustHelm(ctx, "template", release, chartPath, "--values", values, "--show-only", "templates/rbac.yaml"), "\n")
+			rules := 0
+			for i, line := range lines {
+				if strings.HasPrefix(line, "- apiGroups:") {
+					rules++
+					Expect(lines[i-1]).To(HavePrefix("# "), "%s: %s %s", values, line, lines[i+1])
+				}
+			}
+			Expect(rules).To(BeNumerically(">", 10), values)
+		}
+	}, SpecTimeout(patience))
+
+	It("of people are added to the cluster's own roles: to see, and to write, what belongs to a team, and no gateway", func(ctx SpecContext) {
+		objects := render(ctx, "values/default.yaml")
+		for role, writes := range map[string]bool{"view": false, "edit": true, "admin": true} {
+			lines := rights(objects, "ClusterRole", func(o *unstructured.Unstructured) bool {
+				return o.GetLabels()["rbac.authorization.k8s.io/aggregate-to-"+role] == "true"
+			})
+			var expected []string
+			for _, resource := range []string{"jwtconsumers", "jwtprotectedservices", "jwttokens"} {
+				verbs := []string{"get", "list", "watch"}
+				if writes {
+					verbs = append(verbs, "create", "update", "patch", "delete", "deletecollection")
+				}
+				for _, verb := range verbs {
+					expected = append(expected, "kongjwt.dev "+resource+" "+verb)
+				}
+				expected = append(expected, "kongjwt.dev "+resource+"/status get")
+			}
+			Expect(lines).To(ConsistOf(expected), role)
+		}
+		Expect(rights(objects, "ClusterRole", func(o *unstructured.Unstructured) bool { return o.GetName() == release+"-gateway-view" })).To(ConsistOf(
+			"kongjwt.dev konggateways get", "kongjwt.dev konggateways list", "kongjwt.dev konggateways watch",
+			"kongjwt.dev konggateways/status get", "kongjwt.dev konggateways/status list", "kongjwt.dev konggateways/status watch"))
+		Expect(render(ctx, "values/namespaced.yaml")).NotTo(ContainElement(HaveField("GetLabels()", HaveKey(HavePrefix("rbac.authorization.k8s.io/aggregate-to")))), "rbac.aggregate=false")
 	}, SpecTimeout(patience))
 })

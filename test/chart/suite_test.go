@@ -20,6 +20,8 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/test/testenv"
@@ -48,6 +50,7 @@ func TestChart(t *testing.T) {
 }
 
 var _ = BeforeSuite(func(ctx SpecContext) {
+	log.SetLogger(GinkgoLogr)
 	living, end := context.WithCancel(context.Background())
 	DeferCleanup(end)
 	var stop func() error
@@ -61,14 +64,14 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	kube, err = client.New(config, client.Options{Scheme: scheme})
 	Expect(err).NotTo(HaveOccurred())
 
-	for _, name := range []string{namespace, "team-a", "team-b", "kong"} {
+	for _, name := range []string{namespace, "team-a", "team-b", "kong", "argocd"} {
 		// The strictest standard: a pod that does not meet it is refused.
 		labels := map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}
 		Expect(kube.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}})).To(Succeed())
 	}
-	for _, kind := range []string{"ServiceMonitor", "PodMonitor", "PrometheusRule"} {
-		Expect(kube.Create(ctx, monitoringKind(kind))).To(Succeed())
-	}
+	// The kinds of the Prometheus operator and of Argo CD, with schemas of the fields that are used.
+	_, err = envtest.InstallCRDs(config, envtest.CRDInstallOptions{Paths: []string{"testdata"}, ErrorIfPathMissing: true, MaxTime: patience})
+	Expect(err).NotTo(HaveOccurred())
 }, NodeTimeout(3*time.Minute))
 
 // environment gives a tool's path, or says how it comes to be there.

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
 
 	"github.com/kongjwt/kong-jwt-operator/test/testenv"
 )
@@ -69,6 +70,12 @@ var _ = Describe("The templates", func() {
 		}
 	}, SpecTimeout(patience))
 
+	It("make no policy of warnings where these are off", func(ctx SpecContext) {
+		named := HaveField("GetKind()", HavePrefix("ValidatingAdmissionPolicy"))
+		Expect(render(ctx, "values/default.yaml")).To(ContainElement(named))
+		Expect(render(ctx, "values/namespaced.yaml")).NotTo(ContainElement(named))
+	}, SpecTimeout(patience))
+
 	It("render under another name", func(ctx SpecContext) {
 		for _, object := range parse(mustHelm(ctx, "template", "other", chartPath)) {
 			if object.GetKind() == "CustomResourceDefinition" {
@@ -85,7 +92,7 @@ var _ = Describe("The templates", func() {
 		}
 	}, SpecTimeout(patience))
 
-	It("name what Artifact Hub shows as it is", func() {
+	It("name what Artifact Hub shows as it is", func(ctx SpecContext) {
 		metadata := read(filepath.Join(chartPath, "Chart.yaml"))
 		version, _, _ := unstructured.NestedString(metadata, "appVersion")
 		annotations, _, err := unstructured.NestedStringMap(metadata, "annotations")
@@ -98,5 +105,16 @@ var _ = Describe("The templates", func() {
 			Expect(annotations["artifacthub.io/crds"]).To(ContainSubstring("name: " + name))
 		}
 		Expect(strings.Count(annotations["artifacthub.io/crds"], "kind:")).To(Equal(len(files)))
-	})
+
+		var examples []map[string]any
+		Expect(yaml.Unmarshal([]byte(annotations["artifacthub.io/crdsExamples"]), &examples)).To(Succeed())
+		var kinds []string
+		for _, example := range examples {
+			object := &unstructured.Unstructured{Object: example}
+			kinds = append(kinds, object.GetKind())
+			strict := client.WithFieldValidation(kube, metav1.FieldValidationStrict)
+			Expect(strict.Patch(ctx, object, client.Apply, client.DryRunAll, client.FieldOwner("chart-test"))).To(Succeed(), object.GetKind()) //nolint:staticcheck // Of any kind.
+		}
+		Expect(kinds).To(ConsistOf("KongGateway", "JwtConsumer", "JwtProtectedService", "JwtToken"))
+	}, SpecTimeout(patience))
 })

@@ -55,6 +55,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- toJson (uniq $names) -}}
 {{- end -}}
 
+{{/* The Secret with the certificate of the metrics endpoint, where there is one to mount. */}}
+{{- define "kjo.metricsCertificate" -}}
+{{- if .Values.metrics.enabled -}}
+{{- .Values.metrics.certificateSecretName -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "kjo.subjects" -}}
 - kind: ServiceAccount
   name: {{ include "kjo.serviceAccountName" . }}

@@ -8,12 +8,10 @@ What the operator may do. A test compares the sum with config/rbac/role.yaml, wh
 - apiGroups: [kongjwt.dev]
   resources: [konggateways]
   verbs: [get, list, watch, patch]
+# Say how each fares.
 - apiGroups: [kongjwt.dev]
   resources: [konggateways/status]
   verbs: [patch]
-- apiGroups: [kongjwt.dev]
-  resources: [konggateways/finalizers]
-  verbs: [update]
 # Who still uses a gateway that is to be deleted, in whichever namespace.
 - apiGroups: [kongjwt.dev]
   resources: [jwtconsumers, jwtprotectedservices]
@@ -22,17 +20,19 @@ What the operator may do. A test compares the sum with config/rbac/role.yaml, wh
 - apiGroups: [""]
   resources: [namespaces]
   verbs: [get, list, watch]
-# The Services of upstreams and of gateways, and the nodes of a Kong by their addresses: a gateway's are in a namespace that need not be watched.
+# The Services of upstreams and of gateways: a gateway's is in a namespace that need not be watched.
 - apiGroups: [""]
   resources: [services]
   verbs: [get, list, watch]
+# The nodes of a Kong, by their addresses: each is pushed to, or asked what it knows.
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]
   verbs: [get, list, watch]
-# The metrics endpoint asks the API server who a reader is, and whether they may read.
+# The metrics endpoint asks the API server who a reader is,
 - apiGroups: [authentication.k8s.io]
   resources: [tokenreviews]
   verbs: [create]
+# and whether they may read.
 - apiGroups: [authorization.k8s.io]
   resources: [subjectaccessreviews]
   verbs: [create]
@@ -48,17 +48,16 @@ What the operator may do. A test compares the sum with config/rbac/role.yaml, wh
 - apiGroups: [kongjwt.dev]
   resources: [jwttokens]
   verbs: [get, list, watch]
+# Say how each fares.
 - apiGroups: [kongjwt.dev]
   resources: [jwtconsumers/status, jwtprotectedservices/status, jwttokens/status]
   verbs: [patch]
-# Own Secrets in a way that blocks the owner's deletion, where the API server asks for this right.
-- apiGroups: [kongjwt.dev]
-  resources: [jwtconsumers/finalizers, jwtprotectedservices/finalizers, jwttokens/finalizers]
-  verbs: [update]
-# Read the material that resources name; write what is generated, and signed tokens. None is ever deleted: the garbage collector does.
+# Read the material that resources name; write what is generated, and signed tokens; delete one of these whose resource names another Secret now. Those of a
+# resource that goes are left to the garbage collector. (Where the API server enforces who may set owners, as on OpenShift, that takes this right too.)
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [get, list, watch, create, update, patch]
+  verbs: [get, list, watch, create, update, delete]
+# Tell what happened.
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
@@ -74,10 +73,15 @@ What the operator may do. A test compares the sum with config/rbac/role.yaml, wh
 - apiGroups: [""]
   resources: [events]
   verbs: [create, patch]
+# Make, once, the Secret that the routes are derived from by which data planes are asked.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [create]
 {{- end -}}
 
-{{/* Where the Secrets of gateways are: tokens and certificates for the Admin API. */}}
+{{/* Where the Secrets of gateways are. */}}
 {{- define "kjo.rules.gatewaySecrets" -}}
+# Tokens and certificates for the Admin API and the data planes, and, in the operator's own namespace, what the routes of probes are derived from.
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, list, watch]
