@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"go.uber.org/zap/zapcore"
+	"k8s.io/client-go/tools/leaderelection"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 )
 
@@ -21,6 +22,7 @@ type settings struct {
 	probeAddress            string
 	pprofAddress            string
 	leaderElect             bool
+	lease                   lease
 	namespace               string
 	installationID          string
 	clusterDomain           string
@@ -30,6 +32,32 @@ type settings struct {
 	workers                 int
 	gracePeriod             time.Duration
 	log                     zap.Options
+}
+
+// lease is how long a leader leads without a word, and how soon it gives up.
+type lease struct {
+	duration, renewDeadline, retryPeriod time.Duration
+}
+
+func (l *lease) bind(set *flag.FlagSet) {
+	set.DurationVar(&l.duration, "leader-elect-lease-duration", 15*time.Second,
+		"How long the others wait for a leader that is silent, before one of them leads: the longest time that nobody does.")
+	set.DurationVar(&l.renewDeadline, "leader-elect-renew-deadline", 10*time.Second,
+		"How long a leader that cannot renew its lease goes on before it ends. Shorter than the lease.")
+	set.DurationVar(&l.retryPeriod, "leader-elect-retry-period", 2*time.Second, "Time between two tries to get or renew the lease.")
+}
+
+func (l *lease) check() error {
+	// As client-go demands it, said in the names of the flags.
+	switch {
+	case l.retryPeriod <= 0:
+		return errors.New("--leader-elect-retry-period has to be more than 0")
+	case l.duration <= l.renewDeadline:
+		return errors.New("--leader-elect-lease-duration has to be longer than --leader-elect-renew-deadline")
+	case float64(l.renewDeadline) <= leaderelection.JitterFactor*float64(l.retryPeriod):
+		return fmt.Errorf("--leader-elect-renew-deadline has to be longer than %.1f times --leader-elect-retry-period", leaderelection.JitterFactor)
+	}
+	return nil
 }
 
 func parseFlags(args []string) (settings, error) {
@@ -45,6 +73,7 @@ func parseFlags(args []string) (settings, error) {
 	set.StringVar(&s.pprofAddress, "pprof-bind-address", "0",
 		"Address of Go's profiles, /debug/pprof, such as 127.0.0.1:8082. 0 turns it off. Anyone who reaches it may read it: a profile tells of code, not of Secrets.")
 	set.BoolVar(&s.leaderElect, "leader-elect", false, "Elect a leader, so that of several replicas one works.")
+	s.lease.bind(set)
 	set.StringVar(&s.namespace, "namespace", ownNamespace(), "Namespace of the operator: of its lease, and of the gateways' Secrets. In a pod it is the pod's.")
 	set.StringVar(&s.installationID, "installation-id", "",
 		"Tells this installation's entities in Kong from others'. Empty: the UID of the kube-system namespace. Entities made under another id are not found again.")
@@ -70,7 +99,7 @@ func parseFlags(args []string) (settings, error) {
 }
 
 func (s settings) check(set *flag.FlagSet) error {
-	var err error
+	err := s.lease.check()
 	switch {
 	case s.workers < 1:
 		err = errors.New("--workers has to be at least 1")

@@ -77,6 +77,9 @@ func managerOptions(s settings, scheme *runtime.Scheme) ctrl.Options {
 		LeaderElectionID:              s.shard().lease(),
 		LeaderElectionNamespace:       s.namespace,
 		LeaderElectionReleaseOnCancel: true,
+		LeaseDuration:                 &s.lease.duration,
+		RenewDeadline:                 &s.lease.renewDeadline,
+		RetryPeriod:                   &s.lease.retryPeriod,
 		GracefulShutdownTimeout:       &s.gracePeriod,
 		Cache:                         cache.Options{DefaultTransform: slim},
 		Client: client.Options{Cache: &client.CacheOptions{
