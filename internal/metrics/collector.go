@@ -84,6 +84,7 @@ var (
 	gatewayInfo  = desc("gateway_info", "1, with the version of Kong and how it keeps its configuration.", "gateway", "version", "mode")
 	entities     = desc("managed_entities", "Entities in Kong that are this operator's, by kind.", "gateway", "kind")
 	orphaned     = desc("orphaned_entities", "Entities in Kong that belong to resources that are gone, and that are not pruned.", "gateway")
+	drifted      = desc("drifted_entities", "Entities in Kong that somebody else changed, and that stay so because spec.drift.policy is Report.", "gateway")
 	resources    = desc("resources", "Custom resources by kind, state (ready, reconciling, stalled, suspended, new) and the reason of Ready.",
 		"gateway", "kind", "state", "reason")
 	credentials = desc("credentials", "Credentials by phase.", "gateway", "phase")
@@ -97,7 +98,7 @@ var (
 // Describe implements prometheus.Collector.
 func (r *Resources) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		gatewayReady, gatewayInfo, entities, orphaned, resources, credentials, verified, oldest, nextDue, tokens, firstExpiry,
+		gatewayReady, gatewayInfo, entities, orphaned, drifted, resources, credentials, verified, oldest, nextDue, tokens, firstExpiry,
 	} {
 		out <- d
 	}
@@ -124,11 +125,13 @@ func (r *Resources) sum() *summary {
 		switch typed := object.(type) {
 		case *v1alpha1.KongGateway:
 			s.gateways = append(s.gateways, typed)
+			s.drifted[typed.Name] += 0
 			s.resource(typed.Name, v1alpha1.KindKongGateway, typed.Status.Conditions)
 		case *v1alpha1.JwtConsumer:
 			s.consumer(typed)
 		case *v1alpha1.JwtProtectedService:
 			s.resource(typed.Spec.GatewayRef.Name, v1alpha1.KindJwtProtectedService, typed.Status.Conditions)
+			s.drifted[typed.Spec.GatewayRef.Name] += len(typed.Status.Drift)
 		case *v1alpha1.JwtToken:
 			s.token(typed)
 		}
@@ -139,6 +142,9 @@ func (r *Resources) sum() *summary {
 func (s *summary) emit(gauge func(d *prometheus.Desc, value float64, labels ...string)) {
 	for _, object := range s.gateways {
 		s.emitGateway(object, gauge)
+	}
+	for gateway, count := range s.drifted {
+		gauge(drifted, float64(count), gateway)
 	}
 	for key, count := range s.resources {
 		gauge(resources, float64(count), key.gateway, key.kind, key.state, key.reason)

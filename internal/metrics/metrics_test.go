@@ -65,10 +65,13 @@ func objects() []client.Object {
 		}},
 		&v1alpha1.JwtConsumer{ObjectMeta: metav1.ObjectMeta{Namespace: "b", Name: "held"}, Spec: gateway("up"), Status: v1alpha1.JwtConsumerStatus{
 			Conditions: conditions(metav1.ConditionFalse, v1alpha1.ReasonConflict, true),
+			Drift:      make([]v1alpha1.DriftedEntity, 2),
 		}},
 		&v1alpha1.JwtProtectedService{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "waits"},
-			Spec:   v1alpha1.JwtProtectedServiceSpec{GatewayRef: v1alpha1.GatewayReference{Name: "away"}},
-			Status: v1alpha1.JwtProtectedServiceStatus{Conditions: conditions(metav1.ConditionFalse, v1alpha1.ReasonGatewayNotReady, false)}},
+			Spec: v1alpha1.JwtProtectedServiceSpec{GatewayRef: v1alpha1.GatewayReference{Name: "away"}},
+			Status: v1alpha1.JwtProtectedServiceStatus{
+				Conditions: conditions(metav1.ConditionFalse, v1alpha1.ReasonGatewayNotReady, false), Drift: make([]v1alpha1.DriftedEntity, 1),
+			}},
 		token("fresh", time.Minute, time.Hour), token("overdue", -time.Minute, time.Hour), token("expired", -time.Hour, -time.Minute),
 	}
 }
@@ -126,6 +129,12 @@ kongjwt_credentials{gateway="up",phase="Retiring"} 1
 # TYPE kongjwt_credentials_verified gauge
 kongjwt_credentials_verified{gateway="up",verified="false"} 1
 kongjwt_credentials_verified{gateway="up",verified="true"} 1
+# HELP kongjwt_drifted_entities Entities in Kong that somebody else changed, and that stay so because spec.drift.policy is Report.
+# TYPE kongjwt_drifted_entities gauge
+kongjwt_drifted_entities{gateway="away"} 1
+kongjwt_drifted_entities{gateway="new"} 0
+kongjwt_drifted_entities{gateway="paused"} 0
+kongjwt_drifted_entities{gateway="up"} 2
 # HELP kongjwt_gateway_info 1, with the version of Kong and how it keeps its configuration.
 # TYPE kongjwt_gateway_info gauge
 kongjwt_gateway_info{gateway="up",mode="Database",version="3.9.3"} 1

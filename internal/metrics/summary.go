@@ -30,6 +30,8 @@ type summary struct {
 	gateways    []*v1alpha1.KongGateway
 	resources   map[resourceKey]int
 	credentials map[credentialKey]int
+	// drifted counts what somebody else changed and what is left so.
+	drifted map[string]int
 	// unverified counts the credentials that some data plane was seen not to accept, and verified those that all do.
 	verified, unverified map[string]int
 	// oldest is when the material in use that is oldest was made; next is when the rotation that is due first is due.
@@ -49,7 +51,7 @@ const (
 
 func newSummary(now time.Time) *summary {
 	return &summary{
-		now: now, resources: map[resourceKey]int{}, credentials: map[credentialKey]int{},
+		now: now, resources: map[resourceKey]int{}, credentials: map[credentialKey]int{}, drifted: map[string]int{},
 		verified: map[string]int{}, unverified: map[string]int{},
 		oldest: map[string]time.Time{}, next: map[string]time.Time{},
 		tokens: map[string]int{tokenFresh: 0, tokenOverdue: 0, tokenExpired: 0},
@@ -82,6 +84,7 @@ func fares(conditions []metav1.Condition) (state, reason string) {
 func (s *summary) consumer(consumer *v1alpha1.JwtConsumer) {
 	gateway := consumer.Spec.GatewayRef.Name
 	s.resource(gateway, v1alpha1.KindJwtConsumer, consumer.Status.Conditions)
+	s.drifted[gateway] += len(consumer.Status.Drift)
 	for i := range consumer.Status.Credentials {
 		held := &consumer.Status.Credentials[i]
 		s.credentials[credentialKey{gateway, string(held.Phase)}]++
