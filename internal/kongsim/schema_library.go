@@ -23,23 +23,28 @@ type library struct {
 	served map[string]json.RawMessage
 	// dbless: the schemas of a gateway without a database.
 	dbless bool
+	// version is how they differ from those in the files.
+	version Schemas
 }
 
 // Both libraries are read once.
 var (
-	databaseLibrary = sync.OnceValues(func() (*library, error) { return newLibrary(false) })
-	dblessLibrary   = sync.OnceValues(func() (*library, error) { return newLibrary(true) })
+	databaseLibrary = sync.OnceValues(func() (*library, error) { return newLibrary(false, Schemas{}) })
+	dblessLibrary   = sync.OnceValues(func() (*library, error) { return newLibrary(true, Schemas{}) })
 )
 
-func loadLibrary(dbless bool) (*library, error) {
-	if dbless {
+func loadLibrary(dbless bool, version Schemas) (*library, error) {
+	switch {
+	case !version.none():
+		return newLibrary(dbless, version)
+	case dbless:
 		return dblessLibrary()
 	}
 	return databaseLibrary()
 }
 
-func newLibrary(dbless bool) (*library, error) {
-	l := &library{entities: map[string]*recordSchema{}, served: map[string]json.RawMessage{}, dbless: dbless}
+func newLibrary(dbless bool, version Schemas) (*library, error) {
+	l := &library{entities: map[string]*recordSchema{}, served: map[string]json.RawMessage{}, dbless: dbless, version: version}
 	for name := range kinds {
 		if err := l.loadEntity(name); err != nil {
 			return nil, err
@@ -55,6 +60,9 @@ func newLibrary(dbless bool) (*library, error) {
 func (l *library) loadEntity(name string) error {
 	raw, err := readSchema("schemas/" + name + ".json")
 	if err != nil {
+		return err
+	}
+	if err := l.version.alter(name, raw); err != nil {
 		return err
 	}
 	s, err := parseRecord(name, raw)
@@ -91,6 +99,9 @@ func (l *library) loadVariant(s *recordSchema, entity, variant string) error {
 	at := entity + "/" + variant
 	raw, err := readSchema("schemas/" + at + ".json")
 	if err != nil {
+		return err
+	}
+	if err := l.version.alter(at, raw); err != nil {
 		return err
 	}
 	if l.dbless {

@@ -14,7 +14,7 @@ import (
 )
 
 func theLibrary(t interface{ Fatal(...any) }) *library {
-	l, err := loadLibrary(false)
+	l, err := loadLibrary(false, Schemas{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,6 +17,8 @@ type Options struct {
 	AdminAddress, ProxyAddress string
 	// Version is Kong's; "3.9.3" by default.
 	Version string
+	// Schemas are how those of Version differ from those of 3.9.3.
+	Schemas Schemas
 	// Database is "postgres" (the default) or "off".
 	Database string
 	// DBUpdateFrequency and WorkerStateUpdateFrequency are what GET / says of them. How late workers are is Propagation's matter.
@@ -34,7 +36,8 @@ type Options struct {
 	ServiceTime time.Duration
 	MaxRate     float64
 
-	faults *Faults
+	faults   *Faults
+	database *store
 }
 
 // Server is a running simulated Kong.
@@ -43,6 +46,7 @@ type Server struct {
 	Faults *Faults
 
 	options  Options
+	database *store
 	proxy    *Proxy
 	handler  http.Handler // of the Admin API
 	requests requestLog
@@ -64,13 +68,21 @@ func Start(o Options) (*Server, error) {
 	o = o.withDefaults()
 	s := &Server{Faults: &Faults{}, options: o}
 	s.options.faults = s.Faults
-	library, err := loadLibrary(o.Database == "off")
+	library, err := loadLibrary(o.Database == "off", o.Schemas)
 	if err != nil {
 		return nil, fmt.Errorf("read the schemas: %w", err)
 	}
-	database := newStore(time.Now)
+	database := o.database
+	if database == nil {
+		database = newStore(time.Now)
+	}
+	s.database = database
 	s.proxy = newProxy(database, ProxyOptions{Workers: o.Workers, Propagation: o.Propagation, Seed: o.Seed, Version: o.Version})
 	database.notify = s.proxy.changed
+	if o.database != nil {
+		database.reread(library, time.Now())
+		database.notify(dataChange{everything: true})
+	}
 	api := &admin{
 		dao:     &dao{store: database, library: library, readOnly: o.Database == "off"},
 		options: s.options, nodeID: newID(), config: &declarative{current: emptyHash},
