@@ -2,16 +2,21 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
 // survey is what a node runs.
 type survey struct {
 	node *node
+	// confirmed says that it was seen to run what it was given last.
+	confirmed bool
 	// ours by id, what deleted resources left included.
 	ours map[string]kong.Entity
 	// strangers counts what is not ours, by kind.
@@ -20,7 +25,7 @@ type survey struct {
 
 // survey lists all that a node runs.
 func (g *Gateway) survey(ctx context.Context, n *node) (survey, error) {
-	s := survey{node: n, ours: map[string]kong.Entity{}, strangers: map[kong.Kind]int{}}
+	s := survey{node: n, confirmed: g.fleet.hashOf(n) != "", ours: map[string]kong.Entity{}, strangers: map[kong.Kind]int{}}
 	for _, kind := range kinds {
 		for e, err := range n.api.List(ctx, kind, kong.ListOptions{}) {
 			if err != nil {
@@ -74,6 +79,18 @@ func (g *Gateway) refreshDeclared(ctx context.Context, about kong.Node) error {
 func (g *Gateway) alignNodes(ctx context.Context) error {
 	g.fleet.posting.Lock()
 	defer g.fleet.posting.Unlock()
+	return g.align(ctx)
+}
+
+// catchUp takes up what other processes had a Kong run since this one did: each push replaces it as a whole. The caller is the one that posts.
+func (g *Gateway) catchUp(ctx context.Context) error {
+	if g.options.InScope == nil {
+		return nil
+	}
+	return g.align(ctx)
+}
+
+func (g *Gateway) align(ctx context.Context) error {
 	others, err := g.fleet.changed(ctx)
 	if err != nil {
 		return err
@@ -97,36 +114,102 @@ func (g *Gateway) level(ctx context.Context, surveys []survey) error {
 	g.mu.Lock()
 	first := g.filled.IsZero()
 	g.mu.Unlock()
-	var source *node
 	if first && len(surveys) > 0 {
 		most := slices.MaxFunc(surveys, func(a, b survey) int { return len(a.ours) - len(b.ours) })
-		source = most.node
-		g.declared.mu.Lock()
-		g.declared.rebase(most.ours)
-		g.declared.mu.Unlock()
+		g.setBase(most.ours)
 	}
-	g.declared.mu.Lock()
-	base := g.declared.base
-	g.declared.mu.Unlock()
 	for _, s := range surveys {
-		// An empty configuration is not pushed over anything: the first push comes with something to say.
-		if s.node == source || len(base) == 0 && len(s.ours) == 0 {
-			if err := g.fleet.accept(ctx, s.node); err != nil {
-				return err
-			}
-			continue
-		}
-		entities := make([]kong.Entity, 0, len(base))
-		for _, e := range base {
-			entities = append(entities, e)
-		}
-		slices.SortFunc(entities, func(a, b kong.Entity) int { return compare(a.ID, b.ID) })
-		g.log.Info("A node runs another configuration; it is given ours", "node", s.node.address, "entities", len(entities))
-		if err := g.fleet.postTo(ctx, []*node{s.node}, entities); err != nil {
+		base := g.baseWith(s)
+		fine, err := g.runs(ctx, s, base)
+		if err != nil {
 			return err
+		}
+		if fine {
+			err = g.fleet.accept(ctx, s.node)
+		} else {
+			g.log.Info("A node runs another configuration; it is given ours", "node", s.node.address, "entities", len(base))
+			err = g.fleet.postTo(ctx, []*node{s.node}, sorted(base))
+		}
+		if err != nil {
+			return err
+		}
+		if !fine {
+			g.noteRestored(s, base)
 		}
 	}
 	return nil
+}
+
+func (g *Gateway) setBase(base map[string]kong.Entity) {
+	g.declared.mu.Lock()
+	defer g.declared.mu.Unlock()
+	g.declared.rebase(base)
+}
+
+// baseWith gives what the nodes should run. What other processes write is as a node has it, unless the node is new and has nothing.
+func (g *Gateway) baseWith(s survey) map[string]kong.Entity {
+	g.declared.mu.Lock()
+	defer g.declared.mu.Unlock()
+	if g.options.InScope == nil || len(s.ours) == 0 {
+		return g.declared.base
+	}
+	g.declared.rebase(combine(g.declared.base, s.ours, g.options.InScope))
+	return g.declared.base
+}
+
+// combine makes a configuration of what is this process's own in ours, and what is others' in theirs. It is pure.
+func combine(ours, theirs map[string]kong.Entity, own func(desired.Owner) bool) map[string]kong.Entity {
+	combined := map[string]kong.Entity{}
+	for id, e := range theirs {
+		if ownership, owned := desired.ParseTags(e.Fields.Tags()); !owned || !own(ownership.Owner) {
+			combined[id] = e
+		}
+	}
+	for id, e := range ours {
+		// What a deleted resource left is nobody's, and everybody's to carry along.
+		if ownership, owned := desired.ParseTags(e.Fields.Tags()); !owned || own(ownership.Owner) {
+			combined[id] = e
+		}
+	}
+	return combined
+}
+
+// runs says whether a node runs what it should, or what it was to be given last and did not answer to: that is not taken back. An empty configuration is not
+// pushed over anything: the first push comes with something to say.
+func (g *Gateway) runs(ctx context.Context, s survey, base map[string]kong.Entity) (bool, error) {
+	if len(base) == 0 && len(s.ours) == 0 {
+		return true, nil
+	}
+	if len(s.strangers) > 0 {
+		return false, nil
+	}
+	for _, e := range s.ours {
+		var rejected *status.StalledError
+		if err := g.schemas.load(ctx, e); err != nil && !errors.As(err, &rejected) {
+			return false, err
+		}
+	}
+	g.declared.mu.Lock()
+	tried := g.declared.tried
+	g.declared.mu.Unlock()
+	return g.equal(s.ours, base) || g.equal(s.ours, tried), nil
+}
+
+// equal says whether a configuration, as Kong shows it, is the one that it was given.
+func (g *Gateway) equal(shown, given map[string]kong.Entity) bool {
+	if len(shown) != len(given) {
+		return false
+	}
+	for id := range shown {
+		if !g.same(shown, given, id) {
+			return false
+		}
+	}
+	return true
+}
+
+func sorted(configuration map[string]kong.Entity) []kong.Entity {
+	return slices.SortedFunc(maps.Values(configuration), func(a, b kong.Entity) int { return compare(a.ID, b.ID) })
 }
 
 // heartbeatNodes asks every node how it is, and asks for a look where one runs something else than it was given.

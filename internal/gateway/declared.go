@@ -29,6 +29,8 @@ type declared struct {
 	// base is what Kong was given last, by id; baseChildren are the ids in it that hang on one, nil until they are asked for.
 	base         map[string]kong.Entity
 	baseChildren map[string][]string
+	// tried is what Kong was to be given last: it may run that, where its answer was lost.
+	tried map[string]kong.Entity
 	// staged is what differs from it by now, and changing how many of that are whose.
 	staged   map[string]change
 	changing map[desired.Owner]int

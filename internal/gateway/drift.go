@@ -235,5 +235,6 @@ func union(a, b map[string]any) map[string]any {
 
 // forgetDrift forgets what was remembered of an owner's entities. The caller holds the lock.
 func (g *Gateway) forgetDrift(owner desired.Owner) {
+	delete(g.restored, owner)
 	maps.DeleteFunc(g.drifts, func(_ string, d *drift) bool { return d.was.owner == owner })
 }

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -48,8 +49,10 @@ type node struct {
 	// address is host:port, or empty for the front itself.
 	address string
 	ready   bool
-	api     AdminAPI
-	// hash of the configuration that it was last seen to run after a push, empty before the first.
+	// absent nodes did not answer when they were asked last.
+	absent bool
+	api    AdminAPI
+	// hash of the configuration that it was seen to run after the last push; empty before the first, and where that is not known.
 	hash string
 }
 
@@ -140,6 +143,9 @@ func (f *fleet) postTo(ctx context.Context, nodes []*node, entities []kong.Entit
 	errs := make([]error, len(nodes))
 	var group errgroup.Group
 	for i, n := range nodes {
+		if f.passOver(n) {
+			continue
+		}
 		group.Go(func() error {
 			if err := f.give(ctx, n, entities); err != nil && !f.dispensable(n, err) {
 				errs[i] = n.named(err)
@@ -157,39 +163,126 @@ func (f *fleet) postTo(ctx context.Context, nodes []*node, entities []kong.Entit
 	return errors.Join(errs...)
 }
 
-// give makes a node run a configuration, and keeps its name.
-func (f *fleet) give(ctx context.Context, n *node, entities []kong.Entity) error {
-	if err := n.api.PostConfig(ctx, entities); err != nil {
-		return err
-	}
-	status, err := n.api.Status(ctx)
-	if err != nil {
-		return err
-	}
+// passOver says whether to leave a node out that nobody relies on and that does not answer: the others would wait for it. It is asked with every heartbeat.
+func (f *fleet) passOver(n *node) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	n.hash = status.ConfigurationHash
+	if n.ready || !n.absent {
+		return false
+	}
+	n.hash = "" // it does not run what the others do
+	return true
+}
+
+// give makes a node run a configuration, and keeps its name.
+func (f *fleet) give(ctx context.Context, n *node, entities []kong.Entity) error {
+	before := f.hashOf(n)
+	if before == "" {
+		status, err := n.api.Status(ctx)
+		if err != nil {
+			return err
+		}
+		before = status.ConfigurationHash
+	}
+	f.setHash(n, "") // one that is away now, and does not start again, comes back with what it ran before
+	if err := f.send(ctx, n, entities, before); err != nil {
+		return err
+	}
+	return f.accept(ctx, n)
+}
+
+// answerPatience is how long a node may take for an answer before it is asked how it is: configurations take their time to load, and a lost answer takes for ever.
+const answerPatience = 10 * time.Second
+
+// send gives a node a configuration. One that runs another than before, and goes on not to say so, has taken it; one that does not say how it is has not.
+func (f *fleet) send(ctx context.Context, n *node, entities []kong.Entity, before string) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	answered := make(chan error, 1)
+	go func() { answered <- n.api.PostConfig(ctx, entities) }()
+	patience := f.config.Timeout
+	if patience <= 0 {
+		patience = answerPatience
+	}
+	look := time.NewTicker(patience)
+	defer look.Stop()
+	for changed := 0; changed < 2; {
+		select {
+		case err := <-answered:
+			return err
+		case <-look.C:
+		}
+		status, err := n.api.Status(ctx)
+		switch {
+		case ambiguous(err):
+			return err
+		case err == nil && status.ConfigurationHash != before:
+			changed++
+		}
+	}
 	return nil
+}
+
+func (f *fleet) setHash(n *node, hash string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n.hash = hash
+}
+
+func (f *fleet) hashOf(n *node) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return n.hash
 }
 
 // changed finds the nodes that run another configuration than they were given: a new pod, a restarted one, or one that somebody else wrote to.
 func (f *fleet) changed(ctx context.Context) ([]*node, error) {
+	all := f.all()
+	differ := make([]bool, len(all))
+	var group errgroup.Group
+	for i, n := range all {
+		group.Go(func() (err error) {
+			differ[i], err = f.differs(ctx, n)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
 	var others []*node
-	for _, n := range f.all() {
-		status, err := n.api.Status(ctx)
-		if f.dispensable(n, err) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		f.mu.Lock()
-		if n.hash == "" || n.hash != status.ConfigurationHash {
+	for i, n := range all {
+		if differ[i] {
 			others = append(others, n)
 		}
-		f.mu.Unlock()
 	}
 	return others, nil
+}
+
+// unreadyTimeout is how long a node that is not ready has to say how it is.
+const unreadyTimeout = time.Second
+
+// differs says whether a node runs something else than it was given. The word of one that is not ready does not count while it cannot be asked.
+func (f *fleet) differs(ctx context.Context, n *node) (bool, error) {
+	f.mu.Lock()
+	ready := n.ready
+	f.mu.Unlock()
+	if !ready {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, unreadyTimeout)
+		defer cancel()
+	}
+	status, err := n.api.Status(ctx)
+	absent := f.dispensable(n, err)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n.absent = absent
+	switch {
+	case absent:
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	return n.hash == "" || n.hash != status.ConfigurationHash, nil
 }
 
 // accept notes that what a node runs is what it should.
@@ -198,8 +291,6 @@ func (f *fleet) accept(ctx context.Context, n *node) error {
 	if err != nil {
 		return err
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	n.hash = status.ConfigurationHash
+	f.setHash(n, status.ConfigurationHash)
 	return nil
 }

@@ -99,6 +99,8 @@ type Gateway struct {
 	missing  missing
 	// drifts are the entities that somebody else changed, by id, until they are as they were or are written.
 	drifts map[string]*drift
+	// restored are, by owner, the entities that somebody else changed in a Kong without a database, and that are as they were again.
+	restored map[desired.Owner][]Drift
 	// attempted is what an owner wanted last, refusals what a push said of it: without a database only.
 	attempted map[desired.Owner]hash
 	refusals  map[desired.Owner]refusal
@@ -136,6 +138,7 @@ func newGateway(o Options, scope desired.Scope, s Settings, api AdminAPI, h hash
 		missing:        missing{},
 		requested:      map[desired.Owner]string{},
 		drifts:         map[string]*drift{},
+		restored:       map[desired.Owner][]Drift{},
 	}
 }
 

@@ -70,7 +70,11 @@ func (g *Gateway) push(ctx context.Context) {
 	if len(staged) == 0 {
 		return
 	}
-	if err := g.attempt(ctx, staged); err != nil && ctx.Err() == nil {
+	err := g.catchUp(ctx)
+	if err == nil {
+		err = g.attempt(ctx, staged)
+	}
+	if err != nil && ctx.Err() == nil {
 		g.log.Info("The configuration could not be pushed; it is tried again", "error", err.Error())
 		reason, message := g.unready(err)
 		g.lose(reason, message)
@@ -81,9 +85,9 @@ func (g *Gateway) push(ctx context.Context) {
 func (g *Gateway) attempt(ctx context.Context, changes map[string]change) error {
 	d := g.declared
 	d.mu.Lock()
-	base := d.base
+	candidate := withChanges(d.base, changes)
+	d.tried = candidate
 	d.mu.Unlock()
-	candidate := withChanges(base, changes)
 	err := g.post(ctx, candidate)
 	var refused *kong.ConfigError
 	var tooLarge *kong.ConfigTooLargeError
@@ -109,7 +113,7 @@ func (g *Gateway) attempt(ctx context.Context, changes map[string]change) error 
 
 // post makes every node run a configuration.
 func (g *Gateway) post(ctx context.Context, configuration map[string]kong.Entity) error {
-	entities := slices.SortedFunc(maps.Values(configuration), func(a, b kong.Entity) int { return compare(a.ID, b.ID) })
+	entities := sorted(configuration)
 	for {
 		err := g.fleet.post(ctx, entities)
 		var throttled *kong.ThrottledError

@@ -41,6 +41,7 @@ func (g *Gateway) Sync(ctx context.Context, set desired.Set, options SyncOptions
 		return run.result, err
 	}
 	defer done()
+	run.result.Drifts = g.takeRestored(set.Owner)
 	g.detach(set.Owner, set.Attach)
 	for _, e := range set.Entities {
 		if err := g.schemas.load(ctx, e); err != nil {
