@@ -73,7 +73,9 @@ answer is no (a token refused, a difference, a finding), 2 for an error.`,
 	root.SetOut(e.Out)
 	root.SetErr(e.ErrOut)
 	e.Flags.AddFlags(root.PersistentFlags())
-	cobra.CheckErr(root.RegisterFlagCompletionFunc("namespace", complete.Namespaces(e)))
+	cobra.CheckErr(errors.Join(
+		root.RegisterFlagCompletionFunc("namespace", complete.Namespaces(e)), root.RegisterFlagCompletionFunc("context", complete.Contexts(e)),
+	))
 	for _, subcommand := range subcommands {
 		root.AddCommand(subcommand(e))
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/cli"
@@ -97,6 +98,21 @@ func TestHelpIsWhole(t *testing.T) {
 		if cmd.Short == "" || strings.HasSuffix(cmd.Short, ".") {
 			t.Errorf("%s: short help is %q", cmd.CommandPath(), cmd.Short)
 		}
+	})
+}
+
+// kubectl's own flags mean what they mean to kubectl: but --token, which the plugin takes tokens by.
+func TestNoFlagStandsInFrontOfKubectls(t *testing.T) {
+	commands, _ := root()
+	walk(commands, func(cmd *cobra.Command) {
+		cmd.LocalNonPersistentFlags().VisitAll(func(flag *pflag.Flag) {
+			if cmd != commands && flag.Name != "token" && commands.PersistentFlags().Lookup(flag.Name) != nil {
+				t.Errorf("%s has a --%s of its own", cmd.CommandPath(), flag.Name)
+			}
+			if flag.Shorthand != "" && flag.Name != "help" && commands.PersistentFlags().ShorthandLookup(flag.Shorthand) != nil {
+				t.Errorf("%s has a -%s of its own", cmd.CommandPath(), flag.Shorthand)
+			}
+		})
 	})
 }
 

@@ -1,18 +1,13 @@
 package importer
 
 import (
-	"bufio"
-	"bytes"
 	"cmp"
 	"encoding/base64"
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
 	"github.com/google/uuid"
-	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
@@ -25,20 +20,12 @@ const (
 	kicCredentialType = "kongCredType" // in a Secret's data, before there was a label
 )
 
-// Manifest is a file of YAML documents or a JSON object, with the name that errors call it by.
-type Manifest struct {
-	Name    string
-	Content []byte
-}
-
 // ReadKIC reads manifests of Kong's ingress controller that are in a namespace, or say none, into what it makes of them in Kong: consumers with their JWT credentials and groups,
-// and for each backend of an Ingress a service with routes and plugins. What it does not read is left. Errors quote nothing of the manifests: they hold secrets.
-func ReadKIC(manifests []Manifest, namespace string) (entities []kong.Entity, left []Left, err error) {
+// and for each backend of an Ingress a service with routes and plugins. What it does not read is left.
+func ReadKIC(manifests []map[string]any, namespace string) (entities []kong.Entity, left []Left) {
 	r := &kicReader{namespace: namespace, objects: map[string]kicObject{}}
 	for _, manifest := range manifests {
-		if err := r.read(manifest.Content); err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", manifest.Name, err)
-		}
+		r.object(manifest)
 	}
 	for _, o := range r.ordered() {
 		switch o.kind {
@@ -49,7 +36,7 @@ func ReadKIC(manifests []Manifest, namespace string) (entities []kong.Entity, le
 		}
 	}
 	r.unused()
-	return r.entities, r.left, nil
+	return r.entities, r.left
 }
 
 // kicObject is a manifest.
@@ -101,32 +88,9 @@ var kicGroups = []string{"configuration.konghq.com", "gateway.networking.k8s.io"
 // kicKinds are those that are read.
 var kicKinds = []string{"KongConsumer", "KongPlugin", "KongClusterPlugin", "Secret", "Service", "Ingress"}
 
-// read takes up the documents of a file.
-func (r *kicReader) read(content []byte) error {
-	documents := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(content)))
-	for {
-		document, err := documents.Read()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		var fields map[string]any
-		if err != nil || yaml.Unmarshal(document, &fields) != nil {
-			return errors.New("this is no YAML or JSON object")
-		}
-		r.object(fields)
-	}
-}
-
+// object takes one up.
 func (r *kicReader) object(fields kong.Fields) {
 	kind := fields.Text("kind")
-	if items, ok := fields["items"].([]any); ok && strings.HasSuffix(kind, "List") {
-		for _, item := range items {
-			if inner, ok := item.(map[string]any); ok {
-				r.object(inner)
-			}
-		}
-		return
-	}
 	metadata := kong.Fields(fields.Object("metadata"))
 	o := kicObject{kind: kind, name: metadata.Text("name"), fields: fields}
 	group, _, _ := strings.Cut(fields.Text("apiVersion"), "/")

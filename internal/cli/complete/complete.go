@@ -3,6 +3,7 @@ package complete
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -50,6 +51,49 @@ func Consumers(e *env.Env) Func {
 					found = append(found, name+"/"+credential.Name)
 				}
 			}
+		}
+		return found, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// Contexts completes those of the kubeconfig.
+func Contexts(e *env.Env) Func {
+	return func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		config, err := e.Flags.ToRawKubeConfigLoader().RawConfig()
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return slices.Sorted(maps.Keys(config.Contexts)), cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// Gateways completes names of KongGateways.
+func Gateways(e *env.Env) Func {
+	return func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		return names(cmd, e, &v1alpha1.KongGatewayList{}, ""), cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// Services completes [NAMESPACE/]NAME of a JwtProtectedService.
+func Services(e *env.Env) Func {
+	return qualified(e, func() client.ObjectList { return &v1alpha1.JwtProtectedServiceList{} })
+}
+
+// QualifiedConsumers completes [NAMESPACE/]NAME of a JwtConsumer.
+func QualifiedConsumers(e *env.Env) Func {
+	return qualified(e, func() client.ObjectList { return &v1alpha1.JwtConsumerList{} })
+}
+
+// qualified completes names of the caller's namespace or, after a slash, of the one before it.
+func qualified(e *env.Env, list func() client.ObjectList) Func {
+	return func(cmd *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+		namespace, _, hasSlash := strings.Cut(toComplete, "/")
+		if !hasSlash {
+			return Names(cmd, e, list()), cobra.ShellCompDirectiveNoFileComp
+		}
+		found := names(cmd, e, list(), namespace)
+		for i, name := range found {
+			found[i] = namespace + "/" + name
 		}
 		return found, cobra.ShellCompDirectiveNoFileComp
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/complete"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/inventory"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/output"
@@ -57,6 +58,10 @@ by hand are not known.`,
 	cmd.Flags().StringVar(&o.consumer, "consumer", "", "Only what this consumer may call: [NAMESPACE/]NAME")
 	cmd.Flags().StringVar(&o.service, "service", "", "Only who may call this service: [NAMESPACE/]NAME")
 	cmd.MarkFlagsMutuallyExclusive("consumer", "service")
+	cobra.CheckErr(errors.Join(
+		cmd.RegisterFlagCompletionFunc("service", complete.Services(e)),
+		cmd.RegisterFlagCompletionFunc("consumer", complete.QualifiedConsumers(e)),
+	))
 	o.output.Add(cmd, text, mermaid, dot, svg, output.JSON, output.YAML)
 	return cmd
 }

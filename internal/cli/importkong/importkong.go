@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/complete"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/output"
 	"github.com/kongjwt/kong-jwt-operator/internal/importer"
@@ -70,14 +71,17 @@ none: the Secrets that have to be made are then listed.`,
   kubectl kongjwt import --from-deck kong.yaml --gateway main --secrets none --output-dir shop/
 
   # What the ingress controller does for a namespace
-  kubectl kongjwt import --from-kic manifests/ -n shop --gateway main --output-dir shop/`,
+  kubectl kongjwt import --from-kic manifests/ -n shop --gateway main --output-dir shop/
+
+  # The same, from a cluster where it runs
+  kubectl get kongconsumers,kongplugins,ingresses,services,secrets -n shop -o yaml | kubectl kongjwt import --from-kic - -n shop --gateway main --output-dir shop/`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), e) },
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.fromKong, "from-kong", "", "URL of a Kong's Admin API")
 	flags.StringVar(&o.fromDeck, "from-deck", "", "File of decK, format 3.0")
-	flags.StringVar(&o.fromKIC, "from-kic", "", "Folder of manifests of Kong's ingress controller (*.yaml, *.yml, *.json), with those below it")
+	flags.StringVar(&o.fromKIC, "from-kic", "", `Folder of manifests of Kong's ingress controller (*.yaml, *.yml, *.json), with those below it; "-" is standard input`)
 	flags.StringVar(&o.gateway, "gateway", "", "KongGateway of the resources")
 	flags.StringVar(&o.secrets, "secrets", secretsPlain, "plain writes Secrets with the material, none lists the Secrets to be made")
 	flags.StringVar(&o.selectTag, "select-tag", "", "Take the consumers and services alone that have this tag, and what hangs on them")
@@ -86,6 +90,7 @@ none: the Secrets that have to be made are then listed.`,
 	cmd.MarkFlagsOneRequired("from-kong", "from-deck", "from-kic")
 	cmd.MarkFlagsMutuallyExclusive("from-kong", "from-deck", "from-kic")
 	cobra.CheckErr(errors.Join(cmd.MarkFlagRequired("gateway"), cmd.MarkFlagRequired("output-dir"), cmd.MarkFlagDirname("output-dir"), cmd.MarkFlagDirname("from-kic"), cmd.MarkFlagFilename("from-deck"),
+		cmd.RegisterFlagCompletionFunc("gateway", complete.Gateways(e)),
 		cmd.RegisterFlagCompletionFunc("secrets", cobra.FixedCompletions([]string{secretsPlain, secretsNone}, cobra.ShellCompDirectiveNoFileComp))))
 	o.output.Add(cmd, output.JSON, output.YAML)
 	return cmd
@@ -139,7 +144,7 @@ func (o *options) read(ctx context.Context, e *env.Env, namespace string) ([]kon
 		return entities, left, nil
 	}
 	if o.fromKIC != "" {
-		return readKIC(o.fromKIC, namespace)
+		return readKIC(e.In, o.fromKIC, namespace)
 	}
 	config, err := o.auth.config(o.fromKong, "kubectl-kongjwt/"+e.Version)
 	if err != nil {

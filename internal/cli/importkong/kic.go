@@ -2,38 +2,26 @@ package importkong
 
 import (
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
-	"slices"
+	"io"
 
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/manifests"
 	"github.com/kongjwt/kong-jwt-operator/internal/importer"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
-// manifestEndings are those that kubectl apply -f reads of a folder.
-var manifestEndings = []string{".yaml", ".yml", ".json"}
-
-// readKIC reads a folder of the ingress controller's manifests. What cannot be read is named by its file.
-func readKIC(dir, namespace string) (entities []kong.Entity, left []importer.Left, err error) {
-	var manifests []importer.Manifest
-	err = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || !slices.Contains(manifestEndings, filepath.Ext(path)) {
-			return err
-		}
-		content, err := os.ReadFile(path) //nolint:gosec // A file of the folder that the person names, read with their rights.
-		manifests = append(manifests, importer.Manifest{Name: path, Content: content})
-		return err
-	})
+// readKIC reads the ingress controller's manifests: a folder of them, or "-", which is in.
+func readKIC(in io.Reader, dir, namespace string) ([]kong.Entity, []importer.Left, error) {
+	objects, err := manifests.Read(in, []string{dir})
 	if err != nil {
 		return nil, nil, fmt.Errorf("--from-kic: %w", err)
 	}
-	if len(manifests) == 0 {
-		return nil, nil, fmt.Errorf("--from-kic %s: no *.yaml, *.yml or *.json is in it", dir)
+	if len(objects) == 0 {
+		return nil, nil, fmt.Errorf("--from-kic %s: no object is in it, in *.yaml, *.yml or *.json", dir)
 	}
-	entities, left, err = importer.ReadKIC(manifests, namespace)
-	if err != nil {
-		return nil, nil, fmt.Errorf("--from-kic: %w", err)
+	all := make([]map[string]any, len(objects))
+	for i, object := range objects {
+		all[i] = object.Content
 	}
+	entities, left := importer.ReadKIC(all, namespace)
 	return entities, left, nil
 }

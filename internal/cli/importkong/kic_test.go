@@ -33,11 +33,19 @@ func TestFromKIC(t *testing.T) {
 	}
 }
 
+func TestFromKICOfStandardInput(t *testing.T) {
+	s := clitest.New(t)
+	s.In.WriteString(`{"kind":"List","apiVersion":"v1","items":[{"kind":"KongConsumer","apiVersion":"configuration.konghq.com/v1","metadata":{"name":"john","namespace":"shop"},"username":"john"}]}`)
+	if err := s.Run(t, importkong.Command, "--from-kic", "-", "--gateway", "main", "-n", "shop", "--output-dir", filepath.Join(t.TempDir(), "out")); err != nil || !strings.HasPrefix(s.Out.String(), "1 JwtConsumers") {
+		t.Errorf("%v, %s", err, s.Out)
+	}
+}
+
 func TestFromKICRefuses(t *testing.T) {
 	broken := t.TempDir()
 	write(t, filepath.Join(broken, "broken.yaml"), "secret: [planted")
 	for dir, expected := range map[string]string{
-		t.TempDir():                           "no *.yaml",
+		t.TempDir():                           "no object is in it",
 		filepath.Join(t.TempDir(), "missing"): "no such file",
 		broken:                                "broken.yaml",
 	} {

@@ -127,7 +127,7 @@ func (o *options) run(e *env.Env) error {
 	}
 	objects, err := manifests.Read(e.In, o.files)
 	if err != nil {
-		return err
+		return fmt.Errorf("--filename: %w", err)
 	}
 	report, err := o.report(linter{policy: p, disabled: o.disabled}, objects)
 	if err != nil {

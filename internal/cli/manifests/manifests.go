@@ -3,6 +3,7 @@ package manifests
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -24,7 +25,8 @@ type Object struct {
 }
 
 // Read reads all documents of all sources, in their order: files, directories with all below them, and "-", which is in. Of directories it takes
-// *.yaml, *.yml and *.json, and leaves hidden ones out. The items of a List are taken one by one.
+// *.yaml, *.yml and *.json, and leaves hidden ones out. The items of a List are taken one by one. Errors name the file and quote nothing of it: manifests hold
+// secrets.
 func Read(in io.Reader, sources []string) ([]Object, error) {
 	var all []Object
 	for _, source := range sources {
@@ -38,7 +40,7 @@ func Read(in io.Reader, sources []string) ([]Object, error) {
 		}
 		files, err := filesOf(source)
 		if err != nil {
-			return nil, fmt.Errorf("--filename: %w", err)
+			return nil, err
 		}
 		for _, name := range files {
 			objects, err := readFile(name)
@@ -76,25 +78,29 @@ func filesOf(source string) ([]string, error) {
 func readFile(name string) ([]Object, error) {
 	file, err := os.Open(name) //nolint:gosec // the file that the caller names, read with the rights of the caller
 	if err != nil {
-		return nil, fmt.Errorf("--filename: %w", err)
+		return nil, err
 	}
 	defer func() { _ = file.Close() }()
 	return read(name, file)
 }
 
-func read(name string, content io.Reader) ([]Object, error) {
+func read(name string, in io.Reader) ([]Object, error) {
+	all, err := io.ReadAll(in)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
 	var objects []Object
-	documents := utilyaml.NewYAMLReader(bufio.NewReader(content))
+	documents := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(all)))
 	for number := 1; ; number++ {
 		document, err := documents.Read()
 		if errors.Is(err, io.EOF) {
 			return objects, nil
 		}
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
 		var value map[string]any
-		content, err := yaml.YAMLToJSON(document)
+		var content []byte
+		if err == nil {
+			content, err = yaml.YAMLToJSON(document)
+		}
 		if err == nil {
 			err = utiljson.Unmarshal(content, &value) // whole numbers stay whole
 		}
