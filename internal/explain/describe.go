@@ -53,7 +53,7 @@ func (in Input) detail(step jwtplugin.Step, account jwtplugin.Account) string {
 		return in.credentialDetail(step, account)
 	case jwtplugin.CheckAlgorithm:
 		if account.Credential == nil {
-			return ""
+			return "not known"
 		}
 		return fmt.Sprintf("the token's alg is %s, the credential's %s", algorithm(account), account.Credential.Algorithm)
 	case jwtplugin.CheckKey, jwtplugin.CheckSignature:

@@ -89,7 +89,7 @@ type Verdict string
 const (
 	Accepted Verdict = "accepted"
 	Refused  Verdict = "refused"
-	// Unknown: whatever is known is in order, and not all is known.
+	// Unknown: nothing that is known refuses it, and not all is known, or Kong may hold something else.
 	Unknown Verdict = "unknown"
 )
 
@@ -131,6 +131,14 @@ func Explain(in Input) Report {
 	return r
 }
 
+// Precede puts checks before all others: of what was found out to matter while the others were made.
+func (r *Report) Precede(checks ...Check) {
+	r.Checks = slices.Concat(checks, r.Checks)
+	if r.Verdict == Accepted && slices.ContainsFunc(checks, func(c Check) bool { return c.Outcome == jwtplugin.Failed || c.Outcome == jwtplugin.Unknown }) {
+		r.Verdict = Unknown
+	}
+}
+
 func (r *Report) add(c Check) { r.Checks = append(r.Checks, c) }
 
 // conclude finds the first check that fails: it is what Kong answers.
@@ -145,8 +153,8 @@ func (r *Report) conclude(decision *jwtplugin.Decision) {
 		case c.Outcome == jwtplugin.Failed && c.Answer != nil:
 			r.Verdict, r.Answer = Refused, c.Answer
 			return
-		case c.Outcome == jwtplugin.Unknown:
-			r.Verdict = Unknown
+		case c.Outcome == jwtplugin.Unknown, c.Outcome == jwtplugin.Failed:
+			r.Verdict = Unknown // what failed is not about the request: Kong may hold something else
 		}
 	}
 }

@@ -2,11 +2,8 @@ package explain
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
@@ -25,22 +22,13 @@ type cluster struct {
 
 // readCluster reads all namespaces or, where that is not allowed, those that are named.
 func readCluster(ctx context.Context, kube client.Reader, namespaces ...string) (*cluster, error) {
-	all, err := inventory.Read(ctx, kube, "")
-	if err == nil && len(all.Unreadable) == 0 {
-		return &cluster{Inventory: all, kube: kube, complete: true}, nil
+	found, complete, err := inventory.ReadThese(ctx, kube, namespaces...)
+	if err != nil {
+		return nil, err
 	}
-	c := &cluster{kube: kube}
-	slices.Sort(namespaces)
-	for _, namespace := range slices.Compact(namespaces) {
-		one, err := inventory.Read(ctx, kube, namespace)
-		if err != nil {
-			return nil, err
-		}
-		c.Gateways = one.Gateways // they are in no namespace
-		c.Consumers = append(c.Consumers, one.Consumers...)
-		c.Services = append(c.Services, one.Services...)
-		c.Unreadable = append(c.Unreadable, one.Unreadable...)
-		c.namespaces = append(c.namespaces, namespace)
+	c := &cluster{Inventory: found, kube: kube, complete: complete}
+	if !complete {
+		c.namespaces = slices.Compact(slices.Sorted(slices.Values(namespaces)))
 	}
 	return c, nil
 }
@@ -85,20 +73,4 @@ func (c *cluster) health(kind, namespace, name string) *inventory.Resource {
 		}
 	}
 	return nil
-}
-
-// secret reads a Secret; the error says in words why that is not possible.
-func (c *cluster) secret(ctx context.Context, namespace, name string) (map[string][]byte, error) {
-	var secret corev1.Secret
-	err := c.kube.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &secret)
-	switch {
-	case err == nil:
-		return secret.Data, nil
-	case apierrors.IsForbidden(err):
-		return nil, fmt.Errorf("you may not read Secret %s/%s", namespace, name)
-	case apierrors.IsNotFound(err):
-		return nil, fmt.Errorf("there is no Secret %s/%s", namespace, name)
-	default:
-		return nil, fmt.Errorf("read Secret %s/%s: %w", namespace, name, err)
-	}
 }

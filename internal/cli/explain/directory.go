@@ -130,7 +130,7 @@ func (d *directory) material(f *found) (credential.Material, error) {
 // issuersKey reads what the operator keeps of an issuer's key.
 func (d *directory) issuersKey(f *found) (credential.Material, error) {
 	name := credential.JWKSSecretName(f.consumer.Name)
-	data, err := d.cluster.secret(d.ctx, f.consumer.Namespace, name)
+	data, err := material.Secret(d.ctx, d.cluster.kube, f.consumer.Namespace, name)
 	if err != nil {
 		return credential.Material{}, err
 	}

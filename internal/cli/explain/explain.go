@@ -5,12 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/complete"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/output"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/tokeninput"
@@ -60,6 +60,11 @@ Exits with 1 where the token is refused, or where that is not known.`,
 	flags.StringVar(&o.method, "method", "GET", "Method of the request")
 	flags.StringArrayVar(&o.headers, "header", nil, `Header of the request that its route looks at, such as "X-Version: 2"; may be given again`)
 	flags.BoolVar(&o.showSignature, "show-signature", false, "Show the token's signature: whoever reads it can use the token")
+	cobra.CheckErr(errors.Join(
+		cmd.RegisterFlagCompletionFunc("service", complete.Services(e)),
+		cmd.RegisterFlagCompletionFunc("url", cobra.NoFileCompletions), cmd.RegisterFlagCompletionFunc("header", cobra.NoFileCompletions),
+		cmd.RegisterFlagCompletionFunc("method", cobra.FixedCompletions([]string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}, cobra.ShellCompDirectiveNoFileComp)),
+	))
 	o.live.add(cmd)
 	o.output.Add(cmd, output.JSON, output.YAML)
 	return cmd
@@ -106,7 +111,11 @@ func (o *options) run(ctx context.Context, e *env.Env) error {
 	d := &directory{ctx: ctx, cluster: c, gateway: t.gateway}
 	a.Report = d.report(t, request, text.Reveal(), e)
 	if o.live.on {
-		a.Checks = append(a.Checks, o.live.ask(ctx, d, e.Clock.Now))
+		live := o.live.ask(ctx, d, e.Clock.Now)
+		a.Checks = append(a.Checks, live)
+		if live.Outcome == jwtplugin.Failed && a.Verdict != explain.Refused {
+			a.Verdict = explain.Refused // by those who answer requests, whatever the resources say
+		}
 	}
 	return o.print(e, a)
 }
@@ -141,8 +150,8 @@ func (d *directory) report(t target, request asked, token string, e *env.Env) ex
 	d.refine(report.Checks)
 	if d.found != nil {
 		consumer := d.found.consumer
-		of := d.cluster.conditions(v1alpha1.KindJwtConsumer, consumer.Namespace, consumer.Name, "kubectl kongjwt status says what it waits for; until then Kong may not hold its credentials and groups.")
-		report.Checks = slices.Concat(of, report.Checks)
+		report.Precede(d.cluster.conditions(v1alpha1.KindJwtConsumer, consumer.Namespace, consumer.Name,
+			"kubectl kongjwt status says what it waits for; until then Kong may not hold its credentials and groups.")...)
 	}
 	return report
 }

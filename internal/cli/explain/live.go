@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/material"
 	"github.com/kongjwt/kong-jwt-operator/internal/credential"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/explain"
@@ -40,11 +41,11 @@ type liveOptions struct {
 func (o *liveOptions) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.BoolVar(&o.on, "live", false, "Ask the data planes whether they hold the credential, by the operator's probe route; no request reaches an upstream")
-	flags.StringSliceVar(&o.proxies, "proxy-url", nil, "Data planes to ask, instead of the KongGateway's spec.proxy.urls; may be given again")
-	flags.StringVar(&o.caFile, "proxy-ca-file", "", "Certificate authorities (PEM) of the data planes, instead of the system's")
+	flags.StringSliceVar(&o.proxies, "data-plane", nil, "Data planes to ask, instead of the KongGateway's spec.proxy.urls; may be given again")
+	flags.StringVar(&o.caFile, "data-plane-ca-file", "", "Certificate authorities (PEM) of the data planes, instead of those of spec.proxy.tls, or the system's")
 	flags.StringVar(&o.operator, "operator-namespace", "kong-jwt-system", "Namespace of the operator, whose Secret "+probeSecret+" says where the probe route is")
 	flags.StringVar(&o.installation, "installation-id", "", "The operator's --installation-id, where it has one")
-	cobra.CheckErr(cmd.MarkFlagFilename("proxy-ca-file"))
+	cobra.CheckErr(cmd.MarkFlagFilename("data-plane-ca-file"))
 }
 
 // ask asks the data planes whether they hold the credential that the token names. The token itself goes nowhere: each question is a token of its own that no
@@ -85,7 +86,7 @@ func judge(check explain.Check, results []probe.Result) explain.Check {
 		check.Remedy = "Where the JwtConsumer is Ready, a data plane does not get Kong's changes: look at its log. Where it was changed just now, wait for the gateway's status.propagationDelay."
 	default:
 		check.Detail = words
-		check.Remedy = "Data planes have to be reachable from here: name others with --proxy-url, through kubectl port-forward for one."
+		check.Remedy = "Data planes have to be reachable from here: name others with --data-plane, through kubectl port-forward for one."
 	}
 	return check
 }
@@ -97,9 +98,9 @@ func (o *liveOptions) asker(ctx context.Context, d *directory, now func() time.T
 		addresses = gateway.Spec.Proxy.URLs
 	}
 	if len(addresses) == 0 {
-		return nil, nil, errors.New("no data plane to ask is known; name one with --proxy-url")
+		return nil, nil, errors.New("no data plane to ask is known; name one with --data-plane")
 	}
-	data, err := d.cluster.secret(ctx, o.operator, probeSecret)
+	data, err := material.Secret(ctx, d.cluster.kube, o.operator, probeSecret)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -114,7 +115,7 @@ func (o *liveOptions) asker(ctx context.Context, d *directory, now func() time.T
 		}
 		installation = string(namespace.UID)
 	}
-	config, err := o.tls()
+	config, err := o.tls(ctx, d.cluster.kube, gateway)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -122,19 +123,42 @@ func (o *liveOptions) asker(ctx context.Context, d *directory, now func() time.T
 	return probe.NewAsker(route, config, now), trim(addresses), nil
 }
 
-func (o *liveOptions) tls() (*tls.Config, error) {
-	if o.caFile == "" {
-		return nil, nil
+// tls is how the gateway says that its data planes are trusted, with the authorities of --data-plane-ca-file where that is given.
+func (o *liveOptions) tls(ctx context.Context, kube client.Reader, gateway *v1alpha1.KongGateway) (*tls.Config, error) {
+	var settings probe.TLS
+	if gateway != nil && gateway.Spec.Proxy != nil && gateway.Spec.Proxy.TLS != nil {
+		spec := gateway.Spec.Proxy.TLS
+		settings.ServerName, settings.InsecureSkipVerify = spec.ServerName, spec.InsecureSkipVerify
+		if ref := spec.CASecretRef; ref != nil && o.caFile == "" {
+			data, err := material.Secret(ctx, kube, ref.Namespace, ref.Name)
+			if err != nil {
+				return nil, err
+			}
+			settings.CA = data[ref.Key]
+		}
+		if ref := spec.ClientCertificateSecretRef; ref != nil {
+			data, err := material.Secret(ctx, kube, ref.Namespace, ref.Name)
+			if err != nil {
+				return nil, err
+			}
+			settings.Certificate, settings.Key = data[corev1.TLSCertKey], data[corev1.TLSPrivateKeyKey]
+		}
 	}
-	content, err := os.ReadFile(o.caFile)
+	if o.caFile != "" {
+		content, err := os.ReadFile(o.caFile)
+		if err != nil {
+			return nil, fmt.Errorf("--data-plane-ca-file: %w", err)
+		}
+		if !x509.NewCertPool().AppendCertsFromPEM(content) {
+			return nil, fmt.Errorf("--data-plane-ca-file: %s holds no certificate", o.caFile)
+		}
+		settings.CA = content
+	}
+	config, err := settings.Config()
 	if err != nil {
-		return nil, fmt.Errorf("--proxy-ca-file: %w", err)
+		return nil, fmt.Errorf("spec.proxy.tls.%w", err)
 	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(content) {
-		return nil, fmt.Errorf("--proxy-ca-file: %s holds no certificate", o.caFile)
-	}
-	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
+	return config, nil
 }
 
 func trim(addresses []string) []string {

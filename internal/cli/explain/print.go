@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
@@ -80,13 +81,30 @@ func (a *answer) printVerdict(b *strings.Builder, style output.Style) {
 	if a.Answer != nil {
 		b.WriteString("  Kong answers " + output.Line(a.Answer.String()))
 	}
-	if a.Consumer != "" && a.Verdict == explain.Accepted {
+	switch {
+	case a.Verdict == explain.Accepted && a.Consumer != "":
 		b.WriteString("  as the consumer " + output.Line(a.Consumer))
+	case a.Verdict != explain.Accepted && a.Answer == nil:
+		b.WriteString("  for " + output.Line(a.cause()))
 	}
 	b.WriteString("\n")
 	if a.Service != "" {
 		fmt.Fprintf(b, "%s  %s on gateway %s\n", style.Bold("Service"), a.Service, a.Gateway)
 	}
+}
+
+// cause names what keeps the answer from being better, where it is no answer of Kong's: what failed last, which is what data planes say where they were
+// asked, or else what is not known first.
+func (a *answer) cause() string {
+	for _, c := range slices.Backward(a.Checks) {
+		if c.Outcome == jwtplugin.Failed {
+			return c.Name + ": " + c.Detail
+		}
+	}
+	if i := slices.IndexFunc(a.Checks, func(c explain.Check) bool { return c.Outcome == jwtplugin.Unknown }); i >= 0 {
+		return a.Checks[i].Name + ": " + a.Checks[i].Detail
+	}
+	return "what was not looked at"
 }
 
 // marks of the outcomes, and their tones.

@@ -168,6 +168,12 @@ func (c *cluster) conditions(kind, namespace, name, remedy string) []explain.Che
 	case inventory.Suspended:
 		check.Outcome, check.Detail = jwtplugin.Unknown, "suspended: Kong may hold what it held before, not what the spec says"
 		check.Remedy = "Set spec.suspend to false."
+	case inventory.Progressing:
+		// Of a consumer, the credentials in its status tell what is in Kong.
+		if kind != v1alpha1.KindJwtConsumer {
+			check.Outcome, check.Remedy = jwtplugin.Unknown, remedy
+		}
+		check.Detail = fmt.Sprintf("%s (%s): %s", r.Health, r.Reason, r.Message)
 	default:
 		check.Outcome, check.Detail = jwtplugin.Failed, fmt.Sprintf("%s (%s): %s", r.Health, r.Reason, r.Message)
 		check.Remedy = remedy

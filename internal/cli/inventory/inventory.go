@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -51,6 +52,29 @@ func Read(ctx context.Context, kube client.Reader, namespace string) (Inventory,
 	return i, nil
 }
 
+// ReadThese lists all kinds in all namespaces or, where the caller may not list consumers and services everywhere, in those that are named. complete says that no
+// namespace is missing.
+func ReadThese(ctx context.Context, kube client.Reader, namespaces ...string) (found Inventory, complete bool, err error) {
+	all, err := Read(ctx, kube, "")
+	if err == nil && !slices.Contains(all.Unreadable, v1alpha1.KindJwtConsumer) && !slices.Contains(all.Unreadable, v1alpha1.KindJwtProtectedService) {
+		return all, true, nil
+	}
+	for _, namespace := range slices.Compact(slices.Sorted(slices.Values(namespaces))) {
+		one, err := Read(ctx, kube, namespace)
+		if err != nil {
+			return Inventory{}, false, err
+		}
+		found.Gateways = one.Gateways // they are in no namespace
+		found.Consumers = append(found.Consumers, one.Consumers...)
+		found.Services = append(found.Services, one.Services...)
+		found.Tokens = append(found.Tokens, one.Tokens...)
+		found.Unreadable = append(found.Unreadable, one.Unreadable...)
+	}
+	slices.Sort(found.Unreadable)
+	found.Unreadable = slices.Compact(found.Unreadable)
+	return found, false, nil
+}
+
 func (i *Inventory) take(list client.ObjectList) {
 	switch l := list.(type) {
 	case *v1alpha1.KongGatewayList:
@@ -62,6 +86,14 @@ func (i *Inventory) take(list client.ObjectList) {
 	case *v1alpha1.JwtTokenList:
 		i.Tokens = l.Items
 	}
+}
+
+// KeepOwnGateways leaves out the gateways that none of the consumers and services is on: they are other namespaces' business.
+func (i *Inventory) KeepOwnGateways() {
+	i.Gateways = slices.DeleteFunc(i.Gateways, func(g v1alpha1.KongGateway) bool {
+		return !slices.ContainsFunc(i.Consumers, func(c v1alpha1.JwtConsumer) bool { return c.Spec.GatewayRef.Name == g.Name }) &&
+			!slices.ContainsFunc(i.Services, func(s v1alpha1.JwtProtectedService) bool { return s.Spec.GatewayRef.Name == g.Name })
+	})
 }
 
 // Lists are empty lists of the kinds, in the order of Kinds.

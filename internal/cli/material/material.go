@@ -86,19 +86,29 @@ func published(name string, data map[string][]byte) (credential.Material, error)
 	return m, nil
 }
 
-func read(ctx context.Context, kube client.Reader, namespace, name string) (map[string][]byte, error) {
+// Secret reads one. The error says in words why that is not possible.
+func Secret(ctx context.Context, kube client.Reader, namespace, name string) (map[string][]byte, error) {
 	var secret corev1.Secret
 	err := kube.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &secret)
 	switch {
 	case err == nil:
 		return secret.Data, nil
 	case apierrors.IsForbidden(err):
-		return nil, fmt.Errorf("%w: you may not read Secret %s/%s", ErrUnknown, namespace, name)
+		return nil, fmt.Errorf("you may not read Secret %s/%s", namespace, name)
 	case apierrors.IsNotFound(err):
-		return nil, fmt.Errorf("%w: there is no Secret %s/%s", ErrUnknown, namespace, name)
+		return nil, fmt.Errorf("there is no Secret %s/%s", namespace, name)
 	default:
-		return nil, fmt.Errorf("%w: read Secret %s/%s: %w", ErrUnknown, namespace, name, err)
+		return nil, fmt.Errorf("read Secret %s/%s: %w", namespace, name, err)
 	}
+}
+
+// read is Secret, for material.
+func read(ctx context.Context, kube client.Reader, namespace, name string) (map[string][]byte, error) {
+	data, err := Secret(ctx, kube, namespace, name)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnknown, err)
+	}
+	return data, nil
 }
 
 // Reference is a consumer of the namespace, and perhaps one of its credentials: CONSUMER[/CREDENTIAL].
