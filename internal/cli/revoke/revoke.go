@@ -10,18 +10,15 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/util/wait"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/complete"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/follow"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/output"
 )
-
-// look is how often the status is looked at.
-const look = 500 * time.Millisecond
 
 type options struct {
 	yes, undo, wait bool
@@ -130,28 +127,18 @@ func appliedBy(consumer *v1alpha1.JwtConsumer) string {
 
 // follow waits until the operator has seen the change and says that it is done.
 func (o *options) follow(ctx context.Context, e *env.Env, kube client.Reader, changed *v1alpha1.JwtConsumer) error {
-	ctx, cancel := context.WithTimeout(ctx, o.timeout)
-	defer cancel()
-	said := "nothing"
-	err := wait.PollUntilContextCancel(ctx, look, true, func(ctx context.Context) (bool, error) {
-		consumer := &v1alpha1.JwtConsumer{}
-		if err := kube.Get(ctx, client.ObjectKeyFromObject(changed), consumer); err != nil {
-			return false, err
-		}
-		ready := meta.FindStatusCondition(consumer.Status.Conditions, v1alpha1.ConditionReady)
-		if ready == nil || consumer.Status.ObservedGeneration < changed.Generation {
-			return false, nil
-		}
-		if text := output.Line(ready.Reason + ": " + ready.Message); text != said {
-			said = text
-			if _, err := fmt.Fprintln(e.Out, "  "+said); err != nil {
-				return false, err
+	told := ""
+	return follow.Consumer(ctx, kube, client.ObjectKeyFromObject(changed), o.timeout, "the operator has not finished in time",
+		func(consumer *v1alpha1.JwtConsumer, ready *metav1.Condition) (bool, error) {
+			if consumer.Status.ObservedGeneration < changed.Generation {
+				return false, nil
 			}
-		}
-		return ready.Status == "True", nil
-	})
-	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return fmt.Errorf("the operator has not finished in time; the last that it said: %s", said)
-	}
-	return err
+			if said := follow.Said(ready); said != told {
+				told = said
+				if _, err := fmt.Fprintln(e.Out, "  "+said); err != nil {
+					return false, err
+				}
+			}
+			return ready.Status == metav1.ConditionTrue, nil
+		})
 }

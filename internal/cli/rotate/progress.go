@@ -2,25 +2,19 @@ package rotate
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
-	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/follow"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/output"
 )
-
-// look is how often the status is looked at.
-const look = 500 * time.Millisecond
 
 // Steps of a rotation.
 const (
@@ -78,38 +72,27 @@ func targetOf(all []v1alpha1.CredentialStatus, name string) int64 {
 }
 
 // until looks at the status until all credentials are published, or retired. It prints each step once.
-func (p *progress) until(ctx context.Context, e *env.Env, kube client.Reader, retired bool) error {
+func (p *progress) until(ctx context.Context, out io.Writer, kube client.Reader, timeout time.Duration, retired bool) error {
 	goal := stepPublished
 	if retired {
 		goal = stepRetired
 	}
-	err := wait.PollUntilContextCancel(ctx, look, true, func(ctx context.Context) (bool, error) {
-		consumer := &v1alpha1.JwtConsumer{}
-		if err := kube.Get(ctx, p.key, consumer); err != nil {
-			return false, err
-		}
-		ready := meta.FindStatusCondition(consumer.Status.Conditions, v1alpha1.ConditionReady)
-		if ready == nil {
-			ready = &metav1.Condition{Reason: v1alpha1.ReasonProgressing, Message: "no operator has looked at it yet"}
-		}
+	late := fmt.Sprintf("the rotation of JwtConsumer %s goes on, but did not come to its end in time", p.key)
+	return follow.Consumer(ctx, kube, p.key, timeout, late, func(consumer *v1alpha1.JwtConsumer, ready *metav1.Condition) (bool, error) {
 		all := true
 		for _, t := range p.tracks {
-			if err := t.tell(e.Out, consumer.Status.Credentials, ready, p.clock.Now()); err != nil {
+			if err := t.tell(out, consumer.Status.Credentials, ready, p.clock.Now()); err != nil {
 				return false, err
 			}
 			all = all && t.done >= goal
 		}
-		return all, p.condition(e.Out, ready)
+		return all, p.condition(out, ready)
 	})
-	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return fmt.Errorf("the rotation of JwtConsumer %s goes on, but did not come to its end in time; the last that the operator said: %s", p.key, p.said)
-	}
-	return err
 }
 
 // condition tells what the operator says while it is not done.
 func (p *progress) condition(out io.Writer, ready *metav1.Condition) error {
-	said := output.Line(ready.Reason + ": " + ready.Message)
+	said := follow.Said(ready)
 	if said == p.said {
 		return nil
 	}

@@ -85,16 +85,14 @@ func (o *options) run(ctx context.Context, e *env.Env, reference string) error {
 	if o.wait != "" && consumer.Spec.Revoked {
 		return fmt.Errorf("JwtConsumer %s/%s is revoked: none of its credentials comes into Kong, so there is nothing to wait for", namespace, consumer.Name)
 	}
-	follow := newProgress(consumer, rotating, e.Clock)
+	steps := newProgress(consumer, rotating, e.Clock)
 	if err := ask(ctx, kube, consumer, ref.Credential, e.Clock.Now()); err != nil {
 		return err
 	}
 	if _, err := fmt.Fprintf(e.Out, "jwtconsumer.kongjwt.dev/%s: rotation of %s asked for\n", consumer.Name, strings.Join(rotating, ", ")); err != nil || o.wait == "" {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, o.timeout)
-	defer cancel()
-	return follow.until(ctx, e, kube, o.wait == waitRetired)
+	return steps.until(ctx, e.Out, kube, o.timeout, o.wait == waitRetired)
 }
 
 // chosen are the credentials that a rotation is for. What cannot be rotated is refused, with what to do instead.

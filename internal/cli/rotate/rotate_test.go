@@ -140,7 +140,7 @@ func TestWaitTellsTheSteps(t *testing.T) {
 func TestWaitEnds(t *testing.T) {
 	s := clitest.New(t, worker())
 	err := s.Run(t, rotate.Command, "worker/primary", "--wait", "--timeout", "10ms")
-	if err == nil || !strings.Contains(err.Error(), "did not come to its end in time; the last that the operator said: Progressing: no operator") {
+	if err == nil || !strings.Contains(err.Error(), "did not come to its end in time; last: Progressing: no operator") {
 		t.Errorf("error %v", err)
 	}
 }
