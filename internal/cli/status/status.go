@@ -30,7 +30,7 @@ func Command(e *env.Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "How gateways, consumers, services and tokens are, what is wrong first",
-		Long: `How gateways, consumers, services and tokens are.
+		Long: `How gateways, consumers, services and tokens are: those of a namespace with the gateways that they are on, or all.
 
 What is wrong comes first, with what the operator says about it and what to do.
 Exits with 1 while something does not work as its spec says.`,
@@ -119,6 +119,9 @@ func (o *options) look(ctx context.Context, e *env.Env, kube client.Reader, name
 	found, err := inventory.Read(ctx, kube, namespace)
 	if err != nil {
 		return Report{}, err
+	}
+	if namespace != "" {
+		found.KeepOwnGateways()
 	}
 	report := reportOf(&found)
 	report.namespace, report.now = namespace, e.Clock.Now()
