@@ -16,7 +16,8 @@ import (
 type request struct {
 	Resource string `json:"resource"`
 	Gateway  string `json:"gateway"`
-	Method   string `json:"method"`
+	// Method is PUT or DELETE, or POST /config where all goes to a Kong without a database at once.
+	Method string `json:"method"`
 	// Kind and Name of the entity in Kong.
 	Kind string `json:"kind"`
 	Name string `json:"name"`
@@ -31,56 +32,124 @@ type answer struct {
 	Refused []string `json:"refused,omitempty"`
 	// Unknown is what could not be looked at.
 	Unknown []string `json:"unknown,omitempty"`
+
+	after world
 }
 
 func (a answer) differs() bool { return len(a.Requests)+len(a.Refused) > 0 }
 
+// subject is a resource whose entities live on a gateway. The zero value is one that is not there.
+type subject struct {
+	namespace, gateway string
+	suspended          bool
+	claims             []desired.Claim
+	// build says what it wants in Kong, or what forbids that.
+	build func() (desired.Set, error)
+}
+
+// subjects are all, by kind namespace/name.
+func (w world) subjects() map[string]subject {
+	all := map[string]subject{}
+	add := func(kind, key string, s subject, build func() (desired.Set, error)) {
+		s.build = func() (desired.Set, error) {
+			if err := w.admits(s.gateway, s.namespace); err != nil {
+				return desired.Set{}, err
+			}
+			return build()
+		}
+		all[kind+" "+key] = s
+	}
+	for key, c := range w.consumers {
+		add(v1alpha1.KindJwtConsumer, key, subject{c.Namespace, c.Spec.GatewayRef.Name, c.Spec.Suspend, desired.ConsumerClaims(c), nil},
+			func() (desired.Set, error) { return w.consumer(c) })
+	}
+	for key, s := range w.services {
+		add(v1alpha1.KindJwtProtectedService, key, subject{s.Namespace, s.Spec.GatewayRef.Name, s.Spec.Suspend, desired.ServiceClaims(s), nil},
+			func() (desired.Set, error) { return w.service(s) })
+	}
+	return all
+}
+
 // compare says what leads from one world to the other.
 func compare(before, after world) answer {
-	var a answer
-	for _, key := range sortedKeys(before.services, after.services) {
-		a.resource(v1alpha1.KindJwtProtectedService+" "+key, gatewayOfService(before.services[key]), gatewayOfService(after.services[key]), suspendedService(after.services[key]),
-			func() (desired.Set, error) { return before.service(key) }, func() (desired.Set, error) { return after.service(key) })
-	}
-	for _, key := range sortedKeys(before.consumers, after.consumers) {
-		a.resource(v1alpha1.KindJwtConsumer+" "+key, gatewayOfConsumer(before.consumers[key]), gatewayOfConsumer(after.consumers[key]), suspendedConsumer(after.consumers[key]),
-			func() (desired.Set, error) { return before.consumer(key) }, func() (desired.Set, error) { return after.consumer(key) })
+	a := answer{Requests: []request{}, after: after}
+	was, is := before.subjects(), after.subjects()
+	for _, name := range slices.Sorted(maps.Keys(is)) {
+		former, formerErr := desired.Set{}, error(nil)
+		if s, there := was[name]; there {
+			former, formerErr = s.build()
+		}
+		wanted, err := is[name].build()
+		if err == nil {
+			err = after.conflict(name, was, is)
+		}
+		switch {
+		case err == nil:
+			a.resource(name, was[name].gateway, is[name], former, wanted)
+		case formerErr == nil || err.Error() != formerErr.Error():
+			a.Refused = append(a.Refused, fmt.Sprintf("%s: %v", name, err))
+		}
 	}
 	return a
 }
 
-// resource adds the requests of one resource.
-func (a *answer) resource(name, from, to string, suspended bool, before, after func() (desired.Set, error)) {
-	wanted, err := after()
-	switch former, formerErr := before(); {
-	case err != nil && formerErr != nil && err.Error() == formerErr.Error():
-		return // it is refused already
-	case err != nil:
-		a.Refused = append(a.Refused, fmt.Sprintf("%s: %v", name, err))
-	case suspended:
-		if len(gateway.DryPlan(former, wanted)) > 0 {
-			a.Unknown = append(a.Unknown, name+": it is suspended, and nothing is done until it is not")
+// conflict says who holds what a resource newly asks for: one that has it already and keeps it, or one that comes earlier in the files.
+func (w world) conflict(name string, was, is map[string]subject) error {
+	self := is[name]
+	for _, claim := range self.claims {
+		if was[name].gateway == self.gateway && slices.Contains(was[name].claims, claim) {
+			continue
 		}
-	case from != "" && to != "" && from != to:
-		a.writes(name, from, gateway.DryPlan(former, desired.Set{Owner: former.Owner}))
-		a.writes(name, to, gateway.DryPlan(desired.Set{Owner: wanted.Owner}, wanted))
-	default:
-		a.writes(name, to, gateway.DryPlan(former, wanted))
+		for _, other := range slices.Sorted(maps.Keys(is)) {
+			if other == name || is[other].gateway != self.gateway || !slices.ContainsFunc(is[other].claims, claim.Overlaps) {
+				continue
+			}
+			held := was[other].gateway == self.gateway && slices.ContainsFunc(was[other].claims, claim.Overlaps)
+			if held || w.places[other] < w.places[name] {
+				return fmt.Errorf("%s is held by %s", claim, other)
+			}
+		}
 	}
+	return nil
+}
+
+// resource adds the requests of one resource.
+func (a *answer) resource(name, from string, s subject, former, wanted desired.Set) {
+	var left, entered []gateway.Write
+	if from != "" && from != s.gateway {
+		left, former = gateway.DryPlan(former, desired.Set{Owner: former.Owner}), desired.Set{}
+	}
+	entered = gateway.DryPlan(former, wanted)
+	pauses := ""
+	if g := a.after.gateways[s.gateway]; g != nil && g.Spec.Suspend {
+		pauses = "KongGateway " + s.gateway + " is suspended"
+	}
+	if s.suspended {
+		pauses = "it is suspended"
+	}
+	if pauses != "" {
+		if len(left)+len(entered) > 0 {
+			a.Unknown = append(a.Unknown, name+": "+pauses+", and nothing is done until it is not")
+		}
+		return
+	}
+	a.writes(name, from, left)
+	a.writes(name, s.gateway, entered)
 }
 
 func (a *answer) writes(resource, gatewayName string, writes []gateway.Write) {
 	for _, w := range writes {
-		change := "update"
+		r := request{Resource: resource, Gateway: gatewayName, Method: w.Method, Kind: w.Entity.Kind.Singular(), Name: nameOf(w.Entity), Change: "update"}
 		switch {
 		case w.Method == "DELETE":
-			change = "delete"
+			r.Change = "delete"
 		case w.Create:
-			change = "create"
+			r.Change = "create"
 		}
-		a.Requests = append(a.Requests, request{
-			Resource: resource, Gateway: gatewayName, Method: w.Method, Kind: w.Entity.Kind.Singular(), Name: nameOf(w.Entity), Change: change,
-		})
+		if g := a.after.gateways[gatewayName]; g != nil && g.Status.Mode == v1alpha1.ModeDBLess {
+			r.Method = "POST /config"
+		}
+		a.Requests = append(a.Requests, r)
 	}
 }
 
@@ -93,20 +162,3 @@ func nameOf(e kong.Entity) string {
 	}
 	return strings.Join(slices.Sorted(maps.Keys(e.Fields)), ", ")
 }
-
-func gatewayOfService(s *v1alpha1.JwtProtectedService) string {
-	if s == nil {
-		return ""
-	}
-	return s.Spec.GatewayRef.Name
-}
-
-func gatewayOfConsumer(c *v1alpha1.JwtConsumer) string {
-	if c == nil {
-		return ""
-	}
-	return c.Spec.GatewayRef.Name
-}
-
-func suspendedService(s *v1alpha1.JwtProtectedService) bool { return s != nil && s.Spec.Suspend }
-func suspendedConsumer(c *v1alpha1.JwtConsumer) bool        { return c != nil && c.Spec.Suspend }

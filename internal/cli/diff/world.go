@@ -3,21 +3,77 @@ package diff
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/inventory"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/material"
 	"github.com/kongjwt/kong-jwt-operator/internal/credential"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 )
 
-// world is all resources, as they are or as they would be.
+// world is all resources, as they are or as they would be, by namespace/name.
 type world struct {
 	gateways  map[string]*v1alpha1.KongGateway
 	consumers map[string]*v1alpha1.JwtConsumer
 	services  map[string]*v1alpha1.JwtProtectedService
+	// gatewaysKnown says that no gateway is missing.
+	gatewaysKnown bool
+	// labels of namespaces, nil where they are not known.
+	labels map[string]map[string]string
+	// secrets are those of the files: what they hold. nil is one that is not there.
+	secrets map[string]map[string][]byte
+	// places are the order of what is in the files, by kind namespace/name.
+	places map[string]int
+	// former is the world before, nil in that itself.
+	former *world
+}
+
+func newWorld(found inventory.Inventory) world {
+	w := world{
+		gateways: map[string]*v1alpha1.KongGateway{}, consumers: map[string]*v1alpha1.JwtConsumer{}, services: map[string]*v1alpha1.JwtProtectedService{},
+		gatewaysKnown: !slices.Contains(found.Unreadable, v1alpha1.KindKongGateway),
+		labels:        map[string]map[string]string{}, secrets: map[string]map[string][]byte{}, places: map[string]int{},
+	}
+	for i := range found.Gateways {
+		w.gateways[found.Gateways[i].Name] = &found.Gateways[i]
+	}
+	for i := range found.Consumers {
+		w.consumers[found.Consumers[i].Namespace+"/"+found.Consumers[i].Name] = &found.Consumers[i]
+	}
+	for i := range found.Services {
+		w.services[found.Services[i].Namespace+"/"+found.Services[i].Name] = &found.Services[i]
+	}
+	return w
+}
+
+// next is a world that begins as this one is.
+func (w *world) next() world {
+	return world{
+		gateways: maps.Clone(w.gateways), consumers: maps.Clone(w.consumers), services: maps.Clone(w.services), gatewaysKnown: w.gatewaysKnown,
+		labels: map[string]map[string]string{}, secrets: map[string]map[string][]byte{}, places: map[string]int{}, former: w,
+	}
+}
+
+// admits says why a gateway would not take a resource of a namespace.
+func (w world) admits(gateway, namespace string) error {
+	g := w.gateways[gateway]
+	switch {
+	case g == nil && w.gatewaysKnown:
+		return fmt.Errorf("KongGateway %s does not exist", gateway)
+	case g == nil:
+		return nil
+	case g.Spec.AllowedNamespaces.From == v1alpha1.NamespacesSelector && w.labels[namespace] == nil:
+		return nil
+	}
+	admitted, err := desired.Admits(g.Spec.AllowedNamespaces, w.labels[namespace])
+	if err == nil && !admitted {
+		err = fmt.Errorf("KongGateway %s takes no resources of namespace %s (spec.allowedNamespaces)", gateway, namespace)
+	}
+	return err
 }
 
 func (w world) policy(gateway string) desired.Policy {
@@ -28,17 +84,20 @@ func (w world) policy(gateway string) desired.Policy {
 	return desired.Policy{Gateway: gateway, GatewayPolicy: v1alpha1.GatewayPolicy{Identities: v1alpha1.IdentitiesAny}}
 }
 
-// consumer builds what a consumer wants in Kong; nothing where there is none.
-func (w world) consumer(key string) (desired.Set, error) {
-	c := w.consumers[key]
-	if c == nil {
-		return desired.Set{}, nil
-	}
+// consumer builds what a consumer wants in Kong.
+func (w world) consumer(c *v1alpha1.JwtConsumer) (desired.Set, error) {
 	gateway := c.Spec.GatewayRef.Name
-	in := desired.ConsumerInput{Consumer: c, Configs: configs(c.Spec.Plugins)}
+	in := desired.ConsumerInput{Consumer: c, Configs: w.configs(c.Namespace, c.Spec.Plugins)}
 	for i, spec := range c.Spec.Credentials {
-		if !c.Spec.Revoked {
-			in.Credentials = append(in.Credentials, placeholder(c, spec, fmt.Sprintf("spec.credentials[%d]", i)))
+		if c.Spec.Revoked {
+			continue
+		}
+		wanted, err := w.credential(c, spec, fmt.Sprintf("spec.credentials[%d]", i))
+		if err != nil {
+			return desired.Set{}, err
+		}
+		if wanted != nil {
+			in.Credentials = append(in.Credentials, *wanted)
 		}
 	}
 	for _, s := range w.services {
@@ -51,12 +110,17 @@ func (w world) consumer(key string) (desired.Set, error) {
 	return desired.BuildConsumer(desired.Scope{Gateway: gateway}, policy, in)
 }
 
-// placeholder is a credential whose material stands for where it comes from: of a credential that keeps its source, nothing changes.
-func placeholder(c *v1alpha1.JwtConsumer, spec v1alpha1.Credential, field string) desired.Credential {
-	source := "generated"
+// credential is one of a consumer: nil where its Secret is not there. Where the Secret is not of the files, its material stands for where it comes from: of a
+// credential that keeps its source, nothing changes.
+func (w world) credential(c *v1alpha1.JwtConsumer, spec v1alpha1.Credential, field string) (*desired.Credential, error) {
+	wanted := &desired.Credential{Field: field, Part: desired.CredentialPart(spec.Name, 0), TenantKey: spec.Key != ""}
 	m := credential.Material{Key: material.Key(c, spec), Algorithm: spec.Algorithm}
+	source := ""
 	switch {
 	case spec.SecretRef != nil:
+		if content, ofFiles := w.secrets[c.Namespace+"/"+spec.SecretRef.Name]; ofFiles {
+			return w.given(wanted, spec, m.Key, content)
+		}
 		source = "Secret " + spec.SecretRef.Name
 		if keys := spec.SecretRef.DataKeys; keys != nil {
 			source += fmt.Sprintf(" %+v", *keys)
@@ -67,7 +131,10 @@ func placeholder(c *v1alpha1.JwtConsumer, spec v1alpha1.Credential, field string
 	case spec.JWKS != nil:
 		source, m.Key = spec.JWKS.URL, "(keys of "+spec.JWKS.URL+")"
 	case spec.Generate != nil:
-		source = fmt.Sprintf("generated %d %d", spec.Generate.Length, spec.Generate.RSABits)
+		source = fmt.Sprintf("generated %+v", credential.NewRecipe(spec.Algorithm, *spec.Generate))
+		if w.remakes(c, spec) {
+			wanted.Part, m.Key = desired.CredentialPart(spec.Name, 1), "(a new key of "+spec.Name+")"
+		}
 	}
 	if m.Algorithm == "" {
 		m.Algorithm = "HS256"
@@ -76,21 +143,42 @@ func placeholder(c *v1alpha1.JwtConsumer, spec v1alpha1.Credential, field string
 	if credential.FamilyOf(m.Algorithm) != credential.HMAC {
 		m.PublicKeyPEM = source
 	}
-	return desired.Credential{Field: field, Part: desired.CredentialPart(spec.Name, 0), Material: m}
+	wanted.Material = m
+	return wanted, nil
 }
 
-// service builds what a service wants in Kong; nothing where there is none.
-func (w world) service(key string) (desired.Set, error) {
-	s := w.services[key]
-	if s == nil {
-		return desired.Set{}, nil
+// given is a credential from a Secret of the files.
+func (w world) given(wanted *desired.Credential, spec v1alpha1.Credential, key string, content map[string][]byte) (*desired.Credential, error) {
+	if content == nil {
+		return nil, nil
 	}
-	in := desired.ServiceInput{Service: s, RedisPassword: redisPassword(s)}
+	m, err := credential.FromSecret(spec, key, content)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", wanted.Field, err)
+	}
+	wanted.Material, wanted.TenantKey = m, spec.Key != "" || spec.SecretRef.DataKeys != nil && spec.SecretRef.DataKeys.Key != ""
+	return wanted, nil
+}
+
+// remakes says whether a generated credential is to be made in another way than before: then it is rotated, and has a key of its own.
+func (w world) remakes(c *v1alpha1.JwtConsumer, spec v1alpha1.Credential) bool {
+	if w.former == nil || spec.Key != "" || w.former.consumers[c.Namespace+"/"+c.Name] == nil {
+		return false
+	}
+	return slices.ContainsFunc(w.former.consumers[c.Namespace+"/"+c.Name].Spec.Credentials, func(former v1alpha1.Credential) bool {
+		return former.Name == spec.Name && former.Generate != nil &&
+			credential.NewRecipe(former.Algorithm, *former.Generate) != credential.NewRecipe(spec.Algorithm, *spec.Generate)
+	})
+}
+
+// service builds what a service wants in Kong.
+func (w world) service(s *v1alpha1.JwtProtectedService) (desired.Set, error) {
+	in := desired.ServiceInput{Service: s, RedisPassword: w.redisPassword(s)}
 	plugins := make([]v1alpha1.PluginSpec, 0, len(s.Spec.Plugins))
 	for _, p := range s.Spec.Plugins {
 		plugins = append(plugins, p.PluginSpec)
 	}
-	in.Configs = configs(plugins)
+	in.Configs = w.configs(s.Namespace, plugins)
 	if s.Spec.Upstream != nil && s.Spec.Upstream.ServiceRef != nil {
 		// The Service itself is taken to be as the reference says.
 		in.Upstream = &corev1.Service{}
@@ -100,37 +188,32 @@ func (w world) service(key string) (desired.Set, error) {
 	return desired.BuildService(desired.Scope{Gateway: gateway}, w.policy(gateway), in)
 }
 
-func redisPassword(s *v1alpha1.JwtProtectedService) string {
+func (w world) redisPassword(s *v1alpha1.JwtProtectedService) string {
 	if s.Spec.RateLimit == nil || s.Spec.RateLimit.Redis == nil || s.Spec.RateLimit.Redis.PasswordSecretRef == nil {
 		return ""
 	}
 	ref := s.Spec.RateLimit.Redis.PasswordSecretRef
+	if value, found := w.secrets[s.Namespace+"/"+ref.Name][ref.Key]; found {
+		return string(value)
+	}
 	return "key " + ref.Key + " of Secret " + ref.Name
 }
 
-// configs stand for the content of configFrom by where it is.
-func configs(plugins []v1alpha1.PluginSpec) desired.Configs {
+// configs are the content of configFrom; of a Secret that is not of the files, where it is stands for it.
+func (w world) configs(namespace string, plugins []v1alpha1.PluginSpec) desired.Configs {
 	all := desired.Configs{}
 	for _, p := range plugins {
 		for _, from := range p.ConfigFrom {
-			content, err := json.Marshal(map[string]string{"configFrom " + from.SecretRef.Name + "/" + from.SecretRef.Key: "not looked at"})
-			if err != nil { // a map of texts always encodes
-				continue
+			content, found := w.secrets[namespace+"/"+from.SecretRef.Name][from.SecretRef.Key]
+			if !found {
+				var err error
+				content, err = json.Marshal(map[string]string{"configFrom " + from.SecretRef.Name + "/" + from.SecretRef.Key: "not looked at"})
+				if err != nil { // a map of texts always encodes
+					continue
+				}
 			}
 			all[p.Name] = append(all[p.Name], content)
 		}
 	}
 	return all
-}
-
-// sortedKeys are the keys of both, each once.
-func sortedKeys[T any](a, b map[string]T) []string {
-	var keys []string
-	for _, m := range []map[string]T{a, b} {
-		for key := range m {
-			keys = append(keys, key)
-		}
-	}
-	slices.Sort(keys)
-	return slices.Compact(keys)
 }
