@@ -58,6 +58,20 @@ var _ = Describe("What is changed in a JwtConsumer", func() {
 		Expect(w.secretsByKey(ctx)).To(Equal(map[any]any{"k2": longSecret, "k1": otherSecret}))
 	})
 
+	It("may not be one key for two credentials: the first keeps it, and the condition names both", func(ctx SpecContext) {
+		c := w.consumer("c", func(c *v1alpha1.JwtConsumer) {
+			c.Spec.Credentials = []v1alpha1.Credential{given("a", "one", withKey(w.namespace+".c.b")), given("b", "two")}
+		})
+		create(ctx, c)
+		stalled(ctx, c, v1alpha1.ReasonConflict, And(ContainSubstring("spec.credentials[1]"), ContainSubstring("credential a"), ContainSubstring(w.namespace+".c.b")))
+		Expect(w.secretsByKey(ctx)).To(Equal(map[any]any{w.namespace + ".c.b": longSecret}))
+		w.kong.ResetRequests()
+		Consistently(w.writes).WithTimeout(quiet).WithPolling(poll).Should(BeZero())
+		change(ctx, c, func(c *v1alpha1.JwtConsumer) { c.Spec.Credentials[0].Key = "k" })
+		ready(ctx, c)
+		Expect(w.secretsByKey(ctx)).To(Equal(map[any]any{"k": longSecret, w.namespace + ".c.b": otherSecret}))
+	})
+
 	It("may be usernames, custom ids and keys that another has, which changes to its own at the same time", func(ctx SpecContext) {
 		named := func(name, id, key string) func(*v1alpha1.JwtConsumer) {
 			return func(c *v1alpha1.JwtConsumer) {

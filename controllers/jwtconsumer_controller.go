@@ -93,6 +93,8 @@ type consumerRun struct {
 	weak []string
 	// problem is the first of what is wrong with single credentials: the others go on.
 	problem error
+	// clash says which credentials are left out, since another has their key.
+	clash error
 	// former are the credentials of the status as it was read.
 	former []v1alpha1.CredentialStatus
 	// lingering says which generations left Kong and not yet every data plane.
@@ -142,7 +144,7 @@ func (r *consumerRun) program(ctx context.Context, to target) error {
 			return r.shed(ctx, err)
 		}
 	}
-	return errors.Join(r.problem, r.waiting(), r.awaitKeySets(), r.leaving(ctx))
+	return errors.Join(r.problem, r.clash, r.waiting(), r.awaitKeySets(), r.leaving(ctx))
 }
 
 func (r *consumerRun) readConfigs(ctx context.Context) error {
@@ -192,6 +194,7 @@ const roundsAtOnce = 4
 func (r *consumerRun) sync(ctx context.Context) error {
 	r.setIdentity()
 	r.wantCredentials()
+	r.input.Credentials, r.clash = desired.DistinctKeys(r.input.Credentials)
 	set, err := desired.BuildConsumer(r.target.scope, r.target.policy, r.input)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/credential"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
 // ConsumerInput is what a JwtConsumer's entities are made of.
@@ -128,6 +129,28 @@ func BuildConsumer(scope Scope, policy Policy, in ConsumerInput) (Set, error) {
 		b.addPlugin(pluginPart(plugin.Name), fields)
 	}
 	return Set{Owner: b.owner, Entities: b.entities}, nil
+}
+
+// DistinctKeys leaves out the credentials whose key one before them has: Kong keeps one credential a key, and the schema sees neither default keys nor those in
+// Secrets and key sets. The error is a *status.StalledError that names the first of them.
+func DistinctKeys(credentials []Credential) ([]Credential, error) {
+	var kept []Credential
+	var clash error
+	holders := map[string]string{}
+	for _, c := range credentials {
+		name, _ := CredentialOf(c.Part)
+		holder, taken := holders[c.Material.Key]
+		if !taken {
+			holders[c.Material.Key] = name
+			kept = append(kept, c)
+			continue
+		}
+		if clash == nil {
+			clash = status.Stalled(v1alpha1.ReasonConflict,
+				"%s: credential %s of this consumer has the key %s already, and Kong keeps one credential a key; change one of them", c.Field, holder, c.Material.Key)
+		}
+	}
+	return kept, clash
 }
 
 func (b *builder) checkConsumer(consumer *v1alpha1.JwtConsumer) error {

@@ -1,7 +1,9 @@
 package desired
 
 import (
+	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -10,6 +12,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/credential"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
 func testConsumer(change ...func(*v1alpha1.JwtConsumerSpec)) *v1alpha1.JwtConsumer {
@@ -198,5 +201,54 @@ func TestConsumerIsRefused(t *testing.T) {
 				t.Error("something is built all the same")
 			}
 		})
+	}
+}
+
+func TestOneCredentialAKey(t *testing.T) {
+	made := func(field, part, key string) Credential {
+		return Credential{Field: field, Part: part, Material: credential.Material{Key: key}}
+	}
+	kept, err := DistinctKeys([]Credential{
+		made("spec.credentials[0]", CredentialPart("a", 2), "k1"), made("spec.credentials[0]", CredentialPart("a", 0), "k2"),
+		made("spec.credentials[1]", KeySetPart("b", "k2"), "k2"), made("spec.credentials[2]", CredentialPart("c", 0), "k3"),
+	})
+	var stalled *status.StalledError
+	if !errors.As(err, &stalled) || stalled.Reason != v1alpha1.ReasonConflict {
+		t.Fatalf("got %v", err)
+	}
+	for _, text := range []string{"spec.credentials[1]", "credential a ", "k2"} {
+		if !strings.Contains(stalled.Message, text) {
+			t.Errorf("%q does not say %q", stalled.Message, text)
+		}
+	}
+	if len(kept) != 3 || kept[1].Part != CredentialPart("a", 0) || kept[2].Part != CredentialPart("c", 0) {
+		t.Errorf("kept %v", kept)
+	}
+	if kept, err := DistinctKeys(kept); err != nil || len(kept) != 3 {
+		t.Errorf("of three keys %v are kept: %v", kept, err)
+	}
+}
+
+func TestCredentialOfAPart(t *testing.T) {
+	for part, want := range map[string]string{
+		CredentialPart("a-b", 0): "a-b", CredentialPart("a", 12): "a", KeySetPart("a", "any kid: 1.2"): "a", "group:credential": "", "consumer": "",
+	} {
+		if name, found := CredentialOf(part); name != want && found || found != (want != "") {
+			t.Errorf("part %s is of %q (%t), want %q", part, name, found, want)
+		}
+	}
+}
+
+func TestMaterialOfWhatKongHolds(t *testing.T) {
+	for _, material := range []credential.Material{
+		{Key: "k", Algorithm: "HS256", Secret: credential.Conceal("a secret")}, {Key: "k", Algorithm: "ES256", PublicKeyPEM: "a public key"},
+	} {
+		b := builder{scope: testScope, owner: ConsumerOwner("team", "john")}
+		if err := b.addCredential("id", Credential{Part: CredentialPart("a", 0), Material: material}); err != nil {
+			t.Fatal(err)
+		}
+		if got := MaterialOf(b.entities[0]); !got.Equal(material) {
+			t.Errorf("%s is read back differently", material.Algorithm)
+		}
 	}
 }
