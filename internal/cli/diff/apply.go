@@ -53,13 +53,13 @@ func newChange(ctx context.Context, kube client.Client, namespace string, object
 			namespaces = append(namespaces, object.GetNamespace())
 		}
 	}
-	found, complete, err := inventory.ReadThese(ctx, kube, namespaces...)
+	found, err := inventory.ReadThese(ctx, kube, namespaces...)
 	if err != nil {
 		return nil, err
 	}
 	c := &change{kube: kube, before: newWorld(found)}
 	c.after = c.before.next()
-	if !complete {
+	if found.Namespaces != nil {
 		c.unknown = append(c.unknown, "you may not read the resources of all namespaces: groups of consumers elsewhere, and who else asks for a name, are not looked at")
 	}
 	if !c.before.gatewaysKnown {

@@ -2,7 +2,6 @@ package explain
 
 import (
 	"context"
-	"slices"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -14,24 +13,19 @@ import (
 type cluster struct {
 	inventory.Inventory
 	kube client.Reader
-	// complete says that no namespace is missing.
-	complete bool
-	// namespaces of which the consumers are known, where not all are.
-	namespaces []string
 }
 
 // readCluster reads all namespaces or, where that is not allowed, those that are named.
 func readCluster(ctx context.Context, kube client.Reader, namespaces ...string) (*cluster, error) {
-	found, complete, err := inventory.ReadThese(ctx, kube, namespaces...)
+	found, err := inventory.ReadThese(ctx, kube, namespaces...)
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{Inventory: found, kube: kube, complete: complete}
-	if !complete {
-		c.namespaces = slices.Compact(slices.Sorted(slices.Values(namespaces)))
-	}
-	return c, nil
+	return &cluster{Inventory: found, kube: kube}, nil
 }
+
+// complete says that no namespace is missing.
+func (c *cluster) complete() bool { return c.Namespaces == nil }
 
 // gateway finds a KongGateway, nil where it is not known.
 func (c *cluster) gateway(name string) *v1alpha1.KongGateway {

@@ -55,7 +55,7 @@ func (d *directory) Credential(key string) (jwtplugin.Credential, bool) {
 		}
 	}
 	d.found = missing
-	if missing == nil && !d.cluster.complete {
+	if missing == nil && !d.cluster.complete() {
 		return jwtplugin.Credential{Key: key, Gaps: jwtplugin.GapCredential}, true
 	}
 	return jwtplugin.Credential{}, false

@@ -175,8 +175,8 @@ func (d *directory) refine(checks []explain.Check) {
 				c.Remedy = d.found.remedy
 			case c.Outcome == jwtplugin.Failed:
 				c.Detail += fmt.Sprintf(" among the JwtConsumers of gateway %s; credentials that were made in Kong by hand are not looked at", d.gateway)
-			case c.Outcome == jwtplugin.Unknown && !d.cluster.complete:
-				c.Remedy = "You may read JwtConsumers of " + strings.Join(d.cluster.namespaces, ", ") + " alone; ask somebody who may read all."
+			case c.Outcome == jwtplugin.Unknown && !d.cluster.complete():
+				c.Remedy = "You may read JwtConsumers of " + strings.Join(d.cluster.Namespaces, ", ") + " alone; ask somebody who may read all."
 			}
 		case jwtplugin.CheckKey, jwtplugin.CheckSignature:
 			if c.Outcome == jwtplugin.Unknown && d.found != nil && d.found.unreadable != nil {

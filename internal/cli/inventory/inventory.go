@@ -20,14 +20,22 @@ type Inventory struct {
 	Consumers []v1alpha1.JwtConsumer
 	Services  []v1alpha1.JwtProtectedService
 	Tokens    []v1alpha1.JwtToken
+	// Namespaces are those that were read; nil for all.
+	Namespaces []string
 	// Unreadable says of which kinds the caller may not know.
 	Unreadable []string
 }
+
+// errNothing says that the caller may read nothing.
+var errNothing = errors.New("you may list none of the operator's kinds")
 
 // Read lists all kinds in a namespace, or in all where it is empty, and the gateways, which are in none. A kind that the caller may not list is
 // left out and named. The error says what kept everything from being read.
 func Read(ctx context.Context, kube client.Reader, namespace string) (Inventory, error) {
 	var i Inventory
+	if namespace != "" {
+		i.Namespaces = []string{namespace}
+	}
 	for n, list := range Lists() {
 		kind := Kinds()[n]
 		err := kube.List(ctx, list, Scope(list, namespace)...)
@@ -47,32 +55,42 @@ func Read(ctx context.Context, kube client.Reader, namespace string) (Inventory,
 		if namespace == "" {
 			where = "in all namespaces; without -A only those of one namespace are read"
 		}
-		return Inventory{}, errors.New("you may list none of the operator's kinds " + where)
+		return Inventory{}, fmt.Errorf("%w %s", errNothing, where)
 	}
 	return i, nil
 }
 
-// ReadThese lists all kinds in all namespaces or, where the caller may not list consumers and services everywhere, in those that are named. complete says that no
-// namespace is missing.
-func ReadThese(ctx context.Context, kube client.Reader, namespaces ...string) (found Inventory, complete bool, err error) {
+// ReadThese lists all kinds in all namespaces or, where the caller may not list consumers and services everywhere, in those of the named ones that the caller may
+// read.
+func ReadThese(ctx context.Context, kube client.Reader, namespaces ...string) (Inventory, error) {
 	all, err := Read(ctx, kube, "")
 	if err == nil && !slices.Contains(all.Unreadable, v1alpha1.KindJwtConsumer) && !slices.Contains(all.Unreadable, v1alpha1.KindJwtProtectedService) {
-		return all, true, nil
+		return all, nil
 	}
+	var found Inventory
+	var nothing error
 	for _, namespace := range slices.Compact(slices.Sorted(slices.Values(namespaces))) {
 		one, err := Read(ctx, kube, namespace)
-		if err != nil {
-			return Inventory{}, false, err
+		if errors.Is(err, errNothing) {
+			nothing = err
+			continue
 		}
+		if err != nil {
+			return Inventory{}, err
+		}
+		found.Namespaces = append(found.Namespaces, namespace)
 		found.Gateways = one.Gateways // they are in no namespace
 		found.Consumers = append(found.Consumers, one.Consumers...)
 		found.Services = append(found.Services, one.Services...)
 		found.Tokens = append(found.Tokens, one.Tokens...)
 		found.Unreadable = append(found.Unreadable, one.Unreadable...)
 	}
+	if len(found.Namespaces) == 0 {
+		return Inventory{}, nothing
+	}
 	slices.Sort(found.Unreadable)
 	found.Unreadable = slices.Compact(found.Unreadable)
-	return found, false, nil
+	return found, nil
 }
 
 func (i *Inventory) take(list client.ObjectList) {
