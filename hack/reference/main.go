@@ -1,5 +1,5 @@
-// Command reference writes from the sources the pages metrics.md, reasons.md and flags.md of docs/reference, and what the kubectl plugin says
-// about each reason.
+// Command reference writes from the sources the pages metrics.md, reasons.md, flags.md and kubectl-kongjwt.md of docs/reference, and what the
+// kubectl plugin says about each reason.
 //
 //	reference PAGES_DIRECTORY REMEDIES_GO_FILE
 //
@@ -27,10 +27,11 @@ func main() {
 // run writes all pages of the repository at root into a directory, and the remedies.
 func run(root, directory, remedies string) error {
 	files := map[string]func(root string) (string, error){
-		filepath.Join(directory, "metrics.md"): metricsPage,
-		filepath.Join(directory, "reasons.md"): reasonsPage,
-		filepath.Join(directory, "flags.md"):   flagsPage,
-		remedies:                               remediesSource,
+		filepath.Join(directory, "metrics.md"):         metricsPage,
+		filepath.Join(directory, "reasons.md"):         reasonsPage,
+		filepath.Join(directory, "flags.md"):           flagsPage,
+		filepath.Join(directory, "kubectl-kongjwt.md"): cliPage,
+		remedies: remediesSource,
 	}
 	var problems []error
 	for name, write := range files {

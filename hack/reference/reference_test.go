@@ -10,6 +10,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/metrics"
 )
@@ -167,6 +168,23 @@ func TestHelpIsRead(t *testing.T) {
 	_, err = parseHelp("panic: no\n")
 	g.Expect(err).To(HaveOccurred())
 	_, err = parseHelp("Usage of manager:\n  -mute\n")
+	g.Expect(err).To(MatchError(ContainSubstring("mute")))
+}
+
+func TestAllCommandsAreOnThePage(t *testing.T) {
+	g := NewWithT(t)
+	t.Setenv("HOME", "/somebody/at-home")
+	page, err := cliPage(root)
+	g.Expect(err).NotTo(HaveOccurred())
+	for _, part := range []string{
+		"| [`explain`](#kubectl-kongjwt-explain) | Say why", "## kubectl kongjwt explain\n", "## kubectl kongjwt token create\n", "\nkubectl kongjwt rotate CONSUMER[/CREDENTIAL]\n",
+		"\nkubectl kongjwt rotate worker --wait=retired --timeout 26h\n", "| `-o, --output string` | - | Output format: json\\|yaml |", "| `--wait[=string]` | - |",
+		"| `--limit int` | `20` |", "| `--as string` | - |", "| `--cache-dir string` | `$HOME/.kube/cache` |",
+	} {
+		g.Expect(page).To(ContainSubstring(part))
+	}
+	g.Expect(page).NotTo(ContainSubstring("somebody"))
+	_, err = commandSection(&cobra.Command{Use: "mute"})
 	g.Expect(err).To(MatchError(ContainSubstring("mute")))
 }
 
