@@ -1,44 +1,18 @@
 package e2e
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
-	"os"
-	"os/exec"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 )
-
-// pluginVariable is the path of the kubectl plugin's binary.
-const pluginVariable = "KJO_PLUGIN"
-
-// kongjwt runs the plugin's binary with a token, or whatever else, on its standard input, and gives what it printed and its exit code.
-func kongjwt(ctx context.Context, in string, args ...string) (out string, code int) {
-	GinkgoHelper()
-	binary := os.Getenv(pluginVariable)
-	if binary == "" {
-		Skip(pluginVariable + " names no binary; make build makes one")
-	}
-	var stdout, stderr bytes.Buffer
-	command := exec.CommandContext(ctx, binary, append(args, "--kubeconfig", env.Kubeconfig)...)
-	command.Stdin, command.Stdout, command.Stderr = strings.NewReader(in), &stdout, &stderr
-	err := command.Run()
-	var exit *exec.ExitError
-	if err != nil {
-		Expect(errors.As(err, &exit)).To(BeTrue(), "%v", err)
-		code = exit.ExitCode()
-	}
-	Expect(code).NotTo(Equal(2), stderr.String())
-	GinkgoWriter.Printf("$ kubectl kongjwt %s\n%s(exit %d)\n", strings.Join(args, " "), stdout.String(), code)
-	return stdout.String(), code
-}
 
 var _ = Describe("kubectl kongjwt explain", Ordered, func() {
 	var namespace string
@@ -124,6 +98,32 @@ var _ = Describe("kubectl kongjwt explain", Ordered, func() {
 		Entry("of what is no token", "orders", func() string { return "" }),
 		Entry("of a consumer that is not let in", "closed", func() string { return sign("HS256", []byte(material), key()) }),
 	)
+
+	It("says what is not known to who may not read the Secret", func(ctx SpecContext) {
+		role := &rbacv1.Role{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "no-secrets"},
+			Rules: []rbacv1.PolicyRule{{
+				APIGroups: []string{v1alpha1.GroupVersion.Group}, Resources: []string{"jwtconsumers", "jwtprotectedservices"}, Verbs: []string{"list"},
+			}},
+		}
+		binding := &rbacv1.RoleBinding{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "no-secrets"},
+			RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: role.Name},
+			Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: "on-call"}},
+		}
+		create(ctx, role, binding)
+		asked := func(token string) plugin {
+			return runPlugin(ctx, token, "explain", "--service", namespace+"/orders", "--as", "somebody", "--as-group", "on-call")
+		}
+		Eventually(func(g Gomega) {
+			run := asked(sign("HS256", []byte(material), key()))
+			g.Expect(run.code).To(Equal(1), run.stderr)
+			g.Expect(run.stdout).To(And(HavePrefix("UNKNOWN  for "), MatchRegexp(`unknown  signature +.*you may not read Secret `+namespace+`/`)))
+		}).WithContext(ctx).Should(Succeed())
+		run := asked(sign("HS256", []byte(material), key(), expired()))
+		Expect(run.code).To(Equal(1))
+		Expect(run.stdout).To(HavePrefix(`REFUSED  Kong answers 401 {"exp":"token expired"}`), "whoever signed it")
+	})
 
 	It("asks the data planes, and sends them no token that is valid", func(ctx SpecContext) {
 		Eventually(func(g Gomega) {
