@@ -29,9 +29,12 @@ func ReadDeck(content []byte) (entities []kong.Entity, left []Left, err error) {
 	if version, _ := file["_format_version"].(string); version != deckFormat {
 		return nil, nil, fmt.Errorf("_format_version is %q; %q is read, which deck convert makes of older files", version, deckFormat)
 	}
-	r := &deckReader{ids: map[string]string{}}
-	if info, ok := file["_info"].(map[string]any); ok {
-		r.tags, _ = info["select_tags"].([]any)
+	r := &deckReader{ids: map[string]string{}, configs: asObject(file["_plugin_configs"])}
+	info := asObject(file["_info"])
+	r.tags, _ = info["select_tags"].([]any)
+	r.defaults = asObject(info["defaults"])
+	if workspace, _ := file["_workspace"].(string); workspace != "" && workspace != "default" {
+		r.left = append(r.left, Left{What: "workspace " + workspace, Why: "set it in spec.adminAPI.workspace of the KongGateway"})
 	}
 	for _, section := range slices.Sorted(maps.Keys(file)) {
 		if strings.HasPrefix(section, "_") {
@@ -60,8 +63,11 @@ type deckReader struct {
 	left     []Left
 	// ids by kind and name, for references by name.
 	ids map[string]string
-	// tags that decK gives to everything in the file (_info.select_tags).
-	tags []any
+	// tags that decK gives to everything in the file (_info.select_tags), and fields that it gives to entities without them, by kind (_info.defaults).
+	tags     []any
+	defaults map[string]any
+	// configs of plugins that share them (_plugin_configs), by name.
+	configs map[string]any
 }
 
 // section reads a list, and what is nested in its items.
@@ -82,12 +88,23 @@ func (r *deckReader) entity(fields map[string]any, kind kong.Kind, parent kong.E
 	if e.ID, _ = fields["id"].(string); e.ID == "" {
 		e.ID = uuid.NewSHA1(uuid.NameSpaceURL, []byte(position)).String()
 	}
+	for name, value := range asObject(r.defaults[strings.TrimSuffix(string(kind), "s")]) {
+		if _, given := fields[name]; !given {
+			fields[name] = value
+		}
+	}
 	nested := map[string]any{}
 	for name, value := range fields {
 		_, isList := value.([]any)
 		_, section := deckSections[name]
 		switch {
 		case name == "id" || name == "created_at" || name == "updated_at":
+		case name == "_config":
+			shared, _ := value.(string)
+			e.Fields["config"] = r.config(fields, shared)
+		case name == "config" && fields["_config"] != nil:
+		case kind == kong.KindConsumer && name == "groups":
+			r.left = append(r.left, Left{What: "groups of consumer " + display(kong.Entity{Fields: fields}), Why: "a JwtConsumer has the groups of acl alone, and no consumer groups"})
 		case isList && (section || strings.HasSuffix(name, "_credentials") || strings.HasSuffix(name, "auth")):
 			nested[name] = value
 		default:
@@ -121,6 +138,16 @@ func (r *deckReader) entity(fields map[string]any, kind kong.Kind, parent kong.E
 		}
 		r.section(nested, name, kind, e)
 	}
+}
+
+// config is a plugin's own on top of the one that it shares.
+func (r *deckReader) config(plugin map[string]any, shared string) map[string]any {
+	all := maps.Clone(asObject(r.configs[shared]))
+	if all == nil {
+		all = map[string]any{}
+	}
+	maps.Copy(all, asObject(plugin["config"]))
+	return all
 }
 
 // resolve turns references by name, as decK writes them, into references by id.

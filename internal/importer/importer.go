@@ -96,7 +96,7 @@ func (m *importing) index(e kong.Entity) {
 			m.left(e, "it is on several entities at once, which no resource can say")
 		}
 	case !desired.Unclaimed(e.Fields.Tags()):
-		m.left(e, "somebody manages it already: its tags say so")
+		m.leftToItsOwner(e)
 	default:
 		m.children[parents[0]] = append(m.children[parents[0]], e)
 	}
@@ -116,7 +116,7 @@ func (m *importing) below(id string, kind kong.Kind) []kong.Entity {
 
 func (m *importing) selected(e kong.Entity) bool {
 	if !desired.Unclaimed(e.Fields.Tags()) {
-		m.left(e, "somebody manages it already: its tags say so")
+		m.leftToItsOwner(e)
 		return false
 	}
 	return m.options.SelectTag == "" || slices.Contains(e.Fields.Tags(), m.options.SelectTag)
@@ -124,6 +124,15 @@ func (m *importing) selected(e kong.Entity) bool {
 
 func (m *importing) left(e kong.Entity, why string, args ...any) {
 	m.leave(e.Kind.Singular()+" "+display(e), why, args...)
+}
+
+// leftToItsOwner leaves what somebody manages, and names who.
+func (m *importing) leftToItsOwner(e kong.Entity) {
+	if o, ours := desired.ParseTags(e.Fields.Tags()); ours {
+		m.left(e, "%s manages it already", strings.Replace(o.Owner.String(), " /", " ", 1))
+		return
+	}
+	m.left(e, "somebody manages it already, as its tags say: %s", strings.Join(e.Fields.Tags(), ", "))
 }
 
 func (m *importing) leave(what, why string, args ...any) {

@@ -146,7 +146,9 @@ func TestImportLeavesNothingUnsaid(t *testing.T) {
 		{"a disabled plugin", []kong.Entity{service, route, with(guard, kong.Fields{"enabled": false})}, "service shop", "its jwt plugin is disabled", false},
 		{"a global plugin", []kong.Entity{plugin("g", "cors", nil, nil)}, "plugin cors", "on no service", false},
 		{"a plugin on two", []kong.Entity{plugin("g", "cors", nil, kong.Fields{"service": ref("s"), "consumer": ref("c")})}, "plugin cors", "several entities at once", false},
-		{"somebody's", []kong.Entity{with(service, kong.Fields{"tags": []any{"managed-by-ingress-controller"}}), guard}, "service shop", "somebody manages it", false},
+		{"somebody's", []kong.Entity{with(service, kong.Fields{"tags": []any{"managed-by-ingress-controller"}}), guard}, "service shop", "somebody manages it already, as its tags say: managed-by-ingress-controller", false},
+		{"this operator's", []kong.Entity{with(service, kong.Fields{"tags": []any{"kongjwt", "kongjwt-installation:i", "kongjwt-gateway:g", "kongjwt-owner:JwtProtectedService:team:shop", "kongjwt-part:service"}}), guard},
+			"service shop", "JwtProtectedService team/shop manages it already", false},
 		{"no username", []kong.Entity{entity(kong.KindConsumer, "c", kong.Fields{"custom_id": "42"})}, "consumer 42", "a custom_id and no username", false},
 		{"other tags", []kong.Entity{service, with(route, kong.Fields{"tags": []any{"other"}}), guard}, "route shop.api", "its own tags (other)", false},
 	}
@@ -238,6 +240,59 @@ func TestReadDeck(t *testing.T) {
 		what = append(what, l.What)
 	}
 	if !slices.Equal(what, []string{"keyauth_credentials of consumer john", "upstreams"}) {
+		t.Errorf("left: %v", what)
+	}
+}
+
+// sharing is a file that says things once: fields of all routes and services, and the configuration of several plugins.
+const sharing = `
+_format_version: "3.0"
+_workspace: shop
+_info:
+  defaults:
+    route: {strip_path: false}
+    service: {retries: 2, read_timeout: 1500}
+_plugin_configs:
+  tokens: {key_claim_name: kid, claims_to_verify: [exp]}
+services:
+- name: shop
+  url: https://shop.example.com
+  retries: 3
+  routes:
+  - name: shop.api
+    paths: [/shop]
+  plugins:
+  - name: jwt
+    _config: tokens
+    config: {realm: shop}
+consumers:
+- username: john
+  groups:
+  - name: gold
+`
+
+// TestReadDeckThatSharesThings: what a file says once counts wherever it is meant.
+func TestReadDeckThatSharesThings(t *testing.T) {
+	entities, left, err := importer.ReadDeck([]byte(sharing))
+	if err != nil {
+		t.Fatal(err)
+	}
+	result := run(entities...)
+	if len(result.Services) != 1 || result.Services[0].Spec.Upstream == nil || len(result.Services[0].Spec.Routes) != 1 {
+		t.Fatalf("%+v", result)
+	}
+	s := result.Services[0].Spec
+	if s.JWT.KeyClaimName != "kid" || !slices.Equal(s.JWT.ClaimsToVerify, []string{"exp"}) || s.JWT.Realm != "shop" {
+		t.Errorf("jwt %+v", s.JWT)
+	}
+	if *s.Upstream.Retries != 3 || s.Upstream.ReadTimeout != "1.5s" || s.Routes[0].StripPath == nil || *s.Routes[0].StripPath {
+		t.Errorf("upstream %+v, routes %+v", s.Upstream, s.Routes)
+	}
+	var what []string
+	for _, l := range left {
+		what = append(what, l.What)
+	}
+	if !slices.Equal(what, []string{"workspace shop", "groups of consumer john"}) {
 		t.Errorf("left: %v", what)
 	}
 }
