@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -26,6 +27,8 @@ type change struct {
 	kube          client.Client
 	before, after world
 	unknown       []string
+	// unsettled are the resources that are not in Kong as they say, by kind namespace/name.
+	unsettled map[string]inventory.Resource
 }
 
 // read reads the objects of all files. What names no namespace is of the caller's.
@@ -57,7 +60,12 @@ func newChange(ctx context.Context, kube client.Client, namespace string, object
 	if err != nil {
 		return nil, err
 	}
-	c := &change{kube: kube, before: newWorld(found)}
+	c := &change{kube: kube, before: newWorld(found), unsettled: map[string]inventory.Resource{}}
+	for _, r := range found.Resources() {
+		if r.Health == inventory.Stalled || r.Health == inventory.NotSeen {
+			c.unsettled[r.Kind+" "+r.Path()] = r
+		}
+	}
 	c.after = c.before.next()
 	if found.Namespaces != nil {
 		c.unknown = append(c.unknown, "you may not read the resources of all namespaces: groups of consumers elsewhere, and who else asks for a name, are not looked at")
@@ -106,7 +114,7 @@ func (c *change) applyResource(ctx context.Context, object *unstructured.Unstruc
 	case v1alpha1.KindKongGateway:
 		gateway := &v1alpha1.KongGateway{}
 		target, c.after.gateways[stored.GetName()] = gateway, gateway
-		c.unknown = append(c.unknown, "KongGateway "+stored.GetName()+": its policy is looked at alone, and not a move to another Admin API")
+		defer c.tellOfGateway(gateway)
 	case v1alpha1.KindJwtConsumer:
 		consumer := &v1alpha1.JwtConsumer{}
 		target, c.after.consumers[key] = consumer, consumer
@@ -118,7 +126,23 @@ func (c *change) applyResource(ctx context.Context, object *unstructured.Unstruc
 		c.unknown = append(c.unknown, stored.GetKind()+" "+key+": its annotation "+v1alpha1.AnnotationRotate+" asks for a rotation, whose requests come one after the other")
 	}
 	c.after.places[stored.GetKind()+" "+key] = len(c.after.places)
+	if r, unsettled := c.unsettled[stored.GetKind()+" "+key]; unsettled {
+		c.unknown = append(c.unknown, fmt.Sprintf("%s %s: it is %s (%s), so Kong may not hold what its spec says now", stored.GetKind(), key, r.Health, r.Reason))
+	}
 	return runtime.DefaultUnstructuredConverter.FromUnstructured(stored.Object, target)
+}
+
+// tellOfGateway says that a gateway changes in what is not compared.
+func (c *change) tellOfGateway(gateway *v1alpha1.KongGateway) {
+	former := c.before.gateways[gateway.Name]
+	if former == nil {
+		former = &v1alpha1.KongGateway{}
+	}
+	spec := *former.Spec.DeepCopy()
+	spec.Policy, spec.AllowedNamespaces, spec.Suspend = gateway.Spec.Policy, gateway.Spec.AllowedNamespaces, gateway.Spec.Suspend
+	if !equality.Semantic.DeepEqual(spec, gateway.Spec) {
+		c.unknown = append(c.unknown, "KongGateway "+gateway.Name+": its policy and who it admits is looked at, and not what else of it changes")
+	}
 }
 
 // applySecret takes up what a Secret holds and would hold.

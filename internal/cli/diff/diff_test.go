@@ -30,6 +30,9 @@ func objects() []client.Object {
 	dbless.Spec.AllowedNamespaces.From, dbless.Status.Mode = v1alpha1.NamespacesAll, v1alpha1.ModeDBLess
 	holder := &v1alpha1.JwtConsumer{ObjectMeta: metav1.ObjectMeta{Namespace: "other", Name: "holder"}}
 	holder.Spec.GatewayRef.Name, holder.Spec.Username = "main", "default.taken"
+	stuck := &v1alpha1.JwtConsumer{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "stuck"}}
+	stuck.Spec.GatewayRef.Name = "main"
+	stuck.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionStalled, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonConflict}}
 	worker := &v1alpha1.JwtConsumer{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "worker"}}
 	worker.Spec.GatewayRef.Name = "main"
 	worker.Spec.Credentials = []v1alpha1.Credential{{Name: "made", Algorithm: "HS256", Generate: &v1alpha1.Generate{SecretName: "made"}}}
@@ -40,8 +43,10 @@ func objects() []client.Object {
 	s.Spec.GatewayRef.Name = "main"
 	s.Spec.Upstream = &v1alpha1.Upstream{URL: "http://orders.example.com"}
 	s.Spec.Routes = []v1alpha1.Route{{Name: "api", Paths: []string{"/orders"}}}
+	ready := []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonSucceeded}}
+	c.Status.Conditions, s.Status.Conditions, holder.Status.Conditions, worker.Status.Conditions = ready, ready, ready, ready
 	return []client.Object{
-		g, closed, selective, dbless, c, s, holder, worker,
+		g, closed, selective, dbless, c, s, holder, stuck, worker,
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default", Labels: map[string]string{"kong": "no"}}},
 		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "one"}, Data: map[string][]byte{"secret": []byte(material)}},
 	}
@@ -109,7 +114,8 @@ func TestDiff(t *testing.T) {
 		{"a gateway that opens", "apiVersion: v1\nkind: Namespace\nmetadata: {name: default, labels: {kong: \"yes\"}}\n---" + strings.Replace(consumer, "name: main", "name: selective", 1),
 			[]string{"DELETE delete jwt credential default.k", "DELETE delete consumer default.john", "PUT create consumer default.john", "PUT create jwt credential default.k"}, "", ""},
 		{"a policy that forbids what is there", "apiVersion: kongjwt.dev/v1alpha1\nkind: KongGateway\nmetadata: {name: main}\nspec: {adminAPI: {url: \"http://k\"}, allowedNamespaces: {from: None}}\n", nil,
-			"JwtConsumer default/john: KongGateway main takes no resources of namespace default", "its policy is looked at alone"},
+			"JwtConsumer default/john: KongGateway main takes no resources of namespace default", "its policy and who it admits is looked at, and not what else"},
+		{"a resource that Kong does not hold as it says", strings.NewReplacer("name: john", "name: stuck", "default.k", "default.s").Replace(consumer), []string{"PUT create jwt credential default.s"}, "", "it is Stalled (Conflict)"},
 		{"no database", strings.Replace(worker, "{name: main}", "{name: dbless}", 1),
 			[]string{"DELETE delete jwt credential default.worker.made", "DELETE delete consumer default.worker", "POST /config create consumer default.worker", "POST /config create jwt credential default.worker.made"}, "", ""},
 		{"a name that another holds", consumer + "  username: default.taken\n", nil, "username default.taken is held by JwtConsumer other/holder", ""},
