@@ -59,7 +59,6 @@ func (o *liveOptions) ask(ctx context.Context, d *directory, now func() time.Tim
 	asker, addresses, err := o.asker(ctx, d, now)
 	if err != nil {
 		check.Detail = err.Error()
-		check.Remedy = "Ask somebody who may read it, or name it with the flags of --live."
 		return check
 	}
 	m := d.found.material
@@ -94,15 +93,18 @@ func judge(check explain.Check, results []probe.Result) explain.Check {
 func (o *liveOptions) asker(ctx context.Context, d *directory, now func() time.Time) (*probe.Asker, []string, error) {
 	addresses := o.proxies
 	gateway := d.cluster.gateway(d.gateway)
-	if len(addresses) == 0 && gateway != nil && gateway.Spec.Proxy != nil {
+	switch {
+	case gateway != nil && gateway.Spec.Proxy == nil:
+		return nil, nil, fmt.Errorf("KongGateway %s names no data planes (spec.proxy), and so has no probe route to ask by", d.gateway)
+	case len(addresses) == 0 && gateway != nil:
 		addresses = gateway.Spec.Proxy.URLs
 	}
 	if len(addresses) == 0 {
-		return nil, nil, errors.New("no data plane to ask is known; name one with --data-plane")
+		return nil, nil, errors.New("no address of a data plane is known; give one with --data-plane")
 	}
 	data, err := material.Secret(ctx, d.cluster.kube, o.operator, probeSecret)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("%w (see --operator-namespace)", err)
 	}
 	if len(data[probeKey]) == 0 {
 		return nil, nil, fmt.Errorf("secret %s/%s holds no seed", o.operator, probeSecret)
