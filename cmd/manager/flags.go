@@ -90,6 +90,9 @@ func parseFlags(args []string) (settings, error) {
 	if err := set.Parse(args); err != nil {
 		return s, err
 	}
+	if s.log.Level != nil {
+		s.log.Level = bodiless{s.log.Level}
+	}
 	if set.NArg() > 0 {
 		err := fmt.Errorf("unexpected argument %q: all settings are flags", set.Arg(0))
 		fmt.Fprintln(set.Output(), err)
@@ -110,6 +113,18 @@ func (s settings) check(set *flag.FlagSet) error {
 		fmt.Fprintln(set.Output(), err)
 	}
 	return err
+}
+
+// mostTalkative is the level up to which is logged, whatever --zap-log-level says: from the next one on client-go logs the bodies of requests to the API
+// server and of its answers, Secrets among them.
+const mostTalkative = zapcore.Level(-7)
+
+// bodiless are the levels that are logged.
+type bodiless struct{ zapcore.LevelEnabler }
+
+// Enabled says whether messages of a level are logged.
+func (b bodiless) Enabled(level zapcore.Level) bool {
+	return level >= mostTalkative && b.LevelEnabler.Enabled(level)
 }
 
 func (s settings) secretNamespaces() []string {

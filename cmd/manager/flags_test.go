@@ -5,6 +5,7 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
+	"go.uber.org/zap/zapcore"
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
@@ -31,5 +32,26 @@ func TestFlagsThatCannotBeAreRefused(t *testing.T) {
 			_, err := parseFlags([]string{flag})
 			NewWithT(t).Expect(err).To(MatchError(ContainSubstring(said)))
 		})
+	}
+}
+
+// Whoever asks for more than client-go may say gets what it says below that: from level 8 on it logs what is in Secrets.
+func TestBodiesAreNeverLogged(t *testing.T) {
+	for level, enabled := range map[string]map[zapcore.Level]bool{
+		"10":    {0: true, -1: true, -7: true, -8: false, -9: false, -10: false},
+		"7":     {-7: true, -8: false},
+		"debug": {0: true, -1: true, -2: false},
+		"info":  {0: true, -1: false},
+		"error": {2: true, 0: false},
+	} {
+		s, err := parseFlags([]string{"--zap-log-level", level})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for at, want := range enabled {
+			if got := s.log.Level.Enabled(at); got != want {
+				t.Errorf("--zap-log-level=%s: %d is enabled: %t, want %t", level, at, got, want)
+			}
+		}
 	}
 }
