@@ -46,6 +46,8 @@ type Options struct {
 	KeySets *jwks.Refresher
 	// Now is the clock.
 	Now func() time.Time
+
+	unsure *unsure
 }
 
 // Setup adds all controllers, their indexes and their watches to the manager.
@@ -56,6 +58,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	if o.KeySets == nil {
 		o.KeySets = jwks.NewRefresher(jwks.Fetcher{UserAgent: v1alpha1.ManagedBy}.Fetch, o.Now)
 	}
+	o.unsure = &unsure{}
 	o.Recorder = limitEvents(o.Recorder)
 	o.Client = eagerLists{o.Client}
 	planes := newDataPlanes(o)

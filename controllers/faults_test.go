@@ -118,6 +118,25 @@ var _ = Describe("A gateway in trouble", func() {
 	})
 })
 
+var _ = Describe("A status that a former leader wrote", func() {
+	It("is put right: it does not speak of what is no more", func(ctx SpecContext) {
+		w := newWorld(ctx, kongsim.Options{})
+		consumer, service := w.many(ctx, "john", 1)[0].(*v1alpha1.JwtConsumer), w.service("api")
+		create(ctx, service)
+		ready(ctx, w.gateway, consumer, service)
+		for object, conditions := range map[client.Object]*[]metav1.Condition{
+			consumer: &consumer.Status.Conditions, service: &service.Status.Conditions, w.gateway: &w.gateway.Status.Conditions,
+		} {
+			before := object.DeepCopyObject().(client.Object)
+			apimeta.SetStatusCondition(conditions, metav1.Condition{
+				Type: v1alpha1.ConditionReady, Status: metav1.ConditionFalse, Reason: v1alpha1.ReasonKongUnreachable, Message: "as it was a moment ago",
+			})
+			Expect(kube.Status().Patch(ctx, object, client.MergeFrom(before))).To(Succeed())
+			ready(ctx, object)
+		}
+	})
+})
+
 var _ = Describe("Whatever goes wrong with the Admin API", func() {
 	writes := []string{http.MethodPut, http.MethodPost, http.MethodPatch, http.MethodDelete}
 

@@ -182,14 +182,15 @@ func (o Options) record(ctx context.Context, out outcome) (ctrl.Result, error) {
 	if out.err == nil && out.reason != "" {
 		status.Explain(out.conditions, v1alpha1.ConditionReady, out.reason)
 	}
-	if out.changed() {
-		// Under the version that was read: a stale read would else write a former status again.
+	if out.changed() || o.unsure.of(out.object) {
+		// Under the version that was read: a stale read would else write a former status again. Where nothing differs, this asks whether what was read is there.
 		out.before.SetResourceVersion(out.object.GetResourceVersion())
 		patch := client.MergeFromWithOptions(out.before, client.MergeFromWithOptimisticLock{})
 		err := o.Client.Status().Patch(ctx, out.object, patch, client.FieldOwner(v1alpha1.ManagedBy))
 		if apierrors.IsConflict(err) {
 			return ctrl.Result{RequeueAfter: staleRead}, nil
 		}
+		o.unsure.note(out.object, client.IgnoreNotFound(err) != nil)
 		if err != nil {
 			return ctrl.Result{}, client.IgnoreNotFound(fmt.Errorf("patch status: %w", err))
 		}

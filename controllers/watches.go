@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -17,13 +18,34 @@ import (
 )
 
 // specOrAnnotations passes changes that a person made: to the spec, to annotations, to labels (selectors look at them), and deletion.
-// Our own writes of status and finalizers are not among them.
+// Our own writes of status and finalizers are not among them, but for one: what was Ready and is not. A former leader may have written that, or this process
+// long ago, by a request whose answer was lost; nobody would look again.
 func specOrAnnotations() builder.Predicates {
 	return builder.WithPredicates(predicate.Or[client.Object](
 		predicate.GenerationChangedPredicate{},
 		predicate.AnnotationChangedPredicate{},
 		predicate.LabelChangedPredicate{},
+		predicate.Funcs{
+			UpdateFunc: func(e event.UpdateEvent) bool { return isReady(e.ObjectOld) && !isReady(e.ObjectNew) },
+			CreateFunc: never[event.CreateEvent], DeleteFunc: never[event.DeleteEvent], GenericFunc: never[event.GenericEvent],
+		},
 	))
+}
+
+func never[E any](E) bool { return false }
+
+func isReady(object client.Object) bool {
+	switch typed := object.(type) {
+	case *v1alpha1.KongGateway:
+		return apimeta.IsStatusConditionTrue(typed.Status.Conditions, v1alpha1.ConditionReady)
+	case *v1alpha1.JwtConsumer:
+		return apimeta.IsStatusConditionTrue(typed.Status.Conditions, v1alpha1.ConditionReady)
+	case *v1alpha1.JwtProtectedService:
+		return apimeta.IsStatusConditionTrue(typed.Status.Conditions, v1alpha1.ConditionReady)
+	case *v1alpha1.JwtToken:
+		return apimeta.IsStatusConditionTrue(typed.Status.Conditions, v1alpha1.ConditionReady)
+	}
+	return false
 }
 
 // specChanged passes changes of a spec that others depend on, and deletion. An annotation is between a resource and its own controller: to ask a gateway
