@@ -31,9 +31,7 @@ const (
 
 // prune deletes from Kong what belongs to resources that are gone, as spec.prune says, and writes into the status what it leaves. It says when to go on.
 func (r *KongGatewayReconciler) prune(ctx context.Context, object *v1alpha1.KongGateway, engine *gateway.Gateway) (again time.Duration, err error) {
-	orphans, err := engine.Orphans(func(owner desired.Owner) (bool, error) {
-		return r.gone(ctx, r.Client, owner, object.Name)
-	}, maxPercent(object.Spec.Prune))
+	orphans, err := engine.Orphans(r.seemsGone(ctx, object.Name), maxPercent(object.Spec.Prune))
 	if err != nil {
 		return 0, err
 	}
@@ -150,6 +148,59 @@ func (r *KongGatewayReconciler) pruneConfirmed(
 			fmt.Sprintf("Deleted from Kong %d entities of resources that are gone: %s", entities, abbreviate(done)))
 	}
 	return again, kept, err
+}
+
+// askedOneByOne is for how many owners the API server is asked for one each: for more, all resources are listed once.
+const askedOneByOne = 16
+
+// seemsGone says whether an owner is no more, for one look at all of them: by the cache, and, where that has some of the resources only, by the API server. What
+// other processes work on would be taken for gone else, and would be reported as too much to prune.
+func (r *KongGatewayReconciler) seemsGone(ctx context.Context, gatewayName string) func(desired.Owner) (bool, error) {
+	asked := 0
+	var everything map[desired.Owner]bool
+	return func(owner desired.Owner) (bool, error) {
+		gone, err := r.gone(ctx, r.Client, owner, gatewayName)
+		if err != nil || !gone || r.Live == nil {
+			return gone, err
+		}
+		if asked++; asked <= askedOneByOne {
+			return r.gone(ctx, r.Live, owner, gatewayName)
+		}
+		if everything == nil {
+			if everything, err = r.census(ctx); err != nil {
+				return false, err
+			}
+		}
+		return !everything[owner], nil
+	}
+}
+
+// census lists, past the cache, the owners of all resources that this process may see.
+func (r *KongGatewayReconciler) census(ctx context.Context) (map[desired.Owner]bool, error) {
+	const page = 1000
+	found := map[desired.Owner]bool{}
+	namespaces := r.Namespaces
+	if len(namespaces) == 0 {
+		namespaces = []string{metav1.NamespaceAll}
+	}
+	for _, kind := range []string{v1alpha1.KindJwtConsumer, v1alpha1.KindJwtProtectedService} {
+		for _, namespace := range namespaces {
+			for next := ""; ; {
+				list := &metav1.PartialObjectMetadataList{}
+				list.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(kind + "List"))
+				if err := r.Live.List(ctx, list, client.InNamespace(namespace), client.Limit(page), client.Continue(next)); err != nil {
+					return nil, fmt.Errorf("list every %s, of which Kong may have something: %w", kind, err)
+				}
+				for _, item := range list.Items {
+					found[desired.Owner{Kind: kind, Namespace: item.Namespace, Name: item.Name}] = true
+				}
+				if next = list.Continue; next == "" {
+					break
+				}
+			}
+		}
+	}
+	return found, nil
 }
 
 // gone says whether an owner is no more, or names another gateway now, as a reader sees it. What is not known to be so is not gone.
