@@ -28,7 +28,7 @@ func Command(e *env.Env) *cobra.Command {
 		Use:   "bundle",
 		Short: "Write an archive for support, with no secret in it",
 		Long: `Write an archive for whoever helps: resources, their conditions and events, the operator's pods with
-logs and metrics, versions.
+logs and metrics, versions. Metrics are in it where their endpoint asks for no token.
 
 There is no secret in it: of Secrets only names, keys and lengths; plugin configurations, claims, values of headers,
 annotations of others and environment variables without their text. Whatever of the Secrets that you may

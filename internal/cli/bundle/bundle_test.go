@@ -236,6 +236,29 @@ func TestWhatCannotBeReadIsNamed(t *testing.T) {
 	}
 }
 
+func TestMetricsThatAskForATokenAreNamed(t *testing.T) {
+	s := newSession(t)
+	mux := http.NewServeMux()
+	mux.HandleFunc("/api/v1/namespaces/operator/pods/https:manager-0:8443/proxy/metrics", func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "Unauthorized", http.StatusUnauthorized)
+	})
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/metrics") {
+			t.Errorf("it was asked again: %s", r.URL.Path)
+		}
+		_, _ = io.WriteString(w, "{}") // the rest is of no matter
+	})
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	s.Env.NewClientset = func() (kubernetes.Interface, error) { return kubernetes.NewForConfig(&rest.Config{Host: server.URL}) }
+	if err := s.Run(t, bundle.Command, "-A", "-f", "-"); err != nil {
+		t.Fatal(err)
+	}
+	if problems := unpack(t, s.Out)["problems.txt"]; !strings.Contains(problems, "operator_manager-0_metrics.txt: the endpoint asks who reads it") {
+		t.Errorf("%q", problems)
+	}
+}
+
 func TestABadSelectorIsRefusedWithTheFlagsName(t *testing.T) {
 	s := newSession(t)
 	if err := s.Run(t, bundle.Command, "-f", "-", "--selector", "a in"); err == nil || !strings.Contains(err.Error(), "--selector") {

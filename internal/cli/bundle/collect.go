@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -272,20 +274,27 @@ func (c *collector) logs(ctx context.Context, pod *corev1.Pod, container, place 
 // maxLog is how much of one log is taken, in bytes.
 const maxLog = 32 << 20
 
-// metrics by the API server's proxy. Where the endpoint asks for a token there are none: the proxy passes none on.
+// metrics by the API server's proxy, which passes no token on: where the endpoint asks for one there are none. A token is not sent to a pod in another way either:
+// whoever may label a pod could have it.
 func (c *collector) metrics(ctx context.Context, pod *corev1.Pod, container corev1.Container, place string) {
 	for _, port := range container.Ports {
 		if port.Name != "metrics" {
 			continue
 		}
-		var err error
+		name := place + "_metrics.txt"
+		var problems []error
 		for _, scheme := range []string{"https", "http"} {
-			var content []byte
-			if content, err = c.clientset.CoreV1().Pods(pod.Namespace).ProxyGet(scheme, pod.Name, fmt.Sprint(port.ContainerPort), "/metrics", nil).DoRaw(ctx); err == nil {
-				c.files.add(place+"_metrics.txt", string(content))
+			content, err := c.clientset.CoreV1().Pods(pod.Namespace).ProxyGet(scheme, pod.Name, fmt.Sprint(port.ContainerPort), "/metrics", nil).DoRaw(ctx)
+			if err == nil {
+				c.files.add(name, string(content))
 				return
 			}
+			problems = append(problems, err)
+			if apierrors.IsUnauthorized(err) || apierrors.IsForbidden(err) {
+				problems = []error{errors.New("the endpoint asks who reads it, and nobody's token is sent to a pod; add the metrics by hand, if they are asked for")}
+				break
+			}
 		}
-		c.files.lacks(place+"_metrics.txt", err)
+		c.files.lacks(name, errors.Join(problems...))
 	}
 }
