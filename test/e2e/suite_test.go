@@ -73,7 +73,7 @@ var _ = SynchronizedBeforeSuite(func(ctx SpecContext) []byte {
 	Expect(err).NotTo(HaveOccurred())
 	// What it starts lives as long as its context, which has to be longer than this node's.
 	living, end := context.WithCancel(context.Background())
-	first, err := stack.Start(living, stack.Options{Dir: dir, Kong: kongsim.Options{
+	first, err := stack.Start(living, stack.Options{Dir: dir, Observed: true, Kong: kongsim.Options{
 		DBUpdateFrequency: simulatedUpdate, WorkerStateUpdateFrequency: simulatedUpdate,
 		Propagation: kongsim.Slowest(simulatedUpdate, simulatedUpdate),
 	}})
@@ -83,6 +83,7 @@ var _ = SynchronizedBeforeSuite(func(ctx SpecContext) []byte {
 		Expect(errors.Join(first.Stop(), os.RemoveAll(dir))).To(Succeed())
 	}
 	env = first
+	watchForCanaries(living, dir)
 	operator, err = env.StartOperator(ctx)
 	Expect(err).NotTo(HaveOccurred())
 	endpoints, err := json.Marshal(env.Endpoints())
@@ -109,11 +110,12 @@ var _ = SynchronizedBeforeSuite(func(ctx SpecContext) []byte {
 // stopEverything is set in the process that started everything.
 var stopEverything func()
 
-var _ = SynchronizedAfterSuite(func(ctx SpecContext) { removeGateway(ctx) }, func() {
+var _ = SynchronizedAfterSuite(func(ctx SpecContext) { removeGateway(ctx) }, func(ctx SpecContext) {
 	if stopEverything != nil {
-		stopEverything()
+		defer stopEverything()
+		expectNoCanary(ctx)
 	}
-})
+}, NodeTimeout(startup))
 
 // A failure shows what the operator said last: its log goes with the suite.
 var _ = JustAfterEach(func() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -19,6 +20,8 @@ import (
 type Operator struct {
 	// LogPath is where it logs.
 	LogPath string
+	// metrics keeps what it serves; nil where it is not observed.
+	metrics func() error
 	command *exec.Cmd
 	exited  chan struct{}
 	err     error
@@ -30,7 +33,7 @@ const (
 	operatorStop  = 30 * time.Second
 )
 
-// StartOperator starts the operator's binary and returns when it is ready. It ends with Stop, with Kill, or with the stack.
+// StartOperator starts the operator's binary, under the rights that the chart gives it, and returns when it is ready. It ends with Stop, with Kill, or with the stack.
 func (s *Stack) StartOperator(ctx context.Context, flags ...string) (*Operator, error) {
 	binary := os.Getenv(ManagerVariable)
 	if binary == "" {
@@ -47,11 +50,17 @@ func (s *Stack) StartOperator(ctx context.Context, flags ...string) (*Operator, 
 	}
 	defer func() { _ = logFile.Close() }() // the process has its own descriptor
 
-	arguments := append([]string{
-		"--kubeconfig", s.Kubeconfig, "--namespace", OperatorNamespace,
-		"--health-probe-bind-address", probe, "--metrics-bind-address", "0",
-	}, flags...)
 	o := &Operator{LogPath: logPath, exited: make(chan struct{})}
+	kubeconfig, err := s.operatorKubeconfig(ctx)
+	if err != nil {
+		return nil, err
+	}
+	arguments := []string{"--kubeconfig", kubeconfig, "--namespace", OperatorNamespace, "--health-probe-bind-address", probe}
+	observed, err := s.observe(o)
+	if err != nil {
+		return nil, err
+	}
+	arguments = append(append(arguments, observed...), flags...)
 	o.command = exec.Command(binary, arguments...) //nolint:gosec // The binary that the caller built.
 	o.command.Stdout, o.command.Stderr = logFile, logFile
 	// The terminal's interrupt is the caller's: it stops the operator when it has cleaned up.
@@ -68,6 +77,43 @@ func (s *Stack) StartOperator(ctx context.Context, flags ...string) (*Operator, 
 		return nil, errors.Join(err, o.Stop())
 	}
 	return o, nil
+}
+
+// observe gives the flags by which an operator says more, or less.
+func (s *Stack) observe(o *Operator) ([]string, error) {
+	if !s.options.Observed {
+		return []string{"--metrics-bind-address", "0"}, nil
+	}
+	address, err := FreeAddress()
+	if err != nil {
+		return nil, err
+	}
+	o.metrics = func() error {
+		return keepMetrics("http://"+address+"/metrics", filepath.Join(s.options.Dir, MetricsFile))
+	}
+	// No message of any library asks for a higher level.
+	return []string{"--metrics-bind-address", address, "--metrics-secure=false", "--zap-log-level", "10"}, nil
+}
+
+// keepMetrics adds what is served to a file.
+func keepMetrics(url, path string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), operatorStop)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return fmt.Errorf("read the operator's metrics: %w", err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600) //nolint:gosec // The caller's folder.
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(file, response.Body)
+	return errors.Join(err, file.Close())
 }
 
 func (o *Operator) awaitReady(ctx context.Context, address string) error {
@@ -96,6 +142,7 @@ func (o *Operator) Stop() error {
 		return nil
 	default:
 	}
+	unkept := o.KeepMetrics()
 	if err := o.command.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return err
 	}
@@ -104,10 +151,18 @@ func (o *Operator) Stop() error {
 		if o.err != nil {
 			return fmt.Errorf("the operator ended with %w, see %s", o.err, o.LogPath)
 		}
-		return nil
+		return unkept
 	case <-time.After(operatorStop):
 		return errors.Join(errors.New("the operator did not stop in time"), o.Kill())
 	}
+}
+
+// KeepMetrics adds what an observed operator serves to MetricsFile; Stop does as well.
+func (o *Operator) KeepMetrics() error {
+	if o.metrics == nil {
+		return nil
+	}
+	return o.metrics()
 }
 
 // PID of the process.

@@ -48,7 +48,12 @@ type Options struct {
 	Kong kongsim.Options
 	// AdminURL and ProxyURL name a Kong that the caller runs; neither the environment nor the simulation is then asked.
 	AdminURL, ProxyURL string
+	// Observed has every operator log all that it can, and serve its metrics, which are kept in MetricsFile: for tests that look at all that it says.
+	Observed bool
 }
+
+// MetricsFile, in Options.Dir, has what observed operators served.
+const MetricsFile = "metrics.txt"
 
 // Stack is what runs.
 type Stack struct {

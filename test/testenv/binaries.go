@@ -72,6 +72,9 @@ func checkExecutable(path string) error {
 	return nil
 }
 
+// RepositoryRoot is the folder of this repository that the working directory is in.
+func RepositoryRoot() (string, error) { return repositoryRoot() }
+
 // repositoryRoot is the nearest directory upwards that holds our go.mod.
 func repositoryRoot() (string, error) {
 	dir, err := os.Getwd()
