@@ -312,7 +312,8 @@ type JWTPlugin struct {
 	// +kubebuilder:validation:Pattern=`^[^\x00-\x1f\x7f]+$`
 	// +optional
 	KeyClaimName string `json:"keyClaimName,omitempty"`
-	// SecretIsBase64 decodes HMAC secrets as base64url before use. Default false.
+	// SecretIsBase64 decodes HMAC secrets as base64url before use: clients sign with the bytes that the text stands for. Tokens of a JwtToken, and of
+	// `kubectl kongjwt token create`, are signed with the text itself, and are refused here. Default false.
 	// +optional
 	SecretIsBase64 *bool `json:"secretIsBase64,omitempty"`
 	// RunOnPreflight says whether OPTIONS requests need a token. Default true.
