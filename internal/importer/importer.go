@@ -66,8 +66,31 @@ func Import(entities []kong.Entity, options Options) Result {
 			m.left(e, "it is on no service, and on no consumer: resources have no place for it")
 		}
 	}
+	m.tellOfIdentities()
 	slices.SortFunc(m.result.Left, func(a, b Left) int { return cmp.Or(cmp.Compare(a.What, b.What), cmp.Compare(a.Why, b.Why)) })
 	return m.result
+}
+
+// tellOfIdentities says that the gateway has to let tenants choose names that do not begin with their namespace, where what was imported has such names.
+func (m *importing) tellOfIdentities() {
+	var names []string
+	for _, c := range m.result.Consumers {
+		names = append(names, c.Spec.Username, c.Spec.CustomID)
+		names = append(names, c.Spec.Groups...)
+		for _, credential := range c.Spec.Credentials {
+			names = append(names, credential.Key)
+		}
+	}
+	for _, s := range m.result.Services {
+		names = append(names, s.Spec.ServiceName, s.Spec.JWT.Anonymous)
+		if to := s.Spec.AttachTo; to != nil {
+			names = append(names, cmp.Or(to.ServiceName, to.RouteName))
+		}
+	}
+	names = slices.DeleteFunc(names, func(name string) bool { return name == "" || strings.HasPrefix(name, m.options.Namespace+".") })
+	if len(names) > 0 {
+		m.leave("KongGateway "+m.options.Gateway, "it has to have spec.policy.identities: Any, as %d names such as %s do not begin with %s.", len(names), names[0], m.options.Namespace)
+	}
 }
 
 // importing is an import under way.

@@ -103,6 +103,9 @@ func TestImportConsumer(t *testing.T) {
 			t.Errorf("Secret %s of %+v", got.Name, c.Spec.Credentials[i])
 		}
 	}
+	if !told(result, "KongGateway main", "spec.policy.identities: Any, as 4 names such as 42 do not begin with team.") {
+		t.Errorf("%+v", result.Left)
+	}
 	bare := importer.Import(entities, importer.Options{Namespace: "team", Gateway: "main"})
 	if len(bare.Secrets) != 0 || !told(bare, "jwt credential k1", "make Secret team/john-doe-primary with the key secret") {
 		t.Errorf("%+v", bare)
