@@ -48,6 +48,7 @@ func (r *KongGatewayReconciler) setup(mgr ctrl.Manager, w *wakeupSource) error {
 		Watches(&v1alpha1.JwtProtectedService{}, leavingOf(r.Client), onlyWhen(func(before, after *v1alpha1.JwtProtectedService) bool {
 			return before.Spec.GatewayRef != after.Spec.GatewayRef || before.Status.Gateway != after.Status.Gateway
 		})).
+		Watches(&corev1.Service{}, lookup(r.Client, gateways, indexService, byNamespacedName), contentChanged()).
 		WatchesMetadata(&discoveryv1.EndpointSlice{}, lookup(r.Client, gateways, indexService, byServiceOfSlice), contentChanged()).
 		WatchesRawSource(w.forGateways()).
 		WithOptions(r.controllerOptions()).

@@ -2,7 +2,9 @@ package controllers
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -71,5 +73,48 @@ func TestGone(t *testing.T) {
 				t.Errorf("gone is %v, the error %v", gone, err)
 			}
 		})
+	}
+}
+
+// A process that works on some of the resources has only those in its cache. What the others work on is not gone for that, and not looked for one by one.
+func TestWhatOthersWorkOnIsNotGone(t *testing.T) {
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	const others = 3 * askedOneByOne
+	gets, lists := 0, 0
+	live := fake.NewClientBuilder().WithScheme(scheme).WithInterceptorFuncs(interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, object client.Object, options ...client.GetOption) error {
+			gets++
+			return c.Get(ctx, key, object, options...)
+		},
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
+			lists++
+			return c.List(ctx, list, options...)
+		},
+	})
+	owners := []desired.Owner{desired.ConsumerOwner("team", "gone-first")}
+	for i := range others {
+		name := fmt.Sprintf("consumer-%d", i)
+		live.WithObjects(&v1alpha1.JwtConsumer{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: name}, Spec: v1alpha1.JwtConsumerSpec{GatewayRef: v1alpha1.GatewayReference{Name: "default"}},
+		})
+		owners = append(owners, desired.ConsumerOwner("team", name))
+	}
+	owners = append(owners, desired.ConsumerOwner("team", "gone-last"), desired.ServiceOwner("team", "consumer-0"))
+	r := &KongGatewayReconciler{Options: Options{Client: fake.NewClientBuilder().WithScheme(scheme).Build(), Live: live.Build()}}
+	seems := r.seemsGone(t.Context(), "default")
+	for _, owner := range owners {
+		gone, err := seems(owner)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := !strings.HasPrefix(owner.Name, "consumer-") || owner.Kind != v1alpha1.KindJwtConsumer; gone != want {
+			t.Errorf("%s is gone: %v", owner, gone)
+		}
+	}
+	if gets > askedOneByOne || lists > 2 {
+		t.Errorf("%d resources and %d lists were asked for", gets, lists)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -29,6 +30,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/controllers"
 	"github.com/kongjwt/kong-jwt-operator/internal/gateway"
 	"github.com/kongjwt/kong-jwt-operator/internal/jwks"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
 	"github.com/kongjwt/kong-jwt-operator/internal/secrets"
 	"github.com/kongjwt/kong-jwt-operator/test/testenv"
@@ -72,6 +74,17 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	Expect(kube.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: operatorNamespace}})).To(Succeed())
 })
 
+// names are the addresses that stand for the names of Services, such as "kong.w1.svc:8001": there is no DNS of a cluster here.
+var names sync.Map
+
+// connect makes an Admin API client, with the names of Services looked up.
+func connect(c kong.Config) (gateway.AdminAPI, error) {
+	if address, found := names.Load(strings.TrimPrefix(c.URL, "http://")); found {
+		c.URL = "http://" + address.(string)
+	}
+	return kong.New(c)
+}
+
 // operator is a manager with all controllers, running in this process.
 type operator struct {
 	stop   context.CancelFunc
@@ -104,7 +117,7 @@ func startOperator(installation string) *operator {
 	var ctx context.Context
 	ctx, o.stop = context.WithCancel(context.Background())
 	gateways := gateway.NewRegistry(gateway.Options{
-		Installation: installation, Log: GinkgoLogr, Heartbeat: 200 * time.Millisecond, Margin: 50 * time.Millisecond,
+		Installation: installation, Log: GinkgoLogr, Heartbeat: 200 * time.Millisecond, Margin: 50 * time.Millisecond, Connect: connect,
 	})
 	Expect(controllers.Setup(ctx, mgr, controllers.Options{
 		Client: mgr.GetClient(), Direct: mgr.GetAPIReader(), Secrets: secrets.NewStore(mgr.GetAPIReader(), mgr.GetClient()), Gateways: gateways,

@@ -1,11 +1,13 @@
 package e2e
 
 import (
+	"fmt"
 	"net/http"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	eventsv1 "k8s.io/api/events/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
@@ -34,6 +36,25 @@ var _ = Describe("Two operators on disjoint selectors", Serial, func() {
 		awaitReady(ctx, first, second)
 		Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(nobodys), nobodys)).To(Succeed())
 		Expect(nobodys.Status.Conditions).To(BeEmpty(), "it is in no shard")
+
+		By("not taking what is the other's for what is left over")
+		var crowd []client.Object
+		for i := range 8 { // two entities each: more than may be pruned, whatever the percentage
+			crowd = append(crowd, inShard(fmt.Sprintf("crowd-%d", i), "two"))
+		}
+		create(ctx, crowd...)
+		awaitReady(ctx, crowd...)
+		for range 3 { // each repair is a look at everything
+			erase(ctx, "/consumers/"+first.Status.ConsumerID)
+			Eventually(get).WithContext(ctx).WithArguments("/consumers/" + first.Status.ConsumerID).ShouldNot(BeNil())
+		}
+		var events eventsv1.EventList
+		Expect(env.Client.List(ctx, &events)).To(Succeed())
+		Expect(events.Items).NotTo(ContainElement(And(
+			HaveField("Regarding.Name", gateway.Name), HaveField("Reason", v1alpha1.ReasonTooManyOrphans))))
+		for _, c := range crowd {
+			remove(ctx, c)
+		}
 
 		By("repairing what is its own")
 		for _, c := range []*v1alpha1.JwtConsumer{first, second} {
