@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"net/http"
 	"time"
@@ -13,16 +14,24 @@ import (
 type fault struct {
 	name  string
 	begin func(context.Context, *world, *rand.Rand) error
-	// simulated faults need a simulated Kong.
-	simulated bool
+	// fits says whether a world can have it; nil: every one.
+	fits func(*world) bool
+	// elsewhere than in the Admin API: it may come while that is gone.
+	elsewhere bool
 }
 
-// inKong is a fault of the Admin API.
+// inKong is a fault of every Admin API.
 func inKong(name string, what ...kongsim.Fault) fault {
 	return fault{name: name, begin: func(_ context.Context, w *world, random *rand.Rand) error {
-		w.kong.faults.Set(random.Uint64(), what...)
-		return nil
+		return w.eachNode(func(n *node) error {
+			n.faults.Set(random.Uint64(), what...)
+			return nil
+		})
 	}}
+}
+
+func elsewhere(name string, begin func(context.Context, *world, *rand.Rand) error) fault {
+	return fault{name: name, begin: begin, elsewhere: true}
 }
 
 var writes = []string{http.MethodPut, http.MethodPost, http.MethodPatch, http.MethodDelete}
@@ -35,62 +44,117 @@ var faults = []fault{
 	inKong("throttling", kongsim.Fault{Probability: 0.5, Status: 429, RetryAfter: time.Second}),
 	inKong("slow pages", kongsim.Fault{Methods: []string{http.MethodGet}, Latency: 400 * time.Millisecond}),
 	{name: "Kong's database down", begin: func(_ context.Context, w *world, _ *rand.Rand) error {
-		w.kong.faults.SetDatabaseDown(true)
+		w.sites[0].nodes[0].faults.SetDatabaseDown(true)
 		return nil
-	}, simulated: true},
-	{name: "Admin API gone", begin: func(_ context.Context, w *world, _ *rand.Rand) error {
-		w.adminGone = true
-		return w.kong.goAway()
-	}},
-	{name: "watches dropped", begin: func(_ context.Context, w *world, _ *rand.Rand) error {
+	}, fits: func(w *world) bool { return !w.sites[0].real }},
+	{name: "Admin API gone", begin: func(_ context.Context, w *world, _ *rand.Rand) error { return w.takeAway(time.Time{}) }},
+	{name: "Kong without a database restarted, and empty", begin: func(ctx context.Context, w *world, random *rand.Rand) error {
+		return w.sites[1].empty(ctx, random)
+	}, fits: func(w *world) bool { return len(w.sites) > 1 }},
+	{name: "Kong pod replaced", begin: func(ctx context.Context, w *world, random *rand.Rand) error {
+		return w.sites[1].replacePod(ctx, w.env.Client, random)
+	}, fits: func(w *world) bool { return len(w.sites) > 1 && w.sites[1].pods }},
+	elsewhere("watches dropped", func(_ context.Context, w *world, _ *rand.Rand) error {
 		w.api.drop()
 		return nil
-	}},
-	{name: "kube-apiserver restarted", begin: func(ctx context.Context, w *world, _ *rand.Rand) error {
+	}),
+	elsewhere("kube-apiserver restarted", func(ctx context.Context, w *world, _ *rand.Rand) error {
 		w.api.point("")
-		// It is started whether the time is over or not.
-		if err := w.env.RestartControlPlane(context.WithoutCancel(ctx)); err != nil {
+		if err := w.env.RestartControlPlane(ctx); err != nil {
 			return err
 		}
 		w.api.point(w.env.Config.Host)
 		return nil
-	}},
-	{name: "operator killed", begin: func(ctx context.Context, w *world, _ *rand.Rand) error { return w.killAll(ctx) }},
-	{name: "operator killed three times, in the middle of its start", begin: func(ctx context.Context, w *world, random *rand.Rand) error {
-		// Again and again, in the middle of whatever it begins.
+	}),
+	elsewhere("operator killed", func(ctx context.Context, w *world, _ *rand.Rand) error { return w.killAndStart(ctx) }),
+	elsewhere("operator killed three times, in the middle of its start", func(ctx context.Context, w *world, random *rand.Rand) error {
 		for range 3 {
-			if err := w.killAll(ctx); err != nil {
+			if err := w.killAndStart(ctx); err != nil {
 				return err
 			}
 			pause(ctx, time.Duration(random.IntN(800))*time.Millisecond)
 		}
 		return nil
-	}},
-	{name: "a second operator, and the former goes on writing", begin: func(ctx context.Context, w *world, _ *rand.Rand) error {
-		return w.startOperator(context.WithoutCancel(ctx))
-	}},
+	}),
+	elsewhere("two operators that do not know of each other", func(ctx context.Context, w *world, _ *rand.Rand) error { return w.startOperator(ctx) }),
+	elsewhere("failover: the leader hangs until another leads, then goes on", func(ctx context.Context, w *world, random *rand.Rand) error {
+		return w.failOver(ctx, random, hang)
+	}),
+	elsewhere("failover: the leader goes on writing when another leads", func(ctx context.Context, w *world, random *rand.Rand) error {
+		return w.failOver(ctx, random, takeLease)
+	}),
 }
 
-// killAll kills what runs, as a crash would, and starts one operator.
-func (w *world) killAll(ctx context.Context) error {
-	for _, operator := range w.operators {
-		if err := operator.Kill(); err != nil {
+// deck deals faults at random, each once before one comes again.
+type deck struct {
+	random *rand.Rand
+	left   []fault
+}
+
+func (d *deck) deal(fits func(fault) bool) fault {
+	for {
+		for i, f := range d.left {
+			if fits(f) {
+				d.left = append(d.left[:i:i], d.left[i+1:]...)
+				return f
+			}
+		}
+		for _, i := range d.random.Perm(len(faults)) {
+			d.left = append(d.left, faults[i])
+		}
+	}
+}
+
+// takeAway has every Admin API refuse connections, until then or, if that is zero, until the next heal.
+func (w *world) takeAway(until time.Time) error {
+	w.gone, w.goneUntil = true, until
+	return w.eachNode(func(n *node) error { return n.goAway() })
+}
+
+// bringBack ends takeAway, where it is over.
+func (w *world) bringBack() error {
+	if !w.gone || time.Now().Before(w.goneUntil) {
+		return nil
+	}
+	w.gone = false
+	return w.eachNode(func(n *node) error { return n.comeBack() })
+}
+
+func (w *world) eachNode(do func(*node) error) error {
+	for _, s := range w.sites {
+		if err := s.each(do); err != nil {
 			return err
 		}
 	}
-	w.operators = nil
-	return w.startOperator(context.WithoutCancel(ctx))
+	return nil
 }
 
-// heal ends all faults. Of several operators the last stays.
+// kill ends what runs, as a crash would.
+func (w *world) kill() error {
+	var errs []error
+	for _, operator := range w.operators {
+		errs = append(errs, operator.Kill())
+	}
+	w.operators = nil
+	return errors.Join(errs...)
+}
+
+func (w *world) killAndStart(ctx context.Context) error {
+	if err := w.kill(); err != nil {
+		return err
+	}
+	return w.startOperator(ctx)
+}
+
+// heal ends all faults but a long absence that is not over. Of several operators the last stays.
 func (w *world) heal(ctx context.Context) error {
-	w.kong.faults.Set(0)
-	w.kong.faults.SetDatabaseDown(false)
-	if w.adminGone {
-		w.adminGone = false
-		if err := w.kong.comeBack(); err != nil {
-			return err
-		}
+	err := w.eachNode(func(n *node) error {
+		n.faults.Set(0)
+		n.faults.SetDatabaseDown(false)
+		return nil
+	})
+	if err := errors.Join(err, w.bringBack()); err != nil {
+		return err
 	}
 	for len(w.operators) > 1 {
 		if err := w.operators[0].Kill(); err != nil {
@@ -98,8 +162,5 @@ func (w *world) heal(ctx context.Context) error {
 		}
 		w.operators = w.operators[1:]
 	}
-	if len(w.operators) == 0 {
-		return w.startOperator(ctx)
-	}
-	return nil
+	return w.revive(ctx)
 }

@@ -1,12 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -31,13 +30,16 @@ func (w *world) judge(ctx context.Context) error {
 	last := errors.New("never looked")
 	err := wait.PollUntilContextTimeout(ctx, 500*time.Millisecond, recovery, true, func(ctx context.Context) (bool, error) {
 		var err error
+		if err = w.revive(ctx); err != nil {
+			return false, err
+		}
 		if all, err = w.storm.list(ctx); err != nil {
 			return false, err
 		}
 		if last = w.settled(all); last != nil {
 			return false, nil
 		}
-		last = w.holds(ctx, all)
+		last = w.hold(ctx, all)
 		return last == nil, nil
 	})
 	if err != nil {
@@ -49,19 +51,60 @@ func (w *world) judge(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := w.untouched(ctx); err != nil {
+	if err := w.discreet(ctx, all); err != nil {
 		return err
 	}
-	if err := w.storm.deleteAll(ctx); err != nil {
+	if err := w.storm.deleteAll(ctx, w.revive); err != nil {
 		return err
 	}
-	if err := w.holds(ctx, resources{}); err != nil {
+	if err := w.hold(ctx, resources{}); err != nil {
 		return fmt.Errorf("after all was deleted: %w", err)
 	}
-	if err := w.untouched(ctx); err != nil {
+	return w.tell(all, recovered)
+}
+
+// hold compares every Kong with the resources of its gateway, and with what it held that is not ours.
+func (w *world) hold(ctx context.Context, all resources) error {
+	for _, s := range w.sites {
+		want, err := w.storm.wanted(ctx, all.of(s.gateway))
+		if err != nil {
+			return err
+		}
+		for _, n := range s.nodes {
+			if err := s.holds(ctx, n, want); err != nil {
+				return fmt.Errorf("KongGateway %s, node %s: %w", s.gateway, n.address, err)
+			}
+			if err := s.untouched(ctx, n); err != nil {
+				return fmt.Errorf("KongGateway %s, node %s: %w", s.gateway, n.address, err)
+			}
+		}
+	}
+	return nil
+}
+
+// discreet looks for secrets, and for a panic, in what all operators logged.
+func (w *world) discreet(ctx context.Context, all resources) error {
+	log, err := os.ReadFile(w.operators[0].LogPath)
+	if err != nil {
 		return err
 	}
-	return w.tell(all, recovered)
+	if bytes.Contains(log, []byte("panic")) {
+		return errors.New("an operator's log has a panic")
+	}
+	for _, c := range all.consumers.Items {
+		var secret corev1.Secret
+		err := w.storm.kube.Get(ctx, client.ObjectKey{Namespace: c.Namespace, Name: c.Name + "-jwt"}, &secret)
+		if client.IgnoreNotFound(err) != nil {
+			return err
+		}
+		if err != nil {
+			continue // it is revoked
+		}
+		if bytes.Contains(log, secret.Data["secret"]) {
+			return fmt.Errorf("an operator's log has the secret of %s/%s", c.Namespace, c.Name)
+		}
+	}
+	return nil
 }
 
 // tell prints what the run came to, and writes it into the page that WRITE names.
@@ -98,33 +141,32 @@ func (w *world) settled(all resources) error {
 	return nil
 }
 
-// holds compares what Kong holds of ours with what the resources say: by name and content, not by what the operator reports.
-func (w *world) holds(ctx context.Context, all resources) error {
-	want, err := w.wanted(ctx, all)
-	if err != nil {
-		return err
-	}
-	got := map[string]bool{}
+// holds compares what a Kong holds of ours with what the resources say: by name and content, and not by what the operator reports.
+func (s *site) holds(ctx context.Context, n *node, want map[string]int) error {
+	got := map[string]int{}
 	for _, kind := range collections {
-		entities, err := w.entities(ctx, kind)
+		entities, err := n.entities(ctx, kind)
 		if err != nil {
 			return err
 		}
 		for _, e := range entities {
-			if e.tagged("kongjwt-gateway:" + gatewayName) {
-				got[e.describe(kind)] = true
+			if s.owns(e) {
+				got[e.describe(kind)]++
 			}
 		}
 	}
 	var differ []string
-	for line := range want {
-		if !got[line] {
+	for line, count := range want {
+		if got[line] < count {
 			differ = append(differ, "missing in Kong: "+line)
 		}
 	}
-	for line := range got {
-		if !want[line] {
+	for line, count := range got {
+		switch {
+		case want[line] == 0:
 			differ = append(differ, "left over in Kong: "+line)
+		case want[line] < count:
+			differ = append(differ, fmt.Sprintf("%d times in Kong: %s", count, line))
 		}
 	}
 	if len(differ) == 0 {
@@ -134,108 +176,35 @@ func (w *world) holds(ctx context.Context, all resources) error {
 	return fmt.Errorf("%d differences:\n%s", len(differ), strings.Join(differ[:min(len(differ), 20)], "\n"))
 }
 
-// wanted lists, from the resources and the Secrets that clients read, what has to be in Kong.
-func (w *world) wanted(ctx context.Context, all resources) (map[string]bool, error) {
-	want := map[string]bool{}
+// wanted lists, from the resources and the Secrets that clients read, what has to be in Kong, and how many times.
+func (s *storm) wanted(ctx context.Context, all resources) (map[string]int, error) {
+	want := map[string]int{}
 	for _, c := range all.consumers.Items {
 		username := c.Namespace + "." + c.Name
-		want["consumer "+username] = true
+		want["consumer "+username] = 1
 		for _, group := range c.Spec.Groups {
-			want["group "+group+" of "+c.Status.ConsumerID] = true
+			want["group "+group+" of "+c.Status.ConsumerID] = 1
 		}
 		if c.Spec.Revoked {
 			continue
 		}
 		var secret corev1.Secret
-		if err := w.storm.kube.Get(ctx, client.ObjectKey{Namespace: c.Namespace, Name: c.Name + "-jwt"}, &secret); err != nil {
+		if err := s.kube.Get(ctx, client.ObjectKey{Namespace: c.Namespace, Name: c.Name + "-jwt"}, &secret); err != nil {
 			return nil, fmt.Errorf("the Secret for clients of %s: %w", username, err)
 		}
-		want[fmt.Sprintf("credential %s of %s with secret %s", secret.Data["key"], c.Status.ConsumerID, fingerprint(secret.Data["secret"]))] = true
+		want[fmt.Sprintf("credential %s of %s with secret %s", secret.Data["key"], c.Status.ConsumerID, fingerprint(secret.Data["secret"]))] = 1
 	}
-	for _, s := range all.services.Items {
-		name := s.Namespace + "." + s.Name
-		want["service "+name] = true
-		claim := s.Spec.JWT.KeyClaimName
+	for _, p := range all.services.Items {
+		name := p.Namespace + "." + p.Name
+		want["service "+name] = 1
+		claim := p.Spec.JWT.KeyClaimName
 		if claim == "" {
 			claim = "iss"
 		}
-		want["plugin jwt of "+s.Status.ServiceID+" reads "+claim] = true
-		for _, route := range s.Spec.Routes {
-			want["route "+name+"."+route.Name+" of "+s.Status.ServiceID] = true
+		want["plugin jwt of "+p.Status.ServiceID+" reads "+claim] = 1
+		for _, route := range p.Spec.Routes {
+			want["route "+name+"."+route.Name+" of "+p.Status.ServiceID] = 1
 		}
 	}
 	return want, nil
-}
-
-// plant makes what is not ours: by hand, and by another installation.
-func (w *world) plant(ctx context.Context) (map[string]string, error) {
-	for i := range 10 {
-		tags := []string{"by-hand"}
-		if i%2 == 0 {
-			tags = []string{"kongjwt", "kongjwt-installation:another", "kongjwt-gateway:another", "kongjwt-owner:JwtConsumer:other:other", "kongjwt-part:consumer"}
-		}
-		name := fmt.Sprintf("foreign-%d", i)
-		for path, fields := range map[string]map[string]any{
-			"/consumers": {"username": name, "tags": tags},
-			"/services":  {"name": name, "host": name + ".example.com", "tags": tags},
-		} {
-			if err := w.ask(ctx, http.MethodPost, path, fields, nil); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return w.others(ctx)
-}
-
-// uproot deletes what plant made, and what a run that failed left: a real Kong goes on living.
-func (w *world) uproot(ctx context.Context) error {
-	for _, kind := range []string{"routes", "plugins", "services", "consumers"} {
-		entities, err := w.entities(ctx, kind)
-		if err != nil {
-			return err
-		}
-		for _, e := range entities {
-			planted := strings.HasPrefix(e.text("name")+e.text("username"), "foreign-")
-			if !planted && !e.tagged("kongjwt-gateway:"+gatewayName) {
-				continue
-			}
-			if err := w.ask(ctx, http.MethodDelete, "/"+kind+"/"+e.text("id"), nil, nil); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// others gives all that is not ours, as Kong shows it.
-func (w *world) others(ctx context.Context) (map[string]string, error) {
-	all := map[string]string{}
-	for _, kind := range collections {
-		entities, err := w.entities(ctx, kind)
-		if err != nil {
-			return nil, err
-		}
-		for _, e := range entities {
-			if e.tagged("kongjwt-gateway:" + gatewayName) {
-				continue
-			}
-			content, err := json.Marshal(e)
-			if err != nil {
-				return nil, err
-			}
-			all[kind+"/"+e.text("id")] = string(content)
-		}
-	}
-	return all, nil
-}
-
-func (w *world) untouched(ctx context.Context) error {
-	now, err := w.others(ctx)
-	if err != nil {
-		return err
-	}
-	if !maps.Equal(now, w.foreign) {
-		return fmt.Errorf("what is not ours was touched: %d entities were there, %d are, or their content differs", len(w.foreign), len(now))
-	}
-	return nil
 }

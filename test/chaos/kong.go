@@ -71,7 +71,7 @@ func settled(object client.Object, observed int64, ready *metav1.Condition) erro
 }
 
 // entities lists a collection whole.
-func (w *world) entities(ctx context.Context, kind string) ([]entity, error) {
+func (n *node) entities(ctx context.Context, kind string) ([]entity, error) {
 	var all []entity
 	for offset := ""; ; {
 		var page struct {
@@ -82,7 +82,7 @@ func (w *world) entities(ctx context.Context, kind string) ([]entity, error) {
 		if offset != "" {
 			path += "&offset=" + url.QueryEscape(offset)
 		}
-		if err := w.ask(ctx, http.MethodGet, path, nil, &page); err != nil {
+		if err := n.ask(ctx, http.MethodGet, path, nil, &page); err != nil {
 			return nil, err
 		}
 		all, offset = append(all, page.Data...), page.Offset
@@ -92,14 +92,14 @@ func (w *world) entities(ctx context.Context, kind string) ([]entity, error) {
 	}
 }
 
-func (w *world) ask(ctx context.Context, method, path string, fields map[string]any, into any) error {
+func (n *node) ask(ctx context.Context, method, path string, fields map[string]any, into any) error {
 	var body bytes.Buffer
 	if fields != nil {
 		if err := json.NewEncoder(&body).Encode(fields); err != nil {
 			return err
 		}
 	}
-	request, err := http.NewRequestWithContext(ctx, method, w.kong.truth+path, &body)
+	request, err := http.NewRequestWithContext(ctx, method, n.truth+path, &body)
 	if err != nil {
 		return err
 	}

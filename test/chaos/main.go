@@ -6,7 +6,8 @@
 //	DURATION        how long things fail; 5m
 //	SEED            repeats the choices of another run; it is printed
 //	WRITE           the page whose table is written anew
-//	KONG_ADMIN_URL  a real Kong instead of the simulated one, with KONG_PROXY_URL; its database is not taken away
+//	KONG_ADMIN_URL  a real Kong instead of the simulated one; its database is not taken away
+//	KONG_DBLESS_ADMIN_URL  a real Kong without a database, which has to be empty; beside a real Kong there is none unless it is named
 package main
 
 import (
@@ -16,6 +17,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"syscall"
 	"time"
@@ -41,19 +43,25 @@ func main() {
 type world struct {
 	duration time.Duration
 	seed     uint64
-	kong     *target
+	sites    []*site
 	env      *stack.Stack
 	api      *apiProxy
+	names    *names
 	// operators that run; the last is the one that is meant to.
 	operators []*stack.Operator
-	storm     *storm
-	foreign   map[string]string
-	counts    map[string]int
-	adminGone bool
+	// elected are those that lead by a lease.
+	elected map[*stack.Operator]bool
+	storm   *storm
+	// counts are of faults; each is written into the file diary with its time.
+	counts map[string]int
+	diary  *os.File
+	// gone are the Admin APIs, goneUntil at least where that is set.
+	gone      bool
+	goneUntil time.Time
 }
 
 func run(ctx context.Context) (err error) {
-	w := &world{duration: 5 * time.Minute, seed: uint64(time.Now().UnixNano()), counts: map[string]int{}}
+	w := &world{duration: 5 * time.Minute, seed: uint64(time.Now().UnixNano()), counts: map[string]int{}, elected: map[*stack.Operator]bool{}}
 	if text := os.Getenv("DURATION"); text != "" {
 		if w.duration, err = time.ParseDuration(text); err != nil {
 			return err
@@ -69,8 +77,11 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	fmt.Printf("seed %d, %s of faults; logs in %s\n", w.seed, w.duration, dir)
+	if w.diary, err = os.Create(filepath.Join(dir, "faults.log")); err != nil { //nolint:gosec // The folder that was made above.
+		return err
+	}
 	defer func() {
-		err = errors.Join(err, w.stop(context.WithoutCancel(ctx)))
+		err = errors.Join(err, w.stop(context.WithoutCancel(ctx)), w.diary.Close())
 		if err == nil {
 			err = os.RemoveAll(dir)
 		}
@@ -88,21 +99,30 @@ func run(ctx context.Context) (err error) {
 const frequency = 200 * time.Millisecond
 
 func (w *world) start(ctx context.Context, dir string) (err error) {
-	if w.kong, err = newTarget(ctx, w.seed); err != nil {
+	if w.sites, err = newSites(ctx, w.seed); err != nil {
 		return err
 	}
-	if w.kong.real {
-		fmt.Println("a real Kong: all faults but the loss of its database")
+	for _, s := range w.sites {
+		fmt.Printf("KongGateway %s: %d nodes, database %v, a real Kong %v\n", s.gateway, len(s.nodes), s.database, s.real)
+		if s.pods {
+			if w.names, err = newNames(s); err != nil {
+				return err
+			}
+		}
 	}
-	w.env, err = stack.Start(ctx, stack.Options{Dir: dir, AdminURL: w.kong.adminURL, ProxyURL: w.kong.proxyURL})
-	if err != nil {
+	if w.env, err = stack.Start(ctx, stack.Options{Dir: dir, AdminURL: w.sites[0].nodes[0].truth}); err != nil {
 		return err
 	}
 	if w.api, err = newAPIProxy(w.env, dir); err != nil {
 		return err
 	}
-	if w.foreign, err = w.plant(ctx); err != nil {
-		return fmt.Errorf("make what is not ours: %w", err)
+	for _, s := range w.sites {
+		if err := s.plant(ctx); err != nil {
+			return fmt.Errorf("make what is not ours: %w", err)
+		}
+		if err := s.create(ctx, w.env.Client); err != nil {
+			return err
+		}
 	}
 	if w.storm, err = newStorm(ctx, w); err != nil {
 		return err
@@ -110,8 +130,8 @@ func (w *world) start(ctx context.Context, dir string) (err error) {
 	return w.startOperator(ctx)
 }
 
-func (w *world) startOperator(ctx context.Context) error {
-	operator, err := w.env.StartOperator(ctx, "--kubeconfig", w.api.kubeconfig)
+func (w *world) startOperator(ctx context.Context, flags ...string) error {
+	operator, err := w.env.StartOperator(ctx, append([]string{"--kubeconfig", w.api.kubeconfig}, flags...)...)
 	if err != nil {
 		return err
 	}
@@ -127,29 +147,40 @@ func (w *world) stop(ctx context.Context) error {
 	if w.api != nil {
 		errs = append(errs, w.api.close())
 	}
-	if w.kong != nil && w.kong.real {
-		errs = append(errs, w.uproot(ctx))
+	if w.names != nil {
+		errs = append(errs, w.names.close())
 	}
-	if w.kong != nil {
-		errs = append(errs, w.kong.close())
+	for _, s := range w.sites {
+		if s.real {
+			errs = append(errs, s.uproot(ctx))
+		}
+		errs = append(errs, s.close())
 	}
 	return errors.Join(errs...)
 }
 
-// rage lets one fault follow the other, while resources change.
+// rage lets one fault follow the other, while resources change. Once, the Admin APIs are gone for a fifth to two fifths of the time: minutes of five.
 func (w *world) rage(ctx context.Context) error {
 	random := rand.New(rand.NewPCG(w.seed, 1)) //nolint:gosec // repeatable
 	raging, calm := context.WithTimeout(ctx, w.duration)
 	defer calm()
 	changed := make(chan error, 1)
 	go func() { changed <- w.storm.run(raging) }()
+	cards := &deck{random: random}
+	absent := time.Now().Add(part(w.duration, 0.1, 0.5, random))
+	absence := part(w.duration, 0.2, 0.4, random).Round(time.Second)
 	for raging.Err() == nil {
-		fault := faults[random.IntN(len(faults))]
-		if w.kong.real && fault.simulated {
-			continue
+		if absence > 0 && time.Now().After(absent) {
+			w.note(fmt.Sprintf("Admin API gone for %s, while others of these happen", absence))
+			if err := w.takeAway(time.Now().Add(absence)); err != nil {
+				return err
+			}
+			absence = 0
 		}
-		w.counts[fault.name]++
-		if err := fault.begin(raging, w, random); err != nil && raging.Err() == nil {
+		fault := cards.deal(func(f fault) bool { return (f.fits == nil || f.fits(w)) && (!w.gone || f.elsewhere) })
+		w.note(fault.name)
+		// What has begun ends, whether the time is over or not.
+		if err := fault.begin(ctx, w, random); err != nil {
 			return fmt.Errorf("%s: %w", fault.name, err)
 		}
 		pause(raging, 500*time.Millisecond+time.Duration(random.IntN(2500))*time.Millisecond)
@@ -158,7 +189,19 @@ func (w *world) rage(ctx context.Context) error {
 		}
 		pause(raging, time.Duration(random.IntN(1000))*time.Millisecond)
 	}
-	return errors.Join(ctx.Err(), <-changed)
+	w.goneUntil = time.Time{}
+	return errors.Join(ctx.Err(), w.heal(ctx), <-changed)
+}
+
+// note counts a fault that begins.
+func (w *world) note(fault string) {
+	w.counts[fault]++
+	_, _ = fmt.Fprintln(w.diary, time.Now().UTC().Format(time.RFC3339Nano), fault) // for who looks for a cause
+}
+
+// part is a random part of a time.
+func part(whole time.Duration, least, most float64, random *rand.Rand) time.Duration {
+	return time.Duration((least + (most-least)*random.Float64()) * float64(whole))
 }
 
 func pause(ctx context.Context, d time.Duration) {

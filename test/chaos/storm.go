@@ -19,8 +19,7 @@ import (
 )
 
 const (
-	gatewayName = "chaos"
-	namespaces  = 3
+	namespaces = 3
 	// hands change resources at the same time, each its own.
 	hands = 8
 	// consumersOfHand and servicesOfHand are how many of each a hand juggles.
@@ -31,6 +30,7 @@ const (
 type storm struct {
 	kube  client.Client
 	seed  uint64
+	sites []*site
 	moves atomic.Int64
 
 	mu sync.Mutex
@@ -39,20 +39,21 @@ type storm struct {
 }
 
 func newStorm(ctx context.Context, w *world) (*storm, error) {
-	s := &storm{kube: w.api.client, seed: w.seed, material: map[types.UID]string{}}
+	s := &storm{kube: w.api.client, seed: w.seed, sites: w.sites, material: map[types.UID]string{}}
 	for i := range namespaces {
 		if err := s.kube.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespaceOf(i)}}); err != nil {
 			return nil, err
 		}
 	}
-	return s, s.kube.Create(ctx, &v1alpha1.KongGateway{
-		ObjectMeta: metav1.ObjectMeta{Name: gatewayName},
-		Spec: v1alpha1.KongGatewaySpec{
-			AdminAPI:          v1alpha1.AdminAPI{URL: w.kong.adminURL, Timeout: "1s"},
-			AllowedNamespaces: v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll},
-			Drift:             v1alpha1.Drift{Interval: "5s"},
-		},
-	})
+	return s, nil
+}
+
+// gatewayOf is what the resources of a hand name: of four hands the last has those of the second gateway, if there is one.
+func (s *storm) gatewayOf(hand int) v1alpha1.GatewayReference {
+	if len(s.sites) > 1 && hand%4 == 3 {
+		return v1alpha1.GatewayReference{Name: s.sites[1].gateway}
+	}
+	return v1alpha1.GatewayReference{Name: s.sites[0].gateway}
 }
 
 func namespaceOf(i int) string { return fmt.Sprintf("chaos-%d", i%namespaces) }
@@ -80,10 +81,10 @@ func (s *storm) move(ctx context.Context, hand int, random *rand.Rand) error {
 	var object client.Object
 	var change func()
 	if random.IntN(5) > 0 {
-		c := consumer(hand, random.IntN(consumersOfHand))
+		c := s.consumer(hand, random.IntN(consumersOfHand))
 		object, change = c, func() { c.Spec.Groups, c.Spec.Revoked = groups(c.Namespace, random), random.IntN(10) == 0 }
 	} else {
-		service := service(hand, random.IntN(servicesOfHand))
+		service := s.service(hand, random.IntN(servicesOfHand))
 		object, change = service, func() {
 			service.Spec.Routes = routes(service.Name, 1+random.IntN(3))
 			service.Spec.JWT.KeyClaimName = []string{"iss", "kid"}[random.IntN(2)]
@@ -135,12 +136,12 @@ func (s *storm) lost(ctx context.Context, object client.Object) error {
 	return nil
 }
 
-func consumer(hand, i int) *v1alpha1.JwtConsumer {
+func (s *storm) consumer(hand, i int) *v1alpha1.JwtConsumer {
 	name := fmt.Sprintf("consumer-%d-%02d", hand, i)
 	return &v1alpha1.JwtConsumer{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespaceOf(i), Name: name},
 		Spec: v1alpha1.JwtConsumerSpec{
-			GatewayRef:  v1alpha1.GatewayReference{Name: gatewayName},
+			GatewayRef:  s.gatewayOf(hand),
 			Credentials: []v1alpha1.Credential{{Name: "primary", Algorithm: "HS256", Generate: &v1alpha1.Generate{SecretName: name + "-jwt"}}},
 		},
 	}
@@ -156,12 +157,12 @@ func groups(namespace string, random *rand.Rand) []string {
 	return some
 }
 
-func service(hand, i int) *v1alpha1.JwtProtectedService {
+func (s *storm) service(hand, i int) *v1alpha1.JwtProtectedService {
 	name := fmt.Sprintf("service-%d-%02d", hand, i)
 	return &v1alpha1.JwtProtectedService{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespaceOf(i), Name: name},
 		Spec: v1alpha1.JwtProtectedServiceSpec{
-			GatewayRef: v1alpha1.GatewayReference{Name: gatewayName},
+			GatewayRef: s.gatewayOf(hand),
 			Upstream:   &v1alpha1.Upstream{URL: "http://" + name + ".example.com"},
 		},
 	}
@@ -181,6 +182,21 @@ type resources struct {
 	services  v1alpha1.JwtProtectedServiceList
 }
 
+// of are those of a gateway.
+func (r resources) of(gateway string) (some resources) {
+	for _, c := range r.consumers.Items {
+		if c.Spec.GatewayRef.Name == gateway {
+			some.consumers.Items = append(some.consumers.Items, c)
+		}
+	}
+	for _, s := range r.services.Items {
+		if s.Spec.GatewayRef.Name == gateway {
+			some.services.Items = append(some.services.Items, s)
+		}
+	}
+	return some
+}
+
 func (s *storm) list(ctx context.Context) (r resources, err error) {
 	if err := s.kube.List(ctx, &r.consumers); err != nil {
 		return r, err
@@ -188,8 +204,8 @@ func (s *storm) list(ctx context.Context) (r resources, err error) {
 	return r, s.kube.List(ctx, &r.services)
 }
 
-// deleteAll deletes every resource, and returns when they are gone.
-func (s *storm) deleteAll(ctx context.Context) error {
+// deleteAll deletes every resource, and returns when they are gone. tend is called while it waits.
+func (s *storm) deleteAll(ctx context.Context, tend func(context.Context) error) error {
 	all, err := s.list(ctx)
 	if err != nil {
 		return err
@@ -205,6 +221,9 @@ func (s *storm) deleteAll(ctx context.Context) error {
 		}
 	}
 	err = wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, recovery, true, func(ctx context.Context) (bool, error) {
+		if err := tend(ctx); err != nil {
+			return false, err
+		}
 		all, err = s.list(ctx)
 		return len(all.consumers.Items)+len(all.services.Items) == 0, err
 	})

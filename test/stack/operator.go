@@ -143,7 +143,7 @@ func (o *Operator) Stop() error {
 	default:
 	}
 	unkept := o.KeepMetrics()
-	if err := o.command.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err := o.signal(syscall.SIGTERM); err != nil {
 		return err
 	}
 	select {
@@ -163,6 +163,28 @@ func (o *Operator) KeepMetrics() error {
 		return nil
 	}
 	return o.metrics()
+}
+
+// Freeze stops the process where it is, as on a node that hangs, until Thaw. One that has ended stays so.
+func (o *Operator) Freeze() error { return o.signal(syscall.SIGSTOP) }
+
+// Thaw lets a frozen process go on.
+func (o *Operator) Thaw() error { return o.signal(syscall.SIGCONT) }
+
+func (o *Operator) signal(s os.Signal) error {
+	if err := o.command.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	return nil
+}
+
+// Ended is closed once the process has ended.
+func (o *Operator) Ended() <-chan struct{} { return o.exited }
+
+// Failed says of a process that has ended whether it called that a failure.
+func (o *Operator) Failed() bool {
+	<-o.exited
+	return o.err != nil
 }
 
 // PID of the process.

@@ -9,40 +9,10 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"os"
 	"time"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
 )
-
-// target is the Kong of a run: a simulated one, or a real one behind a front that fails in its place.
-type target struct {
-	// truth is where the judge asks, adminURL where the operator does.
-	truth, adminURL, proxyURL string
-	faults                    *kongsim.Faults
-	// goAway refuses connections to the operator, comeBack takes them again.
-	goAway, comeBack func() error
-	close            func() error
-	// real Kongs are not told to lose their database, and may hold other things.
-	real bool
-}
-
-func newTarget(ctx context.Context, seed uint64) (*target, error) {
-	if adminURL := os.Getenv("KONG_ADMIN_URL"); adminURL != "" {
-		return newFront(ctx, adminURL, os.Getenv("KONG_PROXY_URL"))
-	}
-	kong, err := kongsim.Start(kongsim.Options{
-		Seed: seed, DBUpdateFrequency: frequency, WorkerStateUpdateFrequency: frequency,
-		Propagation: kongsim.Instant(), ServiceTime: time.Millisecond,
-	})
-	if err != nil {
-		return nil, err
-	}
-	return &target{
-		truth: kong.AdminURL(), adminURL: kong.AdminURL(), proxyURL: kong.ProxyURL(), faults: kong.Faults,
-		goAway: kong.StopAdmin, comeBack: kong.StartAdmin, close: kong.Close,
-	}, nil
-}
 
 // front forwards to the Admin API of a real Kong, as long as it is to be there.
 type front struct {
@@ -51,7 +21,7 @@ type front struct {
 	server  *http.Server
 }
 
-func newFront(ctx context.Context, adminURL, proxyURL string) (*target, error) {
+func newFront(ctx context.Context, adminURL string) (*node, error) {
 	to, err := url.Parse(adminURL)
 	if err != nil {
 		return nil, err
@@ -63,9 +33,8 @@ func newFront(ctx context.Context, adminURL, proxyURL string) (*target, error) {
 	if err := f.serve(ctx); err != nil {
 		return nil, err
 	}
-	return &target{
-		truth: adminURL, adminURL: "http://" + f.address, proxyURL: proxyURL, faults: faults, real: true,
-		goAway: f.leave, comeBack: func() error { return f.serve(ctx) }, close: f.leave,
+	return &node{
+		truth: adminURL, address: f.address, faults: faults, goAway: f.leave, comeBack: func() error { return f.serve(ctx) }, close: f.leave,
 	}, nil
 }
 

@@ -1,0 +1,253 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
+)
+
+// site is a KongGateway of the run and the Kong behind it: simulated, or a real one behind a front that fails in its place.
+type site struct {
+	gateway string
+	// api is how the operator reaches it.
+	api v1alpha1.AdminAPI
+	// database says that its entities are in a database, where others have theirs too. Else each node has a configuration of its own.
+	database bool
+	mu       sync.Mutex // guards nodes where pods come and go
+	nodes    []*node
+	// pods says that the nodes are the endpoints of a Service.
+	pods bool
+	// real is a Kong that goes on living.
+	real bool
+	// foreign is what is in it that is not ours.
+	foreign map[string]string
+}
+
+// node is one Kong of a site.
+type node struct {
+	// truth is where the judge asks, address where the operator does.
+	truth, address string
+	faults         *kongsim.Faults
+	// goAway refuses connections to the operator, comeBack takes them again.
+	goAway, comeBack, close func() error
+}
+
+const (
+	withDatabase, withoutDatabase = "chaos", "chaos-dbless"
+	// podsName is the headless Service of the Kong without a database, in the namespace of that name.
+	podsName = "kong"
+)
+
+func (n *node) url() string { return "http://" + n.address }
+
+// newSites starts the Kongs of a run. A real one stands for the one with a database; the other is then left out, unless there is a real one too.
+func newSites(ctx context.Context, seed uint64) ([]*site, error) {
+	first, err := newDatabaseSite(ctx, seed)
+	if err != nil {
+		return nil, err
+	}
+	sites := []*site{first}
+	if os.Getenv("KONG_ADMIN_URL") != "" && os.Getenv("KONG_DBLESS_ADMIN_URL") == "" {
+		return sites, nil
+	}
+	second, err := newDeclarativeSite(ctx, seed)
+	if err != nil {
+		return nil, errors.Join(err, first.close())
+	}
+	return append(sites, second), nil
+}
+
+func newDatabaseSite(ctx context.Context, seed uint64) (*site, error) {
+	adminURL := os.Getenv("KONG_ADMIN_URL")
+	s := &site{gateway: withDatabase, database: true, real: adminURL != "", api: v1alpha1.AdminAPI{Timeout: "1s"}}
+	var n *node
+	var err error
+	if s.real {
+		n, err = newFront(ctx, adminURL)
+	} else {
+		n, err = newSimulated(kongsim.Options{
+			Seed: seed, DBUpdateFrequency: frequency, WorkerStateUpdateFrequency: frequency, Propagation: kongsim.Instant(), ServiceTime: time.Millisecond,
+		})
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.nodes, s.api.URL = []*node{n}, n.url()
+	return s, nil
+}
+
+// newDeclarativeSite has two pods behind a headless Service, or one by its URL: where it is a real Kong, and where this machine has no address that
+// the kube-apiserver takes for a pod's.
+func newDeclarativeSite(ctx context.Context, seed uint64) (*site, error) {
+	s := &site{gateway: withoutDatabase, api: v1alpha1.AdminAPI{Timeout: "2s"}}
+	if adminURL := os.Getenv("KONG_DBLESS_ADMIN_URL"); adminURL != "" {
+		n, err := newFront(ctx, adminURL)
+		if err != nil {
+			return nil, err
+		}
+		s.nodes, s.api.URL, s.real = []*node{n}, n.url(), true
+		return s, nil
+	}
+	s.pods = podAddress() != ""
+	for range map[bool]int{true: 2, false: 1}[s.pods] {
+		n, err := newPod(seed)
+		if err != nil {
+			return nil, errors.Join(err, s.close())
+		}
+		s.nodes = append(s.nodes, n)
+	}
+	if s.pods {
+		s.api.ServiceRef = &v1alpha1.GatewayServiceReference{Namespace: podsName, Name: podsName, Port: 8001, Scheme: "http"}
+	} else {
+		s.api.URL = s.nodes[0].url()
+	}
+	return s, nil
+}
+
+func newPod(seed uint64) (*node, error) {
+	options := kongsim.Options{Seed: seed, Database: "off", ServiceTime: time.Millisecond}
+	if address := podAddress(); address != "" {
+		options.AdminAddress = net.JoinHostPort(address, "0")
+	}
+	return newSimulated(options)
+}
+
+func newSimulated(options kongsim.Options) (*node, error) {
+	kong, err := kongsim.Start(options)
+	if err != nil {
+		return nil, err
+	}
+	address := kong.AdminURL()[len("http://"):]
+	return &node{
+		truth: kong.AdminURL(), address: address, faults: kong.Faults, goAway: kong.StopAdmin, comeBack: kong.StartAdmin, close: kong.Close,
+	}, nil
+}
+
+// podAddress is an address of this machine that is not loopback: the kube-apiserver takes no other in an EndpointSlice.
+func podAddress() string {
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		return ""
+	}
+	for _, address := range addresses {
+		if network, ok := address.(*net.IPNet); ok && network.IP.To4() != nil && network.IP.IsGlobalUnicast() {
+			return network.IP.String()
+		}
+	}
+	return ""
+}
+
+// create makes the KongGateway, and the Service of its pods.
+func (s *site) create(ctx context.Context, kube client.Client) error {
+	if s.pods {
+		if err := s.createPods(ctx, kube); err != nil {
+			return err
+		}
+	}
+	return kube.Create(ctx, &v1alpha1.KongGateway{
+		ObjectMeta: metav1.ObjectMeta{Name: s.gateway},
+		Spec: v1alpha1.KongGatewaySpec{
+			AdminAPI:          s.api,
+			AllowedNamespaces: v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll},
+			Drift:             v1alpha1.Drift{Interval: "5s"},
+		},
+	})
+}
+
+func (s *site) createPods(ctx context.Context, kube client.Client) error {
+	if err := kube.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: podsName}}); err != nil {
+		return err
+	}
+	service := &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: podsName, Name: podsName},
+		Spec:       corev1.ServiceSpec{ClusterIP: corev1.ClusterIPNone, Ports: []corev1.ServicePort{{Name: "admin", Port: 8001}}},
+	}
+	if err := kube.Create(ctx, service); err != nil {
+		return err
+	}
+	for _, n := range s.nodes {
+		slice, err := n.slice()
+		if err != nil {
+			return err
+		}
+		if err := kube.Create(ctx, slice); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// slice is the pod as an EndpointSlice: pods of one address have ports of their own, which is one slice each.
+func (n *node) slice() (*discoveryv1.EndpointSlice, error) {
+	address, err := net.ResolveTCPAddr("tcp", n.address)
+	if err != nil {
+		return nil, err
+	}
+	return &discoveryv1.EndpointSlice{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: podsName, Name: fmt.Sprintf("%s-%d", podsName, address.Port), Labels: map[string]string{discoveryv1.LabelServiceName: podsName},
+		},
+		AddressType: discoveryv1.AddressTypeIPv4,
+		Ports:       []discoveryv1.EndpointPort{{Name: new("admin"), Port: new(int32(address.Port))}},
+		Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{address.IP.String()}, Conditions: discoveryv1.EndpointConditions{Ready: new(true)}}},
+	}, nil
+}
+
+// replacePod lets one of the pods go, and another come in its place, which knows nothing.
+func (s *site) replacePod(ctx context.Context, kube client.Client, random *rand.Rand) error {
+	i := random.IntN(len(s.nodes))
+	former := s.nodes[i]
+	next, err := newPod(random.Uint64())
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.nodes[i] = next
+	s.mu.Unlock()
+	leaving, err := former.slice()
+	if err != nil {
+		return err
+	}
+	coming, err := next.slice()
+	if err != nil {
+		return err
+	}
+	return errors.Join(kube.Delete(ctx, leaving), former.close(), kube.Create(ctx, coming))
+}
+
+// empty makes one of the pods what it is after a restart: a Kong without a configuration.
+func (s *site) empty(ctx context.Context, random *rand.Rand) error {
+	n := s.nodes[random.IntN(len(s.nodes))]
+	return n.ask(ctx, http.MethodPost, "/config", map[string]any{"_format_version": "3.0"}, nil)
+}
+
+func (s *site) each(do func(*node) error) error {
+	for _, n := range s.nodes {
+		if err := do(n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *site) close() error {
+	var errs []error
+	for _, n := range s.nodes {
+		errs = append(errs, n.close())
+	}
+	return errors.Join(errs...)
+}
