@@ -133,7 +133,7 @@ func bareWatch(ctx context.Context, kube client.WithWatch, list client.ObjectLis
 	}
 	go func() {
 		defer changes.Stop()
-		for range changes.ResultChan() { //nolint:revive // It is the reading that costs.
+		for range changes.ResultChan() { // it is the reading that costs
 		}
 	}()
 	return nil

@@ -67,7 +67,7 @@ func TestWaysOut(t *testing.T) {
 		"in a query":                 {map[string]string{"secret": secretText}, "?a=" + url.QueryEscape(secretText)},
 		"in a path":                  {map[string]string{"secret": secretText}, "/a/" + url.PathEscape(secretText)},
 		"in hex":                     {map[string]string{"secret": secretText}, hex.EncodeToString([]byte(secretText))},
-		"as bytes":                   {map[string]string{"secret": secretText}, fmt.Sprint([]byte(secretText))},
+		"as bytes":                   {map[string]string{"secret": secretText}, fmt.Sprintf("%d", []byte(secretText))},
 		"in base64":                  {map[string]string{"secret": secretText}, base64.StdEncoding.EncodeToString([]byte(secretText))},
 		"in base64url":               {map[string]string{"secret": secretText}, base64.RawURLEncoding.EncodeToString([]byte(secretText))},
 		"in base64, a byte before":   {map[string]string{"secret": secretText}, base64.StdEncoding.EncodeToString([]byte("1" + secretText + "22"))},

@@ -39,8 +39,8 @@ func encodings(value, as string) []form {
 	add(url.PathEscape(value), "as a path")
 	add(hex.EncodeToString(bytes), "in hex")
 	add(strings.ToUpper(hex.EncodeToString(bytes)), "in hex")
-	add(strings.Trim(fmt.Sprint(bytes), "[]"), "as numbers")
-	add(strings.ReplaceAll(strings.Trim(fmt.Sprint(bytes), "[]"), " ", ","), "as numbers")
+	add(strings.Trim(fmt.Sprintf("%d", bytes), "[]"), "as numbers")
+	add(strings.ReplaceAll(strings.Trim(fmt.Sprintf("%d", bytes), "[]"), " ", ","), "as numbers")
 	for _, text := range inBase64(bytes, base64.RawStdEncoding) {
 		add(text, "in base64")
 	}

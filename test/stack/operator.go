@@ -56,7 +56,7 @@ func (s *Stack) StartOperator(ctx context.Context, flags ...string) (*Operator, 
 		return nil, err
 	}
 	arguments := []string{"--kubeconfig", kubeconfig, "--namespace", OperatorNamespace, "--health-probe-bind-address", probe}
-	observed, err := s.observe(o)
+	observed, err := s.observe(o) //nolint:contextcheck // Metrics are kept when the operator ends, whatever became of its start.
 	if err != nil {
 		return nil, err
 	}

@@ -23,7 +23,7 @@ import (
 const (
 	// account is the operator's ServiceAccount, in OperatorNamespace.
 	account = "kong-jwt-operator"
-	// OperatorKubeconfig, in Options.Dir, is what the operator was started with last.
+	// OperatorKubeconfig is, in Options.Dir, what the operator was started with last.
 	OperatorKubeconfig = "operator-kubeconfig"
 	// tokenSeconds outlasts every test.
 	tokenSeconds = 24 * 60 * 60

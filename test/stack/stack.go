@@ -52,7 +52,7 @@ type Options struct {
 	Observed bool
 }
 
-// MetricsFile, in Options.Dir, has what observed operators served.
+// MetricsFile is, in Options.Dir, what observed operators served.
 const MetricsFile = "metrics.txt"
 
 // Stack is what runs.

@@ -200,7 +200,7 @@ func TestWorkflowsPinWhatTheyRun(t *testing.T) {
 	used := regexp.MustCompile(`uses: (.*)`)
 	pinned := regexp.MustCompile(`^(\./\S+|[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+)$`)
 	for _, file := range files {
-		read, err := os.ReadFile(file) //nolint:gosec // A file of this repository.
+		read, err := os.ReadFile(file)
 		g.Expect(err).NotTo(HaveOccurred())
 		for _, action := range used.FindAllStringSubmatch(string(read), -1) {
 			g.Expect(action[1]).To(MatchRegexp(pinned.String()), file)
