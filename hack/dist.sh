@@ -45,15 +45,9 @@ for platform in "${platforms[@]}"; do
   rm -rf "${scratch:?}"/*
   CGO_ENABLED=0 GOOS=$os GOARCH=$arch go build -trimpath -ldflags "-s -w -X main.version=$version" -o "$scratch/$binary" ./cmd/kubectl-kongjwt
   cp LICENSE "$scratch/"
-  files=("$binary" LICENSE)
-  if [[ $os != windows ]]; then
-    # By this name kubectl asks the plugin for completions.
-    ln -s "$binary" "$scratch/kubectl_complete-kongjwt"
-    files+=(kubectl_complete-kongjwt)
-  fi
   archive=kubectl-kongjwt_${os}_$arch.tar.gz
   # The same bytes for the same source, whoever packs them.
-  tar -C "$scratch" --sort=name --mtime='2000-01-01 00:00Z' --owner=0 --group=0 --numeric-owner -cf - "${files[@]}" | gzip -n >"$dist/$archive"
+  tar -C "$scratch" --sort=name --mtime='2000-01-01 00:00Z' --owner=0 --group=0 --numeric-owner -cf - "$binary" LICENSE | gzip -n >"$dist/$archive"
   cat >>"$manifest" <<EOF
   - selector:
       matchLabels:
