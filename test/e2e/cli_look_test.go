@@ -96,13 +96,17 @@ spec:
 })
 
 var _ = Describe("kubectl kongjwt bundle", func() {
-	const canary = "canary-0123456789-of-a-secret-that-is-long-enough"
+	const (
+		canary = "canary-0123456789-of-a-secret-that-is-long-enough"
+		// unwise is in a spec, where no secret should be: it is left out all the same.
+		unwise = "canary-0123456789-of-a-token-in-plain-text"
+	)
 
 	It("has what support asks for, and no secret in it", func(ctx SpecContext) {
 		namespace := newNamespace(ctx, "bundle")
 		orders := newService(namespace, "orders", func(s *v1alpha1.JwtProtectedServiceSpec) {
 			s.Plugins = []v1alpha1.ServicePlugin{{PluginSpec: v1alpha1.PluginSpec{
-				Name: "log", Plugin: "http-log", Config: raw(map[string]any{"http_endpoint": "http://log.example.com", "headers": map[string]any{"x-token": canary}}),
+				Name: "log", Plugin: "http-log", Config: raw(map[string]any{"http_endpoint": "http://log.example.com", "headers": map[string]any{"x-token": unwise}}),
 			}}}
 		})
 		caller := newConsumer(namespace, "caller", func(s *v1alpha1.JwtConsumerSpec) {
@@ -117,7 +121,7 @@ var _ = Describe("kubectl kongjwt bundle", func() {
 		create(ctx, newSecret(namespace, "theirs", map[string]string{"secret": canary}), orders, caller, token, lacking)
 		awaitReady(ctx, caller, token, orders)
 		awaitReason(ctx, lacking, v1alpha1.ReasonSecretNotFound)
-		secrets := map[string]string{"the canary": canary}
+		secrets := map[string]string{"the canary": canary, "the token in a spec": unwise}
 		for _, name := range []string{"made", "pair", token.Spec.SecretName, "caller-kongjwt-state"} {
 			for key, value := range readSecret(ctx, namespace, name).Data {
 				if key != "key" && key != "algorithm" && key != "public.pem" {
@@ -125,7 +129,7 @@ var _ = Describe("kubectl kongjwt bundle", func() {
 				}
 			}
 		}
-		Expect(len(secrets)).To(BeNumerically(">=", 6))
+		Expect(len(secrets)).To(BeNumerically(">=", 7))
 
 		file := filepath.Join(GinkgoT().TempDir(), "bundle.tar.gz")
 		run := runPlugin(ctx, "", "bundle", "-n", namespace, "-f", file)
