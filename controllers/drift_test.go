@@ -101,6 +101,18 @@ var _ = Describe("What somebody else changes in Kong", func() {
 		Expect(s.service.Status.Drift).To(BeEmpty())
 	})
 
+	It("is put back within the interval, with nobody asking", func(ctx SpecContext) {
+		w := newWorld(ctx, kongsim.Options{}, func(g *v1alpha1.KongGateway) { g.Spec.Drift.Interval = "2s" })
+		consumer := w.consumer("john")
+		create(ctx, w.secret("john-jwt", map[string]string{"secret": longSecret}), consumer)
+		ready(ctx, consumer)
+		before := idsOf(w.content(ctx))
+		for range 3 {
+			Expect(w.send(ctx, http.MethodDelete, "/jwts/"+consumer.Status.Credentials[0].KongID, nil)).To(Equal(http.StatusNoContent))
+			Eventually(func() any { return idsOf(w.content(ctx)) }).WithTimeout(soon).WithPolling(poll).Should(Equal(before))
+		}
+	})
+
 	It("is told of and stays with the policy Report, also across a restart, until it is to be put back", func(ctx SpecContext) {
 		s := set(ctx, v1alpha1.DriftReport)
 		meddle(ctx, s)

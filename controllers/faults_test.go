@@ -78,7 +78,8 @@ var _ = Describe("A gateway in trouble", func() {
 		healthy.Spec.AdminAPI.URL = other.AdminURL()
 		create(ctx, healthy)
 		ready(ctx, w.gateway, healthy)
-		w.kong.Faults.Set(1, kongsim.Fault{Methods: []string{http.MethodPut}, Latency: 500 * time.Millisecond})
+		// Four at a time, of two requests each: 40 s for all of them, however fast this machine is.
+		w.kong.Faults.Set(1, kongsim.Fault{Methods: []string{http.MethodPut}, Latency: 2 * time.Second})
 		w.many(ctx, "slow", 40)
 		quick := w.many(ctx, "quick", 40, func(c *v1alpha1.JwtConsumer) { c.Spec.GatewayRef.Name = healthy.Name })
 		DeferCleanup(func(ctx SpecContext) {

@@ -48,6 +48,7 @@ func (r *KongGatewayReconciler) settings(ctx context.Context, object *v1alpha1.K
 		Client:        config,
 		DriftInterval: object.Spec.Drift.Interval.Or(defaultDriftInterval),
 		ReportDrift:   object.Spec.Drift.Policy == v1alpha1.DriftReport,
+		Pods:          admin.ServiceRef != nil,
 		Takeover:      object.Spec.Takeover,
 		Adopt:         object.Spec.Adoption == v1alpha1.AdoptionUnowned,
 	}, nil

@@ -15,6 +15,8 @@ import (
 // survey is what a node runs.
 type survey struct {
 	node *node
+	// hash is Kong's name for it.
+	hash string
 	// confirmed says that it was seen to run what it was given last.
 	confirmed bool
 	// ours by id, what deleted resources left included.
@@ -23,8 +25,32 @@ type survey struct {
 	strangers map[kong.Kind]int
 }
 
-// survey lists all that a node runs.
+// surveysAtOnce is how often a node is listed that is given another configuration meanwhile.
+const surveysAtOnce = 3
+
+// survey lists all that a node runs: one configuration, and not parts of two.
 func (g *Gateway) survey(ctx context.Context, n *node) (survey, error) {
+	for range surveysAtOnce {
+		before, err := n.api.Status(ctx)
+		if err != nil {
+			return survey{}, err
+		}
+		found, err := g.surveyOnce(ctx, n)
+		if err != nil {
+			return survey{}, err
+		}
+		after, err := n.api.Status(ctx)
+		if err != nil {
+			return survey{}, err
+		}
+		if found.hash = after.ConfigurationHash; found.hash == before.ConfigurationHash {
+			return found, nil
+		}
+	}
+	return survey{}, fmt.Errorf("list what the node runs: %w", n.named(errRestless))
+}
+
+func (g *Gateway) surveyOnce(ctx context.Context, n *node) (survey, error) {
 	s := survey{node: n, confirmed: g.fleet.hashOf(n) != "", ours: map[string]kong.Entity{}, strangers: map[kong.Kind]int{}}
 	for _, kind := range kinds {
 		for e, err := range n.api.List(ctx, kind, kong.ListOptions{}) {
@@ -66,20 +92,33 @@ func (e *strangersError) at() string {
 	return " on node " + e.address
 }
 
+var (
+	errPodsUnnamed = errors.New("Kong has no database; finding its pods") //nolint:staticcheck // Kong is a name, and this is a status.
+	errRestless    = errors.New("it is given one configuration after the other by somebody else")
+)
+
 // refreshDeclared brings every node to the configuration that is ours, and the mirror to what they run.
 func (g *Gateway) refreshDeclared(ctx context.Context, about kong.Node) error {
 	g.declared.active.Store(true)
+	if !g.fleet.complete() {
+		g.setNode(about)
+		return errPodsUnnamed
+	}
 	if err := g.alignNodes(ctx); err != nil {
 		return err
 	}
 	return g.refresh(ctx, about)
 }
 
-// alignNodes finds the nodes that run something else than they were given, and gives them ours.
+// alignNodes looks what every node runs, and gives ours to those that run something else. The hash alone is not relied on: where somebody else, a former leader say,
+// gave it another configuration right after ours, it is the hash of that.
 func (g *Gateway) alignNodes(ctx context.Context) error {
 	g.fleet.posting.Lock()
 	defer g.fleet.posting.Unlock()
-	return g.align(ctx)
+	if _, err := g.fleet.changed(ctx); err != nil {
+		return err
+	}
+	return g.align(ctx, g.fleet.present())
 }
 
 // catchUp takes up what other processes had a Kong run since this one did: each push replaces it as a whole. The caller is the one that posts.
@@ -87,17 +126,20 @@ func (g *Gateway) catchUp(ctx context.Context) error {
 	if g.options.InScope == nil {
 		return nil
 	}
-	return g.align(ctx)
-}
-
-func (g *Gateway) align(ctx context.Context) error {
 	others, err := g.fleet.changed(ctx)
 	if err != nil {
 		return err
 	}
+	return g.align(ctx, others)
+}
+
+func (g *Gateway) align(ctx context.Context, nodes []*node) error {
 	var surveys []survey
-	for _, n := range others {
+	for _, n := range nodes {
 		found, err := g.survey(ctx, n)
+		if g.fleet.dispensable(n, err) {
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -125,19 +167,35 @@ func (g *Gateway) level(ctx context.Context, surveys []survey) error {
 			return err
 		}
 		if fine {
-			err = g.fleet.accept(ctx, s.node)
+			g.fleet.setHash(s.node, s.hash)
 		} else {
 			g.log.Info("A node runs another configuration; it is given ours", "node", s.node.address, "entities", len(base))
-			err = g.fleet.postTo(ctx, []*node{s.node}, sorted(base))
+			if err = g.restore(ctx, s.node); err == nil {
+				g.noteRestored(s, base)
+			}
 		}
-		if err != nil {
+		if err != nil && !g.fleet.dispensable(s.node, err) {
 			return err
-		}
-		if !fine {
-			g.noteRestored(s, base)
 		}
 	}
 	return nil
+}
+
+// restore gives a node the configuration that the others run. What it refuses of it, perhaps a newer Kong, goes, and its owners are told.
+func (g *Gateway) restore(ctx context.Context, n *node) error {
+	for {
+		g.declared.mu.Lock()
+		base := g.declared.base
+		g.declared.mu.Unlock()
+		err := g.fleet.postTo(ctx, []*node{n}, sorted(base))
+		var refused *kong.ConfigError
+		if !errors.As(err, &refused) || len(refused.Entities) == 0 {
+			return err
+		}
+		if _, cut := g.leaveOut(base, nil, refused.Entities); !cut {
+			return err
+		}
+	}
 }
 
 func (g *Gateway) setBase(base map[string]kong.Entity) {

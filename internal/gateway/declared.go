@@ -138,25 +138,17 @@ func (d *declared) ConsumerByCustomID(ctx context.Context, customID string) (kon
 	return kong.Entity{}, false, nil
 }
 
-// List gives what the node has, and of what is staged how it will be: that is not to be taken for somebody else's change.
+// List gives what all nodes run, or are about to: they were asked before, each of them, and may not be asked as one.
 func (d *declared) List(ctx context.Context, kind kong.Kind, opts kong.ListOptions) iter.Seq2[kong.Entity, error] {
 	if !d.active.Load() {
 		return d.AdminAPI.List(ctx, kind, opts)
 	}
+	d.mu.Lock()
+	all := withChanges(d.base, d.staged)
+	d.mu.Unlock()
 	return func(yield func(kong.Entity, error) bool) {
-		d.mu.Lock()
-		staged := maps.Clone(d.staged)
-		d.mu.Unlock()
-		for e, err := range d.AdminAPI.List(ctx, kind, opts) {
-			if _, changing := staged[e.ID]; err == nil && changing {
-				continue
-			}
-			if !yield(e, err) || err != nil {
-				return
-			}
-		}
-		for _, c := range staged {
-			if c.entity != nil && c.entity.Kind == kind && !yield(*c.entity, nil) {
+		for _, e := range all {
+			if e.Kind == kind && !yield(e, nil) {
 				return
 			}
 		}
@@ -182,6 +174,22 @@ func (d *declared) ListChildren(ctx context.Context, parent kong.Kind, parentID 
 
 // rebase notes what Kong was given. The caller holds the lock.
 func (d *declared) rebase(base map[string]kong.Entity) { d.base, d.baseChildren = base, nil }
+
+// cut takes an entity out of what Kong was given, and what hangs on it.
+func (d *declared) cut(id string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	smaller := maps.Clone(d.base)
+	for gone := []string{id}; len(gone) > 0; gone = gone[1:] {
+		delete(smaller, gone[0])
+		for childID, e := range smaller {
+			if slices.Contains(parentsOf(e), gone[0]) {
+				gone = append(gone, childID)
+			}
+		}
+	}
+	d.rebase(smaller)
+}
 
 // children are the entities that hang on one, as they are staged. They are asked for once for each kind of each entity that goes: to look through all
 // entities for them would make the end of thousands take hours. The caller holds the lock.

@@ -26,6 +26,8 @@ type fleet struct {
 
 	mu    sync.Mutex
 	nodes map[string]*node
+	// named says that nodes are all that there are.
+	named bool
 }
 
 // named says which node an error is of, where there may be several.
@@ -56,8 +58,8 @@ type node struct {
 	hash string
 }
 
-func newFleet(connect func(kong.Config) (AdminAPI, error), config kong.Config, front AdminAPI) *fleet {
-	return &fleet{connect: connect, config: config, front: front, nodes: map[string]*node{"": {api: front, ready: true}}}
+func newFleet(connect func(kong.Config) (AdminAPI, error), s Settings, front AdminAPI) *fleet {
+	return &fleet{connect: connect, config: s.Client, front: front, nodes: map[string]*node{"": {api: front, ready: true}}, named: !s.Pods}
 }
 
 // set makes these the nodes; with none the front is the only one. It says whether anything changed.
@@ -67,6 +69,8 @@ func (f *fleet) set(wanted []Node) (changed bool, err error) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	changed = !f.named
+	f.named = true
 	for address, n := range f.nodes {
 		if !slices.ContainsFunc(wanted, func(w Node) bool { return w.Address == address }) {
 			changed = true
@@ -114,6 +118,22 @@ func (f *fleet) dial(address string) (AdminAPI, error) {
 	u.Host = address
 	config.URL = u.String()
 	return f.connect(config)
+}
+
+// present are the nodes that answered when they were asked last, and those that have to.
+func (f *fleet) present() []*node {
+	return slices.DeleteFunc(f.all(), func(n *node) bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return n.absent && !n.ready
+	})
+}
+
+// complete says whether the nodes have been named.
+func (f *fleet) complete() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.named
 }
 
 func (f *fleet) close() {
@@ -188,7 +208,12 @@ func (f *fleet) give(ctx context.Context, n *node, entities []kong.Entity) error
 	if err := f.send(ctx, n, entities, before); err != nil {
 		return err
 	}
-	return f.accept(ctx, n)
+	status, err := n.api.Status(ctx)
+	if err != nil {
+		return err
+	}
+	f.setHash(n, status.ConfigurationHash)
+	return nil
 }
 
 // answerPatience is how long a node may take for an answer before it is asked how it is: configurations take their time to load, and a lost answer takes for ever.
@@ -283,14 +308,4 @@ func (f *fleet) differs(ctx context.Context, n *node) (bool, error) {
 		return false, err
 	}
 	return n.hash == "" || n.hash != status.ConfigurationHash, nil
-}
-
-// accept notes that what a node runs is what it should.
-func (f *fleet) accept(ctx context.Context, n *node) error {
-	status, err := n.api.Status(ctx)
-	if err != nil {
-		return err
-	}
-	f.setHash(n, status.ConfigurationHash)
-	return nil
 }

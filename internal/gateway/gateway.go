@@ -113,7 +113,7 @@ func newGateway(o Options, scope desired.Scope, s Settings, api AdminAPI, h hash
 	}
 	staging := newDeclared(api)
 	return &Gateway{
-		options: o, scope: scope, settings: s, api: staging, declared: staging, fleet: newFleet(o.Connect, s.Client, api), hasher: h, queue: q,
+		options: o, scope: scope, settings: s, api: staging, declared: staging, fleet: newFleet(o.Connect, s, api), hasher: h, queue: q,
 		log:            o.Log.WithValues("gateway", scope.Gateway),
 		suspect:        make(chan struct{}, 1),
 		again:          make(chan struct{}, 1),
@@ -308,6 +308,10 @@ func (g *Gateway) failed(ctx context.Context, err error) {
 	var strangers *strangersError
 	if errors.As(err, &strangers) {
 		g.lose(v1alpha1.ReasonConflict, strangers.Error())
+		return
+	}
+	if errors.Is(err, errPodsUnnamed) {
+		g.lose(v1alpha1.ReasonProgressing, err.Error())
 		return
 	}
 	reason, message := g.unready(err)

@@ -164,11 +164,7 @@ func (g *Gateway) leaveOut(
 		}
 		reasons[ownership.Owner] += fmt.Sprintf("%s %s: %s", candidate[id].Kind.Singular(), ownership.Part, fieldReasons(&kong.InvalidError{Fields: refused[id]}))
 		if _, changing := changes[id]; !changing {
-			d.mu.Lock()
-			smaller := maps.Clone(d.base)
-			delete(smaller, id) // it was taken once; this Kong, perhaps a newer one, does not any more
-			d.rebase(smaller)
-			d.mu.Unlock()
+			d.cut(id) // it was taken once; this Kong, perhaps a newer one, does not any more
 			cut = true
 		}
 	}

@@ -1,13 +1,16 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
 	"net/http"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -173,6 +176,37 @@ var _ = Describe("Deletion", func() {
 		}
 		Expect(t.entities(ctx)).To(BeEmpty())
 	})
+
+	It("of a namespace with hundreds of resources ends, and leaves nothing in Kong", Label("full"), func(ctx SpecContext) {
+		const consumers, services = 300, 20
+		namespace := newNamespace(ctx, "crowded")
+		own := newGateway(named("crowded"))
+		create(ctx, own)
+		DeferCleanup(func() {
+			ctx, cancel := background()
+			defer cancel()
+			remove(ctx, own)
+		})
+		for i := range consumers {
+			create(ctx, newConsumer(namespace, fmt.Sprintf("caller-%d", i), func(s *v1alpha1.JwtConsumerSpec) {
+				s.GatewayRef.Name = own.Name
+				s.Credentials = []v1alpha1.Credential{generated("made", "HS256", fmt.Sprintf("caller-%d-made", i))}
+			}))
+		}
+		for i := range services {
+			create(ctx, newService(namespace, fmt.Sprintf("api-%d", i), func(s *v1alpha1.JwtProtectedServiceSpec) { s.GatewayRef.Name = own.Name }))
+		}
+		held := func(ctx context.Context) (int, error) {
+			found, err := tagged(ctx, gatewayTag(own.Name))
+			return len(found), err
+		}
+		Eventually(held).WithContext(ctx).Should(BeNumerically(">", consumers), "while some are still on their way")
+		object := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
+		Expect(env.Client.Delete(ctx, object)).To(Succeed())
+		Eventually(func() error { return env.Client.Get(ctx, client.ObjectKeyFromObject(object), object) }).
+			WithContext(ctx).WithTimeout(5 * time.Minute).Should(MatchError(apierrors.IsNotFound, "the namespace is gone"))
+		Expect(held(ctx)).To(BeZero())
+	}, SpecTimeout(15*time.Minute))
 
 	It("is blocked by what others hung on it in Kong, which it names, and goes on when that is gone", func(ctx SpecContext) {
 		t := newTeam(ctx, "hung-on")
