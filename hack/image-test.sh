@@ -36,4 +36,7 @@ found=$(cd "$root" && find . -type f | sort | tr '\n' ' ')
 [[ -x $root/manager ]] || fail "/manager cannot be executed"
 if ldd "$root/manager" >/dev/null 2>&1; then fail "/manager is not static"; fi
 "${buildah[@]}" umount "$container" >/dev/null
+# It starts where nothing else is, as the image's user.
+said=$("${buildah[@]}" run --isolation chroot "$container" -- /manager --help 2>&1) || fail "/manager does not start: $said"
+[[ $said == *leader-elect* ]] || fail "/manager does not say what its flags are: $said"
 echo "image-test: user, entrypoint, labels and content are as they should be"
