@@ -18,9 +18,12 @@ import (
 	"k8s.io/client-go/dynamic/dynamicinformer"
 	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 )
 
-// Watch follows every object of a cluster: it learns what Secrets hold, and writes each state of all others down, and of Secrets what is not their data.
+// Watch follows every object of a cluster: it learns what Secrets hold, and writes each state of all others down, of Secrets what is not their data, and of our
+// kinds what is not their authors'.
 type Watch struct {
 	canaries *Canaries
 	stop     func()
@@ -117,6 +120,11 @@ func (w *Watch) note(changed any) {
 		w.canaries.Learn(secret)
 		object = object.DeepCopy()
 		unstructured.RemoveNestedField(object.Object, "data")
+	}
+	if object.GroupVersionKind().Group == v1alpha1.GroupVersion.Group {
+		// A spec is its author's, whatever is in it: no controller ever writes one.
+		object = object.DeepCopy()
+		unstructured.RemoveNestedField(object.Object, "spec")
 	}
 	// Kind and name come first, so that the beginning of a line tells whose it is.
 	line, err := json.Marshal([]any{object.GetKind(), object.GetNamespace() + "/" + object.GetName(), object.Object})

@@ -102,7 +102,7 @@ func checkout(t *testing.T) string {
 func (w *world) change(t *testing.T, file, from, to string) {
 	t.Helper()
 	path := filepath.Join(w.checkout, file)
-	content, err := os.ReadFile(path) //nolint:gosec // A copy of ours.
+	content, err := os.ReadFile(path)
 	must(t, err)
 	if !strings.Contains(string(content), from) {
 		t.Fatalf("%s does not have %q", file, from)
@@ -149,7 +149,7 @@ func (w *world) startOperator(ctx context.Context) error {
 	defer func() { _ = log.Close() }() // the process has its own descriptor
 	arguments := append(deployment.Spec.Template.Spec.Containers[0].Args,
 		"--namespace="+namespace, "--kubeconfig="+path, "--metrics-bind-address=0", "--health-probe-bind-address=0")
-	w.operator = exec.Command(os.Getenv("KJO_MANAGER"), arguments...) //nolint:gosec // The binary that was built.
+	w.operator = exec.Command(os.Getenv("KJO_MANAGER"), arguments...)
 	w.operator.Stdout, w.operator.Stderr = log, log
 	return w.operator.Start()
 }
