@@ -102,12 +102,12 @@ var _ = Describe("What somebody else changes in Kong", func() {
 	})
 
 	It("is put back within the interval, with nobody asking", func(ctx SpecContext) {
-		w := newWorld(ctx, kongsim.Options{}, func(g *v1alpha1.KongGateway) { g.Spec.Drift.Interval = "2s" })
+		w := newWorld(ctx, kongsim.Options{}, func(g *v1alpha1.KongGateway) { g.Spec.Drift.Interval = "5s" })
 		consumer := w.consumer("john")
 		create(ctx, w.secret("john-jwt", map[string]string{"secret": longSecret}), consumer)
 		ready(ctx, consumer)
 		before := idsOf(w.content(ctx))
-		for range 3 {
+		for range 2 {
 			Expect(w.send(ctx, http.MethodDelete, "/jwts/"+consumer.Status.Credentials[0].KongID, nil)).To(Equal(http.StatusNoContent))
 			Eventually(func() any { return idsOf(w.content(ctx)) }).WithTimeout(soon).WithPolling(poll).Should(Equal(before))
 		}

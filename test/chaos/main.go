@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/kongjwt/kong-jwt-operator/test/stack"
@@ -30,6 +31,7 @@ import (
 
 func main() {
 	ctrl.SetLogger(logr.Discard()) // controller-runtime complains where there is none
+	klog.SetLogger(logr.Discard()) // client-go, of connections that are meant to break
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx)
 	stop()
