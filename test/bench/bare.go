@@ -77,18 +77,13 @@ func errorOf(errs ...error) error {
 	return errs[at]
 }
 
-// bareKube does what has to be done in Kubernetes: the resources are listed once and watched from then on, as is the metadata of Secrets, and each gets a
-// finalizer and a status; of each credential two Secrets are looked for and created.
-func bareKube(ctx context.Context, kube client.WithWatch, s settings) error {
+// bareKube does what has to be done in Kubernetes: the resources are listed once, and each gets a finalizer and a status; of each credential two
+// Secrets are looked for and created.
+func bareKube(ctx context.Context, kube client.Client, s settings) error {
 	var consumers v1alpha1.JwtConsumerList
 	var services v1alpha1.JwtProtectedServiceList
-	secrets := metav1.PartialObjectMetadataList{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "SecretList"}}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	for _, list := range []client.ObjectList{&consumers, &services, &secrets} {
-		if err := bareWatch(ctx, kube, list); err != nil {
-			return err
-		}
+	if err := errorOf(kube.List(ctx, &consumers), kube.List(ctx, &services)); err != nil {
+		return err
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(s.concurrency)
@@ -120,23 +115,6 @@ func bareKube(ctx context.Context, kube client.WithWatch, s settings) error {
 		})
 	}
 	return group.Wait()
-}
-
-// bareWatch lists a kind, and reads without a thought what a watch says of it until ctx ends: whoever writes and does not watch learns of nothing.
-func bareWatch(ctx context.Context, kube client.WithWatch, list client.ObjectList) error {
-	if err := kube.List(ctx, list); err != nil {
-		return err
-	}
-	changes, err := kube.Watch(ctx, list, &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: list.GetResourceVersion()}})
-	if err != nil {
-		return err
-	}
-	go func() {
-		defer changes.Stop()
-		for range changes.ResultChan() { // it is the reading that costs
-		}
-	}()
-	return nil
 }
 
 func bareResource(ctx context.Context, kube client.Client, object client.Object, setStatus func()) error {

@@ -24,7 +24,7 @@ const (
 )
 
 // unthrottled is a client without client-go's own limits.
-func unthrottled(config *rest.Config) (client.WithWatch, error) {
+func unthrottled(config *rest.Config) (client.Client, error) {
 	scheme := runtime.NewScheme()
 	if err := clientgoscheme.AddToScheme(scheme); err != nil {
 		return nil, err
@@ -34,7 +34,7 @@ func unthrottled(config *rest.Config) (client.WithWatch, error) {
 	}
 	config = rest.CopyConfig(config)
 	config.QPS, config.Burst = -1, -1
-	return client.NewWithWatch(config, client.Options{Scheme: scheme})
+	return client.New(config, client.Options{Scheme: scheme})
 }
 
 // createResources makes all that the operator is to work on.
