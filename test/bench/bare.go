@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -11,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
@@ -23,6 +25,8 @@ type bareResult struct {
 	wall, kong, kube time.Duration
 	// put is the median of one PUT at a time.
 	put time.Duration
+	// written is how long one of the consumers and its Secrets are at the end, in bytes.
+	written int
 }
 
 // measureBare sends just the PUTs that have to go to Kong, and just the reads and writes that have to go to the kube-apiserver, from two clients at once.
@@ -47,6 +51,11 @@ func measureBare(ctx context.Context, s settings, dir string) (result bareResult
 	if err := createResources(ctx, kube, s, target.adminURL); err != nil {
 		return result, fmt.Errorf("create the resources: %w", err)
 	}
+	// What the operator has to be let do costs the kube-apiserver as much for these.
+	account, err := env.OperatorConfig(ctx)
+	if err != nil {
+		return result, err
+	}
 	admin := newBareKong(target.adminURL, s.concurrency)
 	if result.put, err = admin.median(ctx); err != nil {
 		return result, err
@@ -59,10 +68,13 @@ func measureBare(ctx context.Context, s settings, dir string) (result bareResult
 	})
 	both.Go(func() error {
 		defer func() { result.kube = time.Since(began) }()
-		return bareKube(bothCtx, kube, s)
+		return bareKube(bothCtx, account, s)
 	})
 	err = both.Wait()
 	result.wall = time.Since(began)
+	if err == nil {
+		result.written, err = written(ctx, kube)
+	}
 	if s.adminURL != "" {
 		err = errorOf(err, admin.clean(ctx, bareTag))
 	}
@@ -77,14 +89,24 @@ func errorOf(errs ...error) error {
 	return errs[at]
 }
 
-// bareKube does what has to be done in Kubernetes: the resources are listed once, and each gets a finalizer and a status; of each credential two
+// bareKube does what has to be done in Kubernetes: the resources are listed once and watched, and each gets a finalizer and a status; of each credential two
 // Secrets are looked for and created.
-func bareKube(ctx context.Context, kube client.Client, s settings) error {
-	var consumers v1alpha1.JwtConsumerList
-	var services v1alpha1.JwtProtectedServiceList
-	if err := errorOf(kube.List(ctx, &consumers), kube.List(ctx, &services)); err != nil {
+func bareKube(ctx context.Context, account *rest.Config, s settings) error {
+	kube, err := unthrottled(account)
+	if err != nil {
 		return err
 	}
+	kube = client.WithFieldOwner(kube, v1alpha1.ManagedBy) // not who made the resources
+	var consumers v1alpha1.JwtConsumerList
+	var services v1alpha1.JwtProtectedServiceList
+	if err := errorOf(kube.List(ctx, &services), kube.List(ctx, &consumers)); err != nil {
+		return err
+	}
+	stop, err := bareWatches(ctx, account, consumers.ResourceVersion)
+	if err != nil {
+		return err
+	}
+	defer stop()
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(s.concurrency)
 	for i := range services.Items {
@@ -92,26 +114,19 @@ func bareKube(ctx context.Context, kube client.Client, s settings) error {
 		group.Go(func() error {
 			return bareResource(groupCtx, kube, service, func() {
 				service.Status.ObservedGeneration = service.Generation
-				service.Status.Conditions = bareConditions()
+				service.Status.Conditions = bareConditions("Service is in Kong")
 			})
 		})
 	}
 	for i := range consumers.Items {
 		consumer := &consumers.Items[i]
 		group.Go(func() error {
-			for _, name := range []string{consumer.Name + "-jwt", consumer.Name + "-kongjwt-state"} {
-				if err := bareSecret(groupCtx, kube, consumer, name); err != nil {
+			for name, data := range bareSecrets(consumer) {
+				if err := bareSecret(groupCtx, kube, consumer, name, data); err != nil {
 					return err
 				}
 			}
-			return bareResource(groupCtx, kube, consumer, func() {
-				consumer.Status.ObservedGeneration = consumer.Generation
-				consumer.Status.Conditions = bareConditions()
-				consumer.Status.Credentials = []v1alpha1.CredentialStatus{{
-					Name: "primary", Key: consumer.Namespace + "." + consumer.Name + ".primary", KongID: uuid.NewString(),
-					Algorithm: "HS256", Phase: v1alpha1.CredentialActive, SecretName: consumer.Name + "-jwt", Generation: 1,
-				}}
-			})
+			return bareResource(groupCtx, kube, consumer, func() { consumer.Status = bareStatus(consumer) })
 		})
 	}
 	return group.Wait()
@@ -128,25 +143,59 @@ func bareResource(ctx context.Context, kube client.Client, object client.Object,
 	return kube.Status().Patch(ctx, object, client.MergeFrom(before))
 }
 
-func bareSecret(ctx context.Context, kube client.Client, consumer *v1alpha1.JwtConsumer, name string) error {
+func bareSecret(ctx context.Context, kube client.Client, consumer *v1alpha1.JwtConsumer, name string, data map[string][]byte) error {
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: consumer.Namespace, Name: name}}
 	if err := kube.Get(ctx, client.ObjectKeyFromObject(secret), secret); !apierrors.IsNotFound(err) {
 		return fmt.Errorf("read Secret %s: not missing: %w", name, err)
 	}
+	owner := *metav1.NewControllerRef(consumer, v1alpha1.GroupVersion.WithKind(v1alpha1.KindJwtConsumer))
+	owner.BlockOwnerDeletion = nil
 	secret = &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace: consumer.Namespace, Name: name,
-			Labels:          map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelOwnerName: consumer.Name},
-			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(consumer, v1alpha1.GroupVersion.WithKind(v1alpha1.KindJwtConsumer))},
+			Labels: map[string]string{
+				v1alpha1.LabelManagedBy: v1alpha1.ManagedBy, v1alpha1.LabelOwnerKind: v1alpha1.KindJwtConsumer, v1alpha1.LabelOwnerName: consumer.Name,
+			},
+			OwnerReferences: []metav1.OwnerReference{owner},
 		},
-		Data: map[string][]byte{"key": []byte(consumer.Name), "algorithm": []byte("HS256"), "secret": []byte(uuid.NewString() + uuid.NewString())},
+		Data: data,
 	}
 	return kube.Create(ctx, secret)
 }
 
-func bareConditions() []metav1.Condition {
+// bareSecrets are the contents of a credential's two Secrets, as long as the operator's.
+func bareSecrets(consumer *v1alpha1.JwtConsumer) map[string]map[string][]byte {
+	return map[string]map[string][]byte{
+		publishedName(consumer.Name): {"key": []byte(keyOf(consumer)), "algorithm": []byte("HS256"), "secret": []byte(strings.Repeat("s", 64))},
+		stateName(consumer.Name):     {"state.json": []byte(strings.Repeat("s", stateLength))},
+	}
+}
+
+// stateLength is how long the operator's record of one credential is, in bytes. The table says whether that is still so.
+const stateLength = 303
+
+func bareStatus(consumer *v1alpha1.JwtConsumer) v1alpha1.JwtConsumerStatus {
+	issued := metav1.Now()
+	return v1alpha1.JwtConsumerStatus{
+		ObservedGeneration: consumer.Generation,
+		Conditions:         bareConditions("Consumer " + consumer.Namespace + "." + consumer.Name + " is in Kong with 1 credentials"),
+		Gateway:            gatewayName,
+		Username:           consumer.Namespace + "." + consumer.Name,
+		ConsumerID:         uuid.NewString(),
+		Credentials: []v1alpha1.CredentialStatus{{
+			Name: "primary", Key: keyOf(consumer), KongID: uuid.NewString(), Algorithm: "HS256", Phase: v1alpha1.CredentialActive,
+			Generation: 1, IssueTime: &issued, SecretName: publishedName(consumer.Name),
+		}},
+	}
+}
+
+func keyOf(consumer *v1alpha1.JwtConsumer) string {
+	return consumer.Namespace + "." + consumer.Name + ".primary"
+}
+
+func bareConditions(message string) []metav1.Condition {
 	return []metav1.Condition{{
 		Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonSucceeded,
-		Message: "Consumer is in Kong with 1 credentials", LastTransitionTime: metav1.Now(), ObservedGeneration: 1,
+		Message: message, LastTransitionTime: metav1.Now(), ObservedGeneration: 1,
 	}}
 }

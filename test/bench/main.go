@@ -134,7 +134,7 @@ func (s settings) changes() int {
 	if s.quick {
 		return 5
 	}
-	return medianOf
+	return min(medianOf, s.consumers)
 }
 
 // entities is how many entities in Kong all resources amount to: consumer and credential; service, jwt plugin and routes.

@@ -101,6 +101,9 @@ func (r *report) compare(took operatorResult, before, after bareResult) {
 		r.note("bare clients: time of Kong's requests, of Kubernetes', of both at once",
 			fmt.Sprintf("%s, %s, %s", seconds(bare.kong), seconds(bare.kube), seconds(bare.wall)))
 	}
+	// They are to write the same, and not more.
+	r.add(before.written <= took.written, "bare clients: one consumer and its Secrets, against the operator's", fmt.Sprintf("%d B, %.2f", before.written, float64(before.written)/float64(took.written)),
+		fmt.Sprintf("<= %d B", took.written))
 	ratio := 2 * took.cold.Seconds() / (before.wall + after.wall).Seconds()
 	r.add(ratio <= maxWallRatio, "cold: time until all are Ready, against the bare clients", fmt.Sprintf("%s, %.2f", seconds(took.cold), ratio), fmt.Sprintf("<= %.2f", maxWallRatio))
 

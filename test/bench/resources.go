@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 
 	"golang.org/x/sync/errgroup"
@@ -79,10 +80,35 @@ func consumer(i int) *v1alpha1.JwtConsumer {
 		Spec: v1alpha1.JwtConsumerSpec{
 			GatewayRef: v1alpha1.GatewayReference{Name: gatewayName},
 			Credentials: []v1alpha1.Credential{{
-				Name: "primary", Algorithm: "HS256", Generate: &v1alpha1.Generate{SecretName: name + "-jwt"},
+				Name: "primary", Algorithm: "HS256", Generate: &v1alpha1.Generate{SecretName: publishedName(name)},
 			}},
 		},
 	}
+}
+
+// publishedName and stateName are a consumer's Secrets: for clients, and the operator's own.
+func publishedName(consumer string) string { return consumer + "-jwt" }
+func stateName(consumer string) string     { return consumer + "-kongjwt-state" }
+
+// written is how long the first consumer and its Secrets are, in bytes.
+func written(ctx context.Context, kube client.Client) (int, error) {
+	one := consumer(0)
+	if err := kube.Get(ctx, client.ObjectKeyFromObject(one), one); err != nil {
+		return 0, err
+	}
+	content, err := json.Marshal(one)
+	if err != nil {
+		return 0, err
+	}
+	sum := len(content)
+	for _, name := range []string{publishedName(one.Name), stateName(one.Name)} {
+		var secret corev1.Secret
+		if err := kube.Get(ctx, client.ObjectKey{Namespace: one.Namespace, Name: name}, &secret); err != nil {
+			return 0, err
+		}
+		sum += secret.Size()
+	}
+	return sum, nil
 }
 
 func service(i int) *v1alpha1.JwtProtectedService {

@@ -13,6 +13,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/yaml"
@@ -28,6 +29,15 @@ const (
 	// tokenSeconds outlasts every test.
 	tokenSeconds = 24 * 60 * 60
 )
+
+// OperatorConfig is the operator's access to the control plane, for others who are to be no better off: its account, and the rights of an installation.
+func (s *Stack) OperatorConfig(ctx context.Context) (*rest.Config, error) {
+	path, err := s.operatorKubeconfig(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return clientcmd.BuildConfigFromFlags("", path)
+}
 
 // operatorKubeconfig gives what the operator is started with: the account and the rights that an installation gives it, and no more.
 func (s *Stack) operatorKubeconfig(ctx context.Context) (string, error) {
