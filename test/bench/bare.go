@@ -92,11 +92,11 @@ func errorOf(errs ...error) error {
 // bareKube does what has to be done in Kubernetes: the resources are listed once and watched, and each gets a finalizer and a status; of each credential two
 // Secrets are looked for and created.
 func bareKube(ctx context.Context, account *rest.Config, s settings) error {
-	kube, err := unthrottled(account)
+	direct, err := unthrottled(account)
 	if err != nil {
 		return err
 	}
-	kube = client.WithFieldOwner(kube, v1alpha1.ManagedBy) // not who made the resources
+	kube := client.WithFieldOwner(direct, v1alpha1.ManagedBy) // not who made the resources
 	var consumers v1alpha1.JwtConsumerList
 	var services v1alpha1.JwtProtectedServiceList
 	if err := errorOf(kube.List(ctx, &services), kube.List(ctx, &consumers)); err != nil {

@@ -3,48 +3,40 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"net/http"
 	"sync"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 )
 
-// bareWatches reads what becomes of the resources after a version, as whoever is to see them change does: it asks for the same as the operator, and throws
-// away what comes. The function that it returns ends that.
+// bareWatches reads what becomes of the resources after a version, as whoever is to see them change does, and does nothing with it. The function that it
+// returns ends that.
 func bareWatches(ctx context.Context, config *rest.Config, version string) (stop func(), err error) {
-	httpClient, err := rest.HTTPClientFor(config)
+	kube, err := unthrottled(config)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var open sync.WaitGroup
 	stop = func() { cancel(); open.Wait() }
-	for _, one := range []struct{ path, accept string }{
-		{"/apis/kongjwt.dev/v1alpha1/jwtconsumers", "application/json"},
-		{"/apis/kongjwt.dev/v1alpha1/jwtprotectedservices", "application/json"},
-		// Their names and versions, no content.
-		{"/api/v1/secrets", "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"},
-	} {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, config.Host+one.path+"?watch=true&resourceVersion="+version, nil)
+	// Of Secrets the operator reads names and versions, no content.
+	secrets := &metav1.PartialObjectMetadataList{}
+	secrets.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("SecretList"))
+	for _, list := range []client.ObjectList{&v1alpha1.JwtConsumerList{}, &v1alpha1.JwtProtectedServiceList{}, secrets} {
+		changes, err := kube.Watch(ctx, list, &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: version}})
 		if err != nil {
 			stop()
-			return nil, err
+			return nil, fmt.Errorf("watch %T: %w", list, err)
 		}
-		request.Header.Set("Accept", one.accept)
-		response, err := httpClient.Do(request)
-		if err != nil {
-			stop()
-			return nil, err
-		}
+		context.AfterFunc(ctx, changes.Stop)
 		open.Go(func() {
-			_, _ = io.Copy(io.Discard, response.Body) // it ends when it is stopped
-			_ = response.Body.Close()                 // as above
+			for range changes.ResultChan() { //nolint:revive // It is read, and that is all.
+			}
 		})
-		if response.StatusCode != http.StatusOK {
-			stop()
-			return nil, fmt.Errorf("watch %s: %s", one.path, response.Status)
-		}
 	}
 	return stop, nil
 }

@@ -25,7 +25,7 @@ const (
 )
 
 // unthrottled is a client without client-go's own limits.
-func unthrottled(config *rest.Config) (client.Client, error) {
+func unthrottled(config *rest.Config) (client.WithWatch, error) {
 	scheme := runtime.NewScheme()
 	if err := clientgoscheme.AddToScheme(scheme); err != nil {
 		return nil, err
@@ -35,7 +35,7 @@ func unthrottled(config *rest.Config) (client.Client, error) {
 	}
 	config = rest.CopyConfig(config)
 	config.QPS, config.Burst = -1, -1
-	return client.New(config, client.Options{Scheme: scheme})
+	return client.NewWithWatch(config, client.Options{Scheme: scheme})
 }
 
 // createResources makes all that the operator is to work on.
