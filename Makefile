@@ -63,9 +63,11 @@ test-controllers: ## Controllers, and all else that tests on a real kube-apiserv
 	go test -count=1 $(TEST_FLAGS) $$packages
 
 .PHONY: test-chart
-test-chart: build ## The chart by a real helm, kustomize, GitOps, alerts, on the local control plane
-	@$(control_plane); export KJO_MANAGER="$(CURDIR)/bin/manager" KJO_HELM="$(call tool,helm)" KJO_KUSTOMIZE="$(call tool,kustomize)" KJO_PROMETHEUS="$$(hack/prometheus.sh)"; set -x; \
-	go test -count=1 ./test/chart/... $(TEST_FLAGS)
+test-chart: build ## The chart by a real helm, kustomize, GitOps, alerts, a release, every command of the docs, on the local control plane
+	@go build -o bin/demo ./cmd/demo
+	@$(control_plane); export KJO_MANAGER="$(CURDIR)/bin/manager" KJO_PLUGIN="$(CURDIR)/bin/kubectl-kongjwt" KJO_DEMO="$(CURDIR)/bin/demo" \
+	  KJO_HELM="$(call tool,helm)" KJO_KUSTOMIZE="$(call tool,kustomize)" KJO_KUBECTL="$(call tool,kubectl)" KJO_PROMETHEUS="$$(hack/prometheus.sh)"; set -x; \
+	go test -count=1 -p 1 -timeout 20m ./test/chart/... $(TEST_FLAGS)
 
 .PHONY: test-image
 test-image: build ## The image's last stage by buildah, and what is in it; skipped without buildah
@@ -112,8 +114,9 @@ race: ## Unit and controller tests with the race detector (needs a C compiler)
 	CGO_ENABLED=1 go test -race $(TEST_FLAGS) $$packages
 
 .PHONY: lint
-lint: ## golangci-lint, with kube-api-linter in it
+lint: ## golangci-lint, with kube-api-linter in it, and actionlint
 	$(call tool,golangci-lint) run ./...
+	$(call tool,actionlint)
 
 .PHONY: verify
 verify: ## Fail where a generated file is not what `make generate docs` writes
