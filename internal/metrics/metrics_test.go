@@ -67,6 +67,8 @@ func objects() []client.Object {
 			Conditions: conditions(metav1.ConditionFalse, v1alpha1.ReasonConflict, true),
 			Drift:      make([]v1alpha1.DriftedEntity, 2),
 		}},
+		// What is revoked or suspended is not rotated, and so never late.
+		idle("revoked", func(spec *v1alpha1.JwtConsumerSpec) { spec.Revoked = true }), idle("suspended", func(spec *v1alpha1.JwtConsumerSpec) { spec.Suspend = true }),
 		&v1alpha1.JwtProtectedService{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "waits"},
 			Spec: v1alpha1.JwtProtectedServiceSpec{GatewayRef: v1alpha1.GatewayReference{Name: "away"}},
 			Status: v1alpha1.JwtProtectedServiceStatus{
@@ -74,6 +76,16 @@ func objects() []client.Object {
 			}},
 		token("fresh", time.Minute, time.Hour), token("overdue", -time.Minute, time.Hour), token("expired", -time.Hour, -time.Minute),
 	}
+}
+
+// idle is a consumer whose rotation is due and does not take place.
+func idle(name string, set func(*v1alpha1.JwtConsumerSpec)) *v1alpha1.JwtConsumer {
+	consumer := &v1alpha1.JwtConsumer{ObjectMeta: metav1.ObjectMeta{Namespace: "c", Name: name}, Spec: gateway("up"), Status: v1alpha1.JwtConsumerStatus{
+		Conditions:  conditions(metav1.ConditionTrue, v1alpha1.ReasonSucceeded, false),
+		Credentials: []v1alpha1.CredentialStatus{{Name: "p", Phase: v1alpha1.CredentialPending, IssueTime: at(-1000 * time.Hour), RotationTime: at(-100 * time.Hour)}},
+	}}
+	set(&consumer.Spec)
+	return consumer
 }
 
 func gateway(name string) v1alpha1.JwtConsumerSpec {
@@ -124,6 +136,7 @@ kongjwt_credential_oldest_issue_timestamp_seconds{gateway="up"} 996400
 # HELP kongjwt_credentials Credentials by phase.
 # TYPE kongjwt_credentials gauge
 kongjwt_credentials{gateway="up",phase="Active"} 1
+kongjwt_credentials{gateway="up",phase="Pending"} 2
 kongjwt_credentials{gateway="up",phase="Retiring"} 1
 # HELP kongjwt_credentials_verified Credentials that were looked for on the data planes, by whether all of them accept it.
 # TYPE kongjwt_credentials_verified gauge
@@ -161,7 +174,7 @@ kongjwt_resources{gateway="away",kind="KongGateway",reason="KongUnreachable",sta
 kongjwt_resources{gateway="new",kind="KongGateway",reason="",state="new"} 1
 kongjwt_resources{gateway="paused",kind="KongGateway",reason="Suspended",state="suspended"} 1
 kongjwt_resources{gateway="up",kind="JwtConsumer",reason="Conflict",state="stalled"} 1
-kongjwt_resources{gateway="up",kind="JwtConsumer",reason="Succeeded",state="ready"} 1
+kongjwt_resources{gateway="up",kind="JwtConsumer",reason="Succeeded",state="ready"} 3
 kongjwt_resources{gateway="up",kind="KongGateway",reason="Succeeded",state="ready"} 1
 # HELP kongjwt_token_earliest_expiration_timestamp_seconds When the first of the signed tokens expires.
 # TYPE kongjwt_token_earliest_expiration_timestamp_seconds gauge

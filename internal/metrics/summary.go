@@ -95,7 +95,7 @@ func (s *summary) consumer(consumer *v1alpha1.JwtConsumer) {
 			}
 			count[gateway]++
 		}
-		if consumer.Spec.Suspend || held.Phase == v1alpha1.CredentialRetiring {
+		if consumer.Spec.Suspend || consumer.Spec.Revoked || held.Phase == v1alpha1.CredentialRetiring {
 			continue // it is not to be rotated
 		}
 		earlier(s.oldest, gateway, held.IssueTime)
