@@ -83,6 +83,9 @@ func (r *consumerRun) message() string {
 		return fmt.Sprintf("Consumer %s is in Kong; its credentials are revoked", r.consumer.Status.Username)
 	}
 	message := fmt.Sprintf("Consumer %s is in Kong with %d credentials", r.consumer.Status.Username, len(r.input.Credentials))
+	if len(r.input.Credentials) == 1 {
+		message = strings.TrimSuffix(message, "s")
+	}
 	for _, run := range r.credentials {
 		if note := run.material.LineBreak(); note != "" {
 			message += fmt.Sprintf("; credential %s: %s", run.spec.Name, note)

@@ -178,7 +178,7 @@ func bareStatus(consumer *v1alpha1.JwtConsumer) v1alpha1.JwtConsumerStatus {
 	issued := metav1.Now()
 	return v1alpha1.JwtConsumerStatus{
 		ObservedGeneration: consumer.Generation,
-		Conditions:         bareConditions("Consumer " + consumer.Namespace + "." + consumer.Name + " is in Kong with 1 credentials"),
+		Conditions:         bareConditions("Consumer " + consumer.Namespace + "." + consumer.Name + " is in Kong with 1 credential"),
 		Gateway:            gatewayName,
 		Username:           consumer.Namespace + "." + consumer.Name,
 		ConsumerID:         uuid.NewString(),
