@@ -50,7 +50,11 @@ unit: ## Tests that need no API server
 .PHONY: fuzz
 fuzz: ## Send at random what foreign bytes may be to all that parses them, FUZZTIME (1m) each; `make unit` runs the seeds
 	@grep -rno --include=*_test.go '^func Fuzz[A-Za-z]*' internal | while IFS=: read -r file _ target; do \
-	  (set -x; go test "./$$(dirname "$$file")" -run '^$$' -fuzz "^$${target#func }$$" -fuzztime "$${FUZZTIME:-1m}"); done
+	  (set -x; go test "./$$(dirname "$$file")" -run '^$$' -fuzz "^$${target#func }$$" -fuzztime "$${FUZZTIME:-1m}") || exit; done
+
+.PHONY: fuzz-quick
+fuzz-quick: ## A few seconds of each
+	@FUZZTIME=3s $(MAKE) fuzz
 
 .PHONY: test-crds
 test-crds: ## Schemas, CEL rules and samples on a real kube-apiserver
