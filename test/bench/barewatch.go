@@ -34,7 +34,7 @@ func bareWatches(ctx context.Context, config *rest.Config, version string) (stop
 		}
 		context.AfterFunc(ctx, changes.Stop)
 		open.Go(func() {
-			for range changes.ResultChan() { //nolint:revive // It is read, and that is all.
+			for range changes.ResultChan() { // it is read, and that is all
 			}
 		})
 	}
