@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -10,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -127,27 +129,30 @@ func (o Options) leave(ctx context.Context, s subject, name string) error {
 }
 
 func (o Options) addFinalizer(ctx context.Context, object client.Object) error {
-	before := object.DeepCopyObject().(client.Object)
 	if !controllerutil.AddFinalizer(object, v1alpha1.Finalizer) {
 		return nil
 	}
-	return o.patchMeta(ctx, before, object)
+	return o.patchFinalizers(ctx, object)
 }
 
 func (o Options) removeFinalizer(ctx context.Context, object client.Object) error {
-	before := object.DeepCopyObject().(client.Object)
 	if !controllerutil.RemoveFinalizer(object, v1alpha1.Finalizer) {
 		return nil
 	}
-	return client.IgnoreNotFound(o.patchMeta(ctx, before, object))
+	return client.IgnoreNotFound(o.patchFinalizers(ctx, object))
 }
 
-// patchMeta patches the metadata alone, under the version that was read: the list of finalizers is replaced whole. The answer goes
-// into a copy, so that what a phase has already put into the status is not lost.
-func (o Options) patchMeta(ctx context.Context, before, object client.Object) error {
+// patchFinalizers patches the finalizers alone, under the version that was read: their list is replaced whole. The answer goes into a copy, so that what a
+// phase has already put into the status is not lost.
+func (o Options) patchFinalizers(ctx context.Context, object client.Object) error {
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
+		"finalizers": object.GetFinalizers(), "resourceVersion": object.GetResourceVersion(),
+	}})
+	if err != nil {
+		return fmt.Errorf("patch finalizers: %w", err)
+	}
 	patched := object.DeepCopyObject().(client.Object)
-	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
-	if err := o.Client.Patch(ctx, patched, patch, client.FieldOwner(v1alpha1.ManagedBy)); err != nil {
+	if err := o.Client.Patch(ctx, patched, client.RawPatch(types.MergePatchType, patch), client.FieldOwner(v1alpha1.ManagedBy)); err != nil {
 		return fmt.Errorf("patch finalizers: %w", err)
 	}
 	object.SetResourceVersion(patched.GetResourceVersion())

@@ -14,7 +14,6 @@ import (
 
 // rival is a resource that claims the same in Kong.
 type rival struct {
-	object  client.Object
 	owner   desired.Owner
 	claims  []desired.Claim
 	gateway string
@@ -34,8 +33,8 @@ func (o Options) older(ctx context.Context, object client.Object, list client.Ob
 			log.FromContext(ctx).Error(err, "Cannot look for rivals", "claim", claim.Kind)
 			return desired.Owner{}, false
 		}
-		for _, r := range rivals(into) {
-			if r.gateway == gateway && !r.out && precedes(r.object, object) && claimsOverlap(r.claims, claim) {
+		for _, r := range rivals(into, object) {
+			if r.gateway == gateway && !r.out && claimsOverlap(r.claims, claim) {
 				return r.owner, true
 			}
 		}
@@ -43,22 +42,29 @@ func (o Options) older(ctx context.Context, object client.Object, list client.Ob
 	}
 }
 
-func rivals(list client.ObjectList) []rival {
+// rivals are those of a list that come before an object.
+func rivals(list client.ObjectList, object client.Object) []rival {
 	var found []rival
 	switch typed := list.(type) {
 	case *v1alpha1.JwtConsumerList:
 		for i := range typed.Items {
 			c := &typed.Items[i]
+			if !precedes(c, object) {
+				continue
+			}
 			found = append(found, rival{
-				object: c, owner: desired.ConsumerOwner(c.Namespace, c.Name), claims: desired.ConsumerClaims(c),
+				owner: desired.ConsumerOwner(c.Namespace, c.Name), claims: desired.ConsumerClaims(c),
 				gateway: c.Spec.GatewayRef.Name, out: c.Spec.Suspend || cannotGetIt(c.Status.Conditions),
 			})
 		}
 	case *v1alpha1.JwtProtectedServiceList:
 		for i := range typed.Items {
 			s := &typed.Items[i]
+			if !precedes(s, object) {
+				continue
+			}
 			found = append(found, rival{
-				object: s, owner: desired.ServiceOwner(s.Namespace, s.Name), claims: desired.ServiceClaims(s),
+				owner: desired.ServiceOwner(s.Namespace, s.Name), claims: desired.ServiceClaims(s),
 				gateway: s.Spec.GatewayRef.Name, out: s.Spec.Suspend || cannotGetIt(s.Status.Conditions),
 			})
 		}
