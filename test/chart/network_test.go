@@ -58,8 +58,20 @@ var _ = Describe("The NetworkPolicy", func() {
 		Entry("the Admin APIs", `adminAPIs=[`+other+`]`, apiServer, dns, other, proxies, jwks, SpecTimeout(patience)),
 		Entry("the data planes", `dataPlanes=[`+other+`]`, apiServer, dns, adminAPI, other, jwks, SpecTimeout(patience)),
 		Entry("no data planes", `dataPlanes=[]`, apiServer, dns, adminAPI, jwks, SpecTimeout(patience)),
+		Entry("no data planes, as null", `dataPlanes=null`, apiServer, dns, adminAPI, jwks, SpecTimeout(patience)),
 		Entry("issuers", `jwks=[`+other+`]`, apiServer, dns, adminAPI, proxies, other, SpecTimeout(patience)),
 		Entry("what else there is", `extra=[`+other+`]`, apiServer, dns, adminAPI, proxies, jwks, other, SpecTimeout(patience)),
+	)
+
+	DescribeTable("is not made of values that would open every port", func(ctx SpecContext, setting, complaint string) {
+		out, err := helm(ctx, "template", release, chartPath, "--set", "networkPolicy.enabled=true", "--set-json", "networkPolicy.egress."+setting)
+		Expect(err).To(HaveOccurred())
+		Expect(out).To(ContainSubstring(complaint))
+	},
+		Entry("no port of the API server", `apiServerPorts=[]`, "'/networkPolicy/egress/apiServerPorts': minItems", SpecTimeout(patience)),
+		Entry("not even a list of them", `apiServerPorts=null`, "networkPolicy.egress.apiServerPorts: name a port", SpecTimeout(patience)),
+		Entry("a port that is none", `apiServerPorts=[0]`, "'/networkPolicy/egress/apiServerPorts/0': minimum", SpecTimeout(patience)),
+		Entry("a rule that is none", `jwks=[null]`, "'/networkPolicy/egress/jwks/0'", SpecTimeout(patience)),
 	)
 
 	It("lets in who reads metrics, and nobody where there are none", func(ctx SpecContext) {
