@@ -2,6 +2,7 @@ package chart
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -68,6 +69,26 @@ var _ = Describe("The templates", func() {
 			Expect(err).To(HaveOccurred(), setting)
 			Expect(out).To(ContainSubstring(complaint))
 		}
+	}, SpecTimeout(patience))
+
+	It("refuse a PodMonitor that could not authenticate, and make one that can", func(ctx SpecContext) {
+		monitor := []string{"template", release, chartPath, "--set", "metrics.podMonitor.enabled=true"}
+		for _, secret := range []string{"metrics.podMonitor.tokenSecret=null", "metrics.podMonitor.tokenSecret.name=reader"} {
+			out, err := helm(ctx, append(slices.Clone(monitor), "--set", secret)...)
+			Expect(err).To(HaveOccurred(), secret)
+			Expect(out).To(ContainSubstring("metrics.podMonitor.tokenSecret: name the key of a Secret"))
+			Expect(parse(mustHelm(ctx, append(slices.Clone(monitor), "--set", secret, "--set", "metrics.enabled=false")...))).
+				NotTo(ContainElement(HaveField("GetKind()", "PodMonitor")))
+		}
+		Expect(parse(mustHelm(ctx, append(slices.Clone(monitor), "--set", "metrics.podMonitor.tokenSecret.name=reader,metrics.podMonitor.tokenSecret.key=token")...))).
+			To(ContainElement(HaveField("GetKind()", "PodMonitor")))
+	}, SpecTimeout(patience))
+
+	It("make alerts where there are metrics, and none of metrics that are off", func(ctx SpecContext) {
+		alerting := []string{"template", release, chartPath, "--set", "metrics.prometheusRule.enabled=true"}
+		rule := HaveField("GetKind()", "PrometheusRule")
+		Expect(parse(mustHelm(ctx, alerting...))).To(ContainElement(rule))
+		Expect(parse(mustHelm(ctx, append(alerting, "--set", "metrics.enabled=false")...))).NotTo(ContainElement(rule))
 	}, SpecTimeout(patience))
 
 	It("make no policy of warnings where these are off", func(ctx SpecContext) {
