@@ -2,14 +2,17 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* One name for all objects; the release's alone where it holds the chart's. */}}
+{{/*
+One name for all objects; the release's alone where it holds the chart's. Objects of which there are several of a kind have a suffix: of the 63 characters
+that a Service's name may have, 48 leave room for the longest, -metrics-reader.
+*/}}
 {{- define "kjo.fullname" -}}
 {{- if .Values.fullnameOverride -}}
-{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
+{{- .Values.fullnameOverride | trunc 48 | trimSuffix "-" -}}
 {{- else if contains (include "kjo.name" .) .Release.Name -}}
-{{- .Release.Name | trunc 63 | trimSuffix "-" -}}
+{{- .Release.Name | trunc 48 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name (include "kjo.name" .) | trunc 63 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name (include "kjo.name" .) | trunc 48 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 
