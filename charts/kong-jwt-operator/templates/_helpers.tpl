@@ -70,3 +70,22 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
   name: {{ include "kjo.serviceAccountName" . }}
   namespace: {{ .Release.Namespace }}
 {{- end -}}
+
+{{/* 90% of the memory limit, in bytes: what is not Go's heap needs room too. Empty where there is no limit, or extraEnv sets another target. */}}
+{{- define "kjo.memoryTarget" -}}
+{{- $limit := ((.Values.resources | default dict).limits | default dict).memory -}}
+{{- range .Values.extraEnv -}}
+{{- if eq .name "GOMEMLIMIT" -}}
+{{- $limit = "" -}}
+{{- end -}}
+{{- end -}}
+{{- with $limit -}}
+{{- $limit := kindIs "string" . | ternary . (int64 . | toString) -}}
+{{- $unit := regexFind "[A-Za-z]*$" $limit -}}
+{{- $bytes := dict "" 1 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
+{{- if not (and (hasKey $bytes $unit) (regexMatch "^[0-9]+([.][0-9]+)?[A-Za-z]*$" $limit)) -}}
+{{- printf "resources.limits.memory: %q is not understood; write a number of bytes, or one with k, M, G, T, Ki, Mi, Gi or Ti" $limit | fail -}}
+{{- end -}}
+{{- mulf (trimSuffix $unit $limit) (get $bytes $unit) 0.9 | int64 -}}
+{{- end -}}
+{{- end -}}
