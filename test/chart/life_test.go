@@ -84,12 +84,33 @@ var _ = Describe("The release", Ordered, func() {
 		Expect(gateway.UID).To(Equal(uid))
 	}, SpecTimeout(patience))
 
-	It("rolls back to the first revision, and keeps them", func(ctx SpecContext) {
-		mustHelm(ctx, "rollback", release, "1")
-		Expect(replicas(ctx)).To(BeEquivalentTo(2))
+	It("rolls back, to the gateway's spec where that was of the release, which it is from the second revision on", func(ctx SpecContext) {
+		install(ctx, "upgrade", "--set", "replicas=1", "--set", "defaultGateway.spec.adminAPI.url=http://127.0.0.1:3")
+		uid := gateway.UID
+		for _, back := range []struct {
+			revision, url string
+			replicas      int
+		}{
+			{"2", "http://127.0.0.1:2", 3},
+			// The first made it by a hook, which is no part of a release: it stays as it was last.
+			{"1", "http://127.0.0.1:2", 2},
+		} {
+			mustHelm(ctx, "rollback", release, back.revision)
+			Expect(replicas(ctx)).To(BeEquivalentTo(back.replicas))
+			Expect(kube.Get(ctx, client.ObjectKeyFromObject(gateway), gateway)).To(Succeed())
+			Expect(gateway.Spec.AdminAPI.URL).To(Equal(back.url), "revision %s", back.revision)
+			Expect(gateway.UID).To(Equal(uid))
+			Expect(gateway.DeletionTimestamp).To(BeNil())
+			Expect(kube.Get(ctx, client.ObjectKeyFromObject(consumer), consumer)).To(Succeed())
+		}
+	}, SpecTimeout(patience))
+
+	It("takes the gateway that a rollback left up again, and its spec back to what it was", func(ctx SpecContext) {
+		uid := gateway.UID
+		install(ctx, "upgrade")
 		Expect(kube.Get(ctx, client.ObjectKeyFromObject(gateway), gateway)).To(Succeed())
-		Expect(gateway.DeletionTimestamp).To(BeNil())
-		Expect(kube.Get(ctx, client.ObjectKeyFromObject(consumer), consumer)).To(Succeed())
+		Expect(gateway.Spec.AdminAPI.URL).To(Equal("http://127.0.0.1:1"))
+		Expect(gateway.UID).To(Equal(uid))
 	}, SpecTimeout(patience))
 
 	It("leaves the kinds, the gateway and the resources when it is uninstalled, and takes them up again", func(ctx SpecContext) {
