@@ -21,6 +21,14 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/test/testenv"
 )
 
+// sampleFiles are the samples with resources of ours, by their folder.
+var sampleFiles = map[string]string{
+	"existing-cluster": "../../config/samples/existing-cluster/*.yaml",
+	"full":             "../../config/samples/full/*.yaml",
+	"tutorial":         "../../config/samples/tutorial/*.yaml",
+	"watch-use":        "../../config/samples/watch-use/*.yaml",
+}
+
 // applyAs applies as a GitOps tool does. The object becomes what the API server answers.
 func applyAs(ctx context.Context, manager string, object *unstructured.Unstructured) error {
 	object.SetManagedFields(nil)
@@ -86,10 +94,27 @@ var _ = Describe("What GitOps applies", func() {
 		Expect(ours).To(BeNumerically(">", 3))
 	},
 		Entry("as Argo CD's waves", true, "../../argocd/examples/sync-waves.yaml", SpecTimeout(2*patience)),
-		Entry("with every field there is", false, "../../config/samples/full/*.yaml", SpecTimeout(2*patience)),
-		Entry("as in the tutorial", true, "../../config/samples/tutorial/*.yaml", SpecTimeout(2*patience)),
-		Entry("as on an existing cluster", true, "../../config/samples/existing-cluster/*.yaml", SpecTimeout(2*patience)),
+		Entry("with every field there is", false, sampleFiles["full"], SpecTimeout(2*patience)),
+		Entry("as in the tutorial", true, sampleFiles["tutorial"], SpecTimeout(2*patience)),
+		Entry("as on an existing cluster", true, sampleFiles["existing-cluster"], SpecTimeout(2*patience)),
+		Entry("as where use is watched", true, "../../argocd/examples/sync-waves.yaml", sampleFiles["watch-use"], SpecTimeout(2*patience)),
 	)
+
+	It("is every sample with a resource of ours", func() {
+		files, err := filepath.Glob("../../config/samples/*/*")
+		Expect(err).NotTo(HaveOccurred())
+		folders := map[string]bool{}
+		for _, file := range files {
+			folder := filepath.Base(filepath.Dir(file))
+			for _, object := range samples(file) {
+				if object.GroupVersionKind().Group == v1alpha1.GroupVersion.Group {
+					folders[folder] = true
+					Expect(filepath.Match(sampleFiles[folder], file)).To(BeTrue(), "%s is not applied by the table above", file)
+				}
+			}
+		}
+		Expect(folders).To(HaveLen(len(sampleFiles)))
+	})
 
 	It("are Argo CD's own kinds by its schemas, and the operator's values by the chart's", func(ctx SpecContext) {
 		strict := client.WithFieldValidation(kube, metav1.FieldValidationStrict)
