@@ -1,14 +1,20 @@
 #!/usr/bin/env bash
 # Builds the Dockerfile's last stage by buildah, without a daemon and without a
 # network, from bin/manager, and checks what is in the image. Where there is no
-# buildah it says so and does nothing.
+# buildah it says so and does nothing, unless REQUIRE_BUILDAH is set.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 if ! command -v buildah >/dev/null; then
-  echo "image-test: skipped: buildah is not installed" >&2
+  if [[ -n ${REQUIRE_BUILDAH:-} ]]; then
+    echo "image-test: REQUIRE_BUILDAH is set, and there is no buildah" >&2
+    exit 1
+  fi
+  echo "image-test: skipped: no buildah" >&2
   exit
 fi
+# To look into an image takes root: in a user namespace, that of anyone.
+if [[ $EUID -ne 0 ]]; then exec buildah unshare hack/image-test.sh; fi
 scratch=$(mktemp -d)
 buildah=(buildah --storage-driver vfs --root "$scratch/root" --runroot "$scratch/run")
 trap '"${buildah[@]}" rm --all >/dev/null 2>&1 || true; rm -rf "$scratch"' EXIT
@@ -27,7 +33,16 @@ grep -q '^COPY /out/ /$' "$scratch/context/Dockerfile" || fail "the last stage c
 config() { "${buildah[@]}" inspect --type image --format "$1" kong-jwt-operator; }
 [[ $(config '{{.OCIv1.Config.User}}') == 65532:65532 ]] || fail "the user is not 65532"
 [[ $(config '{{.OCIv1.Config.Entrypoint}}') == '[/manager]' ]] || fail "the entrypoint is not /manager"
-[[ $(config '{{index .OCIv1.Config.Labels "org.opencontainers.image.version"}}') == v1.2.3 ]] || fail "the label of the version is missing"
+label() {
+  local found
+  found=$(config "{{index .OCIv1.Config.Labels \"org.opencontainers.image.$1\"}}")
+  [[ $found == "$2" ]] || fail "the label org.opencontainers.image.$1 is '$found', not '$2'"
+}
+label title kong-jwt-operator
+label description "JWT authentication on a self-hosted Kong Gateway, as Kubernetes resources"
+label source https://github.com/kongjwt/kong-jwt-operator
+label licenses Apache-2.0
+label version v1.2.3
 
 container=$("${buildah[@]}" from kong-jwt-operator)
 root=$("${buildah[@]}" mount "$container")
