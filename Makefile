@@ -71,7 +71,7 @@ test-chart: build ## The chart by a real helm, kustomize, GitOps, alerts, a rele
 	@go build -o bin/demo ./cmd/demo
 	@$(control_plane); export KJO_MANAGER="$(CURDIR)/bin/manager" KJO_PLUGIN="$(CURDIR)/bin/kubectl-kongjwt" KJO_DEMO="$(CURDIR)/bin/demo" \
 	  KJO_HELM="$(call tool,helm)" KJO_KUSTOMIZE="$(call tool,kustomize)" KJO_KUBECTL="$(call tool,kubectl)" KJO_PROMETHEUS="$$(hack/prometheus.sh)"; set -x; \
-	go test -count=1 -p 1 -timeout 20m ./test/chart/... $(TEST_FLAGS)
+	go test -count=1 -timeout 20m ./test/chart/... $(TEST_FLAGS)
 
 .PHONY: test-image
 test-image: build ## The image's last stage by buildah, and what is in it; skipped without buildah
