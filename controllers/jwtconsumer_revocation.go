@@ -82,10 +82,11 @@ func (r *consumerRun) message() string {
 	if r.consumer.Spec.Revoked {
 		return fmt.Sprintf("Consumer %s is in Kong; its credentials are revoked", r.consumer.Status.Username)
 	}
-	message := fmt.Sprintf("Consumer %s is in Kong with %d credentials", r.consumer.Status.Username, len(r.input.Credentials))
+	noun := "credentials"
 	if len(r.input.Credentials) == 1 {
-		message = strings.TrimSuffix(message, "s")
+		noun = "credential"
 	}
+	message := fmt.Sprintf("Consumer %s is in Kong with %d %s", r.consumer.Status.Username, len(r.input.Credentials), noun)
 	for _, run := range r.credentials {
 		if note := run.material.LineBreak(); note != "" {
 			message += fmt.Sprintf("; credential %s: %s", run.spec.Name, note)

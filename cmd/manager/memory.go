@@ -36,9 +36,7 @@ func boundHeap(ctx context.Context, s settings) {
 		runtime.MemProfileRate = 0
 	}
 	if os.Getenv("GOGC") == "" {
-		ticker := time.NewTicker(paceTime)
-		context.AfterFunc(ctx, ticker.Stop)
-		go pace(ctx, ticker.C)
+		go pace(ctx, time.Tick(paceTime))
 	}
 }
 
