@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
-	"github.com/kongjwt/kong-jwt-operator/internal/gateway"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine"
 	"github.com/kongjwt/kong-jwt-operator/internal/jwks"
 	"github.com/kongjwt/kong-jwt-operator/internal/secrets"
 )
@@ -31,7 +31,7 @@ type Options struct {
 	// Secrets reads and writes Secrets, live: they are cached as metadata only.
 	Secrets *secrets.Store
 	// Gateways holds the engine of every KongGateway.
-	Gateways *gateway.Registry
+	Gateways *engine.Registry
 	// Recorder writes events, on transitions only.
 	Recorder events.EventRecorder
 	// ClusterDomain is the cluster's DNS domain.

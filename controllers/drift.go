@@ -11,7 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
-	"github.com/kongjwt/kong-jwt-operator/internal/gateway"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine"
 )
 
 // maxDrifted is how many drifted entities a status takes.
@@ -40,7 +40,7 @@ func (s driftStory) known() []string {
 }
 
 // tellDrift says what somebody else had changed in Kong: by an event when it was put back or is new, and in the status as long as it is left.
-func (o Options) tellDrift(s driftStory, result gateway.Result) {
+func (o Options) tellDrift(s driftStory, result engine.Result) {
 	former := *s.drift
 	var left []v1alpha1.DriftedEntity
 	var corrected, reported []string
@@ -87,12 +87,12 @@ func (o Options) tellDrift(s driftStory, result gateway.Result) {
 }
 
 // describeDrift names an entity and what of it differs; never a value.
-func describeDrift(d gateway.Drift) string {
+func describeDrift(d engine.Drift) string {
 	what := d.Kind.Singular() + " " + d.Name
 	switch {
-	case d.Change == gateway.Deleted:
+	case d.Change == engine.Deleted:
 		return what + " was deleted"
-	case d.Change == gateway.Appeared:
+	case d.Change == engine.Appeared:
 		return what + " appeared with our tags"
 	case len(d.Fields) == 0:
 		return what + " was changed"

@@ -19,7 +19,7 @@ const (
 	indexGateway  = "gateway"  // KongGateway name
 	indexSecret   = "secret"   // Secret name, or namespace/name where the resource is cluster-scoped
 	indexService  = "service"  // Kubernetes Service name, or namespace/name where the resource is cluster-scoped
-	indexClaim    = "claim"    // gateway, kind and value of what a spec claims in Kong
+	indexUniqueKey    = "claim"    // gateway, kind and value of what a spec claims in Kong
 	indexConsumer = "consumer" // namespace/name of a JwtConsumer that is named
 	indexSelector = "selector" // selectsConsumers, where spec.access has a consumerSelector
 	indexBounded  = "bounded"  // KongGateway name, where spec.jwt has a maximumExpiration
@@ -160,8 +160,8 @@ func consumerIndexes() []indexer {
 			}
 			return names
 		}),
-		sharedIndex(&v1alpha1.JwtConsumer{}, indexClaim, func(c *v1alpha1.JwtConsumer) []string {
-			return claimKeys(c.Spec.GatewayRef.Name, desired.ConsumerClaims(c))
+		sharedIndex(&v1alpha1.JwtConsumer{}, indexUniqueKey, func(c *v1alpha1.JwtConsumer) []string {
+			return claimKeys(c.Spec.GatewayRef.Name, desired.ConsumerUniqueKeys(c))
 		}),
 	}
 }
@@ -184,8 +184,8 @@ func serviceIndexes() []indexer {
 			}
 			return nil
 		}),
-		index(&v1alpha1.JwtProtectedService{}, indexClaim, func(s *v1alpha1.JwtProtectedService) []string {
-			return claimKeys(s.Spec.GatewayRef.Name, desired.ServiceClaims(s))
+		index(&v1alpha1.JwtProtectedService{}, indexUniqueKey, func(s *v1alpha1.JwtProtectedService) []string {
+			return claimKeys(s.Spec.GatewayRef.Name, desired.ServiceUniqueKeys(s))
 		}),
 		index(&v1alpha1.JwtProtectedService{}, indexConsumer, func(s *v1alpha1.JwtProtectedService) []string {
 			var names []string
@@ -222,15 +222,15 @@ func tokenIndexes() []indexer {
 	}
 }
 
-func claimKeys(gateway string, claims []desired.Claim) []string {
+func claimKeys(gateway string, claims []desired.UniqueKey) []string {
 	keys := make([]string, 0, len(claims))
 	for _, claim := range claims {
-		keys = append(keys, claimKey(gateway, claim))
+		keys = append(keys, lookupKey(gateway, claim))
 	}
 	return keys
 }
 
-func claimKey(gateway string, claim desired.Claim) string {
+func lookupKey(gateway string, claim desired.UniqueKey) string {
 	return gateway + "\n" + string(claim.Kind) + "\n" + claim.Value
 }
 

@@ -64,7 +64,7 @@ func TestEveryIndexIsFoundByTheListsOfItsKind(t *testing.T) {
 	g := NewWithT(t)
 	found := 0
 	for _, list := range []client.ObjectList{gateways(), consumers(), services(), tokens()} {
-		for _, name := range []string{indexGateway, indexSecret, indexService, indexClaim, indexConsumer, indexSelector, indexBounded} {
+		for _, name := range []string{indexGateway, indexSecret, indexService, indexUniqueKey, indexConsumer, indexSelector, indexBounded} {
 			if indexOf(list, name).object != nil {
 				found++
 			}

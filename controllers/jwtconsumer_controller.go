@@ -15,7 +15,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/credential"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
-	"github.com/kongjwt/kong-jwt-operator/internal/gateway"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine"
 	"github.com/kongjwt/kong-jwt-operator/internal/secrets"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
@@ -82,7 +82,7 @@ type consumerRun struct {
 	// issuers are the key sets that are followed.
 	issuers keySets
 	// result of the last Sync.
-	result gateway.Result
+	result engine.Result
 	// formerSecrets were published and are no longer named.
 	formerSecrets []string
 	// keep are the ids of credentials whose material cannot be read now.
@@ -201,7 +201,7 @@ func (r *consumerRun) sync(ctx context.Context) error {
 	}
 	set.Keep = r.keep
 	story := driftStory{r.consumer, r.consumer.Status.ObservedGeneration, r.target.scope.Gateway, &r.consumer.Status.Conditions, &r.consumer.Status.Drift}
-	r.result, err = r.target.engine.Sync(ctx, set, gateway.SyncOptions{Older: r.older(ctx, r.consumer, consumers()), Drifted: story.known()})
+	r.result, err = r.target.engine.Sync(ctx, set, engine.SyncOptions{Older: r.older(ctx, r.consumer, consumers()), Drifted: story.known()})
 	r.tellDrift(story, r.result)
 	r.setIdentity() // what was adopted has an id of its own
 	r.observe(ctx)

@@ -12,7 +12,7 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
-	"github.com/kongjwt/kong-jwt-operator/internal/gateway"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine"
 )
 
 // JwtProtectedServiceReconciler keeps a service, its plugins and its routes in Kong.
@@ -135,7 +135,7 @@ func (r *serviceRun) sync(ctx context.Context) error {
 		return err
 	}
 	story := driftStory{r.service, r.service.Status.ObservedGeneration, r.target.scope.Gateway, &r.service.Status.Conditions, &r.service.Status.Drift}
-	result, err := r.target.engine.Sync(ctx, set, gateway.SyncOptions{Older: r.older(ctx, r.service, services()), Drifted: story.known()})
+	result, err := r.target.engine.Sync(ctx, set, engine.SyncOptions{Older: r.older(ctx, r.service, services()), Drifted: story.known()})
 	r.tellDrift(story, result)
 	r.setEntities()
 	return err

@@ -20,7 +20,7 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
-	"github.com/kongjwt/kong-jwt-operator/internal/gateway"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
@@ -236,7 +236,7 @@ func abbreviate(names []string) string {
 }
 
 // observe writes what the engine knows into the status. Counts of a gateway that is away stay as they were.
-func observe(object *v1alpha1.KongGateway, state gateway.State) error {
+func observe(object *v1alpha1.KongGateway, state engine.State) error {
 	if state.KongVersion != "" {
 		object.Status.KongVersion = state.KongVersion
 		object.Status.Mode = v1alpha1.ModeDatabase

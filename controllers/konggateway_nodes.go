@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
-	"github.com/kongjwt/kong-jwt-operator/internal/gateway"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine"
 )
 
 // +kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,verbs=get;list;watch
@@ -24,7 +24,7 @@ func byServiceOfSlice(slice client.Object) (namespace, key string) {
 }
 
 // setNodes tells an engine its Kong pods, where Kong has no database and the Admin API is named by its Service: each pod has to be given the configuration.
-func (r *KongGatewayReconciler) setNodes(ctx context.Context, object *v1alpha1.KongGateway, engine *gateway.Gateway) error {
+func (r *KongGatewayReconciler) setNodes(ctx context.Context, object *v1alpha1.KongGateway, engine *engine.Engine) error {
 	ref := object.Spec.AdminAPI.ServiceRef
 	if ref == nil || engine.State().Database != "off" {
 		return nil
@@ -41,12 +41,12 @@ func (r *KongGatewayReconciler) setNodes(ctx context.Context, object *v1alpha1.K
 }
 
 // nodesOf reads the pods behind a port of a Service. One that is not ready yet is among them: Kong is not, before it has a configuration.
-func nodesOf(service corev1.Service, port int32, endpoints []discoveryv1.EndpointSlice) []gateway.Node {
+func nodesOf(service corev1.Service, port int32, endpoints []discoveryv1.EndpointSlice) []engine.Node {
 	i := slices.IndexFunc(service.Spec.Ports, func(p corev1.ServicePort) bool { return p.Port == port })
 	if i < 0 {
 		return nil
 	}
-	var nodes []gateway.Node
+	var nodes []engine.Node
 	for _, slice := range endpoints {
 		for _, p := range slice.Ports {
 			if p.Port == nil || p.Name == nil && service.Spec.Ports[i].Name != "" || p.Name != nil && *p.Name != service.Spec.Ports[i].Name {
@@ -57,18 +57,18 @@ func nodesOf(service corev1.Service, port int32, endpoints []discoveryv1.Endpoin
 			}
 		}
 	}
-	slices.SortFunc(nodes, func(a, b gateway.Node) int { return strings.Compare(a.Address, b.Address) })
-	return slices.CompactFunc(nodes, func(a, b gateway.Node) bool { return a.Address == b.Address })
+	slices.SortFunc(nodes, func(a, b engine.Node) int { return strings.Compare(a.Address, b.Address) })
+	return slices.CompactFunc(nodes, func(a, b engine.Node) bool { return a.Address == b.Address })
 }
 
-func nodesAt(endpoint discoveryv1.Endpoint, port int) []gateway.Node {
+func nodesAt(endpoint discoveryv1.Endpoint, port int) []engine.Node {
 	if endpoint.Conditions.Terminating != nil && *endpoint.Conditions.Terminating {
 		return nil
 	}
 	ready := endpoint.Conditions.Ready == nil || *endpoint.Conditions.Ready
-	nodes := make([]gateway.Node, 0, len(endpoint.Addresses))
+	nodes := make([]engine.Node, 0, len(endpoint.Addresses))
 	for _, address := range endpoint.Addresses {
-		nodes = append(nodes, gateway.Node{Address: net.JoinHostPort(address, strconv.Itoa(port)), Ready: ready})
+		nodes = append(nodes, engine.Node{Address: net.JoinHostPort(address, strconv.Itoa(port)), Ready: ready})
 	}
 	return nodes
 }

@@ -7,7 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 
-	"github.com/kongjwt/kong-jwt-operator/internal/gateway"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine"
 )
 
 func TestNodesAreThePodsBehindThePort(t *testing.T) {
@@ -21,7 +21,7 @@ func TestNodesAreThePodsBehindThePort(t *testing.T) {
 		{Ports: ports, Endpoints: []discoveryv1.Endpoint{pod("10.0.0.2", new(true), nil), pod("10.0.0.4", new(false), new(true)), pod("fd00::1", new(true), nil)}},
 	}
 	got := nodesOf(service, 8001, slicesOfService)
-	want := []gateway.Node{{Address: "10.0.0.1:8444", Ready: true}, {Address: "10.0.0.2:8444", Ready: true}, {Address: "10.0.0.3:8444"}, {Address: "[fd00::1]:8444", Ready: true}}
+	want := []engine.Node{{Address: "10.0.0.1:8444", Ready: true}, {Address: "10.0.0.2:8444", Ready: true}, {Address: "10.0.0.3:8444"}, {Address: "[fd00::1]:8444", Ready: true}}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

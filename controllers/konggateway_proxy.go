@@ -8,7 +8,7 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
-	"github.com/kongjwt/kong-jwt-operator/internal/gateway"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine"
 	"github.com/kongjwt/kong-jwt-operator/internal/probe"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
@@ -82,43 +82,43 @@ func (r *KongGatewayReconciler) proxyTLS(ctx context.Context, spec v1alpha1.Prox
 }
 
 // programProbe keeps the route that data planes are asked by in Kong, for as long as the gateway names any.
-func (r *KongGatewayReconciler) programProbe(ctx context.Context, object *v1alpha1.KongGateway, engine *gateway.Gateway) error {
+func (r *KongGatewayReconciler) programProbe(ctx context.Context, object *v1alpha1.KongGateway, running *engine.Engine) error {
 	owner := desired.GatewayOwner(object.Name)
 	if _, asks := r.planes.get(object.Name); asks {
-		route, err := r.probeRoute(ctx, engine.Scope())
+		route, err := r.probeRoute(ctx, running.Scope())
 		if err != nil {
 			return err
 		}
-		_, err = engine.Sync(ctx, desired.BuildProbe(engine.Scope(), route), gateway.SyncOptions{})
+		_, err = running.Sync(ctx, desired.BuildProbe(running.Scope(), route), engine.SyncOptions{})
 		return err
 	}
-	if !engine.Holds(owner) {
+	if !running.Holds(owner) {
 		return nil
 	}
-	return engine.Release(ctx, owner, false)
+	return running.Release(ctx, owner, false)
 }
 
 // releaseProbe takes that route out of the Kong of a gateway that is being deleted. A Kong that is away keeps it, and that is said: it leads nowhere, and a
 // gateway whose Kong is gone for good could else never go.
 func (r *KongGatewayReconciler) releaseProbe(ctx context.Context, object *v1alpha1.KongGateway) error {
 	r.planes.forget(object.Name)
-	engine, running := r.Gateways.Get(object.Name)
+	connected, running := r.Gateways.Get(object.Name)
 	if !running && object.Spec.Proxy != nil && !object.Spec.Suspend {
 		if settings, err := r.settings(ctx, object); err == nil {
-			engine, err = r.Gateways.Ensure(object.Name, settings)
+			connected, err = r.Gateways.Ensure(object.Name, settings)
 			running = err == nil
 		}
 	}
 	owner := desired.GatewayOwner(object.Name)
-	var state gateway.State
+	var state engine.State
 	if running {
-		state = engine.State()
+		state = connected.State()
 	}
 	switch {
-	case running && state.Ready && !engine.Holds(owner), !running && object.Spec.Proxy == nil:
+	case running && state.Ready && !connected.Holds(owner), !running && object.Spec.Proxy == nil:
 		return nil
 	case running && state.Ready && !object.Spec.Suspend:
-		return engine.Release(ctx, owner, false)
+		return connected.Release(ctx, owner, false)
 	case running && state.Reason == v1alpha1.ReasonProgressing && !object.Spec.Suspend:
 		return status.Wait(0, v1alpha1.ReasonDeleting, "waiting for Kong, to take the route out that data planes are asked by")
 	case object.Spec.Proxy == nil:

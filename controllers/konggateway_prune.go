@@ -16,7 +16,7 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
-	"github.com/kongjwt/kong-jwt-operator/internal/gateway"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
@@ -30,7 +30,7 @@ const (
 )
 
 // prune deletes from Kong what belongs to resources that are gone, as spec.prune says, and writes into the status what it leaves. It says when to go on.
-func (r *KongGatewayReconciler) prune(ctx context.Context, object *v1alpha1.KongGateway, engine *gateway.Gateway) (again time.Duration, err error) {
+func (r *KongGatewayReconciler) prune(ctx context.Context, object *v1alpha1.KongGateway, engine *engine.Engine) (again time.Duration, err error) {
 	orphans, err := engine.Orphans(r.seemsGone(ctx, object.Name), maxPercent(object.Spec.Prune))
 	if err != nil {
 		return 0, err
@@ -62,7 +62,7 @@ func maxPercent(spec v1alpha1.Prune) int {
 }
 
 // keptOrphans says why orphans may not be deleted; nil where they may.
-func keptOrphans(spec v1alpha1.Prune, orphans gateway.Orphans) *metav1.Condition {
+func keptOrphans(spec v1alpha1.Prune, orphans engine.Orphans) *metav1.Condition {
 	if len(orphans.Confirmed) == 0 {
 		return nil
 	}
@@ -99,7 +99,7 @@ type pruned struct {
 
 // pruneConfirmed asks the API server once more for each owner, and prunes those that are gone there too.
 func (r *KongGatewayReconciler) pruneConfirmed(
-	ctx context.Context, object *v1alpha1.KongGateway, engine *gateway.Gateway, owners []desired.Owner,
+	ctx context.Context, object *v1alpha1.KongGateway, engine *engine.Engine, owners []desired.Owner,
 ) (again time.Duration, kept *metav1.Condition, err error) {
 	if len(owners) > prunedAtOnce {
 		owners, again = owners[:prunedAtOnce], pruneAgain

@@ -10,7 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
-	"github.com/kongjwt/kong-jwt-operator/internal/gateway"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
@@ -22,9 +22,9 @@ const (
 )
 
 // settings reads what an engine needs to connect, its Secrets among it.
-func (r *KongGatewayReconciler) settings(ctx context.Context, object *v1alpha1.KongGateway) (gateway.Settings, error) {
+func (r *KongGatewayReconciler) settings(ctx context.Context, object *v1alpha1.KongGateway) (engine.Settings, error) {
 	admin := object.Spec.AdminAPI
-	config := gateway.ClientConfig{
+	config := engine.ClientConfig{
 		URL:         adminURL(admin),
 		Workspace:   admin.Workspace,
 		Timeout:     admin.Timeout.Or(defaultTimeout),
@@ -37,14 +37,14 @@ func (r *KongGatewayReconciler) settings(ctx context.Context, object *v1alpha1.K
 	if admin.Auth != nil {
 		token, err := r.gatewaySecret(ctx, "spec.adminAPI.auth.secretRef", admin.Auth.SecretRef.SecretReference, admin.Auth.SecretRef.Key)
 		if err != nil {
-			return gateway.Settings{}, err
+			return engine.Settings{}, err
 		}
-		config.AuthHeader, config.AuthToken = admin.Auth.Header, gateway.ClientSecret(strings.TrimSpace(string(token)))
+		config.AuthHeader, config.AuthToken = admin.Auth.Header, engine.ClientSecret(strings.TrimSpace(string(token)))
 	}
 	if err := r.tlsSettings(ctx, admin.TLS, &config); err != nil {
-		return gateway.Settings{}, err
+		return engine.Settings{}, err
 	}
-	return gateway.Settings{
+	return engine.Settings{
 		Client:        config,
 		DriftInterval: object.Spec.Drift.Interval.Or(defaultDriftInterval),
 		ReportDrift:   object.Spec.Drift.Policy == v1alpha1.DriftReport,
@@ -54,7 +54,7 @@ func (r *KongGatewayReconciler) settings(ctx context.Context, object *v1alpha1.K
 	}, nil
 }
 
-func (r *KongGatewayReconciler) tlsSettings(ctx context.Context, tls *v1alpha1.ClientTLS, config *gateway.ClientConfig) error {
+func (r *KongGatewayReconciler) tlsSettings(ctx context.Context, tls *v1alpha1.ClientTLS, config *engine.ClientConfig) error {
 	if tls == nil {
 		return nil
 	}

@@ -12,13 +12,13 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
-	"github.com/kongjwt/kong-jwt-operator/internal/gateway"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
 // target is the gateway that a resource is programmed on, as far as it may be.
 type target struct {
-	engine *gateway.Gateway
+	engine *engine.Engine
 	scope  desired.Scope
 	policy desired.Policy
 	// asks says that the gateway names its data planes, so that they are asked what they hold.
@@ -55,7 +55,7 @@ func (o Options) resolve(ctx context.Context, namespace, name string) (target, e
 const connectPause = 5 * time.Second
 
 // engine gives the running engine of a gateway, or what keeps it from running.
-func (o Options) engine(object *v1alpha1.KongGateway) (*gateway.Gateway, error) {
+func (o Options) engine(object *v1alpha1.KongGateway) (*engine.Engine, error) {
 	if object.Spec.Suspend {
 		return nil, status.Wait(0, v1alpha1.ReasonGatewayNotReady, "KongGateway %s is suspended", object.Name)
 	}

@@ -15,7 +15,7 @@ import (
 // rival is a resource that claims the same in Kong.
 type rival struct {
 	owner   desired.Owner
-	claims  []desired.Claim
+	claims  []desired.UniqueKey
 	gateway string
 	// out is a rival that cannot get it: suspended, or stalled for another reason than the conflict itself.
 	out bool
@@ -23,13 +23,13 @@ type rival struct {
 
 // older finds a resource that claims the same and was created earlier. Creation time decides only among those that hold nothing:
 // the engine asks after it has found no holder.
-func (o Options) older(ctx context.Context, object client.Object, list client.ObjectList) func(desired.Claim) (desired.Owner, bool) {
-	return func(claim desired.Claim) (desired.Owner, bool) {
+func (o Options) older(ctx context.Context, object client.Object, list client.ObjectList) func(desired.UniqueKey) (desired.Owner, bool) {
+	return func(claim desired.UniqueKey) (desired.Owner, bool) {
 		gateway := gatewayName(object)
 		// They are the cache's own, and only looked at.
 		into := list.DeepCopyObject().(client.ObjectList)
 		if err := o.Client.List(ctx, into,
-			client.MatchingFields{indexClaim: indexOf(into, indexClaim).storedAs(claimKey(gateway, claim))}, client.UnsafeDisableDeepCopy); err != nil {
+			client.MatchingFields{indexUniqueKey: indexOf(into, indexUniqueKey).storedAs(lookupKey(gateway, claim))}, client.UnsafeDisableDeepCopy); err != nil {
 			log.FromContext(ctx).Error(err, "Cannot look for rivals", "claim", claim.Kind)
 			return desired.Owner{}, false
 		}
@@ -53,7 +53,7 @@ func rivals(list client.ObjectList, object client.Object) []rival {
 				continue
 			}
 			found = append(found, rival{
-				owner: desired.ConsumerOwner(c.Namespace, c.Name), claims: desired.ConsumerClaims(c),
+				owner: desired.ConsumerOwner(c.Namespace, c.Name), claims: desired.ConsumerUniqueKeys(c),
 				gateway: c.Spec.GatewayRef.Name, out: c.Spec.Suspend || cannotGetIt(c.Status.Conditions),
 			})
 		}
@@ -64,7 +64,7 @@ func rivals(list client.ObjectList, object client.Object) []rival {
 				continue
 			}
 			found = append(found, rival{
-				owner: desired.ServiceOwner(s.Namespace, s.Name), claims: desired.ServiceClaims(s),
+				owner: desired.ServiceOwner(s.Namespace, s.Name), claims: desired.ServiceUniqueKeys(s),
 				gateway: s.Spec.GatewayRef.Name, out: s.Spec.Suspend || cannotGetIt(s.Status.Conditions),
 			})
 		}
@@ -99,7 +99,7 @@ func precedes(a, b client.Object) bool {
 	return a.GetNamespace()+"/"+a.GetName() < b.GetNamespace()+"/"+b.GetName()
 }
 
-func claimsOverlap(claims []desired.Claim, claim desired.Claim) bool {
+func claimsOverlap(claims []desired.UniqueKey, claim desired.UniqueKey) bool {
 	for _, other := range claims {
 		if other.Overlaps(claim) {
 			return true

@@ -28,7 +28,7 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/controllers"
-	"github.com/kongjwt/kong-jwt-operator/internal/gateway"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine"
 	"github.com/kongjwt/kong-jwt-operator/internal/jwks"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
@@ -78,7 +78,7 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 var names sync.Map
 
 // connect makes an Admin API client, with the names of Services looked up.
-func connect(c kong.Config) (gateway.AdminAPI, error) {
+func connect(c kong.Config) (engine.AdminAPI, error) {
 	if address, found := names.Load(strings.TrimPrefix(c.URL, "http://")); found {
 		c.URL = "http://" + address.(string)
 	}
@@ -116,7 +116,7 @@ func startOperator(installation string) *operator {
 	Expect(err).NotTo(HaveOccurred())
 	var ctx context.Context
 	ctx, o.stop = context.WithCancel(context.Background())
-	gateways := gateway.NewRegistry(gateway.Options{
+	gateways := engine.NewRegistry(engine.Options{
 		Installation: installation, Log: GinkgoLogr, Heartbeat: 200 * time.Millisecond, Margin: 50 * time.Millisecond, Connect: connect,
 	})
 	Expect(controllers.Setup(ctx, mgr, controllers.Options{

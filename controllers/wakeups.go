@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
-	"github.com/kongjwt/kong-jwt-operator/internal/gateway"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine"
 )
 
 // wakeup is a resource that should look again.
@@ -55,10 +55,10 @@ func (w *wakeupSource) Start(ctx context.Context) error {
 	}
 }
 
-func (w *wakeupSource) pass(ctx context.Context, e gateway.Event) {
+func (w *wakeupSource) pass(ctx context.Context, e engine.Event) {
 	if e.Owner != nil {
 		key := client.ObjectKey{Namespace: e.Owner.Namespace, Name: e.Owner.Name}
-		resync := e.Reason == gateway.EventRecovered || e.Reason == gateway.EventDrift
+		resync := e.Reason == engine.EventRecovered || e.Reason == engine.EventDrift
 		if e.Owner.Kind == v1alpha1.KindKongGateway {
 			send(ctx, w.gateways, wakeup{key: client.ObjectKey{Name: e.Owner.Name}})
 		} else if channel, known := w.owners[e.Owner.Kind]; known {
@@ -67,7 +67,7 @@ func (w *wakeupSource) pass(ctx context.Context, e gateway.Event) {
 		return
 	}
 	send(ctx, w.gateways, wakeup{key: client.ObjectKey{Name: e.Gateway}})
-	if e.Reason == gateway.EventConnected {
+	if e.Reason == engine.EventConnected {
 		w.wakeUsers(ctx, e.Gateway)
 	}
 }

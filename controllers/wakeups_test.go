@@ -18,7 +18,7 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
-	"github.com/kongjwt/kong-jwt-operator/internal/gateway"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine"
 )
 
 // newWakeups has two consumers and a service on the gateway "eu", and a consumer on another.
@@ -44,7 +44,7 @@ func newWakeups(t *testing.T) *wakeupSource {
 }
 
 // heard is what controllers are told of an event, as "kind namespace/name", with "later" where it can wait.
-func heard(t *testing.T, w *wakeupSource, e gateway.Event) []string {
+func heard(t *testing.T, w *wakeupSource, e engine.Event) []string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -79,23 +79,23 @@ func heard(t *testing.T, w *wakeupSource, e gateway.Event) []string {
 func TestWhoIsWoken(t *testing.T) {
 	john := desired.ConsumerOwner("a", "john")
 	for name, c := range map[string]struct {
-		event gateway.Event
+		event engine.Event
 		told  []string
 	}{
 		"all on a gateway that has come up": {
-			gateway.Event{Gateway: "eu", Reason: gateway.EventConnected},
+			engine.Event{Gateway: "eu", Reason: engine.EventConnected},
 			[]string{"JwtConsumer a/jane later", "JwtConsumer a/john later", "JwtProtectedService a/shop later", "KongGateway /eu"},
 		},
-		"the gateway alone whose state changed": {gateway.Event{Gateway: "eu", Reason: gateway.EventChanged}, []string{"KongGateway /eu"}},
-		"who waited for what is free now":       {gateway.Event{Gateway: "eu", Owner: &john, Reason: gateway.EventFreed}, []string{"JwtConsumer a/john"}},
-		"who waited for the gateway, later":     {gateway.Event{Gateway: "eu", Owner: &john, Reason: gateway.EventRecovered}, []string{"JwtConsumer a/john later"}},
-		"whose entities drifted, later":         {gateway.Event{Gateway: "eu", Owner: &john, Reason: gateway.EventDrift}, []string{"JwtConsumer a/john later"}},
+		"the gateway alone whose state changed": {engine.Event{Gateway: "eu", Reason: engine.EventChanged}, []string{"KongGateway /eu"}},
+		"who waited for what is free now":       {engine.Event{Gateway: "eu", Owner: &john, Reason: engine.EventFreed}, []string{"JwtConsumer a/john"}},
+		"who waited for the gateway, later":     {engine.Event{Gateway: "eu", Owner: &john, Reason: engine.EventRecovered}, []string{"JwtConsumer a/john later"}},
+		"whose entities drifted, later":         {engine.Event{Gateway: "eu", Owner: &john, Reason: engine.EventDrift}, []string{"JwtConsumer a/john later"}},
 		"the gateway whose own entities drifted": {
-			gateway.Event{Gateway: "eu", Owner: &desired.Owner{Kind: v1alpha1.KindKongGateway, Name: "eu"}, Reason: gateway.EventDrift},
+			engine.Event{Gateway: "eu", Owner: &desired.Owner{Kind: v1alpha1.KindKongGateway, Name: "eu"}, Reason: engine.EventDrift},
 			[]string{"KongGateway /eu"},
 		},
 		"nobody, of a kind that no controller has": {
-			gateway.Event{Gateway: "eu", Owner: &desired.Owner{Kind: "Other", Name: "x"}, Reason: gateway.EventFreed}, nil,
+			engine.Event{Gateway: "eu", Owner: &desired.Owner{Kind: "Other", Name: "x"}, Reason: engine.EventFreed}, nil,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -107,7 +107,7 @@ func TestWhoIsWoken(t *testing.T) {
 func TestNobodyIsToldWhenTheManagerStops(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
-	newWakeups(t).pass(ctx, gateway.Event{Gateway: "eu", Reason: gateway.EventConnected}) // nobody listens: it would block
+	newWakeups(t).pass(ctx, engine.Event{Gateway: "eu", Reason: engine.EventConnected}) // nobody listens: it would block
 }
 
 func TestWhatChangedGoesBeforeWhatIsLookedAtAgain(t *testing.T) {

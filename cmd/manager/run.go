@@ -22,7 +22,7 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/controllers"
-	"github.com/kongjwt/kong-jwt-operator/internal/gateway"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine"
 	"github.com/kongjwt/kong-jwt-operator/internal/metrics"
 	"github.com/kongjwt/kong-jwt-operator/internal/secrets"
 )
@@ -105,7 +105,7 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, s settings) error {
 	if err != nil {
 		return err
 	}
-	engine, err := addMetrics(ctx, mgr)
+	engineMetrics, err := addMetrics(ctx, mgr)
 	if err != nil {
 		return err
 	}
@@ -123,9 +123,9 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, s settings) error {
 		Direct:  direct,
 		Client:  mgr.GetClient(),
 		Secrets: secrets.NewStore(direct, direct),
-		Gateways: gateway.NewRegistry(gateway.Options{
-			Installation: installation, Log: ctrl.Log.WithName("gateway"), InScope: s.shard().inScope(ctx, mgr.GetCache()),
-			Observe: engine.Observe, Drifted: engine.Drifted, Pruned: engine.Pruned,
+		Gateways: engine.NewRegistry(engine.Options{
+			Installation: installation, Log: ctrl.Log.WithName("engine"), InScope: s.shard().inScope(ctx, mgr.GetCache()),
+			Observe: engineMetrics.Observe, Drifted: engineMetrics.Drifted, Pruned: engineMetrics.Pruned,
 		}),
 		Recorder: mgr.GetEventRecorder(v1alpha1.ManagedBy),
 
@@ -139,7 +139,7 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, s settings) error {
 
 // addMetrics registers our metrics with those of controller-runtime.
 func addMetrics(ctx context.Context, mgr ctrl.Manager) (*metrics.Engine, error) {
-	engine, rotations := metrics.NewEngine(), metrics.NewRotations(mgr.Elected())
+	requests, rotations := metrics.NewEngine(), metrics.NewRotations(mgr.Elected())
 	if err := rotations.Watch(ctx, mgr.GetCache()); err != nil {
 		return nil, err
 	}
@@ -147,12 +147,12 @@ func addMetrics(ctx context.Context, mgr ctrl.Manager) (*metrics.Engine, error) 
 	if err := statuses.Watch(ctx, mgr.GetCache()); err != nil {
 		return nil, err
 	}
-	for _, collector := range []prometheus.Collector{engine, rotations, statuses} {
+	for _, collector := range []prometheus.Collector{requests, rotations, statuses} {
 		if err := metricsregistry.Registry.Register(collector); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}
 	}
-	return engine, nil
+	return requests, nil
 }
 
 // installationID is the flag's, or the UID of the kube-system namespace, which lives as long as the cluster.

@@ -205,16 +205,16 @@ func (b *builder) addCredential(consumerID string, c Credential) error {
 	return nil
 }
 
-// ConsumerClaims lists what a JwtConsumer's spec claims by itself, without its Secrets: to find older rivals.
-func ConsumerClaims(consumer *v1alpha1.JwtConsumer) []Claim {
-	claims := []Claim{{Kind: ClaimUsername, Value: Username(consumer)}}
+// ConsumerUniqueKeys lists the unique keys of a JwtConsumer's spec, without those that its Secrets have: to find older rivals.
+func ConsumerUniqueKeys(consumer *v1alpha1.JwtConsumer) []UniqueKey {
+	keys := []UniqueKey{{Kind: UniqueUsername, Value: Username(consumer)}}
 	if consumer.Spec.CustomID != "" {
-		claims = append(claims, Claim{Kind: ClaimCustomID, Value: consumer.Spec.CustomID})
+		keys = append(keys, UniqueKey{Kind: UniqueCustomID, Value: consumer.Spec.CustomID})
 	}
 	for _, c := range consumer.Spec.Credentials {
 		if c.Key != "" {
-			claims = append(claims, Claim{Kind: ClaimKey, Value: c.Key})
+			keys = append(keys, UniqueKey{Kind: UniqueCredentialKey, Value: c.Key})
 		}
 	}
-	return claims
+	return keys
 }

@@ -341,18 +341,18 @@ func ports(service *corev1.Service) string {
 	return text
 }
 
-// ServiceClaims lists what a JwtProtectedService's spec claims: to find older rivals.
-func ServiceClaims(service *v1alpha1.JwtProtectedService) []Claim {
+// ServiceUniqueKeys lists the unique keys of a JwtProtectedService's spec: to find older rivals.
+func ServiceUniqueKeys(service *v1alpha1.JwtProtectedService) []UniqueKey {
 	if service.Spec.Upstream == nil {
 		return nil
 	}
-	claims := []Claim{{Kind: ClaimServiceName, Value: ServiceName(service)}}
+	keys := []UniqueKey{{Kind: UniqueServiceName, Value: ServiceName(service)}}
 	for _, route := range service.Spec.Routes {
 		fields := routeFields(route)
 		fields["name"] = ServiceName(service) + "." + route.Name
-		claims = append(claims, Claims(kong.Entity{Kind: kong.KindRoute, Fields: fields})...)
+		keys = append(keys, UniqueKeys(kong.Entity{Kind: kong.KindRoute, Fields: fields})...)
 	}
-	return claims
+	return keys
 }
 
 // ServiceEntities gives the ids in Kong of what a JwtProtectedService wants, for its status.

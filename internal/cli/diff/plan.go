@@ -8,7 +8,7 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
-	"github.com/kongjwt/kong-jwt-operator/internal/gateway"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
@@ -42,7 +42,7 @@ func (a answer) differs() bool { return len(a.Requests)+len(a.Refused) > 0 }
 type subject struct {
 	namespace, gateway string
 	suspended          bool
-	claims             []desired.Claim
+	claims             []desired.UniqueKey
 	// build says what it wants in Kong, or what forbids that.
 	build func() (desired.Set, error)
 }
@@ -60,11 +60,11 @@ func (w world) subjects() map[string]subject {
 		all[kind+" "+key] = s
 	}
 	for key, c := range w.consumers {
-		add(v1alpha1.KindJwtConsumer, key, subject{c.Namespace, c.Spec.GatewayRef.Name, c.Spec.Suspend, desired.ConsumerClaims(c), nil},
+		add(v1alpha1.KindJwtConsumer, key, subject{c.Namespace, c.Spec.GatewayRef.Name, c.Spec.Suspend, desired.ConsumerUniqueKeys(c), nil},
 			func() (desired.Set, error) { return w.consumer(c) })
 	}
 	for key, s := range w.services {
-		add(v1alpha1.KindJwtProtectedService, key, subject{s.Namespace, s.Spec.GatewayRef.Name, s.Spec.Suspend, desired.ServiceClaims(s), nil},
+		add(v1alpha1.KindJwtProtectedService, key, subject{s.Namespace, s.Spec.GatewayRef.Name, s.Spec.Suspend, desired.ServiceUniqueKeys(s), nil},
 			func() (desired.Set, error) { return w.service(s) })
 	}
 	return all
@@ -115,11 +115,11 @@ func (w world) conflict(name string, was, is map[string]subject) error {
 
 // resource adds the requests of one resource.
 func (a *answer) resource(name, from string, s subject, former, wanted desired.Set) {
-	var left, entered []gateway.Write
+	var left, entered []engine.Write
 	if from != "" && from != s.gateway {
-		left, former = gateway.DryPlan(former, desired.Set{Owner: former.Owner}), desired.Set{}
+		left, former = engine.DryPlan(former, desired.Set{Owner: former.Owner}), desired.Set{}
 	}
-	entered = gateway.DryPlan(former, wanted)
+	entered = engine.DryPlan(former, wanted)
 	pauses := ""
 	if g := a.after.gateways[s.gateway]; g != nil && g.Spec.Suspend {
 		pauses = "KongGateway " + s.gateway + " is suspended"
@@ -137,7 +137,7 @@ func (a *answer) resource(name, from string, s subject, former, wanted desired.S
 	a.writes(name, s.gateway, entered)
 }
 
-func (a *answer) writes(resource, gatewayName string, writes []gateway.Write) {
+func (a *answer) writes(resource, gatewayName string, writes []engine.Write) {
 	for _, w := range writes {
 		r := request{Resource: resource, Gateway: gatewayName, Method: w.Method, Kind: w.Entity.Kind.Singular(), Name: nameOf(w.Entity), Change: "update"}
 		switch {

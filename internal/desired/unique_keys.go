@@ -1,0 +1,125 @@
+package desired
+
+import (
+	"sort"
+	"strings"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+)
+
+// UniqueKind is a space of values of which Kong, or the operator, lets each be held once.
+type UniqueKind string
+
+// The kinds of unique keys. All but UniqueRoute are unique in Kong itself; Kong takes two routes that match the same requests.
+const (
+	UniqueUsername      UniqueKind = "username"
+	UniqueCustomID      UniqueKind = "custom ID"
+	UniqueCredentialKey UniqueKind = "key"
+	UniqueServiceName   UniqueKind = "service name"
+	UniqueRouteName     UniqueKind = "route name"
+	UniqueRoute         UniqueKind = "route"
+)
+
+// UniqueKey is one value that only one holder may have.
+type UniqueKey struct {
+	Kind UniqueKind
+	// Value is the name or key; for a route its host, path, headers and SNIs.
+	Value string
+	// Methods of a route, sorted; empty stands for all.
+	Methods string
+}
+
+// Overlaps says whether two keys cannot both be held.
+func (c UniqueKey) Overlaps(d UniqueKey) bool {
+	if c.Kind != d.Kind || c.Value != d.Value {
+		return false
+	}
+	if c.Methods == "" || d.Methods == "" {
+		return true
+	}
+	for _, method := range strings.Split(c.Methods, ",") {
+		for _, other := range strings.Split(d.Methods, ",") {
+			if method == other {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// String describes the key for a message.
+func (c UniqueKey) String() string {
+	if c.Kind == UniqueRoute && c.Methods != "" {
+		return string(c.Kind) + " " + c.Methods + " " + c.Value
+	}
+	return string(c.Kind) + " " + c.Value
+}
+
+// UniqueKeys lists the unique keys of an entity, from its fields as sent or as Kong answered them.
+func UniqueKeys(e kong.Entity) []UniqueKey {
+	var keys []UniqueKey
+	add := func(kind UniqueKind, field string) {
+		if value := e.Fields.Text(field); value != "" {
+			keys = append(keys, UniqueKey{Kind: kind, Value: value})
+		}
+	}
+	switch e.Kind {
+	case kong.KindConsumer:
+		add(UniqueUsername, "username")
+		add(UniqueCustomID, "custom_id")
+	case kong.KindJWT:
+		add(UniqueCredentialKey, "key")
+	case kong.KindService:
+		add(UniqueServiceName, "name")
+	case kong.KindRoute:
+		add(UniqueRouteName, "name")
+		keys = append(keys, routeUniqueKeys(e.Fields)...)
+	}
+	return keys
+}
+
+// routeUniqueKeys is the cross product of a route's hosts and paths.
+func routeUniqueKeys(f kong.Fields) []UniqueKey {
+	methods := f.Strings("methods")
+	sort.Strings(methods)
+	rest := routeConditions(f)
+	var keys []UniqueKey
+	for _, host := range orAny(f.Strings("hosts")) {
+		for _, path := range orAny(f.Strings("paths")) {
+			keys = append(keys, UniqueKey{
+				Kind:    UniqueRoute,
+				Value:   strings.ToLower(host) + " " + path + rest,
+				Methods: strings.Join(methods, ","),
+			})
+		}
+	}
+	return keys
+}
+
+// routeConditions renders the headers and SNIs of a route: routes that differ in them match different requests.
+func routeConditions(f kong.Fields) string {
+	var conditions []string
+	if headers, ok := f["headers"].(map[string]any); ok {
+		for name, values := range headers {
+			list := kong.Fields{"v": values}.Strings("v")
+			sort.Strings(list)
+			conditions = append(conditions, strings.ToLower(name)+"="+strings.Join(list, "|"))
+		}
+	}
+	if snis := f.Strings("snis"); len(snis) > 0 {
+		sort.Strings(snis)
+		conditions = append(conditions, "sni="+strings.Join(snis, "|"))
+	}
+	if len(conditions) == 0 {
+		return ""
+	}
+	sort.Strings(conditions)
+	return " (" + strings.Join(conditions, ", ") + ")"
+}
+
+func orAny(values []string) []string {
+	if len(values) == 0 {
+		return []string{"*"}
+	}
+	return values
+}

@@ -1,0 +1,222 @@
+package engine
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+)
+
+// adopting starts the engine anew, with adoption on.
+func (r *rig) adopting() {
+	r.Helper()
+	settings := r.gateway.settings
+	settings.Adopt = true
+	var err error
+	if r.gateway, err = r.registry.Ensure("default", settings); err != nil {
+		r.Fatal(err)
+	}
+	r.expect(EventConnected, nil)
+}
+
+// byHand makes what a set wants as somebody else would: under ids of its own, without tags of ours.
+func (r *rig) byHand(set desired.Set, tags ...string) map[string]string {
+	r.Helper()
+	ids := map[string]string{}
+	for i, e := range set.Entities {
+		ids[e.ID] = fmt.Sprintf("3f2c0000-0000-4000-8000-%012d", i+100)
+	}
+	for _, e := range set.Entities {
+		e = relocate(e, ids)
+		e.Fields["tags"] = tags
+		r.hold(e)
+	}
+	return ids
+}
+
+// written lists the requests that were to change something since the log was reset.
+func (r *rig) written() (list []string) {
+	for _, request := range r.sim.Requests() {
+		if request.Write() {
+			list = append(list, request.Method+" "+request.Path)
+		}
+	}
+	return list
+}
+
+// onlyTags checks that nothing but the tags of each entity was written, under its own id.
+func (r *rig) onlyTags(ids map[string]string) {
+	r.Helper()
+	written := r.written()
+	if len(written) != len(ids) {
+		r.Errorf("%d writes for %d entities: %v", len(written), len(ids), written)
+	}
+	for _, id := range ids {
+		if !slices.ContainsFunc(written, func(w string) bool { return strings.HasPrefix(w, "PATCH ") && strings.HasSuffix(w, id) }) {
+			r.Errorf("%s got no tags: %v", id, written)
+		}
+	}
+}
+
+func TestAdoptionWritesTagsAlone(t *testing.T) {
+	for name, wants := range map[string]func(r *rig) desired.Set{
+		"consumer": func(r *rig) desired.Set { return r.consumer("john", "john", "k1", "k2") },
+		"service":  func(r *rig) desired.Set { return r.service("api", "one", "two") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			set := wants(r)
+			ids := r.byHand(set, "by-hand")
+			r.adopting()
+			r.sim.ResetRequests()
+			if writes := r.mustSync(set); writes != len(ids) {
+				t.Errorf("%d writes counted for %d entities", writes, len(ids))
+			}
+			r.onlyTags(ids)
+			for given, actual := range ids {
+				if got := r.gateway.ActualID(given); got != actual {
+					t.Errorf("id %s, want %s", got, actual)
+				}
+			}
+
+			// Neither another process nor adoption switched off again forgets the ids: they are told by the tags in Kong.
+			r.start(time.Hour)
+			r.sim.ResetRequests()
+			if writes := r.mustSync(set); writes != 0 || len(r.written()) > 0 {
+				t.Errorf("%d writes after a restart: %v", writes, r.written())
+			}
+
+			if err := r.gateway.Release(t.Context(), set.Owner, false); err != nil {
+				r.waits(err, "former routes")
+				r.clock.advance(r.gateway.State().PropagationDelay)
+				if err := r.gateway.Release(t.Context(), set.Owner, false); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, e := range set.Entities {
+				if r.there(e.Kind, ids[e.ID]) {
+					t.Errorf("%s %s is left over", e.Kind, ids[e.ID])
+				}
+			}
+		})
+	}
+}
+
+func TestAdoptedEntityIsBroughtToTheSpec(t *testing.T) {
+	r := newRig(t)
+	ids := r.byHand(r.consumer("john", "john", "k1"))
+	r.adopting()
+	set := r.consumer("john", "john", "k1", "k2")
+	r.mustSync(set)
+	r.sim.ResetRequests()
+	set.Entities[1].Fields["secret"] = canary + canary
+	r.mustSync(set)
+	actual := ids[set.Entities[1].ID]
+	if got := strings.Join(r.written(), " "); got != "PUT /consumers/"+ids[set.Entities[0].ID]+"/jwt/"+actual {
+		t.Errorf("wrote %s", got)
+	}
+	if writes := r.mustSync(set); writes != 0 {
+		t.Errorf("%d writes for nothing", writes)
+	}
+}
+
+func TestAdoptionByMatch(t *testing.T) {
+	r := newRig(t)
+	set := r.service("api", "one")
+	named := r.service("api", "one")
+	route := len(named.Entities) - 1
+	named.Entities[route].Fields["name"] = "by-hand"
+	ids := r.byHand(named)
+	r.adopting()
+	r.mustSync(set)
+	held, err := r.kong.Get(t.Context(), kong.KindRoute, ids[set.Entities[route].ID])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if name := held.Fields.Text("name"); name != "team.api.one" || len(r.routes()) != 1 {
+		t.Errorf("route %s of %v", name, r.routes())
+	}
+}
+
+// TestNotAdopted: what somebody claims, or what is somebody else's part, stays a conflict, and nothing of it is written.
+func TestNotAdopted(t *testing.T) {
+	consumer := func(r *rig) desired.Set { return r.consumer("john", "john", "k1") }
+	for _, c := range []struct {
+		name string
+		held func(r *rig) []kong.Entity
+		set  func(r *rig) desired.Set
+		text string
+	}{
+		{"managed by the ingress controller", func(*rig) []kong.Entity {
+			return []kong.Entity{{Kind: kong.KindConsumer, ID: foreignID, Fields: kong.Fields{"username": "john", "tags": []string{"managed-by-ingress-controller"}}}}
+		}, consumer, "username john"},
+		{"another installation's", func(*rig) []kong.Entity {
+			tags := desired.Scope{Installation: "there", Gateway: "default"}.Tags(desired.Owner{Kind: "JwtConsumer", Namespace: "a", Name: "b"}, "consumer")
+			return []kong.Entity{{Kind: kong.KindConsumer, ID: foreignID, Fields: kong.Fields{"username": "john", "tags": tags}}}
+		}, consumer, "another installation"},
+		{"a part of our tags", func(*rig) []kong.Entity {
+			return []kong.Entity{{Kind: kong.KindConsumer, ID: foreignID, Fields: kong.Fields{"username": "john", "tags": []string{"kongjwt"}}}}
+		}, consumer, "username john"},
+		{"another consumer's credential", func(*rig) []kong.Entity {
+			return []kong.Entity{
+				{Kind: kong.KindConsumer, ID: foreignID, Fields: kong.Fields{"username": "jane"}},
+				{Kind: kong.KindJWT, ID: strings.Replace(foreignID, "3f", "4f", 1), ConsumerID: foreignID, Fields: kong.Fields{"key": "k1", "secret": canary}},
+			}
+		}, consumer, "key k1"},
+		{"username and custom ID of two", func(*rig) []kong.Entity {
+			return []kong.Entity{
+				{Kind: kong.KindConsumer, ID: foreignID, Fields: kong.Fields{"username": "john"}},
+				{Kind: kong.KindConsumer, ID: strings.Replace(foreignID, "3f", "4f", 1), Fields: kong.Fields{"username": "jane", "custom_id": "j"}},
+			}
+		}, func(r *rig) desired.Set {
+			set := consumer(r)
+			set.Entities[0].Fields["custom_id"] = "j"
+			return set
+		}, "held by several"},
+		{"a route of another service", func(*rig) []kong.Entity {
+			return []kong.Entity{{Kind: kong.KindRoute, ID: foreignID, Fields: kong.Fields{"paths": []string{"/one"}}}}
+		}, func(r *rig) desired.Set { return r.service("api", "one") }, "/one"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t)
+			for _, e := range c.held(r) {
+				r.hold(e)
+			}
+			r.adopting()
+			r.sim.ResetRequests()
+			set := c.set(r)
+			_, err := r.sync(set)
+			if set.Owner.Kind == "JwtProtectedService" {
+				r.clock.advance(r.gateway.State().PropagationDelay)
+				_, err = r.sync(set)
+			}
+			r.stalls(err, "Conflict", c.text)
+			for _, w := range r.written() {
+				if strings.HasPrefix(w, "PATCH") || strings.HasPrefix(w, "DELETE") {
+					t.Errorf("wrote %s", w)
+				}
+			}
+		})
+	}
+}
+
+// TestLostAnswerOfAnAdoption: the tags were written and nobody was told; the next look finds them.
+func TestLostAnswerOfAnAdoption(t *testing.T) {
+	r := newRig(t)
+	set := r.consumer("john", "john")
+	ids := r.byHand(set)
+	r.adopting()
+	first := set.Entities[0]
+	if _, err := r.kong.PatchTags(t.Context(), kong.KindConsumer, "", ids[first.ID], first.Fields.Tags()); err != nil {
+		t.Fatal(err)
+	}
+	r.sim.ResetRequests()
+	r.mustSync(set)
+	if got := r.written(); len(got) != 1 {
+		t.Errorf("wrote %v, want the group's tags alone", got)
+	}
+}

@@ -1,0 +1,66 @@
+package engine
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
+)
+
+// A Service's address leads to any of its pods. What one runs and another does not must not be taken for one configuration: it would be none that Kong takes.
+func TestPodsAreAskedOneByOne(t *testing.T) {
+	f := newFleetRig(t)
+	john := f.consumer("john", "john", "k1")
+	f.pushed(john, f.service("api", "one"))
+	f.eventually("both run it", func() bool { return f.onBoth("k1") })
+	f.registry.Close()
+	f.registry = NewRegistry(Options{Installation: "here", Now: f.clock.Now, Heartbeat: 20 * time.Millisecond})
+	var err error
+	if f.gateway, err = f.registry.Ensure("default", Settings{Client: kong.Config{URL: f.sim.AdminURL()}, DriftInterval: time.Hour, Pods: true}); err != nil {
+		t.Fatal(err)
+	}
+	f.sim.ResetRequests()
+	f.eventually("it is known that there is no database", func() bool { return f.gateway.State().Database == "off" })
+	if state := f.gateway.State(); state.Ready || state.Reason != v1alpha1.ReasonProgressing {
+		t.Errorf("ready %v, %s: %s", state.Ready, state.Reason, state.Message)
+	}
+	for _, request := range f.sim.Requests() {
+		if strings.HasPrefix(request.Path, "/consumers") {
+			t.Errorf("%s %s of whichever pod it is", request.Method, request.Path)
+		}
+	}
+	f.join(f.gateway)
+	f.expect(EventConnected, nil)
+	if writes := f.mustSync(john); writes != 0 {
+		t.Errorf("%d writes", writes)
+	}
+}
+
+// A newer Kong may refuse what a former one took. It is given the rest, and whose the refused is learns of it.
+func TestANodeThatRefusesWhatOthersRunIsGivenTheRest(t *testing.T) {
+	f := newFleetRig(t)
+	john := f.consumer("john", "john", "k1")
+	api := f.service("api", "one")
+	api.Entities[1].Fields["config"] = map[string]any{"key_claim_name": "kid", "realm": "team"}
+	f.pushed(john, api)
+	f.eventually("both run it, and that is known", func() bool { return f.onBoth("k1") && f.settled() })
+	next, err := f.second.Replace("3.7.1", kongsim.Before38())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = next.Close() }()
+	f.second = next
+	f.eventually("it is given what it takes", func() bool { return f.onSecond("k1") })
+	f.eventually("whose the rest is learns why", func() bool {
+		f.clock.advance(f.gateway.State().PropagationDelay)
+		_, err = f.sync(api)
+		return err != nil && strings.Contains(err.Error(), "Kong refuses")
+	})
+	f.stalls(err, v1alpha1.ReasonKongRejected, "plugin jwt", "realm")
+	if !f.gateway.State().Ready {
+		t.Error("the gateway is not ready for one entity that is refused")
+	}
+}

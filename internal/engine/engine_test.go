@@ -1,0 +1,389 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr/funcr"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
+)
+
+// canary is in every secret of these tests, and in no log line and no error.
+const canary = "canary-0d5f-canary-0d5f-canary-0d5f"
+
+const patience = 10 * time.Second
+
+// clock is moved by hand.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// rig is an engine on a simulated Kong.
+type rig struct {
+	*testing.T
+	sim      *kongsim.Server
+	kong     *kong.Client
+	clock    *clock
+	logs     *logs
+	registry *Registry
+	gateway  *Engine
+	scope    desired.Scope
+}
+
+type logs struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logs) write(prefix, args string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text.WriteString(prefix + " " + args + "\n")
+}
+
+func newRig(t *testing.T) *rig { return newRigOn(t, kongsim.Options{}) }
+
+func newRigOn(t *testing.T, options kongsim.Options) *rig {
+	t.Helper()
+	sim, err := kongsim.Start(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{T: t, sim: sim, clock: &clock{now: time.Unix(1_700_000_000, 0)}, logs: &logs{}}
+	if r.kong, err = kong.New(kong.Config{URL: sim.AdminURL()}); err != nil {
+		t.Fatal(err)
+	}
+	r.start(time.Hour)
+	t.Cleanup(func() {
+		r.registry.Close()
+		r.kong.CloseIdle()
+		_ = sim.Close()
+		if strings.Contains(r.logs.text.String(), canary) {
+			t.Error("a log line has a secret")
+		}
+	})
+	return r
+}
+
+// start starts an engine, instead of the former one if there is one: as after a restart of the process.
+func (r *rig) start(drift time.Duration) {
+	r.Helper()
+	if r.registry != nil {
+		r.registry.Close()
+	}
+	r.registry = NewRegistry(Options{
+		Installation: "here", Now: r.clock.Now, Heartbeat: 20 * time.Millisecond,
+		Log: funcr.New(r.logs.write, funcr.Options{Verbosity: 2}),
+	})
+	var err error
+	r.gateway, err = r.registry.Ensure("default", Settings{Client: kong.Config{URL: r.sim.AdminURL()}, DriftInterval: drift})
+	if err != nil {
+		r.Fatal(err)
+	}
+	r.scope = r.gateway.Scope()
+	r.expect(EventConnected, nil)
+}
+
+// expect waits for an event; others are passed over.
+func (r *rig) expect(reason string, owner *desired.Owner) {
+	r.Helper()
+	late := time.After(patience)
+	for {
+		select {
+		case e := <-r.registry.Events():
+			if e.Reason == reason && (owner == nil && e.Owner == nil || owner != nil && e.Owner != nil && *owner == *e.Owner) {
+				return
+			}
+		case <-late:
+			r.Fatalf("no event %s for %v", reason, owner)
+		}
+	}
+}
+
+func (r *rig) sync(set desired.Set) (Result, error) {
+	r.Helper()
+	result, err := r.gateway.Sync(r.Context(), set, SyncOptions{})
+	if err != nil && strings.Contains(err.Error(), canary) {
+		r.Error("an error has a secret")
+	}
+	return result, err
+}
+
+func (r *rig) mustSync(set desired.Set) int {
+	r.Helper()
+	result, err := r.sync(set)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return result.Writes
+}
+
+// stalls checks that an error is a StalledError whose message holds the texts.
+func (r *rig) stalls(err error, reason string, texts ...string) *status.StalledError {
+	r.Helper()
+	var stalled *status.StalledError
+	if !errors.As(err, &stalled) {
+		r.Fatalf("got %v, want a stall", err)
+	}
+	if stalled.Reason != reason {
+		r.Errorf("reason %s, want %s: %v", stalled.Reason, reason, err)
+	}
+	for _, text := range texts {
+		if !strings.Contains(err.Error(), text) {
+			r.Errorf("%q does not say %q", err, text)
+		}
+	}
+	return stalled
+}
+
+func (r *rig) waits(err error, text string) *status.WaitError {
+	r.Helper()
+	var wait *status.WaitError
+	if !errors.As(err, &wait) {
+		r.Fatalf("got %v, want a wait", err)
+	}
+	if !strings.Contains(err.Error(), text) {
+		r.Errorf("%q does not say %q", err, text)
+	}
+	return wait
+}
+
+func (r *rig) there(kind kong.Kind, nameOrID string) bool {
+	r.Helper()
+	_, err := r.kong.Get(r.Context(), kind, nameOrID)
+	if err != nil && !isNotFound(err) {
+		r.Fatal(err)
+	}
+	return err == nil
+}
+
+func (r *rig) hold(e kong.Entity) kong.Entity {
+	r.Helper()
+	held, err := r.kong.Put(r.Context(), e)
+	if err != nil {
+		r.Fatal(err)
+	}
+	return held
+}
+
+func (r *rig) drop(kind kong.Kind, consumerID, id string) {
+	r.Helper()
+	if err := r.kong.Delete(r.Context(), kind, consumerID, id); err != nil {
+		r.Fatal(err)
+	}
+}
+
+// requests counts those that are neither heartbeats nor of the test's own client since the log was reset.
+func (r *rig) requests() (list []string) {
+	for _, request := range r.sim.Requests() {
+		if request.Path != "/status" && request.Path != "/" {
+			list = append(list, request.Method+" "+request.Path)
+		}
+	}
+	return list
+}
+
+func (r *rig) eventually(what string, check func() bool) {
+	r.Helper()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !check() {
+		select {
+		case <-deadline.C:
+			r.Fatalf("not in time: %s", what)
+		case <-tick.C:
+		}
+	}
+}
+
+// builder makes sets as package desired does.
+type builder struct {
+	scope desired.Scope
+	set   desired.Set
+}
+
+func (r *rig) set(kind, name string) *builder {
+	return &builder{scope: r.scope, set: desired.Set{Owner: desired.Owner{Kind: kind, Namespace: "team", Name: name}}}
+}
+
+func (b *builder) add(kind kong.Kind, consumerID, part string, fields kong.Fields) string {
+	id := b.scope.ID(kind, b.set.Owner, part)
+	if kind == kong.KindACL {
+		id = b.scope.ACLID(consumerID, fields.Text("group"))
+	}
+	fields["tags"] = b.scope.Tags(b.set.Owner, part, "theirs")
+	b.set.Entities = append(b.set.Entities, kong.Entity{Kind: kind, ID: id, ConsumerID: consumerID, Fields: fields})
+	return id
+}
+
+func on(id string) map[string]any { return map[string]any{"id": id} }
+
+// consumer wants a consumer with credentials of these keys and one group.
+func (r *rig) consumer(name, username string, keys ...string) desired.Set {
+	b := r.set("JwtConsumer", name)
+	id := b.add(kong.KindConsumer, "", "consumer", kong.Fields{"username": username})
+	for i, key := range keys {
+		b.add(kong.KindJWT, id, "credential:"+string(rune('a'+i)), kong.Fields{"key": key, "algorithm": "HS256", "secret": canary})
+	}
+	b.add(kong.KindACL, id, "group:admin", kong.Fields{"group": "admin"})
+	return b.set
+}
+
+// service wants a service with the jwt plugin, and a route for each path.
+func (r *rig) service(name string, paths ...string) desired.Set {
+	b := r.set("JwtProtectedService", name)
+	id := b.add(kong.KindService, "", "service", kong.Fields{"name": "team." + name, "protocol": "http", "host": "upstream.example", "port": 80})
+	b.add(kong.KindPlugin, "", "jwt", kong.Fields{"name": "jwt", "enabled": true, "service": on(id), "config": map[string]any{"key_claim_name": "kid"}})
+	for _, path := range paths {
+		b.add(kong.KindRoute, "", "route:"+path, kong.Fields{"name": "team." + name + "." + path, "paths": []string{"/" + path}, "service": on(id)})
+	}
+	return b.set
+}
+
+func id(set desired.Set, kind kong.Kind) string {
+	for _, e := range set.Entities {
+		if e.Kind == kind {
+			return e.ID
+		}
+	}
+	return ""
+}
+
+// opened syncs a service until its routes are open.
+func (r *rig) opened(set desired.Set) {
+	r.Helper()
+	if _, err := r.sync(set); err != nil {
+		r.waits(err, "before routes are opened")
+		r.clock.advance(r.gateway.State().PropagationDelay)
+		r.mustSync(set)
+	}
+}
+
+func TestSecondSyncSendsNothing(t *testing.T) {
+	r := newRig(t)
+	consumer, service := r.consumer("john", "john", "k1", "k2"), r.service("api", "one", "two")
+	if writes := r.mustSync(consumer); writes != 4 {
+		t.Errorf("%d writes for 4 entities", writes)
+	}
+	r.opened(service)
+
+	for _, when := range []string{"in the same process", "after a restart"} {
+		r.sim.ResetRequests()
+		if writes := r.mustSync(consumer) + r.mustSync(service); writes != 0 {
+			t.Errorf("%d writes %s", writes, when)
+		}
+		if list := r.requests(); len(list) > 0 {
+			t.Errorf("requests %s: %v", when, list)
+		}
+		r.start(time.Hour)
+	}
+}
+
+func TestChangeSendsWhatDiffers(t *testing.T) {
+	r := newRig(t)
+	r.mustSync(r.consumer("john", "john", "k1", "k2"))
+	r.sim.ResetRequests()
+	if writes := r.mustSync(r.consumer("john", "john", "k1", "k3")); writes != 1 {
+		t.Errorf("%d writes for one changed key: %v", writes, r.requests())
+	}
+	if writes := r.mustSync(r.consumer("john", "john", "k1")); writes != 1 {
+		t.Errorf("%d writes for one credential less", writes)
+	}
+	if r.there(kong.KindJWT, "k3") {
+		t.Error("the credential is still there")
+	}
+}
+
+func TestKeysChangePlaces(t *testing.T) {
+	r := newRig(t)
+	r.mustSync(r.consumer("john", "john", "k1", "k2"))
+	swapped := r.consumer("john", "john", "k2", "k1")
+	r.mustSync(swapped)
+	held, err := r.kong.Get(t.Context(), kong.KindJWT, "k2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if held.ID != id(swapped, kong.KindJWT) {
+		t.Error("key k2 is not the first credential's")
+	}
+}
+
+func TestKeptEntitiesStay(t *testing.T) {
+	r := newRig(t)
+	full := r.consumer("john", "john", "k1")
+	r.mustSync(full)
+	rest := r.consumer("john", "john")
+	rest.Keep = []string{id(full, kong.KindJWT)}
+	if writes := r.mustSync(rest); writes != 0 || !r.there(kong.KindJWT, "k1") {
+		t.Errorf("%d writes; the kept credential has to stay", writes)
+	}
+}
+
+func TestRegistry(t *testing.T) {
+	r := newRig(t)
+	settings := Settings{Client: kong.Config{URL: r.sim.AdminURL()}, DriftInterval: time.Hour}
+	if same, err := r.registry.Ensure("default", settings); err != nil || same != r.gateway {
+		t.Errorf("the same settings gave another engine, error %v", err)
+	}
+	settings.Client.AuthToken = canary
+	other, err := r.registry.Ensure("default", settings)
+	if err != nil || other == r.gateway {
+		t.Fatalf("another token gave the same engine, error %v", err)
+	}
+	r.expect(EventConnected, nil)
+	_, err = r.gateway.Sync(t.Context(), r.consumer("john", "john"), SyncOptions{})
+	r.waits(err, "looking again")
+	if r.there(kong.KindConsumer, "john") {
+		t.Error("the former engine wrote")
+	}
+	r.registry.Remove("default")
+	if _, found := r.registry.Get("default"); found {
+		t.Error("the engine is still there")
+	}
+}
+
+func TestCancelledSyncIsInDoubt(t *testing.T) {
+	r := newRig(t)
+	set := r.consumer("john", "john", "k1")
+	r.sim.Faults.Set(1, kongsim.Fault{Methods: []string{http.MethodPut}, Hang: true, Count: 1})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		_, err := r.gateway.Sync(ctx, set, SyncOptions{})
+		done <- err
+	}()
+	r.eventually("the request is processed", func() bool { return r.there(kong.KindConsumer, "john") })
+	cancel()
+	if err := <-done; err == nil {
+		t.Error("a canceled Sync succeeded")
+	}
+	r.mustSync(set)
+	if writes := r.mustSync(set); writes != 0 {
+		t.Errorf("%d writes once all is known", writes)
+	}
+}

@@ -1,0 +1,266 @@
+package engine
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
+)
+
+func (r *rig) away() {
+	r.Helper()
+	r.eventually("the loss is noticed", func() bool { return !r.gateway.State().Ready })
+}
+
+func TestLossAndReturn(t *testing.T) {
+	r := newRig(t)
+	set := r.consumer("john", "john", "k1")
+	r.mustSync(set)
+	r.sim.Faults.SetDatabaseDown(true)
+	r.away()
+	if state := r.gateway.State(); state.Reason != "KongUnreachable" || !strings.Contains(state.Message, "database") {
+		t.Errorf("state %s: %s", state.Reason, state.Message)
+	}
+	r.sim.ResetRequests()
+	changed := r.consumer("john", "john", "k2")
+	_, err := r.sync(changed)
+	if wait := r.waits(err, "database"); wait.After != 0 || wait.Reason != "KongUnreachable" {
+		t.Errorf("waits %s for %s, want to be woken", wait.After, wait.Reason)
+	}
+	r.waits(r.gateway.Release(t.Context(), set.Owner, false), "database")
+	for _, request := range r.requests() {
+		if !strings.HasPrefix(request, http.MethodGet) {
+			t.Errorf("wrote to a gateway that is away: %s", request)
+		}
+	}
+	r.sim.Faults.SetDatabaseDown(false)
+	r.expect(EventRecovered, &set.Owner)
+	if writes := r.mustSync(changed); writes != 1 {
+		t.Errorf("%d writes after the return, want the one that differs", writes)
+	}
+}
+
+// A request that got no answer may have been processed. Either way the next Syncs end where they should.
+func TestUnansweredWritesAreRepeated(t *testing.T) {
+	for name, fault := range map[string]kongsim.Fault{
+		"lost before":  {ResetBefore: true},
+		"lost after":   {ResetAfter: true},
+		"server error": {Status: http.StatusInternalServerError},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			fault.Methods = []string{http.MethodPut, http.MethodDelete}
+			set := r.consumer("john", "john", "k1", "k2")
+			hit := func(what func() error) {
+				r.sim.Faults.Set(1, fault)
+				err := what()
+				if err == nil {
+					t.Fatal("the fault was not noticed")
+				}
+				r.waits(err, "cannot be written")
+				r.sim.Faults.Set(1)
+				if err := what(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			hit(func() error { _, err := r.sync(set); return err })
+			if counts := r.gateway.State().Counts; counts != (Counts{Consumers: 1, Credentials: 2, Groups: 1}) {
+				t.Errorf("counts %+v", counts)
+			}
+			if writes := r.mustSync(set); writes != 0 {
+				t.Errorf("%d writes once all is there", writes)
+			}
+			hit(func() error { return r.gateway.Release(t.Context(), set.Owner, false) })
+			if r.there(kong.KindConsumer, "john") || r.there(kong.KindJWT, "k1") || r.gateway.Holds(set.Owner) {
+				t.Error("something is left")
+			}
+		})
+	}
+}
+
+// What was left in doubt is neither forgotten nor taken for what it was.
+func TestDoubtIsResolved(t *testing.T) {
+	r := newRig(t)
+	lose := func(what func() error) {
+		r.sim.Faults.Set(1, kongsim.Fault{Methods: []string{http.MethodPut}, ResetAfter: true})
+		if what() == nil {
+			t.Fatal("the fault was not noticed")
+		}
+		r.sim.Faults.Set(1)
+	}
+	set := r.consumer("john", "john", "k1")
+	lose(func() error { _, err := r.sync(set); return err })
+	if !r.gateway.Holds(set.Owner) {
+		t.Error("what may be in Kong is not released")
+	}
+	r.mustSync(set)
+	lose(func() error { _, err := r.sync(r.consumer("john", "john", "k2")); return err })
+	if writes := r.mustSync(set); writes != 1 {
+		t.Errorf("%d writes to go back to what was there before the doubt", writes)
+	}
+	if !r.there(kong.KindJWT, "k1") || r.there(kong.KindJWT, "k2") {
+		t.Error("the doubtful key is there")
+	}
+}
+
+func TestThrottlingIsWaitedFor(t *testing.T) {
+	r := newRig(t)
+	r.sim.Faults.Set(1, kongsim.Fault{Methods: []string{http.MethodPut}, Status: http.StatusTooManyRequests, RetryAfter: 7 * time.Second, Count: 1})
+	_, err := r.sync(r.consumer("john", "john"))
+	if wait := r.waits(err, "pause"); wait.After != 7*time.Second {
+		t.Errorf("waits %s, want what was asked for", wait.After)
+	}
+}
+
+func TestRefusedTokenIsSaid(t *testing.T) {
+	r := newRig(t)
+	r.sim.Faults.Set(1, kongsim.Fault{Status: http.StatusUnauthorized})
+	r.away()
+	if state := r.gateway.State(); !strings.Contains(state.Message, "spec.adminAPI.auth") {
+		t.Errorf("message %q", state.Message)
+	}
+}
+
+// A token for one workspace may not read the status.
+func TestForbiddenStatusIsNoLoss(t *testing.T) {
+	r := newRig(t)
+	r.sim.Faults.Set(1, kongsim.Fault{PathPrefix: "/status", Status: http.StatusForbidden})
+	r.sim.ResetRequests()
+	nodes := func() (n int) {
+		for _, request := range r.sim.Requests() {
+			if request.Path == "/" {
+				n++
+			}
+		}
+		return n
+	}
+	r.eventually("the node is asked instead", func() bool { return nodes() > 1 })
+	if !r.gateway.State().Ready {
+		t.Error("the gateway is taken to be away")
+	}
+}
+
+func TestDriftIsNoticedAndPutRight(t *testing.T) {
+	r := newRig(t)
+	consumer, service := r.consumer("john", "john", "k1"), r.service("api", "one")
+	r.mustSync(consumer)
+	r.opened(service)
+	r.start(50 * time.Millisecond)
+	credential := consumer.Entities[1]
+
+	for _, c := range []struct {
+		name   string
+		change func()
+	}{
+		{"deleted", func() { r.drop(kong.KindJWT, credential.ConsumerID, credential.ID) }},
+		{"changed", func() {
+			r.hold(kong.Entity{
+				Kind: kong.KindJWT, ID: credential.ID, ConsumerID: credential.ConsumerID,
+				Fields: kong.Fields{"key": "k1", "secret": "other", "algorithm": "HS256", "tags": credential.Fields["tags"]},
+			})
+		}},
+		{"our tags taken off", func() {
+			if _, err := r.kong.PatchTags(t.Context(), kong.KindJWT, credential.ConsumerID, credential.ID, nil); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"parent deleted", func() { r.drop(kong.KindConsumer, "", credential.ConsumerID) }},
+	} {
+		c.change()
+		r.expect(EventDrift, &consumer.Owner)
+		r.eventually(c.name+": put right", func() bool { writes, err := r.sync(consumer); return err == nil && writes.Writes > 0 })
+		if writes := r.mustSync(consumer); writes != 0 {
+			t.Errorf("%s: %d writes once it is right", c.name, writes)
+		}
+	}
+
+	// A guard that is gone comes back before anything else, and at once.
+	r.drop(kong.KindPlugin, "", id(service, kong.KindPlugin))
+	r.expect(EventDrift, &service.Owner)
+	r.sim.ResetRequests()
+	service.Entities[0].Fields["host"] = "other.example"
+	r.eventually("the guard is back", func() bool { writes, err := r.sync(service); return err == nil && writes.Writes == 2 })
+	for _, request := range r.sim.Requests() {
+		if request.Write() {
+			if !strings.HasPrefix(request.Path, "/plugins/") {
+				t.Errorf("first write was %s", request.Path)
+			}
+			break
+		}
+	}
+}
+
+// A parent that is gone without the mirror knowing is made anew, in the same Sync.
+func TestMissingParentIsPutBackAtOnce(t *testing.T) {
+	r := newRig(t)
+	set := r.consumer("john", "john", "k1")
+	r.mustSync(set)
+	r.drop(kong.KindConsumer, "", id(set, kong.KindConsumer))
+	r.mustSync(r.consumer("john", "john", "k2"))
+	if !r.there(kong.KindJWT, "k2") || !r.there(kong.KindConsumer, "john") {
+		t.Error("the consumer is not back")
+	}
+	service := r.service("api", "one")
+	r.opened(service)
+	r.clock.advance(time.Hour)
+	r.drop(kong.KindRoute, "", id(service, kong.KindRoute))
+	r.drop(kong.KindService, "", id(service, kong.KindService))
+	_, err := r.sync(r.service("api", "one", "two"))
+	r.waits(err, "before routes are opened")
+	if len(r.routes()) > 0 {
+		t.Error("a route is open while its plugin is new")
+	}
+}
+
+// What Kong refused is tried again when another version, or other plugins, may take it.
+func TestRefusedIsTriedAgainOnAnotherVersion(t *testing.T) {
+	owner := desired.Owner{Kind: "JwtConsumer", Namespace: "team", Name: "john"}
+	first := kong.Node{Version: "3.9.3", Plugins: map[string]bool{"jwt": true}}
+	for name, c := range map[string]struct {
+		node  kong.Node
+		woken bool
+	}{
+		"same":           {first, false},
+		"newer":          {kong.Node{Version: "3.10.0", Plugins: first.Plugins}, true},
+		"another plugin": {kong.Node{Version: "3.9.3", Plugins: map[string]bool{"jwt": true, "acl": true}}, true},
+	} {
+		g := newEngine(Options{}.withDefaults(), desired.Scope{}, Settings{DriftInterval: time.Minute}, nil, hasher{}, newQueue())
+		g.setNode(first)
+		_ = g.outcome(owner, "plugin acl", &kong.InvalidError{Code: kong.CodeSchemaViolation})
+		g.setNode(c.node)
+		if woken := slices.ContainsFunc(g.queue.take(), func(e Event) bool { return e.Owner != nil && *e.Owner == owner }); woken != c.woken {
+			t.Errorf("%s: woken %v, want %v", name, woken, c.woken)
+		}
+	}
+}
+
+// What is written while a listing runs is not judged by it.
+func TestListingDoesNotJudgeWhatIsNewer(t *testing.T) {
+	g := newEngine(Options{}.withDefaults(), newRig(t).scope, Settings{}, nil, hasher{[]byte("key")}, newQueue())
+	g.connected = true
+	own := func(id string, h byte) entry { return entry{kind: kong.KindConsumer, id: id, hash: hash{h}} }
+	g.note(own("old", 1), hash{1})
+	began := g.writes
+	g.note(own("written", 2), hash{2})
+	g.note(own("deleted", 1), hash{1})
+	g.noteGone(own("deleted", 1))
+	g.note(own("flying", 1), hash{1})
+	g.mirror.entries["flying"].stamp = 0
+	defer g.inFlight("flying")()
+	for _, listed := range []entry{own("old", 9), own("written", 1), own("deleted", 1), own("flying", 9)} {
+		g.judge(listed, began, false)
+	}
+	for id, want := range map[string]byte{"old": 9, "written": 2, "flying": 1} {
+		if got := g.mirror.entries[id].hash[0]; got != want {
+			t.Errorf("%s is %d, want %d", id, got, want)
+		}
+	}
+	if g.mirror.entries["deleted"] != nil {
+		t.Error("what was deleted came back")
+	}
+}

@@ -1,0 +1,131 @@
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+)
+
+// Options are what all engines of a process share.
+type Options struct {
+	// Installation id, part of every id and tag.
+	Installation string
+	Log          logr.Logger
+	// Now is the clock; time.Now by default.
+	Now func() time.Time
+	// Heartbeat is the time between two looks whether the Admin API is there; 5 s by default.
+	Heartbeat time.Duration
+	// Margin is added to the propagation delay that Kong's settings amount to; 1 s by default.
+	Margin time.Duration
+	// Connect makes the client; kong.New by default.
+	Connect func(kong.Config) (AdminAPI, error)
+	// InScope says whether this process is the one that writes an owner's entities: what another writes is no drift. nil: it writes all.
+	InScope func(desired.Owner) bool
+	// Observe is told of every request to an Admin API, for metrics.
+	Observe func(gateway string, o kong.Observation)
+	// Drifted is told of every entity that somebody else changed, for metrics.
+	Drifted func(gateway string, kind kong.Kind)
+	// Pruned is told of every entity that was deleted because its resource is gone, for metrics.
+	Pruned func(gateway string, kind kong.Kind)
+}
+
+func (o Options) withDefaults() Options {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Heartbeat == 0 {
+		o.Heartbeat = 5 * time.Second
+	}
+	if o.Margin == 0 {
+		o.Margin = time.Second
+	}
+	if o.Connect == nil {
+		o.Connect = func(config kong.Config) (AdminAPI, error) { return kong.New(config) }
+	}
+	return o
+}
+
+// Registry holds the engines of all KongGateways of a process.
+type Registry struct {
+	options Options
+	hasher  hasher
+	queue   *queue
+	stop    context.CancelFunc
+	ctx     context.Context //nolint:containedctx // The engines live as long as the registry, not as long as the call that makes them.
+
+	mu      sync.Mutex
+	engines map[string]*Engine
+}
+
+// NewRegistry makes an empty registry. Close stops what it starts.
+func NewRegistry(options Options) *Registry {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // never fails, see its documentation
+	ctx, stop := context.WithCancel(context.Background())
+	r := &Registry{options: options.withDefaults(), hasher: hasher{key}, queue: newQueue(), ctx: ctx, stop: stop, engines: map[string]*Engine{}}
+	go r.queue.run(ctx)
+	return r
+}
+
+// Close stops all engines.
+func (r *Registry) Close() { r.stop() }
+
+// Events tells who should look again.
+func (r *Registry) Events() <-chan Event { return r.queue.out }
+
+// Ensure gives the running engine of a gateway. It is started anew where the settings changed. The error says which setting cannot be.
+func (r *Registry) Ensure(name string, s Settings) (*Engine, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if running := r.engines[name]; running != nil {
+		if reflect.DeepEqual(running.settings, s) {
+			return running, nil
+		}
+		running.stop()
+		delete(r.engines, name)
+	}
+	config := s.Client
+	if r.options.Observe != nil {
+		config.Observer = func(o kong.Observation) { r.options.Observe(name, o) }
+	}
+	api, err := r.options.Connect(config)
+	if err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(r.ctx)
+	g := newEngine(r.options, desired.Scope{Installation: r.options.Installation, Gateway: name}, s, api, r.hasher, r.queue)
+	g.stop, g.stopped = stop, ctx.Done()
+	r.engines[name] = g
+	go g.run(ctx)
+	return g, nil
+}
+
+// Get gives the engine of a gateway, if it runs.
+func (r *Registry) Get(name string) (*Engine, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	g, found := r.engines[name]
+	return g, found
+}
+
+// Scope gives what ids and tags of a gateway are made of, whether or not its engine runs.
+func (r *Registry) Scope(name string) desired.Scope {
+	return desired.Scope{Installation: r.options.Installation, Gateway: name}
+}
+
+// Remove stops the engine of a gateway. What is in Kong stays.
+func (r *Registry) Remove(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if g := r.engines[name]; g != nil {
+		g.stop()
+		delete(r.engines, name)
+	}
+}

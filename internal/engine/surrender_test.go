@@ -1,0 +1,77 @@
+package engine
+
+import (
+	"testing"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+)
+
+// as gives an owner what another wants: it keeps its own ids.
+func (r *rig) as(owner desired.Owner, of desired.Set) desired.Set {
+	b := &builder{scope: r.scope, set: desired.Set{Owner: owner}}
+	ids := map[string]string{}
+	for _, e := range of.Entities {
+		ownership, _ := desired.ParseTags(e.Fields.Tags())
+		ids[e.ID] = r.scope.ID(e.Kind, owner, ownership.Part)
+	}
+	for _, e := range of.Entities {
+		ownership, _ := desired.ParseTags(e.Fields.Tags())
+		e = relocate(e, ids)
+		b.add(e.Kind, e.ConsumerID, ownership.Part, e.Fields)
+	}
+	return b.set
+}
+
+// Two resources that change places would wait for each other for ever if none let go.
+func TestTwoThatChangePlaces(t *testing.T) {
+	for what, pair := range map[string]func(r *rig) (left, right desired.Set){
+		"usernames and keys": func(r *rig) (left, right desired.Set) {
+			return r.consumer("left", "anna", "k1"), r.consumer("right", "bert", "k2")
+		},
+		"names, paths and names of routes": func(r *rig) (left, right desired.Set) {
+			left, right = r.service("left", "one"), r.service("right", "one")
+			for _, e := range right.Entities {
+				if e.Kind == kong.KindRoute {
+					e.Fields["paths"] = []string{"/two"}
+				}
+			}
+			return left, right
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			r := newRig(t)
+			left, right := pair(r)
+			r.opened(left)
+			r.opened(right)
+			swapped := []desired.Set{r.as(left.Owner, right), r.as(right.Owner, left)}
+			_, err := r.sync(swapped[0])
+			r.stalls(err, v1alpha1.ReasonConflict, right.Owner.String())
+			r.eventually("both have changed places", func() bool {
+				done := true
+				for _, set := range swapped {
+					result, err := r.sync(set)
+					done = done && err == nil && result.Writes == 0
+				}
+				return done
+			})
+		})
+	}
+}
+
+// Whoever cannot have what is wanted keeps what there is, as long as nobody waits for that.
+func TestNothingIsLetGoThatNobodyWaitsFor(t *testing.T) {
+	r := newRig(t)
+	anna, bert := r.consumer("left", "anna", "k1"), r.consumer("right", "bert", "k2")
+	r.mustSync(anna)
+	r.mustSync(bert)
+	greedy := r.as(bert.Owner, anna)
+	_, err := r.sync(greedy)
+	r.stalls(err, v1alpha1.ReasonConflict, anna.Owner.String())
+	for kind, name := range map[kong.Kind]string{kong.KindConsumer: "bert", kong.KindJWT: "k2"} {
+		if !r.there(kind, name) {
+			t.Errorf("%s %s is gone", kind.Singular(), name)
+		}
+	}
+}
