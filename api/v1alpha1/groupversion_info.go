@@ -21,12 +21,9 @@ var (
 )
 
 func addKnownTypes(scheme *runtime.Scheme) error {
-	scheme.AddKnownTypes(GroupVersion,
-		&KongGateway{}, &KongGatewayList{},
-		&JwtConsumer{}, &JwtConsumerList{},
-		&JwtProtectedService{}, &JwtProtectedServiceList{},
-		&JwtToken{}, &JwtTokenList{},
-	)
+	for _, kind := range ResourceKinds() {
+		scheme.AddKnownTypes(GroupVersion, kind.New(), kind.NewList())
+	}
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil
 }

@@ -10,7 +10,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 )
@@ -23,23 +22,23 @@ type Resources struct {
 
 	mu sync.Mutex
 	// objects are the cache's own, by UID: to list them would copy all of them at each reading.
-	objects map[types.UID]client.Object
+	objects map[types.UID]v1alpha1.Resource
 }
 
 // NewResources makes the summary; it is a Collector to register. now is the clock.
 func NewResources(leading <-chan struct{}, now func() time.Time) *Resources {
-	return &Resources{leading: leading, now: now, objects: map[types.UID]client.Object{}}
+	return &Resources{leading: leading, now: now, objects: map[types.UID]v1alpha1.Resource{}}
 }
 
 // Watch follows the resources of a cache.
 func (r *Resources) Watch(ctx context.Context, informers cache.Informers) error {
-	for _, kind := range []client.Object{&v1alpha1.KongGateway{}, &v1alpha1.JwtConsumer{}, &v1alpha1.JwtProtectedService{}, &v1alpha1.JwtToken{}} {
-		informer, err := informers.GetInformer(ctx, kind, cache.BlockUntilSynced(false))
+	for _, kind := range v1alpha1.ResourceKinds() {
+		informer, err := informers.GetInformer(ctx, kind.New(), cache.BlockUntilSynced(false))
 		if err != nil {
-			return fmt.Errorf("watch %T for metrics: %w", kind, err)
+			return fmt.Errorf("watch %s for metrics: %w", kind.Name, err)
 		}
 		if _, err := informer.AddEventHandler(r.handler()); err != nil {
-			return fmt.Errorf("watch %T for metrics: %w", kind, err)
+			return fmt.Errorf("watch %s for metrics: %w", kind.Name, err)
 		}
 	}
 	return nil
@@ -57,7 +56,7 @@ func (r *Resources) handler() toolscache.ResourceEventHandler {
 }
 
 func (r *Resources) keep(changed any) {
-	if object, ok := changed.(client.Object); ok {
+	if object, ok := changed.(v1alpha1.Resource); ok {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.objects[object.GetUID()] = object
@@ -68,7 +67,7 @@ func (r *Resources) drop(deleted any) {
 	if unseen, missed := deleted.(toolscache.DeletedFinalStateUnknown); missed {
 		deleted = unseen.Obj
 	}
-	if object, ok := deleted.(client.Object); ok {
+	if object, ok := deleted.(v1alpha1.Resource); ok {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		delete(r.objects, object.GetUID())
@@ -122,19 +121,7 @@ func (r *Resources) sum() *summary {
 	defer r.mu.Unlock()
 	s := newSummary(r.now())
 	for _, object := range r.objects {
-		switch typed := object.(type) {
-		case *v1alpha1.KongGateway:
-			s.gateways = append(s.gateways, typed)
-			s.drifted[typed.Name] += 0
-			s.resource(typed.Name, v1alpha1.KindKongGateway, typed.Status.Conditions)
-		case *v1alpha1.JwtConsumer:
-			s.consumer(typed)
-		case *v1alpha1.JwtProtectedService:
-			s.resource(typed.Spec.GatewayRef.Name, v1alpha1.KindJwtProtectedService, typed.Status.Conditions)
-			s.drifted[typed.Spec.GatewayRef.Name] += len(typed.Status.Drift)
-		case *v1alpha1.JwtToken:
-			s.token(typed)
-		}
+		s.add(object)
 	}
 	return s
 }

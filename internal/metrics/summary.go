@@ -58,10 +58,25 @@ func newSummary(now time.Time) *summary {
 	}
 }
 
-// resource counts a resource by how it fares.
-func (s *summary) resource(gateway, kind string, conditions []metav1.Condition) {
-	state, reason := fares(conditions)
-	s.resources[resourceKey{gateway, kind, state, reason}]++
+// add counts a resource by how it fares, and what its kind alone has.
+func (s *summary) add(object v1alpha1.Resource) {
+	gateway := object.GatewayName()
+	if user, isUser := object.(v1alpha1.GatewayUser); isUser {
+		s.drifted[gateway] += len(*user.GetDrift())
+	}
+	if object, isGateway := object.(*v1alpha1.KongGateway); isGateway {
+		s.gateways = append(s.gateways, object)
+		s.drifted[gateway] += 0
+	}
+	if consumer, isConsumer := object.(*v1alpha1.JwtConsumer); isConsumer {
+		s.consumer(consumer)
+	}
+	if token, isToken := object.(*v1alpha1.JwtToken); isToken {
+		gateway = "" // a token is no part of a gateway
+		s.token(token)
+	}
+	state, reason := fares(*object.GetConditions())
+	s.resources[resourceKey{gateway, object.KindName(), state, reason}]++
 }
 
 func fares(conditions []metav1.Condition) (state, reason string) {
@@ -83,8 +98,6 @@ func fares(conditions []metav1.Condition) (state, reason string) {
 // consumer counts the credentials of a consumer.
 func (s *summary) consumer(consumer *v1alpha1.JwtConsumer) {
 	gateway := consumer.Spec.GatewayRef.Name
-	s.resource(gateway, v1alpha1.KindJwtConsumer, consumer.Status.Conditions)
-	s.drifted[gateway] += len(consumer.Status.Drift)
 	for i := range consumer.Status.Credentials {
 		held := &consumer.Status.Credentials[i]
 		s.credentials[credentialKey{gateway, string(held.Phase)}]++
@@ -105,7 +118,6 @@ func (s *summary) consumer(consumer *v1alpha1.JwtConsumer) {
 
 // token counts a token by its times.
 func (s *summary) token(token *v1alpha1.JwtToken) {
-	s.resource("", v1alpha1.KindJwtToken, token.Status.Conditions)
 	if token.Spec.Suspend || token.Status.ExpirationTime == nil {
 		return
 	}

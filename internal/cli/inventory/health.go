@@ -2,12 +2,12 @@ package inventory
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 )
@@ -50,7 +50,7 @@ type Resource struct {
 	Message string       `json:"message,omitempty"`
 	Since   *metav1.Time `json:"since,omitempty"`
 	// Object is the resource itself.
-	Object client.Object `json:"-"`
+	Object v1alpha1.Resource `json:"-"`
 }
 
 // Path is namespace/name, or the name of what has no namespace.
@@ -69,21 +69,13 @@ func (r Resource) ID() string {
 // Resources are all, the worst first, then by kind and name.
 func (i *Inventory) Resources() []Resource {
 	var all []Resource
-	for n := range i.Gateways {
-		g := &i.Gateways[n]
-		all = append(all, judge(v1alpha1.KindKongGateway, "", g.Spec.Suspend, g, g.Status.Conditions, g.Status.ObservedGeneration))
-	}
-	for n := range i.Consumers {
-		c := &i.Consumers[n]
-		all = append(all, judge(v1alpha1.KindJwtConsumer, c.Spec.GatewayRef.Name, c.Spec.Suspend, c, c.Status.Conditions, c.Status.ObservedGeneration))
-	}
-	for n := range i.Services {
-		s := &i.Services[n]
-		all = append(all, judge(v1alpha1.KindJwtProtectedService, s.Spec.GatewayRef.Name, s.Spec.Suspend, s, s.Status.Conditions, s.Status.ObservedGeneration))
-	}
-	for n := range i.Tokens {
-		t := &i.Tokens[n]
-		all = append(all, judge(v1alpha1.KindJwtToken, t.Status.Gateway, t.Spec.Suspend, t, t.Status.Conditions, t.Status.ObservedGeneration))
+	for _, resources := range []iter.Seq[v1alpha1.Resource]{
+		(&v1alpha1.KongGatewayList{Items: i.Gateways}).Resources(), (&v1alpha1.JwtConsumerList{Items: i.Consumers}).Resources(),
+		(&v1alpha1.JwtProtectedServiceList{Items: i.Services}).Resources(), (&v1alpha1.JwtTokenList{Items: i.Tokens}).Resources(),
+	} {
+		for resource := range resources {
+			all = append(all, judge(resource))
+		}
 	}
 	rank := map[Health]int{}
 	for n, health := range Healths() {
@@ -97,7 +89,11 @@ func (i *Inventory) Resources() []Resource {
 
 // Kinds in the order in which trouble spreads: what a gateway lacks, all of its resources lack.
 func Kinds() []string {
-	return []string{v1alpha1.KindKongGateway, v1alpha1.KindJwtConsumer, v1alpha1.KindJwtProtectedService, v1alpha1.KindJwtToken}
+	var names []string
+	for _, kind := range v1alpha1.ResourceKinds() {
+		names = append(names, kind.Name)
+	}
+	return names
 }
 
 func kindRank(kind string) int { return slices.Index(Kinds(), kind) }
@@ -114,8 +110,12 @@ var warnings = []struct {
 }
 
 // judge reads conditions as kstatus does: Stalled and Reconciling first, and only for the generation that was observed.
-func judge(kind, gateway string, suspended bool, object client.Object, conditions []metav1.Condition, observed int64) Resource {
-	r := Resource{Kind: kind, Namespace: object.GetNamespace(), Name: object.GetName(), Gateway: gateway, Object: object}
+func judge(object v1alpha1.Resource) Resource {
+	r := Resource{Kind: object.KindName(), Namespace: object.GetNamespace(), Name: object.GetName(), Gateway: object.GatewayName(), Object: object}
+	if object.GetNamespace() == "" {
+		r.Gateway = "" // it is the gateway
+	}
+	conditions := *object.GetConditions()
 	from := func(health Health, condition *metav1.Condition) Resource {
 		r.Health, r.Reason, r.Message, r.Since = health, condition.Reason, condition.Message, &condition.LastTransitionTime
 		return r
@@ -133,12 +133,12 @@ func judge(kind, gateway string, suspended bool, object client.Object, condition
 			r.Reason, r.Message = ready.Reason, ready.Message
 		}
 		return r
-	case observed < object.GetGeneration():
+	case *object.GetObservedGeneration() < object.GetGeneration():
 		r.Health, r.Message = NotSeen, "the operator has not looked at the last change of it yet"
 		return r
 	case stalled != nil && stalled.Status == metav1.ConditionTrue:
 		return from(Stalled, stalled)
-	case suspended:
+	case object.IsSuspended():
 		r.Health, r.Reason, r.Message = Suspended, v1alpha1.ReasonSuspended, "spec.suspend is true"
 		return r
 	case reconciling != nil && reconciling.Status == metav1.ConditionTrue:

@@ -36,27 +36,31 @@ func Read(ctx context.Context, kube client.Reader, namespace string) (Inventory,
 	if namespace != "" {
 		i.Namespaces = []string{namespace}
 	}
-	for n, list := range Lists() {
-		kind := Kinds()[n]
-		err := kube.List(ctx, list, Scope(list, namespace)...)
+	var gateways v1alpha1.KongGatewayList
+	var consumers v1alpha1.JwtConsumerList
+	var services v1alpha1.JwtProtectedServiceList
+	var tokens v1alpha1.JwtTokenList
+	lists := []v1alpha1.ResourceList{&gateways, &consumers, &services, &tokens}
+	for n, kind := range v1alpha1.ResourceKinds() {
+		err := kube.List(ctx, lists[n], Scope(kind, namespace)...)
 		switch {
 		case err == nil:
-			i.take(list)
 		case meta.IsNoMatchError(err), apierrors.IsNotFound(err):
-			return Inventory{}, fmt.Errorf("the cluster knows no %s: is kong-jwt-operator installed? (%w)", kind, err)
+			return Inventory{}, fmt.Errorf("the cluster knows no %s: is kong-jwt-operator installed? (%w)", kind.Name, err)
 		case apierrors.IsForbidden(err):
-			i.Unreadable = append(i.Unreadable, kind)
+			i.Unreadable = append(i.Unreadable, kind.Name)
 		default:
-			return Inventory{}, fmt.Errorf("list %ss: %w", kind, err)
+			return Inventory{}, fmt.Errorf("list %ss: %w", kind.Name, err)
 		}
 	}
-	if len(i.Unreadable) == len(Kinds()) {
+	if len(i.Unreadable) == len(lists) {
 		where := "in namespace " + namespace
 		if namespace == "" {
 			where = "in all namespaces; without -A only those of one namespace are read"
 		}
 		return Inventory{}, fmt.Errorf("%w %s", errNothing, where)
 	}
+	i.Gateways, i.Consumers, i.Services, i.Tokens = gateways.Items, consumers.Items, services.Items, tokens.Items
 	return i, nil
 }
 
@@ -93,19 +97,6 @@ func ReadThese(ctx context.Context, kube client.Reader, namespaces ...string) (I
 	return found, nil
 }
 
-func (i *Inventory) take(list client.ObjectList) {
-	switch l := list.(type) {
-	case *v1alpha1.KongGatewayList:
-		i.Gateways = l.Items
-	case *v1alpha1.JwtConsumerList:
-		i.Consumers = l.Items
-	case *v1alpha1.JwtProtectedServiceList:
-		i.Services = l.Items
-	case *v1alpha1.JwtTokenList:
-		i.Tokens = l.Items
-	}
-}
-
 // KeepOwnGateways leaves out the gateways that none of the consumers and services is on: they are other namespaces' business.
 func (i *Inventory) KeepOwnGateways() {
 	i.Gateways = slices.DeleteFunc(i.Gateways, func(g v1alpha1.KongGateway) bool {
@@ -114,14 +105,9 @@ func (i *Inventory) KeepOwnGateways() {
 	})
 }
 
-// Lists are empty lists of the kinds, in the order of Kinds.
-func Lists() []client.ObjectList {
-	return []client.ObjectList{&v1alpha1.KongGatewayList{}, &v1alpha1.JwtConsumerList{}, &v1alpha1.JwtProtectedServiceList{}, &v1alpha1.JwtTokenList{}}
-}
-
 // Scope says where to look for a kind: in a namespace, or, for gateways, in none.
-func Scope(list client.ObjectList, namespace string) []client.ListOption {
-	if _, cluster := list.(*v1alpha1.KongGatewayList); cluster || namespace == "" {
+func Scope(kind v1alpha1.ResourceKind, namespace string) []client.ListOption {
+	if kind.ClusterScoped || namespace == "" {
 		return nil
 	}
 	return []client.ListOption{client.InNamespace(namespace)}

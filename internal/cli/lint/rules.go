@@ -179,17 +179,12 @@ func longToken(object any) []string {
 var secretField = regexp.MustCompile(`(?i)(password|passwd|secret|token|api_?key|private_?key|credential)s?$`)
 
 func secretInConfig(object any) []string {
-	var plugins []v1alpha1.PluginSpec
-	switch o := object.(type) {
-	case *v1alpha1.JwtConsumer:
-		plugins = o.Spec.Plugins
-	case *v1alpha1.JwtProtectedService:
-		for _, p := range o.Spec.Plugins {
-			plugins = append(plugins, p.PluginSpec)
-		}
+	user, ok := object.(v1alpha1.GatewayUser)
+	if !ok {
+		return nil
 	}
 	var found []string
-	for _, p := range plugins {
+	for _, p := range user.GetPlugins() {
 		var config any
 		if p.Config == nil || json.Unmarshal(p.Config.Raw, &config) != nil {
 			continue

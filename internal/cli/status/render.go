@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/inventory"
@@ -153,6 +154,41 @@ func (r render) tables() error {
 	return nil
 }
 
+// columnsOf are the columns that only one kind has.
+type columnsOf struct {
+	names []string
+	cells func(object v1alpha1.Resource, now time.Time) []string
+}
+
+// columnsFor makes the columns of a kind from a function over its type.
+func columnsFor[T v1alpha1.Resource](cells func(T, time.Time) []string, names ...string) columnsOf {
+	return columnsOf{names: names, cells: func(object v1alpha1.Resource, now time.Time) []string {
+		typed, ok := object.(T)
+		if !ok {
+			return make([]string, len(names))
+		}
+		return cells(typed, now)
+	}}
+}
+
+// kindColumns are the columns by kind, besides those that all kinds have.
+var kindColumns = map[string]columnsOf{
+	v1alpha1.KindKongGateway: columnsFor(func(g *v1alpha1.KongGateway, _ time.Time) []string {
+		return []string{output.OrNone(g.Status.KongVersion), output.OrNone(string(g.Status.Mode)), entities(g.Status.Managed)}
+	}, "Kong", "Mode", "Entities"),
+	v1alpha1.KindJwtConsumer: columnsFor(func(c *v1alpha1.JwtConsumer, now time.Time) []string {
+		next := output.When(c.Status.NextRotationTime, now)
+		return []string{output.OrNone(c.Status.Username), credentials(c.Status.Credentials), next}
+	}, "Username", "Credentials", "Next rotation"),
+	v1alpha1.KindJwtProtectedService: columnsFor(func(s *v1alpha1.JwtProtectedService, _ time.Time) []string {
+		return []string{output.OrNone(s.Status.ServiceName), strconv.Itoa(len(s.Status.Routes))}
+	}, "Service", "Routes"),
+	v1alpha1.KindJwtToken: columnsFor(func(t *v1alpha1.JwtToken, now time.Time) []string {
+		consumer := t.Spec.ConsumerRef.Name + "/" + t.Spec.ConsumerRef.Credential
+		return []string{consumer, output.When(t.Status.ExpirationTime, now), output.When(t.Status.RenewalTime, now)}
+	}, "Consumer", "Expires", "Renewal"),
+}
+
 // columns of a kind's table; cells gives a cell for each.
 func (r render) columns(kind string) []output.Column {
 	columns := []output.Column{{Name: "Name"}, {Name: "Health"}, {Name: "Reason"}}
@@ -160,15 +196,8 @@ func (r render) columns(kind string) []output.Column {
 		columns = slices.Insert(columns, 0, output.Column{Name: "Namespace"})
 		columns = append(columns, output.Column{Name: "Gateway"})
 	}
-	switch kind {
-	case v1alpha1.KindKongGateway:
-		columns = append(columns, output.Column{Name: "Kong"}, output.Column{Name: "Mode"}, output.Column{Name: "Entities"})
-	case v1alpha1.KindJwtConsumer:
-		columns = append(columns, output.Column{Name: "Username"}, output.Column{Name: "Credentials"}, output.Column{Name: "Next rotation"})
-	case v1alpha1.KindJwtProtectedService:
-		columns = append(columns, output.Column{Name: "Service"}, output.Column{Name: "Routes"})
-	case v1alpha1.KindJwtToken:
-		columns = append(columns, output.Column{Name: "Consumer"}, output.Column{Name: "Expires"}, output.Column{Name: "Renewal"})
+	for _, name := range kindColumns[kind].names {
+		columns = append(columns, output.Column{Name: name})
 	}
 	return append(columns, output.Column{Name: "Message", Wide: true})
 }
@@ -179,16 +208,8 @@ func (r render) cells(resource Resource) []string {
 		cells = slices.Insert(cells, 0, resource.Namespace)
 		cells = append(cells, output.OrNone(resource.Gateway))
 	}
-	switch o := resource.Object.(type) {
-	case *v1alpha1.KongGateway:
-		cells = append(cells, output.OrNone(o.Status.KongVersion), output.OrNone(string(o.Status.Mode)), entities(o.Status.Managed))
-	case *v1alpha1.JwtConsumer:
-		cells = append(cells, output.OrNone(o.Status.Username), credentials(o.Status.Credentials), output.When(o.Status.NextRotationTime, r.report.now))
-	case *v1alpha1.JwtProtectedService:
-		cells = append(cells, output.OrNone(o.Status.ServiceName), strconv.Itoa(len(o.Status.Routes)))
-	case *v1alpha1.JwtToken:
-		consumer := o.Spec.ConsumerRef.Name + "/" + o.Spec.ConsumerRef.Credential
-		cells = append(cells, consumer, output.When(o.Status.ExpirationTime, r.report.now), output.When(o.Status.RenewalTime, r.report.now))
+	if own, found := kindColumns[resource.Kind]; found {
+		cells = append(cells, own.cells(resource.Object, r.report.now)...)
 	}
 	return append(cells, resource.Message)
 }

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/inventory"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/output"
@@ -30,8 +31,8 @@ const (
 func (o *options) follow(ctx context.Context, e *env.Env, kube client.WithWatch, namespace string) error {
 	changes := make(chan struct{}, 1)
 	group, ctx := errgroup.WithContext(ctx)
-	for _, list := range inventory.Lists() {
-		group.Go(func() error { watchOne(ctx, kube, list, namespace, changes); return nil })
+	for _, kind := range v1alpha1.ResourceKinds() {
+		group.Go(func() error { watchOne(ctx, kube, kind, namespace, changes); return nil })
 	}
 	group.Go(func() error {
 		var last string
@@ -105,7 +106,7 @@ func waitForChange(ctx context.Context, changes <-chan struct{}) bool {
 }
 
 // watchOne tells of every change of one kind. Watches end now and then, and are opened again; a kind that may not be watched is looked at with every refresh.
-func watchOne(ctx context.Context, kube client.WithWatch, list client.ObjectList, namespace string, changes chan<- struct{}) {
+func watchOne(ctx context.Context, kube client.WithWatch, kind v1alpha1.ResourceKind, namespace string, changes chan<- struct{}) {
 	tell := func() {
 		select {
 		case changes <- struct{}{}:
@@ -113,7 +114,7 @@ func watchOne(ctx context.Context, kube client.WithWatch, list client.ObjectList
 		}
 	}
 	for ctx.Err() == nil {
-		events, err := kube.Watch(ctx, list, inventory.Scope(list, namespace)...)
+		events, err := kube.Watch(ctx, kind.NewList(), inventory.Scope(kind, namespace)...)
 		if err != nil && !apierrors.IsForbidden(err) {
 			tell()
 		}
