@@ -70,67 +70,6 @@ func merge(into, overlay map[string]any) {
 	}
 }
 
-// jwtConfig makes the jwt plugin's config. What the spec leaves out is left to Kong's defaults.
-func jwtConfig(spec v1alpha1.JWTPlugin) map[string]any {
-	config := map[string]any{}
-	setList := func(name string, values *[]string) {
-		if values != nil {
-			config[name] = *values
-		}
-	}
-	setList("uri_param_names", spec.URIParamNames)
-	setList("cookie_names", spec.CookieNames)
-	setList("header_names", spec.HeaderNames)
-	if len(spec.ClaimsToVerify) > 0 {
-		config["claims_to_verify"] = spec.ClaimsToVerify
-	}
-	setText(config, "key_claim_name", spec.KeyClaimName)
-	setText(config, "anonymous", spec.Anonymous)
-	setText(config, "realm", spec.Realm)
-	setPointer(config, "secret_is_base64", spec.SecretIsBase64)
-	setPointer(config, "run_on_preflight", spec.RunOnPreflight)
-	setPointer(config, "maximum_expiration", spec.MaximumExpiration)
-	return config
-}
-
-// rateLimitConfig makes the rate-limiting plugin's config. password is the content of redis.passwordSecretRef.
-func rateLimitConfig(spec v1alpha1.RateLimit, password string) map[string]any {
-	config := map[string]any{}
-	setPointer(config, "second", spec.Second)
-	setPointer(config, "minute", spec.Minute)
-	setPointer(config, "hour", spec.Hour)
-	setPointer(config, "day", spec.Day)
-	setPointer(config, "month", spec.Month)
-	setPointer(config, "year", spec.Year)
-	setText(config, "limit_by", spec.LimitBy)
-	setText(config, "policy", spec.Policy)
-	setPointer(config, "fault_tolerant", spec.FaultTolerant)
-	setPointer(config, "hide_client_headers", spec.HideClientHeaders)
-	if redis := spec.Redis; redis != nil {
-		config["redis"] = redisConfig(*redis, password)
-	}
-	return config
-}
-
-func redisConfig(spec v1alpha1.RateLimitRedis, password string) map[string]any {
-	config := map[string]any{
-		"host":       spec.Host,
-		"database":   spec.Database,
-		"ssl":        spec.SSL,
-		"ssl_verify": spec.SSLVerify,
-	}
-	if spec.Port != 0 {
-		config["port"] = spec.Port
-	}
-	setText(config, "username", spec.Username)
-	setText(config, "password", password)
-	setText(config, "server_name", spec.ServerName)
-	if timeout := spec.Timeout.Or(0); timeout > 0 {
-		config["timeout"] = timeout.Milliseconds()
-	}
-	return config
-}
-
 func setText(into map[string]any, name, value string) {
 	if value != "" {
 		into[name] = value

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+	"github.com/kongjwt/kong-jwt-operator/internal/pluginconfig"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
@@ -63,6 +64,14 @@ func ServiceName(service *v1alpha1.JwtProtectedService) string {
 // NamesConsumers says whether an access block names consumers, by name or by selector, rather than groups alone.
 func NamesConsumers(access *v1alpha1.Access) bool {
 	return access != nil && (len(access.Consumers) > 0 || access.ConsumerSelector != nil)
+}
+
+// ACLConfig is the configuration of the acl plugin of a JwtProtectedService with spec.access.
+func ACLConfig(access v1alpha1.Access, namespace, name string) map[string]any {
+	if NamesConsumers(&access) {
+		return pluginconfig.EncodeACL(access, AccessGroup(namespace, name))
+	}
+	return pluginconfig.EncodeACL(access)
 }
 
 // BuildService says which Kong entities a JwtProtectedService wants: the service, its plugins, its routes.
@@ -121,17 +130,12 @@ func (b *builder) addGuards(spec v1alpha1.JwtProtectedServiceSpec, parent, id, r
 	on := func(plugin string, config map[string]any) kong.Fields {
 		return kong.Fields{"name": plugin, "enabled": true, parent: ref(id), "config": config}
 	}
-	b.addPlugin(partJWT, on("jwt", jwtConfig(spec.JWT)))
+	b.addPlugin(partJWT, on("jwt", pluginconfig.EncodeJWT(spec.JWT)))
 	if spec.Access != nil {
-		allow := slices.Clone(spec.Access.Groups)
-		if NamesConsumers(spec.Access) {
-			allow = append(allow, AccessGroup(b.owner.Namespace, b.owner.Name))
-		}
-		slices.Sort(allow)
-		b.addPlugin(partACL, on("acl", map[string]any{"allow": slices.Compact(allow), "hide_groups_header": false}))
+		b.addPlugin(partACL, on("acl", ACLConfig(*spec.Access, b.owner.Namespace, b.owner.Name)))
 	}
 	if spec.RateLimit != nil {
-		b.addPlugin(partRateLimit, on("rate-limiting", rateLimitConfig(*spec.RateLimit, redisPassword)))
+		b.addPlugin(partRateLimit, on("rate-limiting", pluginconfig.EncodeRateLimit(*spec.RateLimit, redisPassword, pluginconfig.RedisRecord)))
 	}
 }
 
@@ -161,7 +165,7 @@ func (b *builder) checkService(service *v1alpha1.JwtProtectedService, redisPassw
 	if err := b.checkTags(); err != nil {
 		return err
 	}
-	if err := b.policy.checkVaultReferences("spec.jwt", jwtConfig(spec.JWT)); err != nil {
+	if err := b.policy.checkVaultReferences("spec.jwt", pluginconfig.EncodeJWT(spec.JWT)); err != nil {
 		return err
 	}
 	if spec.Access != nil {
@@ -189,7 +193,8 @@ func (b *builder) checkRateLimit(spec *v1alpha1.RateLimit, redisPassword string)
 			return err
 		}
 	}
-	return b.policy.checkVaultReferences("spec.rateLimit", rateLimitConfig(*spec, redisPassword))
+	config := pluginconfig.EncodeRateLimit(*spec, redisPassword, pluginconfig.RedisRecord)
+	return b.policy.checkVaultReferences("spec.rateLimit", config)
 }
 
 // routeFields makes a route's Kong fields but for its name and service.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+	"github.com/kongjwt/kong-jwt-operator/internal/pluginconfig"
 )
 
 func testService(change ...func(*v1alpha1.JwtProtectedServiceSpec)) *v1alpha1.JwtProtectedService {
@@ -86,10 +87,10 @@ func TestGuardsAreOnTheServiceAlways(t *testing.T) {
 
 // What the spec leaves out is left to Kong's own defaults, so that a Kong with others keeps them.
 func TestJWTOptionsAreSentAsWritten(t *testing.T) {
-	if got := jwtConfig(v1alpha1.JWTPlugin{}); len(got) > 0 {
+	if got := pluginconfig.EncodeJWT(v1alpha1.JWTPlugin{}); len(got) > 0 {
 		t.Errorf("with no option set, %v is sent", got)
 	}
-	got := jwtConfig(v1alpha1.JWTPlugin{
+	got := pluginconfig.EncodeJWT(v1alpha1.JWTPlugin{
 		URIParamNames: new([]string{}), CookieNames: new([]string{"c"}), HeaderNames: new([]string{"h"}), ClaimsToVerify: []string{"exp"}, KeyClaimName: "kid",
 		SecretIsBase64: new(true), RunOnPreflight: new(false), MaximumExpiration: new(int32(60)), Anonymous: "nobody", Realm: "r",
 	})

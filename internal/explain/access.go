@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/jwtplugin"
+	"github.com/kongjwt/kong-jwt-operator/internal/pluginconfig"
 )
 
 // What Kong's acl and rate-limiting plugins answer.
@@ -81,6 +82,15 @@ func (c Check) unless(known bool) Check {
 		c.Remedy = "Ask somebody who may read all JwtConsumers and JwtProtectedServices of the gateway."
 	}
 	return c
+}
+
+// Limits are those of a rate-limiting plugin.
+func Limits(settings pluginconfig.RateLimiting) []Limit {
+	var limits []Limit
+	for _, w := range settings.Windows() {
+		limits = append(limits, Limit{Count: int64(w.Limit), Window: w.Name, By: settings.LimitBy})
+	}
+	return limits
 }
 
 // check says what is known of a limit: how much of it is left is known to Kong alone.

@@ -11,20 +11,18 @@ import (
 	"time"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/jwtplugin"
+	"github.com/kongjwt/kong-jwt-operator/internal/pluginconfig"
 )
 
 // Guard is what stands before an upstream; nil parts are not there.
 type Guard struct {
 	JWT *jwtplugin.Config
-	ACL *ACL
+	ACL *pluginconfig.ACL
 	// Limits of requests.
 	Limits []Limit
 	// Others are plugins that may refuse a request too, and that are not looked at.
 	Others []string
 }
-
-// ACL is an acl plugin.
-type ACL struct{ Allow, Deny []string }
 
 // Limit is a bound on requests.
 type Limit struct {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/internal/explain"
 	"github.com/kongjwt/kong-jwt-operator/internal/jwtplugin"
+	"github.com/kongjwt/kong-jwt-operator/internal/pluginconfig"
 	"github.com/kongjwt/kong-jwt-operator/internal/router"
 )
 
@@ -160,11 +161,12 @@ func (w *world) guard(t *testing.T, routeID, serviceID string, spent bool) expla
 	t.Helper()
 	var guard explain.Guard
 	for name, set := range map[string]func(config entity){
-		"jwt": func(c entity) { cfg := jwtConfig(t, c); guard.JWT = &cfg },
-		"acl": func(c entity) { acl := decode[explain.ACL](t, c); guard.ACL = &acl },
+		"jwt": func(c entity) { guard.JWT = settings(t, c, pluginconfig.JWTSettings) },
+		"acl": func(c entity) { guard.ACL = settings(t, c, pluginconfig.ACLSettings) },
 		"rate-limiting": func(c entity) {
-			if minute, ok := c["minute"].(float64); ok {
-				guard.Limits = append(guard.Limits, explain.Limit{Count: int64(minute), Window: "minute", By: "consumer", Spent: spent})
+			guard.Limits = explain.Limits(*settings(t, c, pluginconfig.RateLimitSettings))
+			for i := range guard.Limits {
+				guard.Limits[i].Spent = spent
 			}
 		},
 		"request-termination": func(entity) { guard.Others = append(guard.Others, "request-termination") },
@@ -181,26 +183,18 @@ func (w *world) guard(t *testing.T, routeID, serviceID string, spent bool) expla
 	return guard
 }
 
+func settings[T any](t *testing.T, config entity, read func(map[string]any) (T, error)) *T {
+	t.Helper()
+	got, err := read(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &got
+}
+
 func linked(row entity, field string) string {
 	link, _ := row[field].(entity)
 	return idOf(link)
-}
-
-func jwtConfig(t *testing.T, config entity) jwtplugin.Config {
-	t.Helper()
-	c := decode[struct {
-		URIParamNames     []string `json:"uri_param_names"`
-		CookieNames       []string `json:"cookie_names"`
-		HeaderNames       []string `json:"header_names"`
-		KeyClaimName      string   `json:"key_claim_name"`
-		SecretIsBase64    bool     `json:"secret_is_base64"`
-		ClaimsToVerify    []string `json:"claims_to_verify"`
-		MaximumExpiration float64  `json:"maximum_expiration"`
-		Anonymous         string
-		RunOnPreflight    bool `json:"run_on_preflight"`
-		Realm             string
-	}](t, config)
-	return jwtplugin.Config(c)
 }
 
 // Credential implements jwtplugin.Directory.

@@ -70,7 +70,7 @@ func TestImportService(t *testing.T) {
 		}},
 		JWT:       v1alpha1.JWTPlugin{KeyClaimName: "kid", ClaimsToVerify: []string{"exp"}, HeaderNames: &none},
 		Access:    &v1alpha1.Access{Groups: []string{"a", "b"}},
-		RateLimit: &v1alpha1.RateLimit{Minute: &minute, LimitBy: "consumer", Policy: "local"},
+		RateLimit: &v1alpha1.RateLimit{Minute: &minute},
 	}
 	plugins := got.Spec.Plugins
 	got.Spec.Plugins = nil

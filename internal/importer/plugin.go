@@ -2,13 +2,13 @@ package importer
 
 import (
 	"encoding/json"
-	"reflect"
 	"slices"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+	"github.com/kongjwt/kong-jwt-operator/internal/pluginconfig"
 )
 
 // plugin makes a plugin of a spec; false where it cannot be said, which is then told. owner is the name of the resource.
@@ -61,78 +61,26 @@ func jwt(e kong.Entity) (spec v1alpha1.JWTPlugin, reason string) {
 	if !usual(e) {
 		return spec, "its jwt plugin has protocols of its own"
 	}
-	config := kong.Fields(e.Fields.Object("config"))
-	list := func(name string, fallback ...string) *[]string {
-		values := config.Strings(name)
-		if _, set := config[name]; !set || slices.Equal(values, fallback) {
-			return nil
-		}
-		values = append([]string{}, values...)
-		return &values
-	}
-	spec = v1alpha1.JWTPlugin{
-		URIParamNames: list("uri_param_names", "jwt"), CookieNames: list("cookie_names"), HeaderNames: list("header_names", "authorization"),
-		ClaimsToVerify: config.Strings("claims_to_verify"), KeyClaimName: config.Text("key_claim_name"),
-		Anonymous: config.Text("anonymous"), Realm: config.Text("realm"),
-	}
-	if config["secret_is_base64"] == true {
-		spec.SecretIsBase64 = pointer(true)
-	}
-	if config["run_on_preflight"] == false {
-		spec.RunOnPreflight = pointer(false)
-	}
-	if n := number(config["maximum_expiration"]); n > 0 {
-		spec.MaximumExpiration = pointer(int32(n))
+	spec, dropped := pluginconfig.DecodeJWT(e.Fields.Object("config"))
+	if len(dropped) > 0 {
+		return spec, "its jwt plugin has options that no field says: " + pluginconfig.Names(dropped)
 	}
 	return spec, ""
 }
 
-// access reads an acl plugin that only lets groups in; nil for any other.
+// access reads an acl plugin of which a service's spec.access says all; nil for any other.
 func access(e kong.Entity) *v1alpha1.Access {
-	config := kong.Fields(e.Fields.Object("config"))
-	allow := config.Strings("allow")
-	for name, value := range config {
-		switch {
-		case name == "allow", name == "hide_groups_header" && value == false, name == "include_consumer_groups" && value == false, name == "always_use_authenticated_groups" && value == false:
-		default:
-			return nil
-		}
-	}
-	// The operator sorts groups: in another order they would be written again.
-	if len(allow) == 0 || !slices.IsSorted(allow) || !ordinary(e) {
+	spec, dropped := pluginconfig.DecodeACL(e.Fields.Object("config"))
+	if len(spec.Groups) == 0 || len(dropped) > 0 || !ordinary(e) {
 		return nil
 	}
-	return &v1alpha1.Access{Groups: allow}
+	return &spec
 }
 
 // rateLimit reads a rate-limiting plugin of which a service's spec.rateLimit says all; nil for any other.
 func rateLimit(e kong.Entity) *v1alpha1.RateLimit {
-	config := kong.Fields(e.Fields.Object("config"))
-	var spec v1alpha1.RateLimit
-	for name, into := range map[string]**int32{
-		"second": &spec.Second, "minute": &spec.Minute, "hour": &spec.Hour, "day": &spec.Day, "month": &spec.Month, "year": &spec.Year,
-	} {
-		if n := number(config[name]); n > 0 {
-			*into = pointer(int32(n))
-		}
-	}
-	spec.LimitBy, spec.Policy = config.Text("limit_by"), config.Text("policy")
-	if config["fault_tolerant"] == false {
-		spec.FaultTolerant = pointer(false)
-	}
-	if config["hide_client_headers"] == true {
-		spec.HideClientHeaders = pointer(true)
-	}
-	defaults := map[string]any{"error_code": 429.0, "error_message": "API rate limit exceeded", "sync_rate": -1.0}
-	for name, value := range defaults {
-		if v, set := config[name]; set && !reflect.DeepEqual(plain(v), value) {
-			return nil
-		}
-	}
-	redis := config.Object("redis")
-	_, hasPath := config["path"]
-	_, hasHeader := config["header_name"]
-	if redis["host"] != nil || hasPath || hasHeader || !slices.Contains([]string{"", "consumer", "ip", "service", "credential"}, spec.LimitBy) || !ordinary(e) {
+	spec, dropped := pluginconfig.DecodeRateLimit(e.Fields.Object("config"))
+	if len(dropped) > 0 || !ordinary(e) {
 		return nil
 	}
 	return &spec

@@ -6,36 +6,37 @@ import (
 	"net/http"
 )
 
-// Config is the configuration of one jwt plugin, with Kong's defaults filled
-// in by whoever builds it (see DefaultConfig).
+// Config is the configuration of one jwt plugin (kong/plugins/jwt/schema.lua) with Kong's defaults: in JSON it is what
+// the Admin API answers.
 type Config struct {
 	// URIParamNames are query parameters that may carry a token; names are case-sensitive.
-	URIParamNames []string
+	URIParamNames []string `json:"uri_param_names"`
 	// CookieNames are cookies that may carry a token; nginx compares their names without case.
-	CookieNames []string
+	CookieNames []string `json:"cookie_names"`
 	// HeaderNames are headers that may carry `Bearer <token>`.
-	HeaderNames []string
+	HeaderNames []string `json:"header_names"`
 	// KeyClaimName is the claim, of the payload or else of the JOSE header, that names the credential.
-	KeyClaimName string
+	KeyClaimName string `json:"key_claim_name"`
 	// SecretIsBase64 says that HMAC secrets are base64url text of the key.
-	SecretIsBase64 bool
+	SecretIsBase64 bool `json:"secret_is_base64"`
 	// ClaimsToVerify holds "exp", "nbf", both or neither.
-	ClaimsToVerify []string
+	ClaimsToVerify []string `json:"claims_to_verify"`
 	// MaximumExpiration is the longest time in seconds from now to exp; 0 means no bound.
-	MaximumExpiration float64
+	MaximumExpiration float64 `json:"maximum_expiration"`
 	// Anonymous is the id or username of the consumer that stands for callers
 	// without a valid token; empty means such callers are refused.
-	Anonymous string
+	Anonymous string `json:"anonymous"`
 	// RunOnPreflight says whether OPTIONS requests need a token too.
-	RunOnPreflight bool
+	RunOnPreflight bool `json:"run_on_preflight"`
 	// Realm is told in the WWW-Authenticate challenge; empty leaves it out. Kong 3.8 or newer.
-	Realm string
+	Realm string `json:"realm"`
 }
 
 // DefaultConfig is the configuration of a jwt plugin created with a name only.
 func DefaultConfig() Config {
 	return Config{
 		URIParamNames:  []string{"jwt"},
+		CookieNames:    []string{},
 		HeaderNames:    []string{"authorization"},
 		KeyClaimName:   "iss",
 		RunOnPreflight: true,

@@ -46,7 +46,7 @@ var pluginKinds = []pluginKind{
 	{"jwt", 1450, compileJWT},
 	{"ip-restriction", 990, compileIPRestriction},
 	{"request-size-limiting", 951, compileConfig[sizeLimit]},
-	{"acl", 950, compileConfig[acl]},
+	{"acl", 950, compileACL},
 	{"rate-limiting", 910, compileRateLimit},
 	{"request-termination", 2, compileConfig[termination]},
 }

@@ -4,14 +4,17 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/pluginconfig"
 )
 
 // acl is the acl plugin. Groups that come with a token rather than from the
 // consumer are not simulated: no simulated plugin provides them.
-type acl struct {
-	Allow            []string `json:"allow"`
-	Deny             []string `json:"deny"`
-	HideGroupsHeader bool     `json:"hide_groups_header"`
+type acl struct{ pluginconfig.ACL }
+
+func compileACL(view *pluginView) (plugin, error) {
+	settings, err := pluginconfig.ACLSettings(view.Config)
+	return &acl{settings}, err
 }
 
 const aclRefused = "You cannot consume this service"

@@ -4,33 +4,15 @@ import (
 	"net/http"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/jwtplugin"
+	"github.com/kongjwt/kong-jwt-operator/internal/pluginconfig"
 )
 
 // jwtAuth is the jwt plugin; the decision itself is jwtplugin's.
 type jwtAuth struct{ config jwtplugin.Config }
 
 func compileJWT(view *pluginView) (plugin, error) {
-	var c struct {
-		URIParamNames     []string `json:"uri_param_names"`
-		CookieNames       []string `json:"cookie_names"`
-		HeaderNames       []string `json:"header_names"`
-		KeyClaimName      string   `json:"key_claim_name"`
-		SecretIsBase64    bool     `json:"secret_is_base64"`
-		ClaimsToVerify    []string `json:"claims_to_verify"`
-		MaximumExpiration float64  `json:"maximum_expiration"`
-		Anonymous         string   `json:"anonymous"`
-		RunOnPreflight    bool     `json:"run_on_preflight"`
-		Realm             string   `json:"realm"`
-	}
-	if err := decodeConfig(view.Config, &c); err != nil {
-		return nil, err
-	}
-	return &jwtAuth{jwtplugin.Config{
-		URIParamNames: c.URIParamNames, CookieNames: c.CookieNames, HeaderNames: c.HeaderNames,
-		KeyClaimName: c.KeyClaimName, SecretIsBase64: c.SecretIsBase64, ClaimsToVerify: c.ClaimsToVerify,
-		MaximumExpiration: c.MaximumExpiration, Anonymous: c.Anonymous, RunOnPreflight: c.RunOnPreflight,
-		Realm: c.Realm,
-	}}, nil
+	config, err := pluginconfig.JWTSettings(view.Config)
+	return &jwtAuth{config}, err
 }
 
 func (p *jwtAuth) access(x *exchange) *reply {

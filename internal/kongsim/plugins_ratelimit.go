@@ -1,28 +1,18 @@
 package kongsim
 
 import (
-	"net/http"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/pluginconfig"
 )
 
 // rateLimit is the rate-limiting plugin. Whatever its policy, counters are the
 // node's own, shared by its workers.
 type rateLimit struct {
-	Second            *int64 `json:"second"`
-	Minute            *int64 `json:"minute"`
-	Hour              *int64 `json:"hour"`
-	Day               *int64 `json:"day"`
-	Month             *int64 `json:"month"`
-	Year              *int64 `json:"year"`
-	LimitBy           string `json:"limit_by"`
-	HeaderName        string `json:"header_name"`
-	Path              string `json:"path"`
-	HideClientHeaders bool   `json:"hide_client_headers"`
-	ErrorCode         int    `json:"error_code"`
-	ErrorMessage      string `json:"error_message"`
+	pluginconfig.RateLimiting
 
 	scope  string // of the plugin, part of every counter's name
 	limits []rateWindow
@@ -37,29 +27,26 @@ type rateWindow struct {
 }
 
 func compileRateLimit(view *pluginView) (plugin, error) {
-	p := &rateLimit{ErrorCode: http.StatusTooManyRequests, ErrorMessage: "API rate limit exceeded"}
-	if err := decodeConfig(view.Config, p); err != nil {
+	settings, err := pluginconfig.RateLimitSettings(view.Config)
+	if err != nil {
 		return nil, err
 	}
-	p.scope = view.RouteID + ":" + view.ServiceID
-	all := []struct {
-		limit *int64
-		rateWindow
-	}{
-		{p.Second, rateWindow{name: "Second", seconds: 1, start: func(t time.Time) time.Time { return t.Truncate(time.Second) }}},
-		{p.Minute, rateWindow{name: "Minute", seconds: 60, start: func(t time.Time) time.Time { return t.Truncate(time.Minute) }}},
-		{p.Hour, rateWindow{name: "Hour", seconds: 3600, start: func(t time.Time) time.Time { return t.Truncate(time.Hour) }}},
-		{p.Day, rateWindow{name: "Day", seconds: 86400, start: func(t time.Time) time.Time { return date(t.Year(), t.Month(), t.Day()) }}},
-		{p.Month, rateWindow{name: "Month", seconds: 30 * 86400, start: func(t time.Time) time.Time { return date(t.Year(), t.Month(), 1) }}},
-		{p.Year, rateWindow{name: "Year", seconds: 365 * 86400, start: func(t time.Time) time.Time { return date(t.Year(), 1, 1) }}},
-	}
-	for _, w := range all {
-		if w.limit != nil {
-			w.rateWindow.limit = *w.limit
-			p.limits = append(p.limits, w.rateWindow)
-		}
+	p := &rateLimit{RateLimiting: settings, scope: view.RouteID + ":" + view.ServiceID}
+	for _, w := range settings.Windows() {
+		window := rateWindows[w.Name]
+		window.limit = int64(w.Limit)
+		p.limits = append(p.limits, window)
 	}
 	return p, nil
+}
+
+var rateWindows = map[string]rateWindow{
+	"second": {name: "Second", seconds: 1, start: func(t time.Time) time.Time { return t.Truncate(time.Second) }},
+	"minute": {name: "Minute", seconds: 60, start: func(t time.Time) time.Time { return t.Truncate(time.Minute) }},
+	"hour":   {name: "Hour", seconds: 3600, start: func(t time.Time) time.Time { return t.Truncate(time.Hour) }},
+	"day":    {name: "Day", seconds: 86400, start: func(t time.Time) time.Time { return date(t.Year(), t.Month(), t.Day()) }},
+	"month":  {name: "Month", seconds: 30 * 86400, start: func(t time.Time) time.Time { return date(t.Year(), t.Month(), 1) }},
+	"year":   {name: "Year", seconds: 365 * 86400, start: func(t time.Time) time.Time { return date(t.Year(), 1, 1) }},
 }
 
 func date(y int, m time.Month, d int) time.Time { return time.Date(y, m, d, 0, 0, 0, 0, time.UTC) }
@@ -80,7 +67,7 @@ func (p *rateLimit) access(x *exchange) *reply {
 		if !p.HideClientHeaders {
 			x.answer.Set("Retry-After", strconv.FormatInt(reset, 10))
 		}
-		return x.fail(p.ErrorCode, p.ErrorMessage)
+		return x.fail(int(p.ErrorCode), p.ErrorMessage)
 	}
 	for _, w := range p.limits {
 		x.counters.add(w.counter(who, now), now, w.start(now).Add(time.Duration(w.seconds+86400)*time.Second))

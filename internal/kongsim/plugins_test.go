@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/jwtplugin"
+	"github.com/kongjwt/kong-jwt-operator/internal/pluginconfig"
 	"github.com/kongjwt/kong-jwt-operator/internal/router"
 )
 
@@ -155,16 +156,17 @@ func TestRateLimitIdentifier(t *testing.T) {
 		request: &http.Request{RemoteAddr: "1.2.3.4:5", Header: http.Header{"X-Tenant": {"acme"}}}, path: "/p",
 		service: &router.Service{ID: "s"}, consumer: &jwtplugin.Consumer{ID: "c"}, credentialID: "k",
 	}
-	tests := map[string]rateLimit{
+	tests := map[string]pluginconfig.RateLimiting{
 		"c": {LimitBy: "consumer"}, "k": {LimitBy: "credential"}, "s": {LimitBy: "service"}, "acme": {LimitBy: "header", HeaderName: "x-tenant"},
 		"/p": {LimitBy: "path", Path: "/p"}, "1.2.3.4": {LimitBy: "ip"},
 	}
-	for want, p := range tests {
+	for want, settings := range tests {
+		p := rateLimit{RateLimiting: settings}
 		if got := p.identifier(x); got != want {
 			t.Errorf("%s: %s, want %s", p.LimitBy, got, want)
 		}
 	}
-	other := rateLimit{LimitBy: "path", Path: "/q"}
+	other := rateLimit{RateLimiting: pluginconfig.RateLimiting{LimitBy: "path", Path: "/q"}}
 	if got := other.identifier(x); got != "1.2.3.4" {
 		t.Errorf("another path: %s", got)
 	}

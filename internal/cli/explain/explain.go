@@ -109,7 +109,9 @@ func (o *options) run(ctx context.Context, e *env.Env) error {
 	}
 	a.Service, a.Gateway = t.service.Namespace+"/"+t.service.Name, t.gateway
 	d := &directory{ctx: ctx, cluster: c, gateway: t.gateway}
-	a.Report = d.report(t, request, text.Reveal(), e)
+	if a.Report, err = d.report(t, request, text.Reveal(), e); err != nil {
+		return err
+	}
 	if o.live.on {
 		live := o.live.ask(ctx, d, e.Clock.Now)
 		a.Checks = append(a.Checks, live)
@@ -137,8 +139,11 @@ func (o *options) serviceName(namespace string) (serviceNamespace, name string, 
 }
 
 // report makes all checks but the live one.
-func (d *directory) report(t target, request asked, token string, e *env.Env) explain.Report {
-	guard := guardOf(t.service)
+func (d *directory) report(t target, request asked, token string, e *env.Env) (explain.Report, error) {
+	guard, err := guardOf(t.service)
+	if err != nil {
+		return explain.Report{}, fmt.Errorf("%s %s/%s: %w", v1alpha1.KindJwtProtectedService, t.service.Namespace, t.service.Name, err)
+	}
 	in := explain.Input{
 		Request: requestWith(request, *guard.JWT, token), Guard: guard, Directory: d, Groups: d.groups, Name: d.name, Now: e.Clock.Now(),
 		Before: d.resources(t),
@@ -153,7 +158,7 @@ func (d *directory) report(t target, request asked, token string, e *env.Env) ex
 		report.Precede(d.cluster.conditions(v1alpha1.KindJwtConsumer, consumer.Namespace, consumer.Name,
 			"kubectl kongjwt status says what it waits for; until then Kong may not hold its credentials and groups.")...)
 	}
-	return report
+	return report, nil
 }
 
 // resources are the checks of the gateway and the service.

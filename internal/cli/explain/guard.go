@@ -1,81 +1,43 @@
 package explain
 
 import (
-	"slices"
+	"fmt"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/explain"
-	"github.com/kongjwt/kong-jwt-operator/internal/jwtplugin"
+	"github.com/kongjwt/kong-jwt-operator/internal/pluginconfig"
 	"github.com/kongjwt/kong-jwt-operator/internal/router"
 )
 
 // guardOf is what a service's spec puts before its upstream.
-func guardOf(service *v1alpha1.JwtProtectedService) explain.Guard {
+func guardOf(service *v1alpha1.JwtProtectedService) (explain.Guard, error) {
 	spec := service.Spec
-	config := jwtConfig(spec.JWT)
-	guard := explain.Guard{JWT: &config}
+	jwt, err := pluginconfig.JWTSettings(pluginconfig.EncodeJWT(spec.JWT))
+	if err != nil {
+		return explain.Guard{}, fmt.Errorf("spec.jwt: %w", err)
+	}
+	guard := explain.Guard{JWT: &jwt}
 	if spec.Access != nil {
-		allow := slices.Clone(spec.Access.Groups)
-		if desired.NamesConsumers(spec.Access) {
-			allow = append(allow, desired.AccessGroup(service.Namespace, service.Name))
+		acl, err := pluginconfig.ACLSettings(desired.ACLConfig(*spec.Access, service.Namespace, service.Name))
+		if err != nil {
+			return explain.Guard{}, fmt.Errorf("spec.access: %w", err)
 		}
-		guard.ACL = &explain.ACL{Allow: allow}
+		guard.ACL = &acl
 	}
 	if spec.RateLimit != nil {
-		guard.Limits = limits(*spec.RateLimit)
+		limit, err := pluginconfig.RateLimitSettings(pluginconfig.EncodeRateLimit(*spec.RateLimit, "", pluginconfig.RedisRecord))
+		if err != nil {
+			return explain.Guard{}, fmt.Errorf("spec.rateLimit: %w", err)
+		}
+		guard.Limits = explain.Limits(limit)
 	}
 	for _, plugin := range spec.Plugins {
 		if plugin.Enabled == nil || *plugin.Enabled {
 			guard.Others = append(guard.Others, plugin.Plugin)
 		}
 	}
-	return guard
-}
-
-// jwtConfig fills Kong's defaults in.
-func jwtConfig(spec v1alpha1.JWTPlugin) jwtplugin.Config {
-	config := jwtplugin.DefaultConfig()
-	for _, list := range []struct {
-		into *[]string
-		from *[]string
-	}{{&config.URIParamNames, spec.URIParamNames}, {&config.CookieNames, spec.CookieNames}, {&config.HeaderNames, spec.HeaderNames}} {
-		if list.from != nil {
-			*list.into = *list.from
-		}
-	}
-	config.ClaimsToVerify = spec.ClaimsToVerify
-	if spec.KeyClaimName != "" {
-		config.KeyClaimName = spec.KeyClaimName
-	}
-	if spec.SecretIsBase64 != nil {
-		config.SecretIsBase64 = *spec.SecretIsBase64
-	}
-	if spec.RunOnPreflight != nil {
-		config.RunOnPreflight = *spec.RunOnPreflight
-	}
-	if spec.MaximumExpiration != nil {
-		config.MaximumExpiration = float64(*spec.MaximumExpiration)
-	}
-	config.Anonymous, config.Realm = spec.Anonymous, spec.Realm
-	return config
-}
-
-func limits(spec v1alpha1.RateLimit) []explain.Limit {
-	by := spec.LimitBy
-	if by == "" {
-		by = "consumer"
-	}
-	var all []explain.Limit
-	for _, window := range []struct {
-		name  string
-		count *int32
-	}{{"second", spec.Second}, {"minute", spec.Minute}, {"hour", spec.Hour}, {"day", spec.Day}, {"month", spec.Month}, {"year", spec.Year}} {
-		if window.count != nil {
-			all = append(all, explain.Limit{Count: int64(*window.count), Window: window.name, By: by})
-		}
-	}
-	return all
+	return guard, nil
 }
 
 // routesOf are a service's routes as Kong's router knows them.
