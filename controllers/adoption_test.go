@@ -116,7 +116,9 @@ var _ = Describe("What exists in Kong", func() {
 
 	It("is asked of the data planes under its own id", func(ctx SpecContext) {
 		w := newWorld(ctx, kongsim.Options{}, func(g *v1alpha1.KongGateway) { g.Spec.Adoption = v1alpha1.AdoptionUnowned })
-		change(ctx, w.gateway, func(g *v1alpha1.KongGateway) { g.Spec.Proxy = &v1alpha1.Proxy{URLs: []string{w.kong.ProxyURL()}} })
+		change(ctx, w.gateway, func(g *v1alpha1.KongGateway) {
+			g.Spec.DataPlanes = &v1alpha1.DataPlanes{URLs: []string{w.kong.ProxyURL()}}
+		})
 		w.byHand(ctx, "http://127.0.0.1:9")
 		create(ctx, w.secret("john-jwt", map[string]string{"secret": longSecret}))
 		consumer := w.consumer("john", func(c *v1alpha1.JwtConsumer) {
@@ -149,8 +151,8 @@ var _ = Describe("What exists in Kong", func() {
 		Eventually(func(g Gomega) {
 			g.Expect(kube.Get(ctx, client.ObjectKeyFromObject(consumer), consumer)).To(Succeed())
 			g.Expect(consumer.Status.Credentials).To(ConsistOf(
-				And(HaveField("Key", "john-next"), HaveField("Phase", v1alpha1.CredentialActive)),
-				And(HaveField("Key", "john-key"), HaveField("Phase", v1alpha1.CredentialRetiring), HaveField("KongID", handKey)),
+				And(HaveField("Key", "john-next"), HaveField("State", v1alpha1.CredentialActive)),
+				And(HaveField("Key", "john-key"), HaveField("State", v1alpha1.CredentialRetiring), HaveField("KongID", handKey)),
 			))
 		}).WithTimeout(soon).WithPolling(poll).Should(Succeed())
 	})

@@ -128,7 +128,7 @@ var _ = Describe("What is changed in a JwtConsumer", func() {
 			change(ctx, c, func(c *v1alpha1.JwtConsumer) { c.Spec.Credentials[0].Algorithm = algorithm })
 			Eventually(func() []any { return w.values(ctx, "jwts", "algorithm") }).WithTimeout(soon).WithPolling(poll).Should(ConsistOf(string(algorithm)))
 			ready(ctx, c)
-			Expect(c.Status.Credentials).To(HaveExactElements(And(HaveField("Algorithm", algorithm), HaveField("Phase", v1alpha1.CredentialActive))))
+			Expect(c.Status.Credentials).To(HaveExactElements(And(HaveField("Algorithm", algorithm), HaveField("State", v1alpha1.CredentialActive))))
 		}
 		Expect(w.secretsByKey(ctx)).To(Equal(map[any]any{"k": longSecret}))
 	})

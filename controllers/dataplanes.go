@@ -30,7 +30,7 @@ type dataPlanes struct {
 
 // proxies are how the data planes of one gateway are found and asked.
 type proxies struct {
-	spec  v1alpha1.Proxy
+	spec  v1alpha1.DataPlanes
 	asker *probe.Asker
 }
 
@@ -82,18 +82,18 @@ func (d *dataPlanes) Ask(ctx context.Context, gateway string, material credentia
 }
 
 // addresses of the data planes. Endpoints are read when they are needed: to follow those of every Service would cost more than a few reads a rotation.
-func (d *dataPlanes) addresses(ctx context.Context, spec v1alpha1.Proxy) ([]string, error) {
+func (d *dataPlanes) addresses(ctx context.Context, spec v1alpha1.DataPlanes) ([]string, error) {
 	ref := spec.ServiceRef
 	if ref == nil {
 		return spec.URLs, nil
 	}
 	var service corev1.Service
 	if err := d.Client.Get(ctx, client.ObjectKey{Namespace: ref.Namespace, Name: ref.Name}, &service); err != nil {
-		return nil, fmt.Errorf("spec.proxy.serviceRef: Service %s/%s cannot be read", ref.Namespace, ref.Name)
+		return nil, fmt.Errorf("spec.dataPlanes.serviceRef: Service %s/%s cannot be read", ref.Namespace, ref.Name)
 	}
 	var found discoveryv1.EndpointSliceList
 	if err := d.Client.List(ctx, &found, client.InNamespace(ref.Namespace), client.MatchingLabels{discoveryv1.LabelServiceName: ref.Name}); err != nil {
-		return nil, fmt.Errorf("spec.proxy.serviceRef: the endpoints of Service %s/%s cannot be read", ref.Namespace, ref.Name)
+		return nil, fmt.Errorf("spec.dataPlanes.serviceRef: the endpoints of Service %s/%s cannot be read", ref.Namespace, ref.Name)
 	}
 	var addresses []string
 	for _, node := range nodesOf(service, ref.Port, found.Items) {

@@ -68,7 +68,7 @@ var _ = Describe("Data planes", func() {
 		var w *world
 		plane := newDataPlane(func() string { return w.kong.ProxyURL() })
 		w = newWorld(ctx, kongsim.Options{Workers: 4}, func(g *v1alpha1.KongGateway) {
-			g.Spec.Proxy = &v1alpha1.Proxy{URLs: []string{plane.URL}}
+			g.Spec.DataPlanes = &v1alpha1.DataPlanes{URLs: []string{plane.URL}}
 		})
 		ready(ctx, w.gateway)
 		return w, plane
@@ -87,7 +87,7 @@ var _ = Describe("Data planes", func() {
 		settled := plane.asked.Load()
 		Consistently(plane.asked.Load).WithTimeout(quiet).WithPolling(poll).Should(BeNumerically("<=", settled+64), "what was seen is not asked for again")
 
-		change(ctx, w.gateway, func(g *v1alpha1.KongGateway) { g.Spec.Proxy = nil })
+		change(ctx, w.gateway, func(g *v1alpha1.KongGateway) { g.Spec.DataPlanes = nil })
 		Eventually(func() []map[string]any { return w.list(ctx, "services") }).WithTimeout(soon).WithPolling(poll).Should(BeEmpty())
 		Eventually(func(g Gomega) {
 			g.Expect(apimeta.FindStatusCondition(conditionsOf(ctx, g, consumer), v1alpha1.ConditionVerified)).To(BeNil())
@@ -158,7 +158,7 @@ var _ = Describe("Data planes", func() {
 			&corev1.Service{ObjectMeta: w.meta("proxy"), Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Name: "proxy", Port: 80}}}},
 			endpoints(w, "ready", address, port, true), endpoints(w, "unready", "192.0.2.1", port, false))
 		change(ctx, w.gateway, func(g *v1alpha1.KongGateway) {
-			g.Spec.Proxy = &v1alpha1.Proxy{ServiceRef: &v1alpha1.GatewayServiceReference{Namespace: w.namespace, Name: "proxy", Port: 80, Scheme: "http"}}
+			g.Spec.DataPlanes = &v1alpha1.DataPlanes{ServiceRef: &v1alpha1.GatewayServiceReference{Namespace: w.namespace, Name: "proxy", Port: 80, Scheme: "http"}}
 		})
 		ready(ctx, w.gateway)
 		consumer := w.rotated("r", nil)

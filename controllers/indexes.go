@@ -16,13 +16,13 @@ import (
 
 // Indexes of the cache: from what changed to the resources that name it.
 const (
-	indexGateway  = "gateway"  // KongGateway name
-	indexSecret   = "secret"   // Secret name, or namespace/name where the resource is cluster-scoped
-	indexService  = "service"  // Kubernetes Service name, or namespace/name where the resource is cluster-scoped
-	indexUniqueKey    = "claim"    // gateway, kind and value of what a spec claims in Kong
-	indexConsumer = "consumer" // namespace/name of a JwtConsumer that is named
-	indexSelector = "selector" // selectsConsumers, where spec.access has a consumerSelector
-	indexBounded  = "bounded"  // KongGateway name, where spec.jwt has a maximumExpiration
+	indexGateway   = "gateway"  // KongGateway name
+	indexSecret    = "secret"   // Secret name, or namespace/name where the resource is cluster-scoped
+	indexService   = "service"  // Kubernetes Service name, or namespace/name where the resource is cluster-scoped
+	indexUniqueKey = "claim"    // gateway, kind and value of what a spec claims in Kong
+	indexConsumer  = "consumer" // namespace/name of a JwtConsumer that is named
+	indexSelector  = "selector" // selectsConsumers, where spec.access has a consumerSelector
+	indexBounded   = "bounded"  // KongGateway name, where spec.jwt has a maximumExpiration
 )
 
 const selectsConsumers = "yes"
@@ -266,8 +266,8 @@ func gatewaySecrets(spec v1alpha1.KongGatewaySpec) []v1alpha1.SecretReference {
 		refs = append(refs, auth.SecretRef.SecretReference)
 	}
 	connections := []*v1alpha1.ClientTLS{spec.AdminAPI.TLS}
-	if spec.Proxy != nil {
-		connections = append(connections, spec.Proxy.TLS)
+	if spec.DataPlanes != nil {
+		connections = append(connections, spec.DataPlanes.TLS)
 	}
 	for _, tls := range connections {
 		if tls == nil {

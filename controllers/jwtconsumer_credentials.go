@@ -192,7 +192,7 @@ func (r *consumerRun) readFormer(ctx context.Context, run *credentialRun) error 
 		return nil
 	}
 	for _, s := range r.consumer.Status.Credentials {
-		renamed := run.spec.Generate != nil && s.Generation > 0 && s.SecretName == run.spec.Generate.SecretName && !r.names(s.Name)
+		renamed := run.spec.Generate != nil && s.Revision > 0 && s.SecretName == run.spec.Generate.SecretName && !r.names(s.Name)
 		switch {
 		case renamed:
 			if active, found := r.state.Credentials[s.Name].Active(); found {
@@ -200,7 +200,7 @@ func (r *consumerRun) readFormer(ctx context.Context, run *credentialRun) error 
 			}
 			return nil
 		// Active: Kong holds it as this resource wanted it. Of anything else nobody here has to learn the secret.
-		case s.Name == run.spec.Name && s.Generation == 0 && s.Phase == v1alpha1.CredentialActive && s.SecretName != credential.JWKSSecretName(r.consumer.Name):
+		case s.Name == run.spec.Name && s.Revision == 0 && s.State == v1alpha1.CredentialActive && s.SecretName != credential.JWKSSecretName(r.consumer.Name):
 			entity, found, err := r.target.engine.Credential(ctx, r.credentialID(*run, 0))
 			if found {
 				material := desired.MaterialOf(entity)
@@ -228,7 +228,7 @@ func (r *consumerRun) noteFormerSecrets() {
 		named := slices.ContainsFunc(r.consumer.Spec.Credentials, func(c v1alpha1.Credential) bool {
 			return secretName(c) == former.SecretName
 		})
-		if former.Generation > 0 && !named && !r.awaitsSource(former.Name) && !slices.Contains(r.formerSecrets, former.SecretName) {
+		if former.Revision > 0 && !named && !r.awaitsSource(former.Name) && !slices.Contains(r.formerSecrets, former.SecretName) {
 			r.formerSecrets = append(r.formerSecrets, former.SecretName)
 		}
 	}

@@ -136,17 +136,17 @@ func (r *consumerRun) reportKeySet(name string, former []v1alpha1.CredentialStat
 		id := desired.CredentialID(r.target.scope, owner, desired.KeySetPart(name, held.ID))
 		report := v1alpha1.CredentialStatus{
 			Name: name, Key: held.ID, KongID: r.target.engine.ActualID(id), Algorithm: v1alpha1.Algorithm(held.Algorithm), IssueTime: at(held.Since),
-			Phase: v1alpha1.CredentialPending, SecretName: credential.JWKSSecretName(r.consumer.Name),
+			State: v1alpha1.CredentialPending, SecretName: credential.JWKSSecretName(r.consumer.Name),
 		}
 		inKong, _ := r.target.engine.Standing(id)
 		switch {
 		case held.Leaving():
-			report.Phase, report.RetirementTime = v1alpha1.CredentialRetiring, at(held.LeaveTime(set.overlap))
+			report.State, report.RetirementTime = v1alpha1.CredentialRetiring, at(held.LeaveTime(set.overlap))
 		case r.consumer.Spec.Revoked || set.shadowed[held.ID]:
 		case !r.result.Applied:
-			report.Phase = formerPhase(former, report)
+			report.State = formerPhase(former, report)
 		case inKong && !r.result.Undone[id]:
-			report.Phase = v1alpha1.CredentialActive
+			report.State = v1alpha1.CredentialActive
 		}
 		r.consumer.Status.Credentials = append(r.consumer.Status.Credentials, report)
 	}

@@ -55,7 +55,7 @@ func (r *consumerRun) askedOf(credential, annotation, handled string) string {
 // hasState says whether there is a state to read: the spec asks for one, or the status tells of one.
 func (r *consumerRun) hasState() bool {
 	return slices.ContainsFunc(r.consumer.Spec.Credentials, func(c v1alpha1.Credential) bool { return c.Generate != nil || keepsFormer(c) }) ||
-		slices.ContainsFunc(r.consumer.Status.Credentials, func(s v1alpha1.CredentialStatus) bool { return s.Generation > 0 })
+		slices.ContainsFunc(r.consumer.Status.Credentials, func(s v1alpha1.CredentialStatus) bool { return s.Revision > 0 })
 }
 
 func (r *consumerRun) readState(ctx context.Context) error {

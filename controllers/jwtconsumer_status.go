@@ -56,22 +56,22 @@ func (r *consumerRun) reportInPlace(run credentialRun, former []v1alpha1.Credent
 	id := r.credentialID(run, 0)
 	report := v1alpha1.CredentialStatus{
 		Name: run.spec.Name, Key: run.material.Key, KongID: r.target.engine.ActualID(id), Algorithm: run.material.Algorithm,
-		Phase: v1alpha1.CredentialPending, SecretName: secretName(run.spec),
+		State: v1alpha1.CredentialPending, SecretName: secretName(run.spec),
 	}
 	held, _ := r.target.engine.Standing(id)
 	switch {
 	case r.consumer.Spec.Revoked:
 	case !r.result.Applied:
-		report.Phase = formerPhase(former, report)
+		report.State = formerPhase(former, report)
 	case held && !r.result.Undone[id]:
-		report.Phase = v1alpha1.CredentialActive
+		report.State = v1alpha1.CredentialActive
 	}
 	return report
 }
 
 func (r *consumerRun) reportGenerations(run credentialRun, state credential.CredentialState, former []v1alpha1.CredentialStatus) {
 	generations := slices.Clone(state.Generations)
-	order := []v1alpha1.CredentialPhase{v1alpha1.CredentialActive, v1alpha1.CredentialPending, v1alpha1.CredentialRetiring}
+	order := []v1alpha1.CredentialState{v1alpha1.CredentialActive, v1alpha1.CredentialPending, v1alpha1.CredentialRetiring}
 	slices.SortStableFunc(generations, func(a, b credential.Generation) int {
 		if a.Phase != b.Phase {
 			return slices.Index(order, a.Phase) - slices.Index(order, b.Phase)
@@ -82,7 +82,7 @@ func (r *consumerRun) reportGenerations(run credentialRun, state credential.Cred
 	for _, g := range generations {
 		report := v1alpha1.CredentialStatus{
 			Name: run.spec.Name, Key: g.Material.Key, KongID: r.target.engine.ActualID(r.credentialID(run, g.Slot)), Algorithm: g.Material.Algorithm,
-			Phase: g.Phase, Generation: g.Number, IssueTime: at(g.IssueTime), SecretName: secretName(run.spec),
+			State: g.Phase, Revision: g.Number, IssueTime: at(g.IssueTime), SecretName: secretName(run.spec),
 		}
 		switch {
 		case g.Phase == v1alpha1.CredentialRetiring:
@@ -93,13 +93,13 @@ func (r *consumerRun) reportGenerations(run credentialRun, state credential.Cred
 		if run.missing {
 			report.SecretName = formerSecret(former, report) // what clients read stays until there is something else
 		}
-		report.Phase = r.phaseOf(run, g, report, former)
+		report.State = r.phaseOf(run, g, report, former)
 		r.consumer.Status.Credentials = append(r.consumer.Status.Credentials, report)
 	}
 }
 
 // phaseOf is the phase of a generation as far as Kong has it. What is not known now is as it was.
-func (r *consumerRun) phaseOf(run credentialRun, g credential.Generation, report v1alpha1.CredentialStatus, former []v1alpha1.CredentialStatus) v1alpha1.CredentialPhase {
+func (r *consumerRun) phaseOf(run credentialRun, g credential.Generation, report v1alpha1.CredentialStatus, former []v1alpha1.CredentialStatus) v1alpha1.CredentialState {
 	standing := r.seen[run.spec.Name].Verdicts[g.Number].Standing
 	switch {
 	case g.Phase == v1alpha1.CredentialRetiring:
@@ -116,7 +116,7 @@ func (r *consumerRun) phaseOf(run credentialRun, g credential.Generation, report
 // formerSecret is where the status said that a generation is.
 func formerSecret(former []v1alpha1.CredentialStatus, report v1alpha1.CredentialStatus) string {
 	for _, s := range former {
-		if s.Name == report.Name && s.Generation == report.Generation && s.SecretName != "" {
+		if s.Name == report.Name && s.Revision == report.Revision && s.SecretName != "" {
 			return s.SecretName
 		}
 	}
@@ -124,10 +124,10 @@ func formerSecret(former []v1alpha1.CredentialStatus, report v1alpha1.Credential
 }
 
 // formerPhase is what the status said of a credential before, if it spoke of the same one.
-func formerPhase(former []v1alpha1.CredentialStatus, report v1alpha1.CredentialStatus) v1alpha1.CredentialPhase {
+func formerPhase(former []v1alpha1.CredentialStatus, report v1alpha1.CredentialStatus) v1alpha1.CredentialState {
 	for _, s := range former {
-		if s.Name == report.Name && s.Key == report.Key && s.Algorithm == report.Algorithm && s.Generation == report.Generation && s.Phase != "" {
-			return s.Phase
+		if s.Name == report.Name && s.Key == report.Key && s.Algorithm == report.Algorithm && s.Revision == report.Revision && s.State != "" {
+			return s.State
 		}
 	}
 	return v1alpha1.CredentialPending

@@ -115,7 +115,7 @@ func (r *consumerRun) verify(ctx context.Context) error {
 
 func (r *consumerRun) verifiedBefore(report v1alpha1.CredentialStatus) bool {
 	return slices.ContainsFunc(r.former, func(s v1alpha1.CredentialStatus) bool {
-		return s.KongID == report.KongID && s.Key == report.Key && s.Generation == report.Generation && s.Algorithm == report.Algorithm &&
+		return s.KongID == report.KongID && s.Key == report.Key && s.Revision == report.Revision && s.Algorithm == report.Algorithm &&
 			s.Verified != nil && *s.Verified
 	})
 }

@@ -121,7 +121,7 @@ func (r *tokenRun) checkHeld(to target) error {
 // reportedLive says whether the consumer's status calls the credential live.
 func (r *tokenRun) reportedLive() bool {
 	return slices.ContainsFunc(r.consumer.Status.Credentials, func(s v1alpha1.CredentialStatus) bool {
-		return s.Name == r.spec.Name && s.Phase == v1alpha1.CredentialActive && s.Key == r.material.Key && s.Algorithm == r.material.Algorithm
+		return s.Name == r.spec.Name && s.State == v1alpha1.CredentialActive && s.Key == r.material.Key && s.Algorithm == r.material.Algorithm
 	})
 }
 

@@ -18,7 +18,7 @@ const probeSecret = "kong-jwt-operator-probe"
 
 // setProxy says how the data planes of a gateway are asked, before anybody can use its engine.
 func (r *KongGatewayReconciler) setProxy(ctx context.Context, object *v1alpha1.KongGateway) error {
-	spec := object.Spec.Proxy
+	spec := object.Spec.DataPlanes
 	if spec == nil || len(r.GatewaySecretNamespaces) == 0 {
 		r.planes.forget(object.Name)
 		return nil
@@ -33,7 +33,7 @@ func (r *KongGatewayReconciler) setProxy(ctx context.Context, object *v1alpha1.K
 	}
 	config, err := settings.Config()
 	if err != nil {
-		return status.Stalled(v1alpha1.ReasonSecretInvalid, "spec.proxy.tls.%v", err)
+		return status.Stalled(v1alpha1.ReasonSecretInvalid, "spec.dataPlanes.tls.%v", err)
 	}
 	r.planes.set(object.Name, proxies{spec: *spec.DeepCopy(), asker: probe.NewAsker(route, config, r.Now)})
 	return nil
@@ -49,8 +49,8 @@ func (r *KongGatewayReconciler) probeRoute(ctx context.Context, scope desired.Sc
 	return desired.NewProbeRoute(scope, seed), nil
 }
 
-// proxyTLS reads spec.proxy.tls. A pod's certificate is taken to be for its Service, where no name is given: nobody has one for a pod's address.
-func (r *KongGatewayReconciler) proxyTLS(ctx context.Context, spec v1alpha1.Proxy) (probe.TLS, error) {
+// proxyTLS reads spec.dataPlanes.tls. A pod's certificate is taken to be for its Service, where no name is given: nobody has one for a pod's address.
+func (r *KongGatewayReconciler) proxyTLS(ctx context.Context, spec v1alpha1.DataPlanes) (probe.TLS, error) {
 	var settings probe.TLS
 	if ref := spec.ServiceRef; ref != nil {
 		settings.ServerName = fmt.Sprintf("%s.%s.svc", ref.Name, ref.Namespace)
@@ -59,7 +59,7 @@ func (r *KongGatewayReconciler) proxyTLS(ctx context.Context, spec v1alpha1.Prox
 	if tls == nil {
 		return settings, nil
 	}
-	const field = "spec.proxy.tls"
+	const field = "spec.dataPlanes.tls"
 	settings.InsecureSkipVerify = tls.InsecureSkipVerify
 	if tls.ServerName != "" {
 		settings.ServerName = tls.ServerName
@@ -103,7 +103,7 @@ func (r *KongGatewayReconciler) programProbe(ctx context.Context, object *v1alph
 func (r *KongGatewayReconciler) releaseProbe(ctx context.Context, object *v1alpha1.KongGateway) error {
 	r.planes.forget(object.Name)
 	connected, running := r.Gateways.Get(object.Name)
-	if !running && object.Spec.Proxy != nil && !object.Spec.Suspend {
+	if !running && object.Spec.DataPlanes != nil && !object.Spec.Suspend {
 		if settings, err := r.settings(ctx, object); err == nil {
 			connected, err = r.Gateways.Ensure(object.Name, settings)
 			running = err == nil
@@ -115,13 +115,13 @@ func (r *KongGatewayReconciler) releaseProbe(ctx context.Context, object *v1alph
 		state = connected.State()
 	}
 	switch {
-	case running && state.Ready && !connected.Holds(owner), !running && object.Spec.Proxy == nil:
+	case running && state.Ready && !connected.Holds(owner), !running && object.Spec.DataPlanes == nil:
 		return nil
 	case running && state.Ready && !object.Spec.Suspend:
 		return connected.Release(ctx, owner, false)
 	case running && state.Reason == v1alpha1.ReasonProgressing && !object.Spec.Suspend:
 		return status.Wait(0, v1alpha1.ReasonDeleting, "waiting for Kong, to take the route out that data planes are asked by")
-	case object.Spec.Proxy == nil:
+	case object.Spec.DataPlanes == nil:
 		return nil
 	}
 	r.event(object, corev1.EventTypeWarning, v1alpha1.EventKongGone, "Release",

@@ -48,7 +48,7 @@ func (o Options) resolve(ctx context.Context, namespace, name string) (target, e
 	if err != nil {
 		return target{}, err
 	}
-	return target{engine: engine, scope: engine.Scope(), policy: desired.NewPolicy(&object, o.ClusterDomain), asks: object.Spec.Proxy != nil}, nil
+	return target{engine: engine, scope: engine.Scope(), policy: desired.NewPolicy(&object, o.ClusterDomain), asks: object.Spec.DataPlanes != nil}, nil
 }
 
 // connectPause is how long a resource waits for an engine to be started, which takes a moment, until it looks why it was not.

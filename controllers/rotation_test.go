@@ -50,7 +50,7 @@ func phases(ctx context.Context, consumer *v1alpha1.JwtConsumer) func(Gomega) []
 		g.Expect(kube.Get(ctx, client.ObjectKeyFromObject(consumer), consumer)).To(Succeed())
 		found := []string{}
 		for _, s := range consumer.Status.Credentials {
-			found = append(found, string(s.Phase)+" "+s.Key)
+			found = append(found, string(s.State)+" "+s.Key)
 		}
 		return found
 	}

@@ -80,7 +80,7 @@ const (
 	// Remedy: set spec.revoked to false once the leaked material is replaced.
 	ReasonRevoked = "Revoked"
 	// ReasonAwaitingDataPlane: a change is in Kong's configuration but not every data plane is known to have taken it.
-	// Remedy: look at the data plane that the message names. A data plane that is gone for good has to leave spec.proxy of the gateway.
+	// Remedy: look at the data plane that the message names. A data plane that is gone for good has to leave spec.dataPlanes of the gateway.
 	ReasonAwaitingDataPlane = "AwaitingDataPlane"
 	// ReasonCredentialCannotSign: the credential has no private material here, so no token can be signed with it.
 	// Remedy: let the token use a credential that is generated, or whose Secret holds the secret or the private key.

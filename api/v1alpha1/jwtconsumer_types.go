@@ -76,10 +76,10 @@ type JwtConsumerSpec struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.key) || !has(self.secretRef) || !has(self.secretRef.overlap)",fieldPath=".key",message="a pinned key cannot overlap: Kong keeps one credential a key. Remove key, or secretRef.overlap"
 // +kubebuilder:validation:XValidation:rule="!has(self.key) || !has(self.secretRef) || !has(self.secretRef.dataKeys) || !has(self.secretRef.dataKeys.key)",fieldPath=".key",message="the key comes from key or from secretRef.dataKeys.key, not from both"
 // +kubebuilder:validation:XValidation:rule="!has(self.key) || !has(self.jwks)",fieldPath=".key",message="with jwks every kid of the set is a key; remove key"
-// +kubebuilder:validation:XValidation:rule="!has(self.generate) || !has(self.generate.length) || self.algorithm.startsWith('HS')",fieldPath=".generate.length",message="length is for HMAC secrets (HS256, HS384, HS512); for RSA use rsaBits"
+// +kubebuilder:validation:XValidation:rule="!has(self.generate) || !has(self.generate.secretBytes) || self.algorithm.startsWith('HS')",fieldPath=".generate.secretBytes",message="secretBytes is for HMAC secrets (HS256, HS384, HS512); for RSA use rsaBits"
 // +kubebuilder:validation:XValidation:rule="!has(self.generate) || !has(self.generate.rsaBits) || self.algorithm.startsWith('RS') || self.algorithm.startsWith('PS')",fieldPath=".generate.rsaBits",message="rsaBits is for RSA keys (RS256 to RS512, PS256 to PS512)"
 // +kubebuilder:validation:XValidation:rule="!has(self.generate) || !has(self.generate.rsaBits) || !self.algorithm.startsWith('PS') || self.generate.rsaBits == 2048",fieldPath=".generate.rsaBits",message="Kong verifies PS256, PS384 and PS512 with 2048-bit keys only; set 2048"
-// +kubebuilder:validation:XValidation:rule="!has(self.generate) || !has(self.generate.length) || self.generate.length >= (self.algorithm == 'HS512' ? 64 : (self.algorithm == 'HS384' ? 48 : 32))",fieldPath=".generate.length",message="must be at least the hash's size (RFC 7518 section 3.2): 32 for HS256, 48 for HS384, 64 for HS512"
+// +kubebuilder:validation:XValidation:rule="!has(self.generate) || !has(self.generate.secretBytes) || self.generate.secretBytes >= (self.algorithm == 'HS512' ? 64 : (self.algorithm == 'HS384' ? 48 : 32))",fieldPath=".generate.secretBytes",message="must be at least the hash's size (RFC 7518 section 3.2): 32 for HS256, 48 for HS384, 64 for HS512"
 // +kubebuilder:validation:XValidation:rule="!has(self.secretRef) || !has(self.secretRef.dataKeys) || !has(self.secretRef.dataKeys.secret) || self.algorithm.startsWith('HS')",fieldPath=".secretRef.dataKeys.secret",message="secret is for HMAC (HS256, HS384, HS512); other algorithms take publicKey"
 // +kubebuilder:validation:XValidation:rule="!has(self.secretRef) || !has(self.secretRef.dataKeys) || !(has(self.secretRef.dataKeys.publicKey) || has(self.secretRef.dataKeys.privateKey)) || !self.algorithm.startsWith('HS')",fieldPath=".secretRef.dataKeys",message="publicKey and privateKey are for asymmetric algorithms; HMAC (HS256, HS384, HS512) takes secret"
 type Credential struct {
@@ -169,12 +169,12 @@ type Generate struct {
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
 	// +required
 	SecretName string `json:"secretName"`
-	// Length of an HMAC secret in random bytes; it is published as base64url without padding, which is a third longer.
+	// SecretBytes is the size of an HMAC secret in random bytes; it is published as base64url without padding, which is a third longer.
 	// Default 48, and 64 for HS512. At most 128.
 	// +kubebuilder:validation:Minimum=32
 	// +kubebuilder:validation:Maximum=128
 	// +optional
-	Length int32 `json:"length,omitempty"`
+	SecretBytes int32 `json:"secretBytes,omitempty"`
 	// RSABits is the size of an RSA key. Default 2048.
 	// +kubebuilder:validation:Enum=2048;3072;4096
 	// +optional
@@ -229,16 +229,16 @@ type JWKS struct {
 	MaxKeys int32 `json:"maxKeys,omitempty"`
 }
 
-// CredentialPhase is where in its life a credential is.
-type CredentialPhase string
+// CredentialState is where in its life a credential is.
+type CredentialState string
 
 const (
 	// CredentialPending is not in Kong yet.
-	CredentialPending CredentialPhase = "Pending"
+	CredentialPending CredentialState = "Pending"
 	// CredentialActive is in Kong, and the one to sign with.
-	CredentialActive CredentialPhase = "Active"
+	CredentialActive CredentialState = "Active"
 	// CredentialRetiring is still in Kong, until its retirement time.
-	CredentialRetiring CredentialPhase = "Retiring"
+	CredentialRetiring CredentialState = "Retiring"
 )
 
 // CredentialStatus is what the operator knows of one credential. It never holds material, nor a plain hash of it.
@@ -255,12 +255,12 @@ type CredentialStatus struct {
 	// Algorithm of the tokens.
 	// +optional
 	Algorithm Algorithm `json:"algorithm,omitempty"`
-	// Phase is Pending, Active or Retiring.
+	// State is Pending, Active or Retiring.
 	// +optional
-	Phase CredentialPhase `json:"phase,omitempty"`
-	// Generation counts the rotations of generated material, from 1.
+	State CredentialState `json:"state,omitempty"`
+	// Revision counts the rotations of generated material, from 1.
 	// +optional
-	Generation int64 `json:"generation,omitempty"`
+	Revision int64 `json:"revision,omitempty"`
 	// IssueTime is when the material was made, or first seen.
 	// +optional
 	IssueTime *metav1.Time `json:"issueTime,omitempty"`

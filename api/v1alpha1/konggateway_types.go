@@ -9,9 +9,9 @@ type KongGatewaySpec struct {
 	// AdminAPI says how to reach Kong's Admin API.
 	// +required
 	AdminAPI AdminAPI `json:"adminAPI"`
-	// Proxy lists the data planes. Where it is set, credential changes are verified on each of them.
+	// DataPlanes lists the data planes. Where it is set, credential changes are verified on each of them.
 	// +optional
-	Proxy *Proxy `json:"proxy,omitempty"`
+	DataPlanes *DataPlanes `json:"dataPlanes,omitempty"`
 	// AllowedNamespaces says whose resources this gateway takes. Without it, nobody's.
 	// +kubebuilder:default={from: "None"}
 	// +optional
@@ -142,10 +142,10 @@ type ClientTLS struct {
 	InsecureSkipVerify bool `json:"insecureSkipVerify,omitempty"`
 }
 
-// Proxy lists data planes.
+// DataPlanes says where the data planes (Kong's proxies) are.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.urls) != has(self.serviceRef)",message="set exactly one of urls and serviceRef"
-type Proxy struct {
+type DataPlanes struct {
 	// URLs of the data planes' proxies.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32

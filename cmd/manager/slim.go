@@ -51,7 +51,7 @@ func slimConsumer(consumer *v1alpha1.JwtConsumer) {
 	}
 	for i := range consumer.Status.Credentials {
 		held := &consumer.Status.Credentials[i]
-		held.Name, held.Algorithm, held.Phase = shared(held.Name), shared(held.Algorithm), shared(held.Phase)
+		held.Name, held.Algorithm, held.State = shared(held.Name), shared(held.Algorithm), shared(held.State)
 	}
 }
 

@@ -23,7 +23,7 @@ func TestSlimLeavesAllThatIsRead(t *testing.T) {
 		Status: v1alpha1.JwtConsumerStatus{
 			Gateway:     "eu",
 			Conditions:  []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonSucceeded, Message: "m"}},
-			Credentials: []v1alpha1.CredentialStatus{{Name: "primary", Key: "k", Algorithm: "HS256", Phase: v1alpha1.CredentialActive}},
+			Credentials: []v1alpha1.CredentialStatus{{Name: "primary", Key: "k", Algorithm: "HS256", State: v1alpha1.CredentialActive}},
 		},
 	}
 	want := consumer.DeepCopy()

@@ -42,7 +42,7 @@ type generationDocument struct {
 	Generation int64                    `json:"generation"`
 	Slot       int64                    `json:"slot,omitempty"`
 	Given      bool                     `json:"given,omitempty"`
-	Phase      v1alpha1.CredentialPhase `json:"phase"`
+	Phase      v1alpha1.CredentialState `json:"phase"`
 	Recipe     Recipe                   `json:"recipe"`
 	Key        string                   `json:"key"`
 	Secret     string                   `json:"secret,omitempty"`
@@ -130,7 +130,7 @@ func (s CredentialState) check() error {
 	if len(s.Generations) == 0 {
 		return fmt.Errorf("%w: a credential has no generations", ErrUnreadableState)
 	}
-	last, phases := int64(0), map[v1alpha1.CredentialPhase]int{}
+	last, phases := int64(0), map[v1alpha1.CredentialState]int{}
 	for _, g := range s.Generations {
 		if !g.whole() {
 			return fmt.Errorf("%w: generation %d of a credential is not whole", ErrUnreadableState, g.Number)
@@ -148,7 +148,7 @@ func (s CredentialState) check() error {
 }
 
 func (g Generation) whole() bool {
-	phases := []v1alpha1.CredentialPhase{v1alpha1.CredentialPending, v1alpha1.CredentialActive, v1alpha1.CredentialRetiring}
+	phases := []v1alpha1.CredentialState{v1alpha1.CredentialPending, v1alpha1.CredentialActive, v1alpha1.CredentialRetiring}
 	asymmetric := FamilyOf(g.Recipe.Algorithm) != HMAC
 	// Of somebody else's material the private half may be unknown.
 	return slices.Contains(phases, g.Phase) && slices.Contains(Algorithms(), g.Recipe.Algorithm) &&

@@ -216,7 +216,7 @@ func TestGeneratedMaterialIsWhatFromSecretReads(t *testing.T) {
 // Kong decodes base64url where secret_is_base64 is set: a secret with + or / would fail every token (RFC 4648 section 5).
 func TestGeneratedSecretsAreTheSameDecodedOrNot(t *testing.T) {
 	for _, length := range []int32{0, 32, 47, 64, 512} {
-		made, err := Generate(NewRecipe("HS512", v1alpha1.Generate{Length: length}), "k")
+		made, err := Generate(NewRecipe("HS512", v1alpha1.Generate{SecretBytes: length}), "k")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -34,7 +34,7 @@ func NewRecipe(algorithm v1alpha1.Algorithm, spec v1alpha1.Generate) Recipe {
 	recipe := Recipe{Algorithm: algorithm}
 	switch FamilyOf(algorithm) {
 	case HMAC:
-		recipe.Length = int(spec.Length)
+		recipe.Length = int(spec.SecretBytes)
 		if recipe.Length == 0 {
 			recipe.Length = max(defaultSecretBytes, hashBytes(algorithm))
 		}

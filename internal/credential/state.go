@@ -30,7 +30,7 @@ type Generation struct {
 	Slot int64
 	// Phase is Pending until every data plane knows the material and clients can read it, then Active, then Retiring. The first begins Active.
 	// At most one generation is Active, and at most one Pending: the newest.
-	Phase v1alpha1.CredentialPhase
+	Phase v1alpha1.CredentialState
 	// Given says that the material comes from a Secret that somebody else owns. Else it was made by Recipe.
 	Given     bool
 	Recipe    Recipe
@@ -48,7 +48,7 @@ func (s CredentialState) Active() (Generation, bool) { return s.inPhase(v1alpha1
 // Pending is the generation that is on its way.
 func (s CredentialState) Pending() (Generation, bool) { return s.inPhase(v1alpha1.CredentialPending) }
 
-func (s CredentialState) inPhase(phase v1alpha1.CredentialPhase) (Generation, bool) {
+func (s CredentialState) inPhase(phase v1alpha1.CredentialState) (Generation, bool) {
 	for i := len(s.Generations) - 1; i >= 0; i-- {
 		if s.Generations[i].Phase == phase {
 			return s.Generations[i], true

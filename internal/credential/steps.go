@@ -63,7 +63,7 @@ func (s CredentialState) apply(step Step, generate Generator) (CredentialState, 
 }
 
 // grow adds a generation.
-func (s CredentialState) grow(step Step, phase v1alpha1.CredentialPhase, generate Generator) (CredentialState, error) {
+func (s CredentialState) grow(step Step, phase v1alpha1.CredentialState, generate Generator) (CredentialState, error) {
 	want := step.Want
 	g := Generation{Number: step.Generation, Recipe: want.Recipe}
 	if salvaged, found := want.salvage(); found && step.Kind == StepBegin {

@@ -86,7 +86,7 @@ var (
 	drifted      = desc("drifted_entities", "Entities in Kong that somebody else changed, and that stay so because spec.drift.policy is Report.", "gateway")
 	resources    = desc("resources", "Custom resources by kind, state (ready, reconciling, stalled, suspended, new) and the reason of Ready.",
 		"gateway", "kind", "state", "reason")
-	credentials = desc("credentials", "Credentials by phase.", "gateway", "phase")
+	credentials = desc("credentials", "Credentials by state.", "gateway", "state")
 	verified    = desc("credentials_verified", "Credentials that were looked for on the data planes, by whether all of them accept it.", "gateway", "verified")
 	oldest      = desc("credential_oldest_issue_timestamp_seconds", "When the oldest material in use was made, or first seen.", "gateway")
 	nextDue     = desc("credential_next_rotation_timestamp_seconds", "When the next rotation is due. In the past: it is overdue.", "gateway")
@@ -137,7 +137,7 @@ func (s *summary) emit(gauge func(d *prometheus.Desc, value float64, labels ...s
 		gauge(resources, float64(count), key.gateway, key.kind, key.state, key.reason)
 	}
 	for key, count := range s.credentials {
-		gauge(credentials, float64(count), key.gateway, key.phase)
+		gauge(credentials, float64(count), key.gateway, key.state)
 	}
 	for gateway, count := range s.verified {
 		gauge(verified, float64(count), gateway, "true")

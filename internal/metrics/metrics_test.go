@@ -59,8 +59,8 @@ func objects() []client.Object {
 		&v1alpha1.JwtConsumer{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "rotating"}, Spec: gateway("up"), Status: v1alpha1.JwtConsumerStatus{
 			Conditions: conditions(metav1.ConditionTrue, v1alpha1.ReasonSucceeded, false),
 			Credentials: []v1alpha1.CredentialStatus{
-				{Name: "p", Phase: v1alpha1.CredentialActive, Generation: 2, IssueTime: at(-time.Hour), RotationTime: at(time.Hour), Verified: &trust},
-				{Name: "p", Phase: v1alpha1.CredentialRetiring, Generation: 1, IssueTime: at(-100 * time.Hour), RotationTime: at(-time.Hour), Verified: &distrust},
+				{Name: "p", State: v1alpha1.CredentialActive, Revision: 2, IssueTime: at(-time.Hour), RotationTime: at(time.Hour), Verified: &trust},
+				{Name: "p", State: v1alpha1.CredentialRetiring, Revision: 1, IssueTime: at(-100 * time.Hour), RotationTime: at(-time.Hour), Verified: &distrust},
 			},
 		}},
 		&v1alpha1.JwtConsumer{ObjectMeta: metav1.ObjectMeta{Namespace: "b", Name: "held"}, Spec: gateway("up"), Status: v1alpha1.JwtConsumerStatus{
@@ -82,7 +82,7 @@ func objects() []client.Object {
 func idle(name string, set func(*v1alpha1.JwtConsumerSpec)) *v1alpha1.JwtConsumer {
 	consumer := &v1alpha1.JwtConsumer{ObjectMeta: metav1.ObjectMeta{Namespace: "c", Name: name}, Spec: gateway("up"), Status: v1alpha1.JwtConsumerStatus{
 		Conditions:  conditions(metav1.ConditionTrue, v1alpha1.ReasonSucceeded, false),
-		Credentials: []v1alpha1.CredentialStatus{{Name: "p", Phase: v1alpha1.CredentialPending, IssueTime: at(-1000 * time.Hour), RotationTime: at(-100 * time.Hour)}},
+		Credentials: []v1alpha1.CredentialStatus{{Name: "p", State: v1alpha1.CredentialPending, IssueTime: at(-1000 * time.Hour), RotationTime: at(-100 * time.Hour)}},
 	}}
 	set(&consumer.Spec)
 	return consumer
@@ -133,11 +133,11 @@ kongjwt_credential_next_rotation_timestamp_seconds{gateway="up"} 1.0036e+06
 # HELP kongjwt_credential_oldest_issue_timestamp_seconds When the oldest material in use was made, or first seen.
 # TYPE kongjwt_credential_oldest_issue_timestamp_seconds gauge
 kongjwt_credential_oldest_issue_timestamp_seconds{gateway="up"} 996400
-# HELP kongjwt_credentials Credentials by phase.
+# HELP kongjwt_credentials Credentials by state.
 # TYPE kongjwt_credentials gauge
-kongjwt_credentials{gateway="up",phase="Active"} 1
-kongjwt_credentials{gateway="up",phase="Pending"} 2
-kongjwt_credentials{gateway="up",phase="Retiring"} 1
+kongjwt_credentials{gateway="up",state="Active"} 1
+kongjwt_credentials{gateway="up",state="Pending"} 2
+kongjwt_credentials{gateway="up",state="Retiring"} 1
 # HELP kongjwt_credentials_verified Credentials that were looked for on the data planes, by whether all of them accept it.
 # TYPE kongjwt_credentials_verified gauge
 kongjwt_credentials_verified{gateway="up",verified="false"} 1
@@ -211,10 +211,10 @@ func TestRotationsAreCountedByTheirSteps(t *testing.T) {
 	rotations := NewRotations(closed())
 	steps := [][]v1alpha1.CredentialStatus{
 		nil,
-		{{Name: "p", Generation: 1, Phase: v1alpha1.CredentialActive}},
-		{{Name: "p", Generation: 1, Phase: v1alpha1.CredentialActive}, {Name: "p", Generation: 2, Phase: v1alpha1.CredentialPending}},
-		{{Name: "p", Generation: 1, Phase: v1alpha1.CredentialRetiring}, {Name: "p", Generation: 2, Phase: v1alpha1.CredentialActive}},
-		{{Name: "p", Generation: 2, Phase: v1alpha1.CredentialActive}},
+		{{Name: "p", Revision: 1, State: v1alpha1.CredentialActive}},
+		{{Name: "p", Revision: 1, State: v1alpha1.CredentialActive}, {Name: "p", Revision: 2, State: v1alpha1.CredentialPending}},
+		{{Name: "p", Revision: 1, State: v1alpha1.CredentialRetiring}, {Name: "p", Revision: 2, State: v1alpha1.CredentialActive}},
+		{{Name: "p", Revision: 2, State: v1alpha1.CredentialActive}},
 	}
 	expected := []map[string]float64{{}, {rotationStarted: 1}, {rotationStarted: 1, rotationActive: 1}, {rotationStarted: 1, rotationActive: 1, rotationCompleted: 1}}
 	consumer := func(credentials []v1alpha1.CredentialStatus) *v1alpha1.JwtConsumer {

@@ -81,16 +81,16 @@ type span struct{ oldest, active, newest int64 }
 func generations(consumer *v1alpha1.JwtConsumer) map[string]span {
 	spans := map[string]span{}
 	for _, c := range consumer.Status.Credentials {
-		if c.Generation == 0 {
+		if c.Revision == 0 {
 			continue
 		}
 		held := spans[c.Name]
-		if held.oldest == 0 || c.Generation < held.oldest {
-			held.oldest = c.Generation
+		if held.oldest == 0 || c.Revision < held.oldest {
+			held.oldest = c.Revision
 		}
-		held.newest = max(held.newest, c.Generation)
-		if c.Phase == v1alpha1.CredentialActive {
-			held.active = max(held.active, c.Generation)
+		held.newest = max(held.newest, c.Revision)
+		if c.State == v1alpha1.CredentialActive {
+			held.active = max(held.active, c.Revision)
 		}
 		spans[c.Name] = held
 	}

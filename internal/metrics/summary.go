@@ -22,7 +22,7 @@ const (
 type resourceKey struct{ gateway, kind, state, reason string }
 
 // credentialKey is a group of credentials.
-type credentialKey struct{ gateway, phase string }
+type credentialKey struct{ gateway, state string }
 
 // summary is what a list of resources amounts to.
 type summary struct {
@@ -100,7 +100,7 @@ func (s *summary) consumer(consumer *v1alpha1.JwtConsumer) {
 	gateway := consumer.Spec.GatewayRef.Name
 	for i := range consumer.Status.Credentials {
 		held := &consumer.Status.Credentials[i]
-		s.credentials[credentialKey{gateway, string(held.Phase)}]++
+		s.credentials[credentialKey{gateway, string(held.State)}]++
 		if held.Verified != nil {
 			count := s.unverified
 			if *held.Verified {
@@ -108,7 +108,7 @@ func (s *summary) consumer(consumer *v1alpha1.JwtConsumer) {
 			}
 			count[gateway]++
 		}
-		if consumer.Spec.Suspend || consumer.Spec.Revoked || held.Phase == v1alpha1.CredentialRetiring {
+		if consumer.Spec.Suspend || consumer.Spec.Revoked || held.State == v1alpha1.CredentialRetiring {
 			continue // it is not to be rotated
 		}
 		earlier(s.oldest, gateway, held.IssueTime)

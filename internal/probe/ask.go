@@ -139,7 +139,7 @@ func describe(err error) string {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &timedOut) && timedOut.Timeout():
 		return "did not answer in time"
 	case errors.As(err, &operation) && operation.Op == "remote error": // a TLS alert
-		return "it refuses the TLS connection; see spec.proxy.tls"
+		return "it refuses the TLS connection; see spec.dataPlanes.tls"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "refuses connections"
 	default:

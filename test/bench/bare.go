@@ -183,8 +183,8 @@ func bareStatus(consumer *v1alpha1.JwtConsumer) v1alpha1.JwtConsumerStatus {
 		Username:           consumer.Namespace + "." + consumer.Name,
 		ConsumerID:         uuid.NewString(),
 		Credentials: []v1alpha1.CredentialStatus{{
-			Name: "primary", Key: keyOf(consumer), KongID: uuid.NewString(), Algorithm: "HS256", Phase: v1alpha1.CredentialActive,
-			Generation: 1, IssueTime: &issued, SecretName: publishedName(consumer.Name),
+			Name: "primary", Key: keyOf(consumer), KongID: uuid.NewString(), Algorithm: "HS256", State: v1alpha1.CredentialActive,
+			Revision: 1, IssueTime: &issued, SecretName: publishedName(consumer.Name),
 		}},
 	}
 }

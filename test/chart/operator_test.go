@@ -183,7 +183,7 @@ var _ = Describe("The operator under the chart's rights", func() {
 					SecretRef: v1alpha1.SecretKeyReference{SecretReference: v1alpha1.SecretReference{Namespace: namespace, Name: "admin-" + release}, Key: "token"},
 				}},
 				AllowedNamespaces: v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll},
-				Proxy:             &v1alpha1.Proxy{URLs: []string{kong.ProxyURL()}},
+				DataPlanes:        &v1alpha1.DataPlanes{URLs: []string{kong.ProxyURL()}},
 			},
 		}
 		secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "admin-" + release}, StringData: map[string]string{"token": "t"}}

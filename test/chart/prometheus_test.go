@@ -312,7 +312,7 @@ spec: {consumerRef: {name: nobody, credential: a}, secretName: lost}
 `)...)
 	Expect(unstructured.SetNestedField(objects[0].Object, kong.AdminURL(), "spec", "adminAPI", "url")).To(Succeed())
 	Expect(unstructured.SetNestedField(objects[0].Object, "5s", "spec", "drift", "interval")).To(Succeed())
-	Expect(unstructured.SetNestedStringSlice(objects[0].Object, []string{kong.ProxyURL()}, "spec", "proxy", "urls")).To(Succeed())
+	Expect(unstructured.SetNestedStringSlice(objects[0].Object, []string{kong.ProxyURL()}, "spec", "dataPlanes", "urls")).To(Succeed())
 	for _, object := range objects {
 		Expect(applyAs(ctx, "test", object)).To(Succeed())
 	}

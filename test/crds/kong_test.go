@@ -164,7 +164,7 @@ func adminURLs() kongField {
 }
 
 func proxyURLs() kongField {
-	return kongField{"KongGateway", `{"spec": {"proxy": {"urls": [%]}}}`, "spec.proxy.urls[0]",
+	return kongField{"KongGateway", `{"spec": {"dataPlanes": {"urls": [%]}}}`, "spec.dataPlanes.urls[0]",
 		[]string{"http://kong:8000", "https://kong.example.com/", "http://[::1]:8000"},
 		append(refusedAll([]string{"http://kong:0", "http://kong:", "http://kong/a"}, "no path"), refusedValue{"http://kong:65536", "at most 65535"})}
 }

@@ -93,8 +93,8 @@ var _ = Describe("Algorithms", Ordered, func() {
 			Eventually(func(g Gomega) {
 				g.Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(generating), generating)).To(Succeed())
 				for _, credential := range generating.Status.Credentials {
-					if credential.Phase == v1alpha1.CredentialActive {
-						g.Expect(credential.Generation).To(BeEquivalentTo(2), credential.Name)
+					if credential.State == v1alpha1.CredentialActive {
+						g.Expect(credential.Revision).To(BeEquivalentTo(2), credential.Name)
 						keys["generating/"+credential.Name] = credential.Key
 					}
 				}

@@ -16,7 +16,7 @@ import (
 var _ = Describe("kubectl kongjwt rotate", func() {
 	It("follows a rotation through its five steps, after which the former token is refused", func(ctx SpecContext) {
 		asked := newGateway(named("rotated"))
-		asked.Spec.Proxy = &v1alpha1.Proxy{URLs: []string{env.ProxyURL}}
+		asked.Spec.DataPlanes = &v1alpha1.DataPlanes{URLs: []string{env.ProxyURL}}
 		create(ctx, asked)
 		DeferCleanup(func() {
 			ctx, cancel := background()

@@ -25,7 +25,7 @@ var _ = Describe("kubectl kongjwt explain", Ordered, func() {
 	BeforeAll(func(ctx SpecContext) {
 		namespace = newNamespace(ctx, "explain")
 		asked := newGateway(named("explained"))
-		asked.Spec.Proxy = &v1alpha1.Proxy{URLs: []string{env.ProxyURL}}
+		asked.Spec.DataPlanes = &v1alpha1.DataPlanes{URLs: []string{env.ProxyURL}}
 		create(ctx, asked)
 		DeferCleanup(func() {
 			ctx, cancel := background()

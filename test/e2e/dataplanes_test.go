@@ -97,7 +97,7 @@ func asked(ctx SpecContext, name string, addresses ...string) (*v1alpha1.KongGat
 	GinkgoHelper()
 	namespace := newNamespace(ctx, name)
 	asking := newGateway(named(name))
-	asking.Spec.Proxy = &v1alpha1.Proxy{URLs: addresses}
+	asking.Spec.DataPlanes = &v1alpha1.DataPlanes{URLs: addresses}
 	create(ctx, asking)
 	DeferCleanup(func() {
 		ctx, cancel := background()
@@ -135,20 +135,20 @@ var _ = Describe("Data planes that a gateway names", func() {
 		rotate(ctx, consumer, "1")
 		Eventually(condition(ctx, consumer, v1alpha1.ConditionReady)).WithContext(ctx).Should(And(
 			HaveField("Reason", v1alpha1.ReasonAwaitingDataPlane), HaveField("Message", ContainSubstring(second.URL+": not known (answered 503)"))))
-		phases := func(g Gomega) []v1alpha1.CredentialPhase {
+		states := func(g Gomega) []v1alpha1.CredentialState {
 			g.Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(consumer), consumer)).To(Succeed())
-			var found []v1alpha1.CredentialPhase
+			var found []v1alpha1.CredentialState
 			for _, c := range consumer.Status.Credentials {
-				found = append(found, c.Phase)
+				found = append(found, c.State)
 			}
 			return found
 		}
-		Consistently(phases).WithContext(ctx).Should(Equal([]v1alpha1.CredentialPhase{v1alpha1.CredentialActive, v1alpha1.CredentialPending}),
+		Consistently(states).WithContext(ctx).Should(Equal([]v1alpha1.CredentialState{v1alpha1.CredentialActive, v1alpha1.CredentialPending}),
 			"nothing is published, nothing retires")
 
 		second.down.Store(false)
-		Eventually(phases).WithContext(ctx).Should(Equal([]v1alpha1.CredentialPhase{v1alpha1.CredentialActive}), "the former is gone from every data plane")
-		Expect(consumer.Status.Credentials[0].Generation).To(BeEquivalentTo(2))
+		Eventually(states).WithContext(ctx).Should(Equal([]v1alpha1.CredentialState{v1alpha1.CredentialActive}), "the former is gone from every data plane")
+		Expect(consumer.Status.Credentials[0].Revision).To(BeEquivalentTo(2))
 		awaitVerified(ctx, consumer, env.ProxyURL, second.URL)
 		Expect(second.seen()).To(HaveEach(Satisfy(func(host string) bool { return strings.HasSuffix(host, ".kongjwt-probe.invalid") })),
 			"only the gateway's own route is asked for")
@@ -192,18 +192,18 @@ var _ = Describe("Data planes that a gateway names", func() {
 		})
 		ref := v1alpha1.SecretReference{Namespace: material.Namespace, Name: material.Name}
 		update(ctx, asking, func(g *v1alpha1.KongGateway) {
-			g.Spec.Proxy.TLS = &v1alpha1.ClientTLS{CASecretRef: &v1alpha1.SecretKeyReference{SecretReference: ref, Key: "ca.crt"}}
+			g.Spec.DataPlanes.TLS = &v1alpha1.ClientTLS{CASecretRef: &v1alpha1.SecretKeyReference{SecretReference: ref, Key: "ca.crt"}}
 		})
 		unsure("it refuses the TLS connection")
-		update(ctx, asking, func(g *v1alpha1.KongGateway) { g.Spec.Proxy.TLS.ClientCertificateSecretRef = &ref })
+		update(ctx, asking, func(g *v1alpha1.KongGateway) { g.Spec.DataPlanes.TLS.ClientCertificateSecretRef = &ref })
 		awaitVerified(ctx, consumer, secured.URL)
 
 		for rotation, spoil := range []struct{ wrong, right func() }{{
 			func() {
-				update(ctx, asking, func(g *v1alpha1.KongGateway) { g.Spec.Proxy.TLS.ServerName = "elsewhere.example" })
+				update(ctx, asking, func(g *v1alpha1.KongGateway) { g.Spec.DataPlanes.TLS.ServerName = "elsewhere.example" })
 			},
 			func() {
-				update(ctx, asking, func(g *v1alpha1.KongGateway) { g.Spec.Proxy.TLS.ServerName = "example.com" })
+				update(ctx, asking, func(g *v1alpha1.KongGateway) { g.Spec.DataPlanes.TLS.ServerName = "example.com" })
 			},
 		}, {
 			func() { update(ctx, material, func(s *corev1.Secret) { s.Data["ca.crt"] = []byte(certificate) }) },

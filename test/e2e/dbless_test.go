@@ -115,7 +115,7 @@ var _ = Describe("A Kong without a database", Ordered, Serial, func() {
 	})
 
 	It("is asked what it holds, where the gateway names its data planes", func(ctx SpecContext) {
-		update(ctx, kong, func(g *v1alpha1.KongGateway) { g.Spec.Proxy = &v1alpha1.Proxy{URLs: []string{env.ProxyURL}} })
+		update(ctx, kong, func(g *v1alpha1.KongGateway) { g.Spec.DataPlanes = &v1alpha1.DataPlanes{URLs: []string{env.ProxyURL}} })
 		awaitVerified(ctx, consumer, env.ProxyURL)
 		former := string(readSecret(ctx, namespace, "caller-made").Data["key"])
 		rotate(ctx, consumer, "2")
@@ -127,7 +127,7 @@ var _ = Describe("A Kong without a database", Ordered, Serial, func() {
 		Expect(list(ctx, "jwts", ownerTag(consumer))).To(BeEmpty())
 		update(ctx, consumer, func(c *v1alpha1.JwtConsumer) { c.Spec.Revoked = false })
 		awaitReady(ctx, consumer)
-		update(ctx, kong, func(g *v1alpha1.KongGateway) { g.Spec.Proxy = nil })
+		update(ctx, kong, func(g *v1alpha1.KongGateway) { g.Spec.DataPlanes = nil })
 		Eventually(tagged).WithContext(ctx).WithArguments(ownerTag(kong)).Should(BeEmpty())
 		expectPassed(ctx, call())
 	}, SpecTimeout(4*patience))

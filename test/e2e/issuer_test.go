@@ -88,19 +88,19 @@ func (f *following) sign(kid string) (string, error) {
 
 func (f *following) call() call { return at(pathOfService(f.namespace, "api")) }
 
-// phase waits until the consumer's status says something of a key; an empty phase is that it is gone.
-func (f *following) phase(ctx SpecContext, kid string, phase v1alpha1.CredentialPhase) {
+// state waits until the consumer's status says something of a key; an empty state is that it is gone.
+func (f *following) state(ctx SpecContext, kid string, state v1alpha1.CredentialState) {
 	GinkgoHelper()
 	Eventually(func(g Gomega) {
 		g.Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(f.consumer), f.consumer)).To(Succeed())
-		said := v1alpha1.CredentialPhase("")
+		said := v1alpha1.CredentialState("")
 		for _, c := range f.consumer.Status.Credentials {
 			if c.Key == kid {
-				said = c.Phase
+				said = c.State
 			}
 		}
-		g.Expect(said).To(Equal(phase), func() string { return describe(f.consumer) })
-	}).WithContext(ctx).Should(Succeed(), "key %s becomes %s", kid, phase)
+		g.Expect(said).To(Equal(state), func() string { return describe(f.consumer) })
+	}).WithContext(ctx).Should(Succeed(), "key %s becomes %s", kid, state)
 }
 
 var _ = Describe("An issuer that is followed", func() {
@@ -111,7 +111,7 @@ var _ = Describe("An issuer that is followed", func() {
 		}
 		f.look(ctx)
 		for _, algorithm := range issuerAlgorithms {
-			f.phase(ctx, "of-"+string(algorithm), v1alpha1.CredentialActive)
+			f.state(ctx, "of-"+string(algorithm), v1alpha1.CredentialActive)
 			seen := expectPassed(ctx, f.call().with(f.token("of-"+string(algorithm))))
 			Expect(seen.Headers).To(HaveKeyWithValue("X-Consumer-Username", f.namespace+".users"))
 			Expect(seen.Headers).To(HaveKeyWithValue("X-Credential-Identifier", "of-"+string(algorithm)))
@@ -146,8 +146,8 @@ var _ = Describe("An issuer that is followed", func() {
 		Expect(f.provider.Add("key-1", "EdDSA")).To(Succeed())
 		f.provider.Withdraw("key-0")
 		f.look(ctx)
-		f.phase(ctx, "key-1", v1alpha1.CredentialActive)
-		f.phase(ctx, "key-0", "")
+		f.state(ctx, "key-1", v1alpha1.CredentialActive)
+		f.state(ctx, "key-0", "")
 		expectRefused(ctx, f.call().with(text), http.StatusUnauthorized, "No credentials found")
 		expectPassed(ctx, f.call().with(f.token("key-1")))
 	}, SpecTimeout(3*time.Minute))
@@ -173,14 +173,14 @@ var _ = Describe("Rotation of an issuer under traffic", Serial, func() {
 			if kill {
 				f.killSomewhere(ctx)
 			}
-			f.phase(ctx, kid, v1alpha1.CredentialActive)
+			f.state(ctx, kid, v1alpha1.CredentialActive)
 			for range 4 {
 				expectPassed(ctx, f.call().with(f.token(kid)))
 			}
 			current.Store(int64(number))
 			f.provider.Withdraw(former)
 			f.look(ctx)
-			f.phase(ctx, former, "")
+			f.state(ctx, former, "")
 		}
 		title := fmt.Sprintf("%d rotations of an issuer", rotations)
 		if kill {

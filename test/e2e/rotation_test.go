@@ -109,7 +109,7 @@ func (r *rotating) rotate(ctx SpecContext, number int, kill bool) {
 		g.Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(r.consumer), r.consumer)).To(Succeed())
 		g.Expect(r.consumer.Status.Credentials).To(HaveLen(1), "%v", r.consumer.Status.Credentials)
 		g.Expect(r.consumer.Status.Credentials[0].Key).To(Equal(key), func() string { return describe(r.consumer) })
-		g.Expect(r.consumer.Status.Credentials[0].Phase).To(Equal(v1alpha1.CredentialActive))
+		g.Expect(r.consumer.Status.Credentials[0].State).To(Equal(v1alpha1.CredentialActive))
 	}).WithContext(ctx).WithPolling(50*time.Millisecond).Should(Succeed(), "rotation %d comes to its end", number)
 }
 

@@ -161,8 +161,8 @@ func gatewaySecrets(gateway *v1alpha1.KongGateway, add func(by, namespace, name 
 		add(by, auth.SecretRef.Namespace, auth.SecretRef.Name)
 	}
 	settings := []*v1alpha1.ClientTLS{gateway.Spec.AdminAPI.TLS}
-	if gateway.Spec.Proxy != nil {
-		settings = append(settings, gateway.Spec.Proxy.TLS)
+	if gateway.Spec.DataPlanes != nil {
+		settings = append(settings, gateway.Spec.DataPlanes.TLS)
 	}
 	for _, tls := range settings {
 		if tls == nil {

@@ -106,7 +106,7 @@ func TestDiff(t *testing.T) {
 		{"a Secret without what is asked for", strings.Replace(secret, "{secret", "{password", 1), nil, "JwtConsumer default/john: spec.credentials[0]: ", ""},
 		{"a Secret that was not there", strings.Replace(consumer, "name: one", "name: new", 1) + "---\n" + strings.Replace(secret, "name: one", "name: new", 1), []string{"PUT update jwt credential default.k"}, "", ""},
 		{"a key of others", strings.Replace(consumer, "default.k", "others.k", 1), nil, "spec.credentials[0].key", ""},
-		{"other material", strings.Replace(worker, "secretName: made", "secretName: made, length: 64", 1), []string{"PUT create jwt credential (a new key of made)", "DELETE delete jwt credential default.worker.made"}, "", ""},
+		{"other material", strings.Replace(worker, "secretName: made", "secretName: made, secretBytes: 64", 1), []string{"PUT create jwt credential (a new key of made)", "DELETE delete jwt credential default.worker.made"}, "", ""},
 		{"a rotation", strings.Replace(worker, "{name: worker}", "{name: worker, annotations: {kongjwt.dev/rotate: now}}", 1), nil, "", "asks for a rotation"},
 		{"a gateway that is not there", strings.Replace(consumer, "name: main", "name: none", 1), nil, "KongGateway none does not exist", ""},
 		{"a gateway that is closed", strings.Replace(consumer, "name: main", "name: closed", 1), nil, "KongGateway closed takes no resources of namespace default", ""},

@@ -73,7 +73,7 @@ func holding(consumer *v1alpha1.JwtConsumer, key string) *found {
 			f.problem, f.remedy = "and is revoked (spec.revoked)", "Set spec.revoked of the JwtConsumer to false if its tokens shall be good again."
 		case i < 0 && len(consumer.Status.Credentials) > 0 || i < 0 && consumer.Status.ConsumerID == "":
 			f.problem, f.remedy = "and it is not in Kong yet", "Wait until the JwtConsumer is Ready; its conditions say what it waits for."
-		case i >= 0 && consumer.Status.Credentials[i].Phase == v1alpha1.CredentialPending:
+		case i >= 0 && consumer.Status.Credentials[i].State == v1alpha1.CredentialPending:
 			f.problem, f.remedy = "and it is not in Kong yet", "Wait until the rotation went on; kubectl kongjwt status shows it."
 		}
 		return f

@@ -38,7 +38,7 @@ func shop(proxyURL string) []client.Object {
 	})
 	return []client.Object{
 		&v1alpha1.KongGateway{
-			ObjectMeta: metav1.ObjectMeta{Name: "main"}, Spec: v1alpha1.KongGatewaySpec{Proxy: &v1alpha1.Proxy{URLs: []string{proxyURL}}},
+			ObjectMeta: metav1.ObjectMeta{Name: "main"}, Spec: v1alpha1.KongGatewaySpec{DataPlanes: &v1alpha1.DataPlanes{URLs: []string{proxyURL}}},
 			Status: v1alpha1.KongGatewayStatus{Conditions: ready},
 		},
 		worker, orders,

@@ -43,7 +43,7 @@ func consumer(name string, change func(*v1alpha1.JwtConsumer)) *v1alpha1.JwtCons
 	c.Spec.GatewayRef.Name = "kong"
 	c.Spec.Credentials = []v1alpha1.Credential{{Name: "primary", Algorithm: "HS256", Key: "default." + name, SecretRef: &v1alpha1.CredentialSecretReference{Name: name}}}
 	c.Status.Conditions, c.Status.ConsumerID = ready, "an-id"
-	c.Status.Credentials = []v1alpha1.CredentialStatus{{Name: "primary", Key: "default." + name, Algorithm: "HS256", Phase: v1alpha1.CredentialActive}}
+	c.Status.Credentials = []v1alpha1.CredentialStatus{{Name: "primary", Key: "default." + name, Algorithm: "HS256", State: v1alpha1.CredentialActive}}
 	if change != nil {
 		change(c)
 	}

@@ -41,8 +41,8 @@ type liveOptions struct {
 func (o *liveOptions) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.BoolVar(&o.on, "live", false, "Ask the data planes whether they hold the credential, by the operator's probe route; no request reaches an upstream")
-	flags.StringSliceVar(&o.proxies, "data-plane", nil, "Data planes to ask, instead of the KongGateway's spec.proxy.urls; may be given again")
-	flags.StringVar(&o.caFile, "data-plane-ca-file", "", "Certificate authorities (PEM) of the data planes, instead of those of spec.proxy.tls, or the system's")
+	flags.StringSliceVar(&o.proxies, "data-plane", nil, "Data planes to ask, instead of the KongGateway's spec.dataPlanes.urls; may be given again")
+	flags.StringVar(&o.caFile, "data-plane-ca-file", "", "Certificate authorities (PEM) of the data planes, instead of those of spec.dataPlanes.tls, or the system's")
 	flags.StringVar(&o.operator, "operator-namespace", "kong-jwt-system", "Namespace of the operator, whose Secret "+probeSecret+" says where the probe route is")
 	flags.StringVar(&o.installation, "installation-id", "", "The operator's --installation-id, where it has one")
 	cobra.CheckErr(cmd.MarkFlagFilename("data-plane-ca-file"))
@@ -94,10 +94,10 @@ func (o *liveOptions) asker(ctx context.Context, d *directory, now func() time.T
 	addresses := o.proxies
 	gateway := d.cluster.gateway(d.gateway)
 	switch {
-	case gateway != nil && gateway.Spec.Proxy == nil:
-		return nil, nil, fmt.Errorf("KongGateway %s names no data planes (spec.proxy), and so has no probe route to ask by", d.gateway)
+	case gateway != nil && gateway.Spec.DataPlanes == nil:
+		return nil, nil, fmt.Errorf("KongGateway %s names no data planes (spec.dataPlanes), and so has no probe route to ask by", d.gateway)
 	case len(addresses) == 0 && gateway != nil:
-		addresses = gateway.Spec.Proxy.URLs
+		addresses = gateway.Spec.DataPlanes.URLs
 	}
 	if len(addresses) == 0 {
 		return nil, nil, errors.New("no address of a data plane is known; give one with --data-plane")
@@ -128,8 +128,8 @@ func (o *liveOptions) asker(ctx context.Context, d *directory, now func() time.T
 // tls is how the gateway says that its data planes are trusted, with the authorities of --data-plane-ca-file where that is given.
 func (o *liveOptions) tls(ctx context.Context, kube client.Reader, gateway *v1alpha1.KongGateway) (*tls.Config, error) {
 	var settings probe.TLS
-	if gateway != nil && gateway.Spec.Proxy != nil && gateway.Spec.Proxy.TLS != nil {
-		spec := gateway.Spec.Proxy.TLS
+	if gateway != nil && gateway.Spec.DataPlanes != nil && gateway.Spec.DataPlanes.TLS != nil {
+		spec := gateway.Spec.DataPlanes.TLS
 		settings.ServerName, settings.InsecureSkipVerify = spec.ServerName, spec.InsecureSkipVerify
 		if ref := spec.CASecretRef; ref != nil && o.caFile == "" {
 			data, err := material.Secret(ctx, kube, ref.Namespace, ref.Name)
@@ -158,7 +158,7 @@ func (o *liveOptions) tls(ctx context.Context, kube client.Reader, gateway *v1al
 	}
 	config, err := settings.Config()
 	if err != nil {
-		return nil, fmt.Errorf("spec.proxy.tls.%w", err)
+		return nil, fmt.Errorf("spec.dataPlanes.tls.%w", err)
 	}
 	return config, nil
 }

@@ -230,8 +230,8 @@ func gatewayNotVerified(g *v1alpha1.KongGatewaySpec) []string {
 	if g.AdminAPI.TLS != nil && g.AdminAPI.TLS.InsecureSkipVerify {
 		found = append(found, "spec.adminAPI.tls.insecureSkipVerify: whoever sits in between reads every secret. Write caSecretRef instead")
 	}
-	if g.Proxy != nil && g.Proxy.TLS != nil && g.Proxy.TLS.InsecureSkipVerify {
-		found = append(found, "spec.proxy.tls.insecureSkipVerify: whoever sits in between answers for the data planes. Write caSecretRef instead")
+	if g.DataPlanes != nil && g.DataPlanes.TLS != nil && g.DataPlanes.TLS.InsecureSkipVerify {
+		found = append(found, "spec.dataPlanes.tls.insecureSkipVerify: whoever sits in between answers for the data planes. Write caSecretRef instead")
 	}
 	return found
 }

@@ -66,7 +66,7 @@ func Key(consumer *v1alpha1.JwtConsumer, spec v1alpha1.Credential) string {
 		return spec.Key
 	}
 	for _, c := range consumer.Status.Credentials {
-		if c.Name == spec.Name && c.Phase == v1alpha1.CredentialActive && c.Key != "" {
+		if c.Name == spec.Name && c.State == v1alpha1.CredentialActive && c.Key != "" {
 			return c.Key
 		}
 	}

@@ -59,10 +59,10 @@ func targetOf(all []v1alpha1.CredentialStatus, name string) int64 {
 	for _, c := range all {
 		switch {
 		case c.Name != name:
-		case c.Phase == v1alpha1.CredentialPending:
-			pending = max(pending, c.Generation)
+		case c.State == v1alpha1.CredentialPending:
+			pending = max(pending, c.Revision)
 		default:
-			newest = max(newest, c.Generation)
+			newest = max(newest, c.Revision)
 		}
 	}
 	if pending > newest {
@@ -108,7 +108,7 @@ func (p *progress) condition(out io.Writer, ready *metav1.Condition) error {
 func (t *track) tell(out io.Writer, all []v1alpha1.CredentialStatus, ready *metav1.Condition, now time.Time) error {
 	done, fresh, former := t.stand(all, ready)
 	texts := map[int]string{
-		stepMade:      fmt.Sprintf("generation %d is made, key %s", fresh.Generation, fresh.Key),
+		stepMade:      fmt.Sprintf("generation %d is made, key %s", fresh.Revision, fresh.Key),
 		stepInKong:    "it is in Kong, beside the former",
 		stepKnown:     "every data plane knows it",
 		stepPublished: fmt.Sprintf("it is published in Secret %s", fresh.SecretName),
@@ -135,13 +135,13 @@ func (t *track) stand(all []v1alpha1.CredentialStatus, ready *metav1.Condition) 
 	for i, c := range all {
 		switch {
 		case c.Name != t.name:
-		case c.Generation < t.target:
-			if former == nil || c.Generation > former.Generation {
+		case c.Revision < t.target:
+			if former == nil || c.Revision > former.Revision {
 				former = &all[i]
 			}
-		case c.Phase == v1alpha1.CredentialActive:
+		case c.State == v1alpha1.CredentialActive:
 			done, fresh = stepPublished, c
-		case c.Generation > fresh.Generation:
+		case c.Revision > fresh.Revision:
 			done, fresh = max(done, stepMade), c
 		}
 	}

@@ -32,9 +32,9 @@ func worker(change ...func(*v1alpha1.JwtConsumer)) *v1alpha1.JwtConsumer {
 	return c
 }
 
-func generation(number int64, phase v1alpha1.CredentialPhase) v1alpha1.CredentialStatus {
+func generation(number int64, state v1alpha1.CredentialState) v1alpha1.CredentialStatus {
 	return v1alpha1.CredentialStatus{
-		Name: "primary", Generation: number, Phase: phase, SecretName: "worker-primary", Key: "worker.primary." + string(rune('0'+number)),
+		Name: "primary", Revision: number, State: state, SecretName: "worker-primary", Key: "worker.primary." + string(rune('0'+number)),
 	}
 }
 

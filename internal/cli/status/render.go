@@ -221,18 +221,18 @@ func entities(managed *v1alpha1.ManagedEntities) string {
 	return strconv.Itoa(int(managed.Consumers + managed.Credentials + managed.Groups + managed.Services + managed.Routes + managed.Plugins))
 }
 
-// credentials counts generations by phase: "2 active, 1 retiring".
+// credentials counts revisions by state: "2 active, 1 retiring".
 func credentials(all []v1alpha1.CredentialStatus) string {
 	var parts []string
-	for _, phase := range []v1alpha1.CredentialPhase{v1alpha1.CredentialActive, v1alpha1.CredentialPending, v1alpha1.CredentialRetiring} {
+	for _, state := range []v1alpha1.CredentialState{v1alpha1.CredentialActive, v1alpha1.CredentialPending, v1alpha1.CredentialRetiring} {
 		count := 0
 		for _, c := range all {
-			if c.Phase == phase {
+			if c.State == state {
 				count++
 			}
 		}
 		if count > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", count, strings.ToLower(string(phase))))
+			parts = append(parts, fmt.Sprintf("%d %s", count, strings.ToLower(string(state))))
 		}
 	}
 	return output.OrNone(strings.Join(parts, ", "))

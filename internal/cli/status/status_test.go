@@ -46,7 +46,7 @@ func objects() []client.Object {
 	rotating := consumer("default", "rotating", ready())
 	due := metav1.NewTime(clitest.Now.Add(72 * time.Hour))
 	rotating.Status.NextRotationTime = &due
-	rotating.Status.Credentials = []v1alpha1.CredentialStatus{{Name: "primary", Phase: v1alpha1.CredentialActive, RotationTime: &due}, {Name: "primary", Phase: v1alpha1.CredentialRetiring}}
+	rotating.Status.Credentials = []v1alpha1.CredentialStatus{{Name: "primary", State: v1alpha1.CredentialActive, RotationTime: &due}, {Name: "primary", State: v1alpha1.CredentialRetiring}}
 	weak := consumer("default", "weak", append(ready(), condition(v1alpha1.ConditionWeakSecret, metav1.ConditionTrue, "ShortSecret", "8 bytes")))
 	old := consumer("default", "changed", ready())
 	old.Generation, old.Status.ObservedGeneration = 2, 1

@@ -23,7 +23,7 @@ var remedies = map[string]string{
 	v1alpha1.ReasonKongUnreachable:      "Look whether Kong runs, whether its Admin API listens on the address, and whether a NetworkPolicy stands between. Resources go on by themselves when it is back.",
 	v1alpha1.ReasonRotating:             "Nothing. Old and new material are both valid; the message says what is waited for.",
 	v1alpha1.ReasonRevoked:              "Set spec.revoked to false once the leaked material is replaced.",
-	v1alpha1.ReasonAwaitingDataPlane:    "Look at the data plane that the message names. A data plane that is gone for good has to leave spec.proxy of the gateway.",
+	v1alpha1.ReasonAwaitingDataPlane:    "Look at the data plane that the message names. A data plane that is gone for good has to leave spec.dataPlanes of the gateway.",
 	v1alpha1.ReasonCredentialCannotSign: "Let the token use a credential that is generated, or whose Secret holds the secret or the private key.",
 	v1alpha1.ReasonConsumerNotFound:     "Create the JwtConsumer in the namespace of the token, or correct the names in spec.consumerRef.",
 	v1alpha1.ReasonConsumerNotReady:     "Look at the JwtConsumer: kubectl describe jwtconsumer NAME. The token is signed once its credential is in Kong.",

@@ -57,7 +57,7 @@ func objects(t *testing.T) []client.Object {
 	}
 	worker := consumer("worker", v1alpha1.Credential{Name: "primary", Algorithm: "HS256", Generate: &v1alpha1.Generate{SecretName: "worker-credential"}})
 	worker.Status.Credentials = []v1alpha1.CredentialStatus{
-		{Name: "primary", Key: "default.worker.primary.1", Phase: v1alpha1.CredentialRetiring}, {Name: "primary", Key: "default.worker.primary.2", Phase: v1alpha1.CredentialActive},
+		{Name: "primary", Key: "default.worker.primary.1", State: v1alpha1.CredentialRetiring}, {Name: "primary", Key: "default.worker.primary.2", State: v1alpha1.CredentialActive},
 	}
 	john := v1alpha1.Credential{Name: "primary", Algorithm: "HS256", SecretRef: &v1alpha1.CredentialSecretReference{Name: "john"}}
 	second := john

@@ -23,7 +23,7 @@ kind: KongGateway
 metadata: {name: main}
 spec:
   adminAPI: {url: ADMIN}
-  proxy: {urls: [PROXY]}
+  dataPlanes: {urls: [PROXY]}
   allowedNamespaces: {from: All}
   policy: {upstreams: {deny: [AdminAPI]}}
 ---
