@@ -3,6 +3,7 @@ package jwtplugin
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 )
 
@@ -42,6 +43,42 @@ var order = []check{
 	{CheckClaims, []Check{CheckFormat}, (*attempt).verifyTimes},
 	{CheckMaximumExpiration, []Check{CheckFormat}, (*attempt).compareExpiration},
 	{CheckConsumer, []Check{CheckCredential}, (*attempt).findConsumer},
+}
+
+// check makes the checks in the plugin's order, up to the first that does not pass or all of them.
+func (a *attempt) check(all bool) []Step {
+	steps := make([]Step, 0, len(order)+1)
+	for _, c := range order {
+		step := a.step(c, steps)
+		steps = append(steps, step)
+		if step.Outcome != Passed && !all {
+			break
+		}
+	}
+	return steps
+}
+
+// step makes a check, if the earlier ones left something that it can look at.
+func (a *attempt) step(c check, before []Step) Step {
+	step := Step{Check: c.name, Outcome: Passed}
+	for _, s := range before {
+		if !slices.Contains(c.needs, s.Check) || s.Outcome == Passed {
+			continue
+		}
+		step.Outcome = Skipped
+		if s.Outcome == Unknown {
+			step.Outcome = Unknown
+		}
+		return step
+	}
+	switch reason := c.run(a); reason {
+	case "":
+	case Undecided:
+		step.Outcome = Unknown
+	default:
+		step.Outcome, step.Reason, step.Refusal = Failed, reason, a.refuse(reason).Refusal
+	}
+	return step
 }
 
 func (a *attempt) findToken() Reason {

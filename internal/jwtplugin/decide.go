@@ -17,26 +17,57 @@ const (
 // unexpected is Kong's body for a plugin that failed.
 const unexpected = "An unexpected error occurred"
 
-// Decide says what the jwt plugin does with a request at a moment. It never
-// panics, whatever the request holds.
+// Decide says what the jwt plugin does with a request at a moment. It never panics, whatever the request holds.
 func Decide(cfg Config, req Request, dir Directory, now time.Time) Decision {
-	if !cfg.RunOnPreflight && req.Method == http.MethodOptions {
-		return Decision{Reason: Preflight}
-	}
-	d := authenticate(cfg, req, dir, now)
-	if cfg.Anonymous == "" || d.Passes() || d.Refusal.Status == http.StatusInternalServerError {
-		return d
-	}
-	return anonymous(cfg, d, dir)
+	a := attempt{cfg: cfg, req: req, dir: dir, now: now}
+	return a.decide(false).Decision
 }
 
-// authenticate is the decision without regard to an anonymous consumer.
-func authenticate(cfg Config, req Request, dir Directory, now time.Time) Decision {
+// Trace is Decide with what each check finds. Unlike Kong it goes on after a check that fails, so that all that is wrong
+// is seen at once. A preflight that passes without a check has no steps. The decision is that of the first check that
+// failed; it is Undecided where none failed and one is unknown.
+func Trace(cfg Config, req Request, dir Directory, now time.Time) Account {
 	a := attempt{cfg: cfg, req: req, dir: dir, now: now}
-	for _, c := range order {
-		if reason := c.run(&a); reason != "" {
-			return a.refuse(reason)
+	return a.decide(true)
+}
+
+// decide makes the checks up to the first that does not pass, or all of them.
+func (a *attempt) decide(all bool) Account {
+	if !a.cfg.RunOnPreflight && a.req.Method == http.MethodOptions {
+		return Account{Decision: Decision{Reason: Preflight}}
+	}
+	steps := a.check(all)
+	account := Account{Steps: steps, Header: a.token.header, Claims: a.token.claims, Key: a.key}
+	if a.cred.ID != "" {
+		account.Credential = &a.cred
+	}
+	account.Decision = a.decision(steps)
+	d := account.Decision
+	if a.cfg.Anonymous == "" || d.Passes() || d.Refusal.Status == http.StatusInternalServerError {
+		return account
+	}
+	account.Decision = anonymous(a.cfg, d, a.dir)
+	step := Step{Check: CheckAnonymous, Outcome: Passed}
+	if d := account.Decision; !d.Passes() {
+		step.Outcome, step.Reason, step.Refusal = Failed, d.Reason, d.Refusal
+	}
+	account.Steps = append(account.Steps, step)
+	return account
+}
+
+// decision is that of the first check that failed, without regard to an anonymous consumer.
+func (a *attempt) decision(steps []Step) Decision {
+	undecided := false
+	for _, s := range steps {
+		switch s.Outcome {
+		case Failed:
+			return a.refuse(s.Reason)
+		case Unknown:
+			undecided = true
 		}
+	}
+	if undecided {
+		return a.refuse(Undecided)
 	}
 	return a.accept()
 }
