@@ -148,11 +148,12 @@ chart: ## What is generated of the chart (CRDs, schema, README), and of config/ 
 	hack/kustomize-bases.sh
 
 .PHONY: docs
-docs: ## The reference, docs/reference, from the sources
+docs: ## The reference, docs/reference, and the page of all messages, from the sources
 	@mkdir -p docs/reference
 	$(call tool,crd-ref-docs) --log-level=ERROR --source-path=api --config=hack/crd-ref-docs/config.yaml \
 	  --templates-dir=hack/crd-ref-docs --renderer=markdown --output-path=docs/reference/api.md
 	go run ./hack/reference docs/reference internal/cli/status/zz_generated.remedies.go
+	go test -count=1 ./test/messages -update
 
 .PHONY: fmt
 fmt: ## Format the Go code

@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-generated=(api config charts docs/reference internal/cli/status/zz_generated.remedies.go)
+generated=(api config charts docs/reference test/messages/testdata internal/cli/status/zz_generated.remedies.go)
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
 

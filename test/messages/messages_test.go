@@ -1,0 +1,93 @@
+// Package messages holds every message that a user can get to one form, and writes them all on one page.
+package messages
+
+import (
+	"flag"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write the page of all messages, and take off the list of old forms what is mended")
+
+const (
+	pagePath = "testdata/messages.txt"
+	oldPath  = "testdata/old-forms.txt"
+)
+
+// TestMessages holds the page of all messages to the source.
+func TestMessages(t *testing.T) {
+	got := page(collect(t))
+	if *update {
+		if err := os.WriteFile(pagePath, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(pagePath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("%s is not what the source says; read the difference after: go test ./test/messages -update", pagePath)
+	}
+}
+
+// form is that of a refusal: <field>: <what is wrong> (<who>). <what to do>.
+var form = regexp.MustCompile(`^(spec|metadata|\{[^{}]*\})[^ ]*: .*[^.]\. ?[A-Z{].*\.$`)
+
+// fieldless are refusals that no field of the resource is the reason of.
+var fieldless = map[string]string{}
+
+// TestRefusalsHaveOneForm: a refusal names a field, what is wrong and what to do. testdata/old-forms.txt lists those
+// that do not yet: it may only become shorter.
+func TestRefusalsHaveOneForm(t *testing.T) {
+	raw, err := os.ReadFile(oldPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := strings.Split(strings.TrimSpace(string(raw)), "\n")
+	var bad []string
+	for _, m := range collect(t) {
+		if m.kind == stalled && !form.MatchString(m.text) && fieldless[m.text] == "" {
+			bad = append(bad, m.String())
+		}
+	}
+	slices.Sort(bad)
+	bad = slices.Compact(bad)
+	for _, line := range bad {
+		if !slices.Contains(old, line) {
+			t.Errorf("no field, or no remedy: %s\nwrite <field>: <what is wrong> (<who>). <what to do>.", line)
+		}
+	}
+	left := slices.DeleteFunc(slices.Clone(old), func(line string) bool { return !slices.Contains(bad, line) })
+	if *update {
+		if err := os.WriteFile(oldPath, []byte(strings.Join(left, "\n")+"\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	for _, line := range old {
+		if line != "" && !slices.Contains(left, line) {
+			t.Errorf("mended, and still in %s: %s\nrun go test ./test/messages -update", oldPath, line)
+		}
+	}
+}
+
+// TestNothingOfOthersIsToBeDeleted: what somebody else holds is adopted or left alone.
+func TestNothingOfOthersIsToBeDeleted(t *testing.T) {
+	foreign := regexp.MustCompile(`Conflict`)
+	remove := regexp.MustCompile(`\b[Dd]elete\b`)
+	raw, err := os.ReadFile(oldPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range collect(t) {
+		line := m.String()
+		if m.kind == stalled && foreign.MatchString(m.reason) && remove.MatchString(m.text) && !strings.Contains(string(raw), line) {
+			t.Errorf("advice to delete what belongs to somebody else: %s\nsay spec.adoption: Unowned where that is the remedy", line)
+		}
+	}
+}
