@@ -10,6 +10,9 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/pluginconfig"
 )
 
+// checkACL is the name of the check of the acl plugin.
+const checkACL = "acl"
+
 // What Kong's acl and rate-limiting plugins answer.
 const (
 	aclRefused   = "You cannot consume this service"
@@ -19,7 +22,7 @@ const (
 
 // checkACL decides as kong/plugins/acl/handler.lua. The decision is the jwt plugin's, nil without one.
 func (in Input) checkACL(decision *jwtplugin.Decision) Check {
-	c := Check{Name: "acl", Outcome: jwtplugin.Passed}
+	c := Check{Name: checkACL, Outcome: jwtplugin.Passed}
 	if decision == nil || decision.Consumer == nil {
 		return in.aclWithout(c, decision)
 	}

@@ -48,6 +48,10 @@ type Input struct {
 	Groups    Groups
 	// Name gives words for a credential, by its id: which resource's it is.
 	Name func(credentialID string) string
+	// Keys are those of all credentials that are known.
+	Keys []string
+	// Doubts, where set, is asked once the checks are made: why Kong may hold something else than what is known.
+	Doubts func() Doubts
 	// Now is the time that claims are held against.
 	Now time.Time
 }
@@ -110,7 +114,9 @@ func Explain(in Input) Report {
 		r.add(Check{Name: "jwt plugin", Outcome: jwtplugin.Passed, Detail: "there is none here: no token is asked for"})
 	} else {
 		account := jwtplugin.Trace(*in.Guard.JWT, in.Request, in.Directory, in.Now)
-		r.Checks = append(r.Checks, describe(in, account)...)
+		checks := describe(in, account)
+		in.noticed(checks, account)
+		r.Checks = append(r.Checks, checks...)
 		decision = &account.Decision
 		if account.Decision.Consumer != nil {
 			r.Consumer = account.Decision.Consumer.Username
@@ -124,6 +130,9 @@ func Explain(in Input) Report {
 	}
 	if len(in.Guard.Others) > 0 {
 		r.add(Check{Name: "other plugins", Outcome: jwtplugin.Skipped, Detail: fmt.Sprintf("%s: not looked at; they may refuse a request too", list(in.Guard.Others))})
+	}
+	if in.Doubts != nil {
+		in.Doubts().doubt(r.Checks)
 	}
 	r.conclude(decision)
 	return r

@@ -3,6 +3,7 @@ package explain
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/jwtplugin"
 )
@@ -52,6 +53,9 @@ func remedy(reason jwtplugin.Reason, cfg jwtplugin.Config, account jwtplugin.Acc
 	case jwtplugin.ClaimsRefused:
 		return claimsRemedy(cfg, account)
 	case jwtplugin.ExpirationTooFar:
+		if at, is := milliseconds(account.Claims["exp"]); is {
+			return fmt.Sprintf("exp is in milliseconds (%s) and has to be in seconds (RFC 7519 section 2).", at.Format(time.RFC3339))
+		}
 		return fmt.Sprintf("Issue tokens that expire within %s, or raise spec.jwt.maximumExpiration of the service.", span(seconds(cfg.MaximumExpiration)))
 	default:
 		return remedies[reason]
@@ -59,6 +63,9 @@ func remedy(reason jwtplugin.Reason, cfg jwtplugin.Config, account jwtplugin.Acc
 }
 
 func claimsRemedy(cfg jwtplugin.Config, account jwtplugin.Account) string {
+	if at, is := milliseconds(account.Claims["nbf"]); is && slices.Contains(cfg.ClaimsToVerify, "nbf") {
+		return fmt.Sprintf("nbf is in milliseconds (%s) and has to be in seconds (RFC 7519 section 2).", at.Format(time.RFC3339))
+	}
 	for _, name := range []string{"exp", "nbf"} {
 		if _, there := account.Claims[name]; !there && slices.Contains(cfg.ClaimsToVerify, name) {
 			return fmt.Sprintf("Have the issuer set %s, in seconds since 1970, or take it out of spec.jwt.claimsToVerify of the service.", name)

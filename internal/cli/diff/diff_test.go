@@ -33,6 +33,8 @@ func objects() []client.Object {
 	stuck := &v1alpha1.JwtConsumer{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "stuck"}}
 	stuck.Spec.GatewayRef.Name = "main"
 	stuck.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionStalled, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonConflict}}
+	loser := stuck.DeepCopy()
+	loser.Name, loser.Spec.Username = "loser", "default.wanted"
 	worker := &v1alpha1.JwtConsumer{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "worker"}}
 	worker.Spec.GatewayRef.Name = "main"
 	worker.Spec.Credentials = []v1alpha1.Credential{{Name: "made", Algorithm: "HS256", Generate: &v1alpha1.Generate{SecretName: "made"}}}
@@ -46,7 +48,7 @@ func objects() []client.Object {
 	ready := []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonSucceeded}}
 	c.Status.Conditions, s.Status.Conditions, holder.Status.Conditions, worker.Status.Conditions = ready, ready, ready, ready
 	return []client.Object{
-		g, closed, selective, dbless, c, s, holder, stuck, worker,
+		g, closed, selective, dbless, c, s, holder, stuck, loser, worker,
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default", Labels: map[string]string{"kong": "no"}}},
 		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "one"}, Data: map[string][]byte{"secret": []byte(material)}},
 	}
@@ -119,6 +121,8 @@ func TestDiff(t *testing.T) {
 		{"no database", strings.Replace(worker, "{name: main}", "{name: dbless}", 1),
 			[]string{"DELETE delete jwt credential default.worker.made", "DELETE delete consumer default.worker", "POST /config create consumer default.worker", "POST /config create jwt credential default.worker.made"}, "", ""},
 		{"a name that another holds", consumer + "  username: default.taken\n", nil, "username default.taken is held by JwtConsumer other/holder", ""},
+		{"a name that a Stalled resource asks for", consumer + "  username: default.wanted\n",
+			[]string{"PUT update consumer default.wanted"}, "", ""},
 		{"a name that two ask for", strings.NewReplacer("name: john}", "name: b}", "default.k", "default.m").Replace(consumer) + "  username: default.both\n---" +
 			strings.NewReplacer("name: john}", "name: a}", "default.k", "default.l").Replace(consumer) + "  username: default.both\n",
 			[]string{"PUT create consumer default.both", "PUT create jwt credential default.m"}, "JwtConsumer default/a: username default.both is held by JwtConsumer default/b", ""},

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine"
@@ -43,6 +45,8 @@ type subject struct {
 	namespace, gateway string
 	suspended          bool
 	claims             []desired.UniqueKey
+	// waits says that Kong has nothing of it, because it is Stalled: it holds nothing.
+	waits bool
 	// build says what it wants in Kong, or what forbids that.
 	build func() (desired.Set, error)
 }
@@ -60,12 +64,19 @@ func (w world) subjects() map[string]subject {
 		all[kind+" "+key] = s
 	}
 	for key, c := range w.consumers {
-		add(v1alpha1.KindJwtConsumer, key, subject{c.Namespace, c.Spec.GatewayRef.Name, c.Spec.Suspend, desired.ConsumerUniqueKeys(c), nil},
-			func() (desired.Set, error) { return w.consumer(c) })
+		waits := c.Status.ConsumerID == "" && meta.IsStatusConditionTrue(c.Status.Conditions, v1alpha1.ConditionStalled)
+		add(v1alpha1.KindJwtConsumer, key, subject{
+			namespace: c.Namespace, gateway: c.Spec.GatewayRef.Name, suspended: c.Spec.Suspend,
+			claims: desired.ConsumerUniqueKeys(c), waits: waits,
+		}, func() (desired.Set, error) { return w.consumer(c) })
 	}
 	for key, s := range w.services {
-		add(v1alpha1.KindJwtProtectedService, key, subject{s.Namespace, s.Spec.GatewayRef.Name, s.Spec.Suspend, desired.ServiceUniqueKeys(s), nil},
-			func() (desired.Set, error) { return w.service(s) })
+		waits := s.Status.ServiceID == "" && len(s.Status.Routes) == 0 &&
+			meta.IsStatusConditionTrue(s.Status.Conditions, v1alpha1.ConditionStalled)
+		add(v1alpha1.KindJwtProtectedService, key, subject{
+			namespace: s.Namespace, gateway: s.Spec.GatewayRef.Name, suspended: s.Spec.Suspend,
+			claims: desired.ServiceUniqueKeys(s), waits: waits,
+		}, func() (desired.Set, error) { return w.service(s) })
 	}
 	return all
 }
@@ -104,8 +115,9 @@ func (w world) conflict(name string, was, is map[string]subject) error {
 			if other == name || is[other].gateway != self.gateway || !slices.ContainsFunc(is[other].claims, claim.Overlaps) {
 				continue
 			}
-			held := was[other].gateway == self.gateway && slices.ContainsFunc(was[other].claims, claim.Overlaps)
-			if held || w.places[other] < w.places[name] {
+			held := was[other].gateway == self.gateway && !was[other].waits && slices.ContainsFunc(was[other].claims, claim.Overlaps)
+			place, asksNow := w.places[other]
+			if held || asksNow && place < w.places[name] {
 				return fmt.Errorf("%s is held by %s", claim, other)
 			}
 		}

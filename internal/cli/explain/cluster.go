@@ -2,11 +2,14 @@ package explain
 
 import (
 	"context"
+	"fmt"
+	"slices"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/inventory"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/material"
 )
 
 // cluster is what the caller may read of the operator's resources.
@@ -57,6 +60,47 @@ func (c *cluster) servicesOf(gateway string) []*v1alpha1.JwtProtectedService {
 		}
 	}
 	return all
+}
+
+// keys are those of all credentials, by spec and by status.
+func (c *cluster) keys() []string {
+	var keys []string
+	for i := range c.Consumers {
+		consumer := &c.Consumers[i]
+		for _, spec := range consumer.Spec.Credentials {
+			if spec.JWKS == nil {
+				keys = append(keys, material.Key(consumer, spec))
+			}
+		}
+		for _, status := range consumer.Status.Credentials {
+			keys = append(keys, status.Key)
+		}
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+// doubt says why Kong may hold something else than a resource says; empty where it is Ready for its generation.
+func (c *cluster) doubt(kind string, object client.Object) string {
+	r := c.health(kind, object.GetNamespace(), object.GetName())
+	if r == nil {
+		return ""
+	}
+	switch r.Health {
+	case inventory.Ready, inventory.Warning:
+		return ""
+	case inventory.Suspended:
+		return kind + " " + r.Path() + " is suspended"
+	case inventory.NotSeen:
+		return "the operator has not acted on " + kind + " " + r.Path() + " as it is now"
+	default:
+		return fmt.Sprintf("%s %s is not Ready (%s)", kind, r.Path(), r.Reason)
+	}
+}
+
+// inKong says whether Kong has, or had, what a service says: one that never got there takes no request.
+func (c *cluster) inKong(s *v1alpha1.JwtProtectedService) bool {
+	return s.Status.ServiceID != "" || len(s.Status.Routes) > 0 || c.doubt(v1alpha1.KindJwtProtectedService, s) == ""
 }
 
 // health is how a resource is.

@@ -2,6 +2,7 @@ package explain
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -25,6 +26,8 @@ type directory struct {
 	gateway string
 	// found is the credential that was looked up last.
 	found *found
+	// confirmed says that data planes hold the credential that was found, whatever its resource says.
+	confirmed bool
 }
 
 // found is a credential of a consumer that has a key.
@@ -32,6 +35,8 @@ type found struct {
 	consumer *v1alpha1.JwtConsumer
 	spec     v1alpha1.Credential
 	key      string
+	// former says that the spec has it no longer, and the status still does.
+	former bool
 	// problem says why data planes do not have it, empty where they shall.
 	problem, remedy string
 	// unreadable says why its material is not known.
@@ -47,7 +52,7 @@ func (d *directory) Credential(key string) (jwtplugin.Credential, bool) {
 		f := holding(consumer, key)
 		switch {
 		case f == nil:
-		case f.problem != "":
+		case f.problem != "" && !d.confirmed:
 			missing = f
 		default:
 			d.found = f
@@ -64,19 +69,29 @@ func (d *directory) Credential(key string) (jwtplugin.Credential, bool) {
 // holding finds the credential of a consumer that has a key, or had it: nil where none does.
 func holding(consumer *v1alpha1.JwtConsumer, key string) *found {
 	for _, spec := range consumer.Spec.Credentials {
-		f := &found{consumer: consumer, spec: spec, key: key}
-		i := slices.IndexFunc(consumer.Status.Credentials, func(s v1alpha1.CredentialStatus) bool { return s.Name == spec.Name && s.Key == key })
-		switch {
-		case i < 0 && (spec.JWKS != nil || material.Key(consumer, spec) != key):
+		i := slices.IndexFunc(consumer.Status.Credentials, func(s v1alpha1.CredentialStatus) bool {
+			return s.Name == spec.Name && s.Key == key
+		})
+		if i < 0 && (spec.JWKS != nil || material.Key(consumer, spec) != key) {
 			continue
+		}
+		f := &found{consumer: consumer, spec: spec, key: key}
+		switch {
 		case consumer.Spec.Revoked:
-			f.problem, f.remedy = "and is revoked (spec.revoked)", "Set spec.revoked of the JwtConsumer to false if its tokens shall be good again."
+			f.problem = "and spec.revoked is set"
+			f.remedy = "Set spec.revoked of the JwtConsumer to false if its tokens shall be good again."
 		case i < 0 && len(consumer.Status.Credentials) > 0 || i < 0 && consumer.Status.ConsumerID == "":
 			f.problem, f.remedy = "and it is not in Kong yet", "Wait until the JwtConsumer is Ready; its conditions say what it waits for."
 		case i >= 0 && consumer.Status.Credentials[i].State == v1alpha1.CredentialPending:
 			f.problem, f.remedy = "and it is not in Kong yet", "Wait until the rotation went on; kubectl kongjwt status shows it."
 		}
 		return f
+	}
+	for _, status := range consumer.Status.Credentials {
+		if status.Key == key { // the spec names another key now, or has no such credential
+			spec := v1alpha1.Credential{Name: status.Name, Algorithm: status.Algorithm}
+			return &found{consumer: consumer, spec: spec, key: key, former: true}
+		}
 	}
 	return nil
 }
@@ -107,7 +122,11 @@ func (d *directory) material(f *found) (credential.Material, error) {
 	if f.spec.JWKS != nil {
 		return d.issuersKey(f)
 	}
-	current, err := material.Of(d.ctx, d.cluster.kube, f.consumer, f.spec)
+	var current credential.Material
+	err := errors.New("spec.credentials has it no longer")
+	if !f.former {
+		current, err = material.Of(d.ctx, d.cluster.kube, f.consumer, f.spec)
+	}
 	if err == nil && current.Key == f.key {
 		return current, nil
 	}
@@ -185,6 +204,8 @@ func (d *directory) name(string) string {
 	}
 	source := "generated"
 	switch {
+	case d.found.former:
+		source = "which spec.credentials has no longer"
 	case d.found.spec.SecretRef != nil:
 		source = "from Secret " + d.found.spec.SecretRef.Name
 	case d.found.spec.JWKS != nil:

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/adminapi"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/complete"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/output"
@@ -26,6 +27,8 @@ type options struct {
 	headers       []string
 	showSignature bool
 	live          liveOptions
+	kong          string
+	admin         adminapi.Flags
 }
 
 // Command returns the subcommand.
@@ -38,8 +41,9 @@ func Command(e *env.Env) *cobra.Command {
 Kong answers and what to do about it.
 
 The service is named by --service, or found by --url among the routes of all JwtProtectedServices
-that you may see. What you may not read is unknown, not failed: a signature, for one, is checked
-only where you may read the credential's Secret. Nothing is sent anywhere, but with --live.
+that you may see. What you may not read is unknown, not failed. So is a refusal that rests on a
+resource that is not Ready: Kong may hold what was before, and accept the token. --kong asks Kong's
+Admin API instead of the resources, --live asks the data planes; nothing else is sent anywhere.
 
 Exits with 1 where the token is refused, or where that is not known.`,
 		Example: `  # Why does this request get a 401?
@@ -48,7 +52,8 @@ Exits with 1 where the token is refused, or where that is not known.`,
   # The service by its name, the token of a JwtToken
   kubectl kongjwt explain --service team-a/orders --token-secret team-a/worker-token
 
-  # And what do the data planes know?
+  # After a revocation: does Kong refuse it, do the data planes?
+  kubectl kongjwt explain --service team-a/orders --token-env TOKEN --kong http://127.0.0.1:8001
   kubectl kongjwt explain --service team-a/orders --token-env TOKEN --live`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), e) },
@@ -65,7 +70,11 @@ Exits with 1 where the token is refused, or where that is not known.`,
 		cmd.RegisterFlagCompletionFunc("url", cobra.NoFileCompletions), cmd.RegisterFlagCompletionFunc("header", cobra.NoFileCompletions),
 		cmd.RegisterFlagCompletionFunc("method", cobra.FixedCompletions([]string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}, cobra.ShellCompDirectiveNoFileComp)),
 	))
+	flags.StringVar(&o.kong, "kong", "", "Ask Kong itself, whose Admin API has this URL; through kubectl port-forward for one")
+	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("kong", cobra.NoFileCompletions))
+	o.admin.Add(cmd)
 	o.live.add(cmd)
+	cmd.MarkFlagsMutuallyExclusive("kong", "live")
 	o.output.Add(cmd, output.JSON, output.YAML)
 	return cmd
 }
@@ -99,27 +108,65 @@ func (o *options) run(ctx context.Context, e *env.Env) error {
 		return err
 	}
 	t, err := c.find(request, serviceNamespace, name)
-	if err != nil {
+	if err != nil && (o.kong == "" || request.url.Host == "") {
 		return err
 	}
 	a := &answer{Token: decodeToken(text.Reveal(), o.showSignature)}
-	if t.service == nil {
-		a.Report = explain.Report{Verdict: explain.Unknown, Checks: []explain.Check{*t.routed}}
-		return o.print(e, a)
+	if t.service != nil {
+		a.Service, a.Gateway = t.service.Namespace+"/"+t.service.Name, t.gateway
 	}
-	a.Service, a.Gateway = t.service.Namespace+"/"+t.service.Name, t.gateway
-	d := &directory{ctx: ctx, cluster: c, gateway: t.gateway}
-	if a.Report, err = d.report(t, request, text.Reveal(), e); err != nil {
+	switch {
+	case o.kong != "":
+		a.Report, err = o.ofKong(ctx, e, c, request, t, text.Reveal())
+	case t.service == nil:
+		a.Report = explain.Report{Verdict: explain.Unknown, Checks: []explain.Check{*t.routed}}
+	default:
+		d := &directory{ctx: ctx, cluster: c, gateway: t.gateway}
+		a.Report, err = o.ofResources(d, t, request, text.Reveal(), e)
+	}
+	if err != nil {
 		return err
 	}
-	if o.live.on {
-		live := o.live.ask(ctx, d, e.Clock.Now)
-		a.Checks = append(a.Checks, live)
-		if live.Outcome == jwtplugin.Failed && a.Verdict != explain.Refused {
-			a.Verdict = explain.Refused // by those who answer requests, whatever the resources say
+	return o.print(e, a)
+}
+
+// ofKong explains by what Kong holds.
+func (o *options) ofKong(
+	ctx context.Context, e *env.Env, c *cluster, request asked, t target, token string,
+) (explain.Report, error) {
+	api, err := o.admin.Client("--kong", o.kong, e.Version)
+	if err != nil {
+		return explain.Report{}, err
+	}
+	defer api.CloseIdle()
+	in := explain.Input{Now: e.Clock.Now(), Keys: c.keys()}
+	return (&asKong{ctx: ctx, api: api}).report(in, request, t, token)
+}
+
+// ofResources explains by what the resources say, and by what data planes say where they are asked.
+func (o *options) ofResources(
+	d *directory, t target, request asked, token string, e *env.Env,
+) (explain.Report, error) {
+	report, err := d.report(t, request, token, e)
+	if err != nil || !o.live.on {
+		return report, err
+	}
+	live := o.live.ask(d.ctx, d, e.Clock.Now)
+	if live.Outcome == jwtplugin.Passed && d.found.problem != "" {
+		d.confirmed = true // whatever the resource says, those who answer requests hold the credential
+		if report, err = d.report(t, request, token, e); err != nil {
+			return report, err
 		}
 	}
-	return o.print(e, a)
+	report.Checks = append(report.Checks, live)
+	switch {
+	case report.Verdict == explain.Refused:
+	case live.Outcome == jwtplugin.Failed:
+		report.Verdict = explain.Refused // by those who answer requests, whatever the resources say
+	case live.Outcome != jwtplugin.Passed:
+		report.Verdict = explain.Unknown
+	}
+	return report, nil
 }
 
 // serviceName reads --service; without it, the name is empty and the namespace the caller's.
@@ -145,15 +192,16 @@ func (d *directory) report(t target, request asked, token string, e *env.Env) (e
 		return explain.Report{}, fmt.Errorf("%s %s/%s: %w", v1alpha1.KindJwtProtectedService, t.service.Namespace, t.service.Name, err)
 	}
 	in := explain.Input{
-		Request: requestWith(request, *guard.JWT, token), Guard: guard, Directory: d, Groups: d.groups, Name: d.name, Now: e.Clock.Now(),
-		Before: d.resources(t),
+		Request: requestWith(request, *guard.JWT, token), Guard: guard, Directory: d, Groups: d.groups, Name: d.name,
+		Now: e.Clock.Now(), Before: d.resources(t), Keys: d.cluster.keys(), Doubts: func() explain.Doubts { return d.doubts(t) },
 	}
 	if t.routed != nil {
 		in.Before = append(in.Before, *t.routed)
 	}
 	report := explain.Explain(in)
 	d.refine(report.Checks)
-	if d.found != nil {
+	// Where data planes confirmed the credential, the consumer's groups are all that its resource still says.
+	if d.found != nil && (!d.confirmed || guard.ACL != nil) {
 		consumer := d.found.consumer
 		report.Precede(d.cluster.conditions(v1alpha1.KindJwtConsumer, consumer.Namespace, consumer.Name,
 			"kubectl kongjwt status says what it waits for; until then Kong may not hold its credentials and groups.")...)
@@ -168,6 +216,19 @@ func (d *directory) resources(t target) []explain.Check {
 	return append(checks, d.cluster.conditions(v1alpha1.KindJwtProtectedService, t.service.Namespace, t.service.Name, until)...)
 }
 
+// askKong is the remedy where Kong may hold something else than the resources say.
+const askKong = "Ask Kong itself with --kong, or the data planes with --live; kubectl kongjwt status says what the operator " +
+	"waits for."
+
+// doubts say why Kong may hold something else than the resources say.
+func (d *directory) doubts(t target) explain.Doubts {
+	doubts := explain.Doubts{Service: d.cluster.doubt(v1alpha1.KindJwtProtectedService, t.service)}
+	if d.found != nil && !d.confirmed {
+		doubts.Consumer = d.cluster.doubt(v1alpha1.KindJwtConsumer, d.found.consumer)
+	}
+	return doubts
+}
+
 // refine says of a credential that was not found, or whose material is not known, what the resources tell.
 func (d *directory) refine(checks []explain.Check) {
 	for i := range checks {
@@ -175,11 +236,16 @@ func (d *directory) refine(checks []explain.Check) {
 		switch jwtplugin.Check(c.Name) {
 		case jwtplugin.CheckCredential:
 			switch {
-			case c.Outcome == jwtplugin.Failed && d.found != nil && d.found.problem != "":
+			case c.Outcome != jwtplugin.Passed && d.found != nil && d.found.problem != "":
 				c.Detail = fmt.Sprintf("%s has the key, %s", d.name(""), d.found.problem)
 				c.Remedy = d.found.remedy
+				if doubt := d.cluster.doubt(v1alpha1.KindJwtConsumer, d.found.consumer); c.Outcome == jwtplugin.Unknown && doubt != "" {
+					c.Detail += "; " + doubt + ": Kong may still accept it"
+					c.Remedy = askKong
+				}
 			case c.Outcome == jwtplugin.Failed:
-				c.Detail += fmt.Sprintf(" among the JwtConsumers of gateway %s; credentials that were made in Kong by hand are not looked at", d.gateway)
+				c.Detail += fmt.Sprintf(" among the JwtConsumers of gateway %s; credentials that were made in Kong by hand are "+
+					"not looked at", d.gateway)
 			case c.Outcome == jwtplugin.Unknown && !d.cluster.complete():
 				c.Remedy = "You may read JwtConsumers of " + strings.Join(d.cluster.Namespaces, ", ") + " alone; ask somebody who may read all."
 			}

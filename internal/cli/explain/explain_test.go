@@ -2,6 +2,7 @@ package explain_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -68,8 +69,26 @@ func objects() []client.Object {
 			s.Spec.RateLimit = &v1alpha1.RateLimit{Minute: &minute}
 		}),
 		consumer("john", nil), consumer("jane", nil),
+		service("default", "closing", func(s *v1alpha1.JwtProtectedService) {
+			s.Spec.Access = &v1alpha1.Access{Groups: []string{"admins"}}
+			s.Generation, s.Status.ObservedGeneration = 2, 1
+		}),
+		// Nobody has served it: somebody else's route holds its path.
+		service("default", "loser", func(s *v1alpha1.JwtProtectedService) {
+			s.Spec.Routes[0].Paths = []string{"/orders"}
+			s.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionStalled, Status: metav1.ConditionTrue, Reason: "Conflict"}}
+		}),
+		consumer("leaked", func(c *v1alpha1.JwtConsumer) {
+			c.Spec.Revoked, c.Generation, c.Status.ObservedGeneration = true, 2, 1
+		}),
+		consumer("renamed", func(c *v1alpha1.JwtConsumer) {
+			c.Spec.Credentials[0].Key, c.Generation, c.Status.ObservedGeneration = "default.other", 2, 1
+		}),
+		consumer("other-alg", func(c *v1alpha1.JwtConsumer) {
+			c.Spec.Credentials[0].Algorithm, c.Generation, c.Status.ObservedGeneration = "HS512", 2, 1
+		}),
 		consumer("former", func(c *v1alpha1.JwtConsumer) { c.Spec.Revoked = true }),
-		secret("john"), secret("jane"), secret("former"),
+		secret("john"), secret("jane"), secret("former"), secret("leaked"), secret("renamed"), secret("other-alg"),
 	}
 }
 
@@ -100,13 +119,34 @@ func TestExplain(t *testing.T) {
 		{"expired", sign(t, material, "default.john", at(-3*time.Minute)), []string{"--service", "default/orders"}, []string{`REFUSED  Kong answers 401 {"exp":"token expired"}`, "expired 3 minutes ago", "Fetch a fresh token"}, env.ErrNegative},
 		{"another secret", sign(t, "another-secret-of-thirty-two-byt", "default.john", at(time.Hour)), []string{"--service", "orders"}, []string{`401 {"message":"Invalid signature"}`}, env.ErrNegative},
 		{"unknown key", sign(t, material, "nobody", at(time.Hour)), []string{"--service", "orders"}, []string{`No credentials found for given 'kid'`, "among the JwtConsumers of gateway kong"}, env.ErrNegative},
-		{"revoked", sign(t, material, "default.former", at(time.Hour)), []string{"--service", "orders"}, []string{`No credentials found for given 'kid'`, "JwtConsumer default/former, from Secret former has the key, and is revoked"}, env.ErrNegative},
+		{"revoked", sign(t, material, "default.former", at(time.Hour)), []string{"--service", "orders"}, []string{`No credentials found for given 'kid'`, "JwtConsumer default/former, from Secret former has the key, and spec.revoked is set"}, env.ErrNegative},
 		{"found by its URL", valid, []string{"--url", "https://kong.example.com/orders/7"}, []string{"ACCEPTED", "route api of JwtProtectedService default/orders"}, nil},
 		{"no route", valid, []string{"--url", "https://elsewhere.example.com/orders"}, []string{"UNKNOWN  for route: ", "by its path alone it would be api of JwtProtectedService default/orders"}, env.ErrNegative},
 		{"in the group", valid, []string{"--service", "closed"}, []string{"ACCEPTED", "kongjwt:default.closed, which may call"}, nil},
 		{"not in the group", sign(t, material, "default.jane", at(time.Hour)), []string{"--service", "closed"}, []string{`403 {"message":"You cannot consume this service"}`, "spec.access.consumers"}, env.ErrNegative},
 		{"a service that is stuck", valid, []string{"--service", "stuck"}, []string{"UNKNOWN  for JwtProtectedService default/stuck: Stalled (Conflict): somebody holds its name", "FAILED   JwtProtectedService default/stuck"}, env.ErrNegative},
 		{"a limit", valid, []string{"--service", "slow"}, []string{"5 a minute for each consumer"}, nil},
+		{"revoked, and the operator is down", sign(t, material, "default.leaked", at(time.Hour)), []string{"--service", "orders"},
+			[]string{"UNKNOWN  for credential: ", "and spec.revoked is set; the operator has not acted on JwtConsumer default/leaked as it is " +
+				"now: Kong may still accept it", "--kong"}, env.ErrNegative},
+		{"revoked, not acted on, and expired", sign(t, material, "default.leaked", at(-time.Hour)), []string{"--service", "orders"},
+			[]string{`REFUSED  Kong answers 401 {"exp":"token expired"}`}, env.ErrNegative},
+		{"a key that Kong still has", sign(t, material, "default.renamed", at(time.Hour)), []string{"--service", "orders"},
+			[]string{"UNKNOWN", "JwtConsumer default/renamed"}, env.ErrNegative},
+		{"an algorithm that Kong may not have yet", sign(t, material, "default.other-alg", at(time.Hour)),
+			[]string{"--service", "orders"}, []string{"UNKNOWN  for algorithm: ", "Kong may still accept it"}, env.ErrNegative},
+		{"access that Kong may not have yet", valid, []string{"--service", "closing"},
+			[]string{"UNKNOWN", "only admins may call; the operator has not acted on JwtProtectedService default/closing"}, env.ErrNegative},
+		{"a route that Kong does not have", valid, []string{"--url", "https://kong.example.com/stuck"},
+			[]string{"UNKNOWN", "which Kong does not have: JwtProtectedService default/stuck is not Ready (Conflict)"}, env.ErrNegative},
+		{"exp in milliseconds", sign(t, material, "default.john", jwt.MapClaims{"exp": clitest.Now.Add(time.Hour).UnixMilli()}),
+			[]string{"--service", "orders"}, []string{"ACCEPTED", "exp is in milliseconds (2026-11-24T13:00:00Z)"}, nil},
+		{"a line break behind the secret", sign(t, material+"\n", "default.john", at(time.Hour)), []string{"--service", "orders"},
+			[]string{"REFUSED", "signed with the credential's secret and a line break behind it"}, env.ErrNegative},
+		{"base64 of the secret", sign(t, base64.StdEncoding.EncodeToString([]byte(material)), "default.john", at(time.Hour)),
+			[]string{"--service", "orders"}, []string{"REFUSED", "base64 text of the credential's secret", "base64 -d"}, env.ErrNegative},
+		{"a key in other case", sign(t, material, "Default.John", at(time.Hour)), []string{"--service", "orders"},
+			[]string{"REFUSED", `there is one with the key "default.john"`, "capitals and spaces count"}, env.ErrNegative},
 		{"garbage", "garbage", []string{"--service", "orders"}, []string{`Bad token; invalid JSON`}, env.ErrNegative},
 	}
 	for _, tt := range tests {
@@ -185,7 +225,7 @@ func TestExplainAsks(t *testing.T) {
 		s.Spec.GatewayRef.Name, s.Spec.Routes = "other", []v1alpha1.Route{{Name: "api", Paths: []string{"/orders"}}}
 	})
 	for args, want := range map[string]string{
-		"":                                      "several JwtProtectedServices: closed, orders, slow, stuck, twin",
+		"":                                      "several JwtProtectedServices: closed, closing, loser, orders, slow, stuck, twin",
 		"--url https://kong.example.com/orders": "default/orders (gateway kong), default/twin (gateway other)",
 		"--url ftp://x":                         "write it like https://",
 		"--service a/b/c":                       "write it [NAMESPACE/]NAME",

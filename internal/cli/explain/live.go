@@ -52,7 +52,7 @@ func (o *liveOptions) add(cmd *cobra.Command) {
 // service takes, signed with the credential's material where that is known.
 func (o *liveOptions) ask(ctx context.Context, d *directory, now func() time.Time) explain.Check {
 	check := explain.Check{Name: "data planes", Outcome: jwtplugin.Unknown}
-	if d.found == nil || d.found.problem != "" {
+	if d.found == nil {
 		check.Outcome, check.Detail = jwtplugin.Skipped, "there is no credential to ask for"
 		return check
 	}
@@ -60,6 +60,9 @@ func (o *liveOptions) ask(ctx context.Context, d *directory, now func() time.Tim
 	if err != nil {
 		check.Detail = err.Error()
 		return check
+	}
+	if d.found.problem != "" {
+		d.load(d.found) // a credential that shall be gone may be held all the same
 	}
 	m := d.found.material
 	if d.found.unreadable != nil {

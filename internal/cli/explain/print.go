@@ -93,16 +93,22 @@ func (a *answer) printVerdict(b *strings.Builder, style output.Style) {
 	}
 }
 
-// cause names what keeps the answer from being better, where it is no answer of Kong's: what failed last, which is what data planes say where they were
-// asked, or else what is not known first.
+// cause names what keeps the answer from being better, where it is no answer of Kong's: what failed last, which is what data planes say
+// where they were asked, or else what is not known first, of the token before the resources.
 func (a *answer) cause() string {
 	for _, c := range slices.Backward(a.Checks) {
 		if c.Outcome == jwtplugin.Failed {
 			return c.Name + ": " + c.Detail
 		}
 	}
-	if i := slices.IndexFunc(a.Checks, func(c explain.Check) bool { return c.Outcome == jwtplugin.Unknown }); i >= 0 {
-		return a.Checks[i].Name + ": " + a.Checks[i].Detail
+	unknown := func(c explain.Check) bool { return c.Outcome == jwtplugin.Unknown }
+	aboutToken := func(c explain.Check) bool {
+		return unknown(c) && slices.Contains(jwtplugin.Checks(), jwtplugin.Check(c.Name))
+	}
+	for _, chosen := range []func(explain.Check) bool{aboutToken, unknown} {
+		if i := slices.IndexFunc(a.Checks, chosen); i >= 0 {
+			return a.Checks[i].Name + ": " + a.Checks[i].Detail
+		}
 	}
 	return "what was not looked at"
 }

@@ -85,16 +85,45 @@ func (c *cluster) find(a asked, namespace, name string) (target, error) {
 	}
 }
 
-// findByURL matches the routes of each gateway. Which gateway a host's name leads to is not known: where several take the request, the caller has to say.
+// findByURL matches the routes of each gateway: of what is in Kong, or else of what shall be. Which gateway a host's name leads to is
+// not known: where several take the request, the caller has to say.
 func (c *cluster) findByURL(a asked) (target, error) {
-	var matched []target
-	var refused *explain.Check
+	matched, refused := c.match(a, c.inKong)
+	if len(matched) == 0 {
+		if waiting, _ := c.match(a, func(s *v1alpha1.JwtProtectedService) bool { return !c.inKong(s) }); len(waiting) > 0 {
+			matched = waiting[:1]
+			matched[0].routed.Outcome = jwtplugin.Unknown
+			matched[0].routed.Detail += ", which Kong does not have: " + c.doubt(v1alpha1.KindJwtProtectedService, matched[0].service)
+			matched[0].routed.Remedy = "kubectl kongjwt status says what it waits for."
+		}
+	}
+	switch {
+	case len(matched) == 1:
+		return matched[0], nil
+	case len(matched) > 1:
+		var names []string
+		for _, m := range matched {
+			names = append(names, fmt.Sprintf("%s/%s (gateway %s)", m.service.Namespace, m.service.Name, m.gateway))
+		}
+		return target{}, fmt.Errorf("several gateways have a service for this URL: %s; name one with --service",
+			strings.Join(names, ", "))
+	case refused == nil:
+		return target{}, errors.New("there is no JwtProtectedService that you may see")
+	default:
+		return target{routed: refused}, nil
+	}
+}
+
+// match finds the services that take a request, one for a gateway, among those that count, and what is said where none does.
+func (c *cluster) match(a asked, counts func(*v1alpha1.JwtProtectedService) bool) (matched []target, refused *explain.Check) {
 	for _, gateway := range c.gatewayNames() {
 		var routes []*router.Route
 		services := map[string]*router.Service{}
 		for _, s := range c.servicesOf(gateway) {
-			services[s.Namespace+"/"+s.Name] = &router.Service{ID: s.Namespace + "/" + s.Name, Enabled: true}
-			routes = append(routes, routesOf(s)...)
+			if counts(s) {
+				services[s.Namespace+"/"+s.Name] = &router.Service{ID: s.Namespace + "/" + s.Name, Enabled: true}
+				routes = append(routes, routesOf(s)...)
+			}
 		}
 		routed := explain.FindRoute(routes, services, a.routerRequest(), false)
 		if routed.Route == nil {
@@ -109,20 +138,7 @@ func (c *cluster) findByURL(a asked) (target, error) {
 			}
 		}
 	}
-	switch {
-	case len(matched) == 1:
-		return matched[0], nil
-	case len(matched) > 1:
-		var names []string
-		for _, m := range matched {
-			names = append(names, fmt.Sprintf("%s/%s (gateway %s)", m.service.Namespace, m.service.Name, m.gateway))
-		}
-		return target{}, fmt.Errorf("several gateways have a service for this URL: %s; name one with --service", strings.Join(names, ", "))
-	case refused == nil:
-		return target{}, errors.New("there is no JwtProtectedService that you may see")
-	default:
-		return target{routed: refused}, nil
-	}
+	return matched, refused
 }
 
 func (c *cluster) gatewayNames() []string {
@@ -168,6 +184,9 @@ func (c *cluster) conditions(kind, namespace, name, remedy string) []explain.Che
 	case inventory.Suspended:
 		check.Outcome, check.Detail = jwtplugin.Unknown, "suspended: Kong may hold what it held before, not what the spec says"
 		check.Remedy = "Set spec.suspend to false."
+	case inventory.NotSeen:
+		check.Outcome, check.Remedy = jwtplugin.Unknown, remedy
+		check.Detail = r.Message
 	case inventory.Progressing:
 		// Of a consumer, the credentials in its status tell what is in Kong.
 		if kind != v1alpha1.KindJwtConsumer {

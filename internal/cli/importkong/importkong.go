@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/adminapi"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/complete"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/output"
@@ -24,7 +25,7 @@ type options struct {
 	gateway, secrets            string
 	selectTag                   string
 	dir                         string
-	auth                        adminAuth
+	auth                        adminapi.Flags
 }
 
 // Values of --secrets.
@@ -86,7 +87,7 @@ none: the Secrets that have to be made are then listed.`,
 	flags.StringVar(&o.secrets, "secrets", secretsPlain, "plain writes Secrets with the material, none lists the Secrets to be made")
 	flags.StringVar(&o.selectTag, "select-tag", "", "Take the consumers and services alone that have this tag, and what hangs on them")
 	flags.StringVar(&o.dir, "output-dir", "", "Folder for the manifests; it has to be empty, or not there")
-	o.auth.add(cmd)
+	o.auth.Add(cmd)
 	cmd.MarkFlagsOneRequired("from-kong", "from-deck", "from-kic")
 	cmd.MarkFlagsMutuallyExclusive("from-kong", "from-deck", "from-kic")
 	cobra.CheckErr(errors.Join(cmd.MarkFlagRequired("gateway"), cmd.MarkFlagRequired("output-dir"), cmd.MarkFlagDirname("output-dir"), cmd.MarkFlagDirname("from-kic"), cmd.MarkFlagFilename("from-deck"),
@@ -146,13 +147,9 @@ func (o *options) read(ctx context.Context, e *env.Env, namespace string) ([]kon
 	if o.fromKIC != "" {
 		return readKIC(e.In, o.fromKIC, namespace)
 	}
-	config, err := o.auth.config(o.fromKong, "kubectl-kongjwt/"+e.Version)
+	api, err := o.auth.Client("--from-kong", o.fromKong, e.Version)
 	if err != nil {
 		return nil, nil, err
-	}
-	api, err := kong.New(config)
-	if err != nil {
-		return nil, nil, fmt.Errorf("--from-kong: %w", err)
 	}
 	defer api.CloseIdle()
 	var entities []kong.Entity
