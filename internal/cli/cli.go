@@ -22,6 +22,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/rotate"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/status"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/token"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/usage"
 )
 
 // subcommands are the constructors of all there are, in the order of the help.
@@ -50,7 +51,7 @@ func Run(ctx context.Context, version string, streams genericiooptions.IOStreams
 	case errors.Is(err, env.ErrNegative):
 		return env.ExitNegative
 	default:
-		_, _ = fmt.Fprintln(streams.ErrOut, "error:", err)
+		_, _ = fmt.Fprintln(streams.ErrOut, "error:", usage.WithoutTokens(err))
 		return env.ExitError
 	}
 }
@@ -66,6 +67,8 @@ Reads and writes with your own rights. Exit codes: 0 for yes or done, 1 where th
 answer is no (a token refused, a difference, a finding), 2 for an error.`,
 		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl kongjwt"},
 		Version:       e.Version,
+		Args:          usage.Subcommand,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}

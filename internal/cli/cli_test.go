@@ -153,3 +153,33 @@ func TestExitCodes(t *testing.T) {
 		})
 	}
 }
+
+// TestNoErrorRepeatsAToken: it would stay on the screen, in a log, in a ticket.
+func TestNoErrorRepeatsAToken(t *testing.T) {
+	const token = "eyJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJhIn0.c2lnbmF0dXJl"
+	config := filepath.Join(t.TempDir(), "config")
+	if err := os.WriteFile(config, []byte("apiVersion: v1\nkind: Config\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{token}, {"explain", token}, {"token", token}, {"token", "decode", token}, {"token", "verify", token}, {"token", "verify", "a", token},
+		{"token", "create", token, "more"}, {"explain", "--token", token}, {"explain", "--token=" + token}, {"explain", "--" + token},
+		{"revoke", token}, {"rotate", "--timeout", token}, {"status", "-o", token}, {"explain", "--url", token}, {"explain", "--service", token},
+		{"lint", "-f", token}, {"explain", "--token-file", token}, {"explain", "--token-env", token}, {"graph", token},
+		{"token", "create", token}, {"explain", "--header", token}, {"reconcile", token},
+	} {
+		streams, _, out, errOut := genericiooptions.NewTestIOStreams()
+		code := cli.Run(t.Context(), "test", streams, append(args, "--kubeconfig", config, "--server", "http://127.0.0.1:1", "--request-timeout", "1s"))
+		if code != env.ExitError || errOut.Len() == 0 {
+			t.Errorf("%q ended with %d: %s", args, code, errOut)
+		}
+		if said := out.String() + errOut.String(); strings.Contains(said, "eyJ") || strings.Contains(said, "c2lnbmF0dXJl") {
+			t.Errorf("%q said %s", args, said)
+		}
+	}
+	streams, _, _, errOut := genericiooptions.NewTestIOStreams()
+	cli.Run(t.Context(), "test", streams, []string{"explain", token})
+	if !strings.Contains(errOut.String(), `echo "$TOKEN" | kubectl kongjwt explain`) {
+		t.Errorf("it does not say how: %s", errOut)
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/usage"
 )
 
 type options struct {
@@ -39,7 +40,7 @@ What you may not read is left out, and named in problems.txt.`,
 
   # One, to look into
   kubectl kongjwt bundle -n team-a -f - | tar -tz`,
-		Args: cobra.NoArgs,
+		Args: usage.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), e) },
 	}
 	flags := cmd.Flags()

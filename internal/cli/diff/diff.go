@@ -11,6 +11,7 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/output"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/usage"
 )
 
 type options struct {
@@ -42,7 +43,7 @@ Exits with 1 where there is a request, or where the operator would refuse a reso
 
   # Nothing in Kong may go, in a pipeline
   kubectl kongjwt diff -f deploy/ -o json | jq -e 'all(.requests[]; .change != "delete")'`,
-		Args: cobra.NoArgs,
+		Args: usage.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), e) },
 	}
 	cmd.Flags().StringSliceVarP(&o.files, "filename", "f", nil, `File or directory with manifests; "-" is standard input; may be given again`)

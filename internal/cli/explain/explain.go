@@ -15,6 +15,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/output"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/tokeninput"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/usage"
 	"github.com/kongjwt/kong-jwt-operator/internal/explain"
 	"github.com/kongjwt/kong-jwt-operator/internal/jwtplugin"
 )
@@ -55,7 +56,7 @@ Exits with 1 where the token is refused, or where that is not known.`,
   # After a revocation: does Kong refuse it, do the data planes?
   kubectl kongjwt explain --service team-a/orders --token-env TOKEN --kong http://127.0.0.1:8001
   kubectl kongjwt explain --service team-a/orders --token-env TOKEN --live`,
-		Args: cobra.NoArgs,
+		Args: usage.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), e) },
 	}
 	o.input.Add(cmd)

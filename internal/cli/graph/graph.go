@@ -13,6 +13,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/inventory"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/output"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/usage"
 )
 
 // Formats beside those of output.
@@ -51,7 +52,7 @@ by hand are not known.`,
   # For Markdown, and for Graphviz
   kubectl kongjwt graph -o mermaid
   kubectl kongjwt graph -o dot | dot -Tpng > access.png`,
-		Args: cobra.NoArgs,
+		Args: usage.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), e) },
 	}
 	cmd.Flags().BoolVarP(&o.all, "all-namespaces", "A", false, "Look at all namespaces")

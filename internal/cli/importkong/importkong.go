@@ -15,6 +15,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/complete"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/output"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/usage"
 	"github.com/kongjwt/kong-jwt-operator/internal/importer"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
@@ -76,7 +77,7 @@ none: the Secrets that have to be made are then listed.`,
 
   # The same, from a cluster where it runs
   kubectl get kongconsumers,kongplugins,ingresses,services,secrets -n shop -o yaml | kubectl kongjwt import --from-kic - -n shop --gateway main --output-dir shop/`,
-		Args: cobra.NoArgs,
+		Args: usage.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), e) },
 	}
 	flags := cmd.Flags()

@@ -13,6 +13,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/manifests"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/output"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/usage"
 )
 
 type options struct {
@@ -65,7 +66,7 @@ Exits with 1 where there is a finding of --fail-on or worse.`,
 
   # All rules there are
   kubectl kongjwt lint --list-rules`,
-		Args: cobra.NoArgs,
+		Args: usage.NoArguments,
 		RunE: func(*cobra.Command, []string) error { return o.run(e) },
 	}
 	flags := cmd.Flags()

@@ -15,6 +15,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/inventory"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/output"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/usage"
 )
 
 // options are the flags.
@@ -42,7 +43,7 @@ Exits with 1 while something does not work as its spec says.`,
 
   # What is stalled, for a script
   kubectl kongjwt status -A -o json | jq -r '.resources[] | select(.health == "Stalled") | .name'`,
-		Args: cobra.NoArgs,
+		Args: usage.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), e) },
 	}
 	cmd.Flags().BoolVarP(&o.all, "all-namespaces", "A", false, "Look at all namespaces")

@@ -16,6 +16,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/complete"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/material"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/usage"
 	"github.com/kongjwt/kong-jwt-operator/internal/credential"
 	"github.com/kongjwt/kong-jwt-operator/internal/token"
 )
@@ -48,7 +49,7 @@ whichever of them a service reads.`,
 
   # Expired an hour ago: does the service verify exp?
   kubectl kongjwt token create john --ttl=-1h`,
-		Args:              cobra.ExactArgs(1),
+		Args:              usage.One("CONSUMER", "the JwtConsumer to sign for"),
 		ValidArgsFunction: complete.Consumers(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.run(cmd.Context(), e, args[0])

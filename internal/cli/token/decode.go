@@ -13,6 +13,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/output"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/tokeninput"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/usage"
 	"github.com/kongjwt/kong-jwt-operator/internal/token"
 )
 
@@ -44,7 +45,7 @@ unless asked for: what is printed is then no token, and may go into a ticket.`,
 
   # One claim
   kubectl kongjwt token decode --token-env TOKEN -o json | jq .claims.sub`,
-		Args: cobra.NoArgs,
+		Args: usage.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := flags.Check(); err != nil {
 				return err

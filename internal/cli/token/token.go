@@ -5,6 +5,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/usage"
 )
 
 // Command returns the subcommand.
@@ -12,7 +13,7 @@ func Command(e *env.Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "token",
 		Short: "Create, decode and verify tokens",
-		Args:  cobra.NoArgs,
+		Args:  usage.Subcommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		Example: `  # A token of the consumer john, in a request
   curl -H "Authorization: Bearer $(kubectl kongjwt token create john)" https://kong.example.com/api`,
