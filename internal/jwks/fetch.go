@@ -83,7 +83,7 @@ func (f Fetcher) Fetch(ctx context.Context, source Source, held Validators) (Ans
 	}
 	defer func() { _ = response.Body.Close() }()
 	answer, err := readAnswer(response, held)
-	if err != nil && ctx.Err() != nil {
+	if ctx.Err() != nil { // an answer that was cut off may look like a whole one
 		return Answer{}, describeFailure(ctx.Err(), timeout)
 	}
 	return answer, err

@@ -18,6 +18,8 @@ import (
 type Owner struct {
 	Kind   string
 	Object client.Object
+	// Retain says that its Secrets outlive the owner: they carry its labels and no reference to it, which the garbage collector would follow.
+	Retain bool
 }
 
 // String names the owner, for messages.
@@ -77,8 +79,11 @@ func (o Owner) without(references []metav1.OwnerReference) []metav1.OwnerReferen
 	return slices.DeleteFunc(slices.Clone(references), o.is)
 }
 
-// with puts the owner's reference where it was among the others, or behind them.
+// with puts the owner's reference where it was among the others, or behind them. References to an owner of that name that is gone go.
 func (o Owner) with(references []metav1.OwnerReference) []metav1.OwnerReference {
+	if o.Retain {
+		return o.without(references)
+	}
 	at := slices.IndexFunc(references, o.is)
 	others := o.without(references)
 	if at < 0 {
@@ -96,6 +101,6 @@ func (o Owner) conflict(field string, secret *corev1.Secret) error {
 	if controller := metav1.GetControllerOf(secret); controller != nil {
 		holder = "belongs to " + controller.Kind + " " + controller.Name
 	}
-	return status.Stalled(v1alpha1.ReasonSecretConflict, "%s: Secret %s/%s exists and %s; delete it, or name another for %s",
+	return status.Stalled(v1alpha1.ReasonSecretConflict, "%s: Secret %s/%s is not the operator's to write (it %s). Name another for %s.",
 		field, secret.Namespace, secret.Name, holder, o)
 }

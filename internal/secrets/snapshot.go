@@ -1,12 +1,15 @@
 package secrets
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
@@ -58,10 +61,29 @@ func (s *Store) Snapshot(ctx context.Context, owner Owner, field, name string) (
 
 // Replace writes data where a snapshot was read: it creates the Secret where there was none, and else changes it only as it was read. What was decided
 // from a snapshot is so never written over what somebody else decided meanwhile. The error is a *status.WaitError where a Secret was made, changed or
-// deleted since: read it again, and decide again. The snapshot that it gives is of what was written.
+// deleted since: read it again, and decide again. The snapshot that it gives is of what was written. Nothing but the operator reads the Secret: one that
+// somebody made immutable is deleted and made anew.
 func (s *Store) Replace(ctx context.Context, owner Owner, name string, from Snapshot, data map[string][]byte) (Snapshot, error) {
+	if from.Found() {
+		if held := from.secret(); held.Immutable != nil && *held.Immutable && !maps.EqualFunc(held.Data, data, bytes.Equal) {
+			precondition := client.Preconditions{UID: &held.UID, ResourceVersion: &held.ResourceVersion}
+			if err := writeError(client.IgnoreNotFound(s.write.Delete(ctx, held, precondition)), held); err != nil {
+				return from, err
+			}
+			from = Snapshot{}
+		}
+	}
 	next, _, err := s.replace(ctx, owner, name, from, data)
 	return next, err
+}
+
+// Own makes a Secret that was read one of its owner's again: after a restore from a backup it may have no reference to it, or to a former one, and would
+// outlive its owner or be deleted with nobody. One that is being deleted stays as it is.
+func (s *Store) Own(ctx context.Context, owner Owner, name string, from Snapshot) (Snapshot, error) {
+	if !from.Found() || !from.secret().DeletionTimestamp.IsZero() || !owner.Object.GetDeletionTimestamp().IsZero() {
+		return from, nil
+	}
+	return s.Replace(ctx, owner, name, from, from.Data())
 }
 
 // PublishOver is Replace for a Secret that clients read; written says whether it was, or holds data already. A read that was done for another reason is so

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -22,6 +23,9 @@ type Store struct {
 	live   client.Reader
 	write  client.Client
 	echoes *echoes
+	// seal of what the operator keeps in namespaces of tenants, once its seed was read.
+	sealing sync.Mutex
+	seal    Seal
 }
 
 // NewStore makes a Store that reads through live, which must not be a cache, and writes through write.

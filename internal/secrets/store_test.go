@@ -189,7 +189,7 @@ func TestPublishRefusesWhatIsNotOurs(t *testing.T) {
 			cluster := newCluster(t, nil, c.secret)
 			before := cluster.read(t)
 			_, err := cluster.store.Publish(t.Context(), c.owner, field, name, data("ours"))
-			wantStalled(t, err, v1alpha1.ReasonSecretConflict, field, "team-a/"+name, c.says, "delete it, or name another")
+			wantStalled(t, err, v1alpha1.ReasonSecretConflict, field, "team-a/"+name, c.says, "Name another")
 			_, _, err = cluster.store.Owned(t.Context(), c.owner, field, name)
 			wantStalled(t, err, v1alpha1.ReasonSecretConflict, c.says)
 			for _, leave := range []error{cluster.store.LetGo(t.Context(), c.owner, name), cluster.store.Drop(t.Context(), c.owner, name)} {
@@ -363,7 +363,7 @@ func TestWriteErrors(t *testing.T) {
 	immutable.Immutable = new(true)
 	cluster = newCluster(t, nil, immutable)
 	_, err = cluster.store.Publish(t.Context(), consumer("john"), field, name, data("x"))
-	wantStalled(t, err, v1alpha1.ReasonSecretInvalid, "immutable", "delete it")
+	wantStalled(t, err, v1alpha1.ReasonSecretInvalid, "immutable", "Delete it")
 
 	leaving := ours(t, consumer("john"), data("before"))
 	leaving.Finalizers = []string{"example.com/hold"}
