@@ -3,71 +3,93 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 
-	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine/observed"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine/plan"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
-// errReplan says that Kong holds something else than the mirror said, and that the mirror knows by now.
+// errReplan says that Kong holds something else than was known, and that it is known by now.
 var errReplan = errors.New("kong holds something else than was known")
 
-// syncRun is one owner's way into Kong.
-type syncRun struct {
-	set     desired.Set
-	options SyncOptions
-	// want is by the ids in Kong, and so is keep.
-	want   map[string]wanted
-	keep   []string
-	result Result
-
-	// blocked are the ids whose op was refused, or has to wait.
-	blocked map[string]bool
-	// left are the ids of what somebody else changed and that is left as it is.
-	left    map[string]bool
-	refused *status.StalledError
-	waiting *status.WaitError
-}
-
-// apply plans and sends, op by op. What is refused, or has to wait at a gate, holds back what depends on it and nothing else.
-func (g *Engine) apply(ctx context.Context, run *syncRun) error {
-	run.blocked, run.refused, run.waiting = map[string]bool{}, nil, nil
-	for _, o := range g.plan(run) {
-		if run.holdsBack(o) {
-			run.blocked[o.target.id] = true
+// apply plans and sends, op by op. What is refused, or has to wait at a gate, holds back what depends on it and nothing
+// else. Where Kong fails, access that is taken away goes all the same.
+func (r *syncRun) apply(ctx context.Context) error {
+	for _, o := range r.plan() {
+		if r.holdsBack(o) {
+			r.blocked[o.Target.ID] = true
 			continue
 		}
-		err := g.adoptOpen(ctx, run, o)
+		err := r.adoptOpen(ctx, o)
 		if err == nil {
-			err = g.pass(o, run)
+			err = r.gate(o)
 		}
 		if err == nil {
-			err = g.correct(ctx, run, o)
+			err = r.correct(ctx, o)
 		}
-		if err = run.take(o, err); err != nil {
+		if err := r.take(o, err); err != nil {
 			return err
 		}
 	}
-	g.tellLeft(ctx, run)
-	maps.Copy(run.blocked, run.left)
-	run.result.Applied, run.result.Undone = true, g.given(run.blocked)
-	return run.verdict()
+	if r.failed != nil {
+		return r.failed
+	}
+	r.reportLeft(ctx)
+	maps.Copy(r.blocked, r.left)
+	r.result.Applied, r.result.Undone = true, r.observed.GivenIDs(r.blocked)
+	return r.verdict()
 }
 
-// pass says whether the gates are open for an op.
-func (g *Engine) pass(o op, run *syncRun) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if err := g.requires(o, run); err != nil {
-		return &heldBackError{err}
+// plan compares what the owner has in Kong with what it wants.
+func (r *syncRun) plan() []plan.Op {
+	current := slices.DeleteFunc(r.observed.Of(r.set.Owner), func(e plan.Entry) bool {
+		return slices.Contains(r.keep, e.ID)
+	})
+	want := slices.Collect(maps.Values(r.want))
+	if r.settings.ReportDrift {
+		r.leave(current, want)
+		isLeft := func(id string) bool { return r.left[id] }
+		current = slices.DeleteFunc(current, func(e plan.Entry) bool { return isLeft(e.ID) })
+		want = slices.DeleteFunc(want, func(w plan.Wanted) bool { return isLeft(w.ID) })
 	}
-	if err := g.gate(o, run.want); err != nil {
-		return &heldBackError{err}
+	return plan.Diff(current, want)
+}
+
+// leave finds what somebody else changed and what is to stay so: what is wanted of it is as it was.
+func (r *syncRun) leave(current []plan.Entry, want []plan.Wanted) {
+	for _, w := range want {
+		var held *plan.Entry
+		if e, found := r.observed.Get(w.ID); found {
+			held = &e
+		}
+		remembered := slices.Contains(r.options.Drifted, r.observed.Given(w.Entry))
+		if r.drifts.Leaves(w, held, remembered) {
+			r.left[w.ID] = true
+		}
 	}
-	return nil
+	for _, e := range current {
+		d, drifted := r.drifts.Get(e.ID)
+		if drifted && d.Change == observed.Appeared && !(r.withdraws && plan.TakesAccess(e.Kind)) {
+			r.left[e.ID] = true
+		}
+	}
+	// What would belong to something that was deleted has to wait for it.
+	for grown := true; grown; {
+		grown = false
+		for _, w := range want {
+			if !r.left[w.ID] && slices.ContainsFunc(w.Parents(), r.isLeftAndGone) {
+				r.left[w.ID], grown = true, true
+			}
+		}
+	}
+}
+
+func (r *syncRun) isLeftAndGone(id string) bool {
+	_, there := r.observed.Get(id)
+	return r.left[id] && !there
 }
 
 // heldBackError is the wait of one op, not of the whole run.
@@ -76,20 +98,28 @@ type heldBackError struct{ wait *status.WaitError }
 func (e *heldBackError) Error() string { return e.wait.Error() }
 
 // holdsBack says whether an op depends on one that was not done.
-func (r *syncRun) holdsBack(o op) bool {
+func (r *syncRun) holdsBack(o plan.Op) bool {
+	takesAccess := o.Verb == plan.Delete && !o.Swap && plan.TakesAccess(o.Target.Kind)
+	if r.failed != nil && !takesAccess {
+		return true
+	}
 	if len(r.blocked) == 0 {
 		return false
 	}
-	depends := slices.Concat(o.needs, o.target.parents())
+	depends := slices.Concat(o.Needs, o.Target.Parents())
 	switch {
+	case takesAccess:
+		return false
 	case slices.ContainsFunc(depends, func(id string) bool { return r.blocked[id] }):
 		return true
-	case o.verb == remove:
-		// Access that was taken away goes all the same. What protects stays while something is refused.
-		return r.refused != nil && (o.target.kind == kong.KindPlugin || o.target.kind == kong.KindService || o.target.kind == kong.KindConsumer)
-	case o.target.kind == kong.KindRoute && o.create:
+	case o.Verb == plan.Delete:
+		// What protects stays while something is refused.
+		protects := o.Target.Kind == kong.KindPlugin || o.Target.Kind == kong.KindService ||
+			o.Target.Kind == kong.KindConsumer
+		return r.refused != nil && protects
+	case o.Target.Kind == kong.KindRoute && o.Create:
 		for id := range r.blocked {
-			if guard := r.want[id]; guard.guards() && guard.service == o.target.service {
+			if guard := r.want[id]; guard.Guards() && guard.Service == o.Target.Service {
 				return true
 			}
 		}
@@ -97,8 +127,8 @@ func (r *syncRun) holdsBack(o op) bool {
 	return false
 }
 
-// take notes what came of an op. An error ends the run.
-func (r *syncRun) take(o op, err error) error {
+// take records what came of an op. An error ends the run.
+func (r *syncRun) take(o plan.Op, err error) error {
 	var heldBack *heldBackError
 	var stalled *status.StalledError
 	switch {
@@ -112,10 +142,12 @@ func (r *syncRun) take(o op, err error) error {
 		if r.refused == nil {
 			r.refused = stalled
 		}
+	case errors.Is(err, errReplan) || r.failed != nil:
+		return errors.Join(r.failed, err)
 	default:
-		return err
+		r.failed = err
 	}
-	r.blocked[o.target.id] = true
+	r.blocked[o.Target.ID] = true
 	return nil
 }
 
@@ -130,88 +162,5 @@ func (r *syncRun) verdict() error {
 	case r.waiting != nil:
 		return r.waiting
 	}
-	return nil
-}
-
-// correct does one op, and tells where that puts back what somebody else changed.
-func (g *Engine) correct(ctx context.Context, run *syncRun, o op) error {
-	drift, drifted := g.driftOf(ctx, o)
-	if err := g.send(ctx, run, o); err != nil || !drifted {
-		return err
-	}
-	drift.Corrected = true
-	run.result.Drifts = append(run.result.Drifts, drift)
-	return nil
-}
-
-// send does one op and notes what came of it.
-func (g *Engine) send(ctx context.Context, run *syncRun, o op) error {
-	what := fmt.Sprintf("%s %s", o.target.kind.Singular(), o.target.part)
-	var err error
-	if o.verb == put {
-		err = g.put(ctx, run, o.target)
-	} else {
-		err = g.delete(ctx, o)
-	}
-	if err != nil {
-		return g.outcome(run.set.Owner, what, err)
-	}
-	run.result.Writes++
-	g.log.V(1).Info("Wrote to Kong", "verb", string(o.verb), "kind", o.target.kind.Singular(), "owner", run.set.Owner.String(), "part", o.target.part)
-	return nil
-}
-
-// put writes one entity, if nobody else holds what it claims.
-func (g *Engine) put(ctx context.Context, run *syncRun, w wanted) error {
-	free, err := g.reserve(ctx, run, w)
-	if err != nil {
-		return g.surrender(ctx, run, w, err)
-	}
-	held := false
-	defer func() { free(held) }()
-	defer g.inFlight(w.id)()
-	if g.mayBeThere(w) {
-		if err := g.adopt(ctx, run, w); err != nil {
-			return err
-		}
-	}
-	answer, err := g.api.Put(ctx, w.entity)
-	switch {
-	case err == nil:
-		g.note(w.entry, g.sum(answer))
-		return nil
-	case isConflict(err):
-		held = true
-		if err := g.adopt(ctx, run, w); err != nil {
-			return err
-		}
-		return g.surrender(ctx, run, w, g.conflict(ctx, run, w, err))
-	case isParentMissing(err):
-		g.forgetParents(w)
-		g.forgetTarget(run.set.Attach)
-		return errReplan
-	case ambiguous(err):
-		g.doubt(w.entry)
-	}
-	return err
-}
-
-// delete takes one entity out of Kong, and out of the mirror what Kong takes along with it.
-func (g *Engine) delete(ctx context.Context, o op) error {
-	if err := g.checkChildren(ctx, o); err != nil {
-		return err
-	}
-	e := o.target.entry
-	defer g.inFlight(e.id)()
-	if err := g.api.Delete(ctx, e.kind, e.consumerID, e.id); err != nil && !isNotFound(err) {
-		if ambiguous(err) {
-			g.doubt(e)
-		}
-		if isParentMissing(err) {
-			return errReplan // something was hung on it a moment ago, and Kong does not let it go
-		}
-		return err
-	}
-	g.noteGone(e)
 	return nil
 }

@@ -2,81 +2,136 @@ package engine
 
 import (
 	"context"
+	"sync"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
-// attachment is what is known of somebody else's service or route that plugins of ours are on.
+// attachments are the services and routes of others that plugins of this operator's are on. They may be used from many
+// goroutines.
+type attachments struct {
+	mu       sync.Mutex
+	byTarget map[desired.Target]*attachment
+}
+
 type attachment struct {
 	// id in Kong; empty while there is none of that name, or one that may not be attached to.
 	id     string
 	owners map[desired.Owner]bool
 }
 
-// target finds the id of the service or route that an owner attaches to. It is remembered until the next drift check: an unchanged resource costs
-// no request. It is looked at and never written.
-func (g *Engine) target(ctx context.Context, owner desired.Owner, to desired.Target) (id string, err error) {
-	if g.declared.active.Load() {
-		return "", status.Stalled(v1alpha1.ReasonInvalidSpec, "spec.attachTo: a Kong without a database has nothing but what this operator gives it; use spec.upstream and spec.routes")
-	}
-	g.mu.Lock()
-	known := g.attached[to]
+func newAttachments() *attachments { return &attachments{byTarget: map[desired.Target]*attachment{}} }
+
+func (a *attachments) reset() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	clear(a.byTarget)
+}
+
+// attach records that an owner attaches to a target, and gives its id as far as that is known.
+func (a *attachments) attach(owner desired.Owner, to desired.Target) (id string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	known := a.byTarget[to]
 	if known == nil {
 		known = &attachment{owners: map[desired.Owner]bool{}}
-		g.attached[to] = known
+		a.byTarget[to] = known
 	}
 	known.owners[owner] = true
-	id = known.id
-	g.mu.Unlock()
-	if id != "" {
+	return known.id
+}
+
+// detach forgets that an owner attaches to anything but a target.
+func (a *attachments) detach(owner desired.Owner, but *desired.Target) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for to, known := range a.byTarget {
+		if but != nil && to == *but {
+			continue
+		}
+		delete(known.owners, owner)
+		if len(known.owners) == 0 {
+			delete(a.byTarget, to)
+		}
+	}
+}
+
+func (a *attachments) setID(to desired.Target, id string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if known := a.byTarget[to]; known != nil {
+		known.id = id
+	}
+}
+
+// forgetID looks anew for what plugins are attached to: Kong says that it is not there.
+func (a *attachments) forgetID(to *desired.Target) {
+	if to != nil {
+		a.setID(*to, "")
+	}
+}
+
+// ids gives the targets and their ids.
+func (a *attachments) ids() map[desired.Target]string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	ids := make(map[desired.Target]string, len(a.byTarget))
+	for to, known := range a.byTarget {
+		ids[to] = known.id
+	}
+	return ids
+}
+
+// retarget forgets an id, unless it was found anew meanwhile, and gives the owners that attach to it.
+func (a *attachments) retarget(to desired.Target, former string) []desired.Owner {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	known := a.byTarget[to]
+	if known == nil || known.id != former {
+		return nil
+	}
+	known.id = ""
+	return keysOf(known.owners)
+}
+
+// target finds the id of the service or route that an owner attaches to. It is remembered until the next listing: an
+// unchanged resource costs no request. It is looked at and never written.
+func (r *syncRun) target(ctx context.Context, owner desired.Owner, to desired.Target) (id string, err error) {
+	if r.link.describe().Exclusive {
+		return "", status.Stalled(v1alpha1.ReasonInvalidSpec, "spec.attachTo: a Kong without a database has nothing but "+
+			"what this operator gives it; use spec.upstream and spec.routes")
+	}
+	if id := r.attachments.attach(owner, to); id != "" {
 		return id, nil
 	}
-	e, err := g.api.Get(ctx, to.Kind, to.Name)
+	e, err := r.link.current().Get(ctx, to.Kind, to.Name)
 	if err != nil && !isNotFound(err) {
 		return "", err
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if isNotFound(err) || e.Fields.Text("name") != to.Name {
-		stalled := status.Stalled(v1alpha1.ReasonTargetNotFound, "%s does not exist in Kong; create it there, or name another in spec.attachTo", to)
-		stalled.RetryAfter = g.backOff(owner)
-		return "", stalled
+	var stalled *status.StalledError
+	switch {
+	case isNotFound(err) || e.Fields.Text("name") != to.Name:
+		stalled = status.Stalled(v1alpha1.ReasonTargetNotFound,
+			"%s does not exist in Kong; create it there, or name another in spec.attachTo", to)
+	case !desired.Unmanaged(e.Fields.Tags()):
+		// Two owners would each want a jwt plugin of its own on it, and deleting the one would unprotect the other's.
+		stalled = status.Stalled(v1alpha1.ReasonConflict, "%s is managed by %s; "+
+			"spec.attachTo is for what this operator does not manage: change that resource instead",
+			to, r.describeForeign(e))
+	default:
+		r.attachments.setID(to, e.ID)
+		return e.ID, nil
 	}
-	if !desired.Unmanaged(e.Fields.Tags()) {
-		// Two owners of the operator's would each want its own jwt plugin on it, and deleting the one would unprotect the other's.
-		stalled := status.Stalled(v1alpha1.ReasonConflict, "%s is managed by %s; spec.attachTo is for what this operator does not manage: change that resource instead",
-			to, g.describeForeign(e))
-		stalled.RetryAfter = g.backOff(owner)
-		return "", stalled
-	}
-	known.id = e.ID
-	return e.ID, nil
-}
-
-// forgetTarget looks anew for what plugins are attached to: Kong says that it is not there.
-func (g *Engine) forgetTarget(to *desired.Target) {
-	if to == nil {
-		return
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if known := g.attached[*to]; known != nil {
-		known.id = ""
-	}
+	stalled.RetryAfter = r.arbiter.Retry(owner)
+	return "", stalled
 }
 
 // refreshTargets looks at everything that is attached to, and wakes the owners of what came, went or was made anew.
-func (g *Engine) refreshTargets(ctx context.Context) error {
-	g.mu.Lock()
-	former := make(map[desired.Target]string, len(g.attached))
-	for to, known := range g.attached {
-		former[to] = known.id
-	}
-	g.mu.Unlock()
-	for to, id := range former {
-		e, err := g.api.Get(ctx, to.Kind, to.Name)
+func (m *monitor) refreshTargets(ctx context.Context) error {
+	for to, id := range m.attachments.ids() {
+		e, err := m.link.current().Get(ctx, to.Kind, to.Name)
 		if err != nil && !isNotFound(err) {
 			return err
 		}
@@ -84,38 +139,12 @@ func (g *Engine) refreshTargets(ctx context.Context) error {
 		if err == nil && e.Fields.Text("name") == to.Name && desired.Unmanaged(e.Fields.Tags()) {
 			now = e.ID
 		}
-		if now != id {
-			g.retarget(to, id)
+		if now == id {
+			continue
+		}
+		for _, owner := range m.attachments.retarget(to, id) {
+			m.wake(owner, EventFreed)
 		}
 	}
 	return nil
-}
-
-// retarget forgets an id, unless it was found anew meanwhile, and wakes everyone who attaches to it.
-func (g *Engine) retarget(to desired.Target, former string) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	known := g.attached[to]
-	if known == nil || known.id != former {
-		return
-	}
-	known.id = ""
-	for owner := range known.owners {
-		g.wake(owner, EventFreed)
-	}
-}
-
-// detach forgets that an owner attaches to anything but a target.
-func (g *Engine) detach(owner desired.Owner, but *desired.Target) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	for to, known := range g.attached {
-		if but != nil && to == *but {
-			continue
-		}
-		delete(known.owners, owner)
-		if len(known.owners) == 0 {
-			delete(g.attached, to)
-		}
-	}
 }

@@ -114,13 +114,13 @@ func TestAttachAfterOwnRoutesAreGone(t *testing.T) {
 			attached := r.attached(kind)
 			r.sim.ResetRequests()
 			_, err := r.sync(attached)
-			if wait := r.waits(err, "former routes"); wait.After != propagation {
-				t.Errorf("waits %s, want %s", wait.After, propagation)
+			if wait := r.waits(err, "former routes"); wait.After != propagationDelay {
+				t.Errorf("waits %s, want %s", wait.After, propagationDelay)
 			}
 			if got, route := strings.Join(r.written(), " "), "DELETE /routes/"+id(own, kong.KindRoute); got != route {
 				t.Errorf("wrote %s, want %s", got, route)
 			}
-			r.clock.advance(propagation)
+			r.clock.advance(propagationDelay)
 			r.mustSync(attached)
 			held, err := r.kong.Get(t.Context(), kong.KindPlugin, id(attached, kong.KindPlugin))
 			if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine/arbiter"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
@@ -22,11 +23,11 @@ func TestHolderWins(t *testing.T) {
 	r.mustSync(first)
 	_, err := r.sync(second)
 	stalled := r.stalls(err, "Conflict", "username john is held by JwtConsumer team/first")
-	if stalled.RetryAfter != firstRetry {
-		t.Errorf("tried again in %s, want %s", stalled.RetryAfter, firstRetry)
+	if stalled.RetryAfter != arbiter.FirstRetry {
+		t.Errorf("tried again in %s, want %s", stalled.RetryAfter, arbiter.FirstRetry)
 	}
 	_, err = r.sync(second)
-	if stalled = r.stalls(err, "Conflict"); stalled.RetryAfter != 2*firstRetry {
+	if stalled = r.stalls(err, "Conflict"); stalled.RetryAfter != 2*arbiter.FirstRetry {
 		t.Errorf("tried again in %s, want twice as long", stalled.RetryAfter)
 	}
 	if r.gateway.Holds(second.Owner) || r.there(kong.KindJWT, "k2") {
@@ -98,7 +99,7 @@ func TestForeignRouteHoldsItsPath(t *testing.T) {
 	set := r.service("api", "one", "two")
 	_, err := r.sync(set)
 	r.waits(err, "jwt")
-	r.clock.advance(propagation)
+	r.clock.advance(propagationDelay)
 	_, err = r.sync(set)
 	r.stalls(err, "Conflict", "/one", foreignID)
 	if got := strings.Join(r.routes(), " "); !strings.Contains(got, "team.api.two") || strings.Contains(got, "team.api.one") {
@@ -163,7 +164,7 @@ func TestOneOfManyGetsIt(t *testing.T) {
 		_, err := r.sync(sets[i])
 		r.waits(err, "jwt")
 	}
-	r.clock.advance(propagation)
+	r.clock.advance(propagationDelay)
 	var won, lost int
 	var mu sync.Mutex
 	var group sync.WaitGroup
@@ -225,7 +226,7 @@ func TestForeignRouteBlocksDeletionOfAService(t *testing.T) {
 	r.opened(set)
 	r.hold(kong.Entity{Kind: kong.KindRoute, ID: foreignID, Fields: kong.Fields{"name": "by-hand", "paths": []string{"/x"}, "service": on(id(set, kong.KindService))}})
 	r.waits(r.gateway.Release(t.Context(), set.Owner, false), "former routes")
-	r.clock.advance(propagation)
+	r.clock.advance(propagationDelay)
 	r.stalls(r.gateway.Release(t.Context(), set.Owner, false), "Conflict", "route by-hand ("+foreignID+")")
 	if !r.there(kong.KindPlugin, id(set, kong.KindPlugin)) {
 		t.Error("the other's route is left without the jwt plugin")
@@ -269,9 +270,7 @@ func TestWhoIsRefusedDoesNotWakeItself(t *testing.T) {
 		_, err := r.sync(set)
 		r.stalls(err, v1alpha1.ReasonConflict, "john")
 	}
-	r.gateway.mu.Lock()
 	r.gateway.wake(other, EventFreed)
-	r.gateway.mu.Unlock()
 	for {
 		select {
 		case e := <-r.registry.Events():

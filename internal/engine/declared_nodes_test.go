@@ -1,15 +1,18 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"net/http"
 	"reflect"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/kongjwt/kong-jwt-operator/internal/backend/declarative"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
@@ -56,12 +59,13 @@ func (f *fleetRig) address(sim *kongsim.Server) string {
 
 // settled says whether every node is known to run what it was given.
 func (f *fleetRig) settled() bool {
-	for _, n := range f.gateway.fleet.all() {
-		if f.gateway.fleet.hashOf(n) == "" {
-			return false
-		}
-	}
-	return true
+	return confirmed(f.gateway)
+}
+
+// confirmed says whether every node of an engine is known to run what it was given.
+func confirmed(e *Engine) bool {
+	nodes, ok := e.link.current().(*declarative.Backend)
+	return ok && nodes.Confirmed(context.Background())
 }
 
 // onBoth says whether both nodes have a credential.
@@ -160,7 +164,7 @@ func TestANodeThatMissedAPushIsGivenIt(t *testing.T) {
 	}
 	unready(true)
 	f.eventually("it does not accept any more what was withdrawn", func() bool { return !f.onSecond("k2") })
-	if drifts := f.gateway.takeRestored(desired.ConsumerOwner("team", "john")); len(drifts) > 0 {
+	if drifts := f.gateway.drifts.Take(desired.ConsumerOwner("team", "john")); len(drifts) > 0 {
 		t.Errorf("that was nobody else: %v", drifts)
 	}
 }
@@ -168,9 +172,9 @@ func TestANodeThatMissedAPushIsGivenIt(t *testing.T) {
 // Somebody posts a configuration of theirs to one node, made of ours.
 func TestDriftOfANodeIsToldAndPutBack(t *testing.T) {
 	f := newFleetRig(t)
-	counted := 0
+	var counted atomic.Int32
 	f.registry.Close()
-	f.registry = NewRegistry(Options{Installation: "here", Now: f.clock.Now, Heartbeat: 20 * time.Millisecond, Drifted: func(string, kong.Kind) { counted++ }})
+	f.registry = NewRegistry(Options{Installation: "here", Now: f.clock.Now, Heartbeat: 20 * time.Millisecond, Drifted: func(string, kong.Kind) { counted.Add(1) }})
 	var err error
 	if f.gateway, err = f.registry.Ensure("default", Settings{Client: kong.Config{URL: f.sim.AdminURL()}, DriftInterval: time.Hour}); err != nil {
 		t.Fatal(err)
@@ -215,8 +219,8 @@ func TestDriftOfANodeIsToldAndPutBack(t *testing.T) {
 			t.Errorf("it is told of twice: %+v, %v", again.Drifts, err)
 		}
 	}
-	if counted != 2 {
-		t.Errorf("%d are counted", counted)
+	if counted.Load() != 2 {
+		t.Errorf("%d are counted", counted.Load())
 	}
 }
 
@@ -263,7 +267,7 @@ func TestShardsShareAConfiguration(t *testing.T) {
 	settled := func() (posts int) {
 		f.eventually("both processes know both nodes", func() bool {
 			for _, r := range []*rig{one, two} {
-				if others, err := r.gateway.fleet.changed(t.Context()); err != nil || len(others) > 0 {
+				if !confirmed(r.gateway) {
 					return false
 				}
 			}
@@ -273,8 +277,10 @@ func TestShardsShareAConfiguration(t *testing.T) {
 	}
 	before := settled()
 	for range 3 {
-		one.gateway.CheckFor(desired.ConsumerOwner("team", "john"), fmt.Sprint(time.Now()))
-		two.gateway.CheckFor(desired.ConsumerOwner("team", "jane"), fmt.Sprint(time.Now()))
+		one.gateway.Relist(desired.ConsumerOwner("team", "john"), "")
+		one.gateway.Relist(desired.ConsumerOwner("team", "john"), fmt.Sprint(time.Now()))
+		two.gateway.Relist(desired.ConsumerOwner("team", "jane"), "")
+		two.gateway.Relist(desired.ConsumerOwner("team", "jane"), fmt.Sprint(time.Now()))
 	}
 	if posts := settled() - before; posts != 0 || !everybody() {
 		t.Errorf("%d configurations where nothing changes: one undoes what the other does", posts)

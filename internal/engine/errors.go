@@ -1,119 +1,111 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
-	"slices"
-	"strings"
+	"net/http"
 	"time"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/backend"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine/plan"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
-
-func isUnauthorized(err error) bool {
-	var unauthorized *kong.UnauthorizedError
-	return errors.As(err, &unauthorized)
-}
 
 func isNotFound(err error) bool {
 	var notFound *kong.NotFoundError
 	return errors.As(err, &notFound)
 }
 
-// isParentMissing says that a reference does not hold: of a put, what it refers to is not there; of a delete, something refers to it.
+func isConflict(err error) bool {
+	var conflict *kong.ConflictError
+	return errors.As(err, &conflict)
+}
+
+// ambiguous says that a request may have been done all the same.
+func ambiguous(err error) bool {
+	var unavailable *kong.UnavailableError
+	return errors.As(err, &unavailable) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+}
+
+// isParentMissing says that a reference does not hold: of a put, what it refers to is not there; of a delete, something
+// refers to it.
 func isParentMissing(err error) bool {
 	var invalid *kong.InvalidError
 	return errors.As(err, &invalid) && invalid.Code == kong.CodeForeignKey || isNotFound(err)
 }
 
-// unready says why a gateway cannot be used.
-func (g *Engine) unready(err error) (reason, message string) {
-	switch {
-	case isUnauthorized(err):
-		return v1alpha1.ReasonKongUnreachable, fmt.Sprintf("the Admin API at %s refuses the token; check spec.adminAPI.auth and the token's rights", g.settings.Client.URL)
-	case isNotFound(err):
-		return v1alpha1.ReasonKongUnreachable, fmt.Sprintf("%s answers 404; check that spec.adminAPI.url is the Admin API and that workspace %q exists", g.settings.Client.URL, g.settings.Client.Workspace)
-	default:
-		return v1alpha1.ReasonKongUnreachable, fmt.Sprintf("the Admin API at %s does not answer as it should: %v; it is asked again every %s", g.settings.Client.URL, err, g.options.Heartbeat)
-	}
-}
-
-// outcome turns an error of the Admin API into what the owner should do next, and notes what it says of the gateway.
-func (g *Engine) outcome(owner desired.Owner, what string, err error) error {
+// outcome turns an error of a write into what the owner should do next, and remembers what it says of the owner.
+func (r *rooms) outcome(owner desired.Owner, what string, err error) error {
 	var stalled *status.StalledError
 	var wait *status.WaitError
+	var heldBack *heldBackError
 	var invalid *kong.InvalidError
 	var throttled *kong.ThrottledError
 	switch {
 	case errors.As(err, &stalled) && stalled.Reason == v1alpha1.ReasonKongRejected:
-		stalled.RetryAfter = g.reject(owner)
+		return r.rejected(owner, stalled)
+	case err == nil || errors.As(err, &stalled) || errors.As(err, &wait) || errors.As(err, &heldBack) ||
+		errors.Is(err, errReplan):
 		return err
-	case err == nil || errors.As(err, &stalled) || errors.As(err, &wait) || errors.Is(err, errReplan):
-		return err
+	case isParentMissing(err):
+		return status.Wait(time.Second, v1alpha1.ReasonProgressing,
+			"what %s belongs to is gone from Kong; looking again", what)
 	case errors.As(err, &invalid):
-		rejected := status.Stalled(v1alpha1.ReasonKongRejected, "Kong refuses %s: %s", what, fieldReasons(invalid))
-		rejected.RetryAfter = g.reject(owner)
-		return rejected
+		reasons := backend.Reasons(invalid.Fields)
+		if reasons == "" {
+			reasons = fmt.Sprintf("it answers code %d and names no field", invalid.Code)
+		}
+		return r.rejected(owner, status.Stalled(v1alpha1.ReasonKongRejected, "Kong refuses %s: %s", what, reasons))
 	case errors.As(err, &throttled):
 		after := max(throttled.RetryAfter, time.Second)
 		return status.Wait(after, v1alpha1.ReasonProgressing, "the Admin API asks for a pause of %s", after)
-	case isParentMissing(err):
-		return status.Wait(time.Second, v1alpha1.ReasonProgressing, "what %s belongs to is gone from Kong; looking again", what)
-	default:
-		g.suspectLoss()
-		g.mu.Lock()
-		g.absent[owner] = true
-		g.mu.Unlock()
-		return status.Wait(jitter(2*time.Second), v1alpha1.ReasonKongUnreachable, "%s cannot be written: %v", what, err)
 	}
+	r.doubt(owner)
+	return status.Wait(jitter(2*time.Second), v1alpha1.ReasonKongUnreachable, "%s cannot be written: %v", what, err)
 }
 
-// reject notes an owner to look again when Kong's version or plugins change. It says when to look all the same.
-func (g *Engine) reject(owner desired.Owner) time.Duration {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.rejected[owner] = true
-	return g.settings.DriftInterval
+// rejected remembers an owner, to look again when Kong's version or plugins change, and at the next drift interval.
+func (r *rooms) rejected(owner desired.Owner, stalled *status.StalledError) error {
+	r.memory.reject(owner)
+	stalled.RetryAfter = r.settings.DriftInterval
+	return stalled
 }
 
-func fieldReasons(invalid *kong.InvalidError) string {
-	var reasons []string
-	for _, field := range slices.Sorted(maps.Keys(invalid.Fields)) {
-		reasons = append(reasons, field+": "+reason(field, invalid.Fields[field]))
+// failuresBeforeStall is how often a write may fail in a row, while Kong is healthy, before its owner stalls.
+const failuresBeforeStall = 3
+
+// chargeFailure tells a Kong that fails from one that fails for what it is sent: it answers 500 to some contents. The
+// error is the entity's alone then, and everything else of the owner goes on.
+func (r *syncRun) chargeFailure(ctx context.Context, o plan.Op, what string, err error) error {
+	var failed *kong.UnavailableError
+	if o.Verb != plan.Put || !errors.As(err, &failed) || failed.Status != http.StatusInternalServerError {
+		return err
 	}
-	if len(reasons) == 0 {
-		return fmt.Sprintf("it answers code %d and names no field", invalid.Code)
+	ctx, cancel := context.WithTimeout(ctx, heartbeatTimeout)
+	defer cancel()
+	if r.link.current().Healthy(ctx) != nil {
+		return err
 	}
-	return strings.Join(reasons, "; ")
+	failures := r.memory.fail(r.set.Owner, o.Target.ID)
+	if failures < failuresBeforeStall {
+		pause := jitter(time.Second << failures)
+		return &heldBackError{status.Wait(pause, v1alpha1.ReasonProgressing, "%s cannot be written: %v", what, err)}
+	}
+	return status.Stalled(v1alpha1.ReasonKongRejected,
+		"Kong is healthy and fails with status %d when it is sent %s; look at its log, and change what it is sent",
+		failed.Status, what)
 }
 
-// reason is Kong's, in words for who does not know its schemas: a plugin that does not go with a consumer, service or route wants that field null.
-func reason(field, said string) string {
-	if said == "value must be null" && slices.Contains([]string{"consumer", "service", "route"}, field) {
-		return "this plugin cannot be on a " + field + "; remove it"
-	}
-	return said
-}
-
-// suspectLoss asks for a heartbeat at once.
-func (g *Engine) suspectLoss() {
-	select {
-	case g.suspect <- struct{}{}:
-	default:
-	}
-}
-
-// relook asks for a listing at once.
-func (g *Engine) relook() {
-	select {
-	case g.again <- struct{}{}:
-	default:
-	}
+// lacksPlugin says that this Kong has no such entities, because it does not run their plugin.
+func lacksPlugin(w plan.Wanted, gateway string) error {
+	return status.Stalled(v1alpha1.ReasonKongRejected,
+		"%s: Kong does not run its %s plugin (KongGateway %s). Add it to Kong's plugins setting, or leave this out",
+		w.Part, pluginOf[w.Kind], gateway)
 }
 
 // jitter spreads a pause by half of it, so that many do not come back at once.

@@ -9,16 +9,16 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
-const propagation = 11 * time.Second // Kong's defaults, 5 s and 5 s, and the margin
+const propagationDelay = 11 * time.Second // Kong's defaults, 5 s and 5 s, and the margin
 
 func TestRouteWaitsForItsGuards(t *testing.T) {
 	r := newRig(t)
 	set := r.service("api", "one")
 	_, err := r.sync(set)
-	if wait := r.waits(err, "runs the plugins jwt before routes are opened"); wait.After != propagation {
-		t.Errorf("waits %s, want %s", wait.After, propagation)
+	if wait := r.waits(err, "runs the plugins jwt before routes are opened"); wait.After != propagationDelay {
+		t.Errorf("waits %s, want %s", wait.After, propagationDelay)
 	}
-	r.clock.advance(propagation - time.Second)
+	r.clock.advance(propagationDelay - time.Second)
 	_, err = r.sync(set)
 	if wait := r.waits(err, "jwt"); wait.After != time.Second {
 		t.Errorf("waits %s, want what is left", wait.After)
@@ -60,8 +60,8 @@ func TestRestartWaitsAsIfGuardsWereNew(t *testing.T) {
 	r.waits(err, "jwt")
 	r.start(time.Hour)
 	_, err = r.sync(set)
-	if wait := r.waits(err, "jwt"); wait.After != propagation {
-		t.Errorf("waits %s after a restart, want %s", wait.After, propagation)
+	if wait := r.waits(err, "jwt"); wait.After != propagationDelay {
+		t.Errorf("waits %s after a restart, want %s", wait.After, propagationDelay)
 	}
 }
 
@@ -70,13 +70,13 @@ func TestServiceGoesAfterItsRoutes(t *testing.T) {
 	set := r.service("api", "one", "two")
 	r.opened(set)
 	err := r.gateway.Release(t.Context(), set.Owner, false)
-	if wait := r.waits(err, "former routes"); wait.After != propagation {
-		t.Errorf("waits %s, want %s", wait.After, propagation)
+	if wait := r.waits(err, "former routes"); wait.After != propagationDelay {
+		t.Errorf("waits %s, want %s", wait.After, propagationDelay)
 	}
 	if r.there(kong.KindRoute, "team.api.one") || !r.there(kong.KindPlugin, id(set, kong.KindPlugin)) {
 		t.Fatal("routes have to go at once, and the plugin has to stay")
 	}
-	r.clock.advance(propagation)
+	r.clock.advance(propagationDelay)
 	if err := r.gateway.Release(t.Context(), set.Owner, false); err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func TestPluginThatGoesWithARouteWaits(t *testing.T) {
 	b := builder{scope: r.scope, set: both}
 	b.add(kong.KindPlugin, "", "plugin:cors", kong.Fields{"name": "cors", "enabled": true, "service": on(id(both, kong.KindService))})
 	r.opened(b.set)
-	r.clock.advance(propagation)
+	r.clock.advance(propagationDelay)
 	r.mustSync(b.set)
 
 	_, err := r.sync(r.service("api", "one"))
@@ -99,7 +99,7 @@ func TestPluginThatGoesWithARouteWaits(t *testing.T) {
 	if r.there(kong.KindRoute, "team.api.two") {
 		t.Error("the route is still there")
 	}
-	r.clock.advance(propagation)
+	r.clock.advance(propagationDelay)
 	if writes := r.mustSync(r.service("api", "one")); writes != 1 {
 		t.Errorf("%d writes for the plugin that goes", writes)
 	}
@@ -111,7 +111,7 @@ func TestReleaseAfterRestartWaits(t *testing.T) {
 	r.opened(set)
 	r.waits(r.gateway.Release(t.Context(), set.Owner, false), "former routes")
 	r.start(time.Hour)
-	if wait := r.waits(r.gateway.Release(t.Context(), set.Owner, false), "former routes"); wait.After != propagation {
+	if wait := r.waits(r.gateway.Release(t.Context(), set.Owner, false), "former routes"); wait.After != propagationDelay {
 		t.Errorf("waits %s, want it anew: nobody knows when the route went", wait.After)
 	}
 }
@@ -160,7 +160,7 @@ func TestACLPluginDoesNotWaitForEver(t *testing.T) {
 	service := r.restricted(desired.ACLRow{ConsumerID: "never", Group: "kongjwt:team.api"})
 	_, err := r.sync(service)
 	r.waits(err, "to get their group")
-	r.clock.advance(rowPatience)
+	r.clock.advance(rowsLatest)
 	_, err = r.sync(service)
 	r.waits(err, "acl")
 	if !r.gateway.GroupInUse("kongjwt:team.api") {

@@ -1,8 +1,8 @@
 package engine
 
 import (
+	"context"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -220,47 +220,39 @@ func TestMissingParentIsPutBackAtOnce(t *testing.T) {
 // What Kong refused is tried again when another version, or other plugins, may take it.
 func TestRefusedIsTriedAgainOnAnotherVersion(t *testing.T) {
 	owner := desired.Owner{Kind: "JwtConsumer", Namespace: "team", Name: "john"}
-	first := kong.Node{Version: "3.9.3", Plugins: map[string]bool{"jwt": true}}
+	first := kong.Node{Version: "3.9.3", Database: "postgres", Plugins: map[string]bool{"jwt": true}}
 	for name, c := range map[string]struct {
 		node  kong.Node
 		woken bool
 	}{
 		"same":           {first, false},
-		"newer":          {kong.Node{Version: "3.10.0", Plugins: first.Plugins}, true},
-		"another plugin": {kong.Node{Version: "3.9.3", Plugins: map[string]bool{"jwt": true, "acl": true}}, true},
+		"newer":          {kong.Node{Version: "3.10.0", Database: "postgres", Plugins: first.Plugins}, true},
+		"another plugin": {kong.Node{Version: "3.9.3", Database: "postgres", Plugins: map[string]bool{"jwt": true, "acl": true}}, true},
 	} {
-		g := newEngine(Options{}.withDefaults(), desired.Scope{}, Settings{DriftInterval: time.Minute}, nil, hasher{}, newQueue())
-		g.setNode(first)
-		_ = g.outcome(owner, "plugin acl", &kong.InvalidError{Code: kong.CodeSchemaViolation})
-		g.setNode(c.node)
-		if woken := slices.ContainsFunc(g.queue.take(), func(e Event) bool { return e.Owner != nil && *e.Owner == owner }); woken != c.woken {
+		api := &nodeAPI{node: first}
+		var woken bool
+		e := newEngine(about{
+			options: Options{}.withDefaults(), settings: Settings{DriftInterval: time.Minute},
+			notify: func(e Event) { woken = woken || e.Owner != nil && *e.Owner == owner },
+		}, api, nil)
+		if err := e.monitor.open(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		_ = e.outcome(owner, "plugin acl", &kong.InvalidError{Code: kong.CodeSchemaViolation})
+		api.node = c.node
+		if err := e.monitor.open(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if woken != c.woken {
 			t.Errorf("%s: woken %v, want %v", name, woken, c.woken)
 		}
 	}
 }
 
-// What is written while a listing runs is not judged by it.
-func TestListingDoesNotJudgeWhatIsNewer(t *testing.T) {
-	g := newEngine(Options{}.withDefaults(), newRig(t).scope, Settings{}, nil, hasher{[]byte("key")}, newQueue())
-	g.connected = true
-	own := func(id string, h byte) entry { return entry{kind: kong.KindConsumer, id: id, hash: hash{h}} }
-	g.note(own("old", 1), hash{1})
-	began := g.writes
-	g.note(own("written", 2), hash{2})
-	g.note(own("deleted", 1), hash{1})
-	g.noteGone(own("deleted", 1))
-	g.note(own("flying", 1), hash{1})
-	g.mirror.entries["flying"].stamp = 0
-	defer g.inFlight("flying")()
-	for _, listed := range []entry{own("old", 9), own("written", 1), own("deleted", 1), own("flying", 9)} {
-		g.judge(listed, began, false)
-	}
-	for id, want := range map[string]byte{"old": 9, "written": 2, "flying": 1} {
-		if got := g.mirror.entries[id].hash[0]; got != want {
-			t.Errorf("%s is %d, want %d", id, got, want)
-		}
-	}
-	if g.mirror.entries["deleted"] != nil {
-		t.Error("what was deleted came back")
-	}
+// nodeAPI is an Admin API that only says what it is.
+type nodeAPI struct {
+	AdminAPI
+	node kong.Node
 }
+
+func (a *nodeAPI) Node(context.Context) (kong.Node, error) { return a.node, nil }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kongjwt/kong-jwt-operator/internal/backend"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
@@ -51,12 +52,12 @@ func (n *neighbor) drifts() int {
 func (n *neighbor) look(request string) {
 	n.Helper()
 	listings := func() uint64 {
-		n.gateway.mu.Lock()
-		defer n.gateway.mu.Unlock()
-		return n.gateway.listings
+		_, listings := n.gateway.orphans.Suspects(nil)
+		return listings
 	}
 	before := listings()
-	n.gateway.CheckFor(desired.Owner{Kind: "KongGateway", Name: "any"}, request)
+	n.gateway.Relist(desired.Owner{Kind: "KongGateway", Name: "any"}, "")
+	n.gateway.Relist(desired.Owner{Kind: "KongGateway", Name: "any"}, request)
 	n.eventually("Kong is listed", func() bool { return listings() > before })
 }
 
@@ -64,7 +65,7 @@ func (n *neighbor) look(request string) {
 func (n *neighbor) everything() map[string]string {
 	n.Helper()
 	all := map[string]string{}
-	for _, kind := range kinds {
+	for _, kind := range backend.Kinds {
 		for e, err := range n.kong.List(n.Context(), kind, kong.ListOptions{}) {
 			if err != nil {
 				n.Fatal(err)

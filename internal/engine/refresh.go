@@ -4,134 +4,140 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/kongjwt/kong-jwt-operator/internal/backend"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine/observed"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine/plan"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
-// CheckFor asks for a listing at once, instead of at the next drift interval: once for every new request of an owner, whatever it says. Before the first
-// listing there is no need to ask.
-func (g *Engine) CheckFor(owner desired.Owner, request string) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if request == g.requested[owner] {
-		return
-	}
-	if request == "" {
-		delete(g.requested, owner)
-		return
-	}
-	g.requested[owner] = request
-	if !g.filled.IsZero() {
-		g.relook()
-	}
-}
-
-// refresh lists what Kong holds of ours and makes the mirror say the same. Owners of what differs are woken. What was written while the
-// listing ran is not judged by it.
-func (g *Engine) refresh(ctx context.Context, node kong.Node) error {
-	rebase := g.setNode(node)
-	g.mu.Lock()
-	began := g.writes
-	g.mu.Unlock()
-
-	listed := make([][]entry, len(kinds))
-	group, groupCtx := errgroup.WithContext(ctx)
-	for i, kind := range kinds {
-		group.Go(func() (err error) {
-			listed[i], err = g.list(groupCtx, kind)
-			return err
-		})
-	}
-	group.Go(func() error { return g.refreshTargets(groupCtx) })
-	if err := group.Wait(); err != nil {
+// refresh lists what Kong holds of this operator's, and takes it over. Owners of what differs are woken.
+func (m *monitor) refresh(ctx context.Context) error {
+	mark := m.observed.Mark()
+	listing, err := m.list(ctx)
+	if err != nil {
 		return err
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if rebase {
-		for _, d := range g.drifts {
-			d.rebased = true
-		}
+	m.mu.Lock()
+	connected, rehash := m.connected, m.rehash
+	m.rehash = false
+	m.mu.Unlock()
+	if rehash {
+		m.drifts.Rehash()
 	}
-	seen := map[string]bool{}
-	for _, entries := range listed {
-		for _, e := range entries {
-			seen[e.id] = true
-			g.judge(e, began, rebase)
-		}
+	for _, finding := range m.observed.Judge(listing, mark, rehash) {
+		m.take(finding, mark, connected)
 	}
-	for id, held := range g.mirror.entries {
-		if !seen[id] && held.stamp <= began && g.flying[id] == 0 {
-			g.drifted(*held, held, Deleted)
-			g.forget(*held)
-		}
-	}
-	for id, at := range g.deleted {
-		if at <= began {
-			delete(g.deleted, id)
-		}
-	}
-	for id, at := range g.routeGone {
-		if g.rest(at) == 0 {
-			delete(g.routeGone, id)
-		}
+	m.clocks.Expire()
+	for _, owner := range m.memory.differing(m.observed) {
+		m.wake(owner, EventDrift)
 	}
 	return nil
 }
 
-// list reads all entities of a kind that carry our tags.
-func (g *Engine) list(ctx context.Context, kind kong.Kind) ([]entry, error) {
-	var entries []entry
-	for e, err := range g.api.List(ctx, kind, kong.ListOptions{Tags: g.scope.ListTags()}) {
+// list reads all entities that carry the operator's tags.
+func (m *monitor) list(ctx context.Context) ([]plan.Entry, error) {
+	lists := make([][]plan.Entry, len(backend.Kinds))
+	group, groupCtx := errgroup.WithContext(ctx)
+	for i, kind := range backend.Kinds {
+		if !m.link.offers(kind) {
+			continue
+		}
+		group.Go(func() (err error) {
+			lists[i], err = m.listKind(groupCtx, kind)
+			return err
+		})
+	}
+	group.Go(func() error { return m.refreshTargets(groupCtx) })
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	var all []plan.Entry
+	for _, entries := range lists {
+		all = append(all, entries...)
+	}
+	return all, nil
+}
+
+func (m *monitor) listKind(ctx context.Context, kind kong.Kind) ([]plan.Entry, error) {
+	var entries []plan.Entry
+	for e, err := range m.link.current().List(ctx, kind, kong.ListOptions{Tags: m.scope.ListTags()}) {
 		if err != nil {
 			return nil, fmt.Errorf("list %s: %w", kind, err)
 		}
 		ownership, ours := desired.ParseTags(e.Fields.Tags())
-		if !ours || ownership.Scope != g.scope {
+		if !ours || ownership.Scope != m.scope {
 			continue
 		}
 		var rejected *status.StalledError
-		if err := g.schemas.load(ctx, e); err != nil && !errors.As(err, &rejected) {
+		if err := m.link.schemas.Load(ctx, e); err != nil && !errors.As(err, &rejected) {
 			return nil, err
 		}
-		entries = append(entries, describe(e, ownership.Owner, ownership.Part, g.sum(e)))
+		entries = append(entries, plan.Describe(e, ownership.Owner, ownership.Part, m.sum(e)))
 	}
 	return entries, nil
 }
 
-// sum hashes what of an entity is ours to say, as Kong keeps it.
-func (g *Engine) sum(e kong.Entity) hash { return g.hasher.sum(kong.Canonical(e, g.schemas.get)) }
-
-// judge holds one listed entity against the mirror. rebase says that hashes are not comparable, because the schemas changed. The caller holds the lock.
-func (g *Engine) judge(listed entry, began uint64, rebase bool) {
-	held := g.mirror.entries[listed.id]
-	if held != nil && held.stamp > began || g.deleted[listed.id] > began || g.flying[listed.id] > 0 {
-		return
-	}
-	listed.since = g.options.Now()
-	if held == nil {
-		if g.connected {
-			g.drifted(listed, nil, Appeared)
+// take does what a finding means: somebody else changed Kong, or it is known now what came of a write.
+func (m *monitor) take(f observed.Finding, mark uint64, connected bool) {
+	owner := f.Entry().Owner
+	switch f.Verdict {
+	case observed.Settled:
+		m.wake(owner, EventFreed)
+	case observed.Rehashed:
+		m.wake(owner, EventDrift)
+	case observed.Appeared:
+		if connected {
+			m.drifted(f, mark)
 		}
-		g.mirror.set(listed)
-		return
-	}
-	listed.stamp = held.stamp
-	same := held.hash == listed.hash && held.owner == listed.owner && held.consumerID == listed.consumerID
-	switch {
-	case same && !held.unknown:
-		return
-	case held.unknown:
-		g.wake(held.owner, EventFreed) // now it is known what came of the write
-	case rebase:
-		listed.since = held.since
-		g.wake(held.owner, EventDrift)
 	default:
-		g.drifted(listed, held, Changed)
+		m.drifted(f, mark)
 	}
-	g.release(g.mirror.set(listed))
+	m.release(f.Change)
+}
+
+// drifted records that somebody else changed an entity, and wakes its owner.
+func (m *monitor) drifted(f observed.Finding, mark uint64) {
+	e := f.Entry()
+	if m.options.InScope != nil && !m.options.InScope(e.Owner) {
+		return
+	}
+	over := m.drifts.Note(f)
+	if m.observed.WrittenSince(e.ID, mark) {
+		m.drifts.Written(e.ID)
+		return
+	}
+	m.wake(e.Owner, EventDrift)
+	if over {
+		m.log.Info("Kong is as it was again",
+			"kind", e.Kind.Singular(), "plugin", e.Plugin, "owner", e.Owner.String(), "part", e.Part)
+		return
+	}
+	m.countDrift(e, f.Verdict)
+}
+
+// countDrift logs and counts an entity that somebody else changed.
+func (r *rooms) countDrift(e plan.Entry, how observed.Verdict) {
+	policy := "Correct"
+	if r.settings.ReportDrift {
+		policy = "Report"
+	}
+	r.log.Info("Kong was changed by somebody else", "kind", e.Kind.Singular(), "plugin", e.Plugin,
+		"owner", e.Owner.String(), "part", e.Part, "how", strings.ToLower(string(how)), "policy", policy)
+	if r.options.Drifted != nil {
+		r.options.Drifted(r.scope.Gateway, e.Kind)
+	}
+}
+
+// Relist asks for a listing at once, instead of at the next drift interval: once for every new request of an owner,
+// whatever it says. A request that is there when this process first sees the owner is an old one.
+func (e *Engine) Relist(owner desired.Owner, text string) {
+	if e.memory.asks(owner, text) {
+		request(e.monitor.relist)
+	}
 }

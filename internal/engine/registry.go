@@ -9,9 +9,19 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"github.com/kongjwt/kong-jwt-operator/internal/backend/database"
+	"github.com/kongjwt/kong-jwt-operator/internal/backend/declarative"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine/plan"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
+
+// AdminAPI is what backends use of Kong's Admin API; *kong.Client has it.
+type AdminAPI interface {
+	database.API
+	declarative.API
+	PluginSchema(ctx context.Context, name string) (kong.Schema, error)
+}
 
 // Options are what all engines of a process share.
 type Options struct {
@@ -20,13 +30,14 @@ type Options struct {
 	Log          logr.Logger
 	// Now is the clock; time.Now by default.
 	Now func() time.Time
-	// Heartbeat is the time between two looks whether the Admin API is there; 5 s by default.
+	// Heartbeat is the time between two looks whether Kong is there; 5 s by default.
 	Heartbeat time.Duration
 	// Margin is added to the propagation delay that Kong's settings amount to; 1 s by default.
 	Margin time.Duration
 	// Connect makes the client; kong.New by default.
 	Connect func(kong.Config) (AdminAPI, error)
-	// InScope says whether this process is the one that writes an owner's entities: what another writes is no drift. nil: it writes all.
+	// InScope says whether this process is the one that writes an owner's entities: what another writes is no drift.
+	// nil: it writes all.
 	InScope func(desired.Owner) bool
 	// Observe is told of every request to an Admin API, for metrics.
 	Observe func(gateway string, o kong.Observation)
@@ -52,16 +63,38 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// Reasons of events.
+const (
+	// EventConnected: the engine knows for the first time what Kong holds. Every resource of the gateway should look.
+	EventConnected = "Connected"
+	// EventChanged: the gateway's state, or its counts, changed.
+	EventChanged = "Changed"
+	// EventRecovered: the gateway is back, and the owner had waited for it.
+	EventRecovered = "Recovered"
+	// EventDrift: what the owner has in Kong was changed by somebody else.
+	EventDrift = "Drift"
+	// EventFreed: what the owner waited for is free, or there.
+	EventFreed = "Freed"
+)
+
+// Event says that somebody should look again.
+type Event struct {
+	Gateway string
+	// Owner to look again; nil: the gateway itself.
+	Owner  *desired.Owner
+	Reason string
+}
+
 // Registry holds the engines of all KongGateways of a process.
 type Registry struct {
 	options Options
-	hasher  hasher
-	queue   *queue
+	hasher  plan.Hasher
 	stop    context.CancelFunc
-	ctx     context.Context //nolint:containedctx // The engines live as long as the registry, not as long as the call that makes them.
-
+	ctx     context.Context //nolint:containedctx // The engines live as long as the registry, not as long as a call.
 	mu      sync.Mutex
 	engines map[string]*Engine
+	listen  func(Event)
+	events  chan Event
 }
 
 // NewRegistry makes an empty registry. Close stops what it starts.
@@ -69,18 +102,26 @@ func NewRegistry(options Options) *Registry {
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // never fails, see its documentation
 	ctx, stop := context.WithCancel(context.Background())
-	r := &Registry{options: options.withDefaults(), hasher: hasher{key}, queue: newQueue(), ctx: ctx, stop: stop, engines: map[string]*Engine{}}
-	go r.queue.run(ctx)
+	r := &Registry{
+		options: options.withDefaults(), hasher: plan.NewHasher(key), ctx: ctx, stop: stop, engines: map[string]*Engine{},
+	}
+	r.Events()
 	return r
 }
 
 // Close stops all engines.
 func (r *Registry) Close() { r.stop() }
 
-// Events tells who should look again.
-func (r *Registry) Events() <-chan Event { return r.queue.out }
+// Listen names who is told of events. It may be called from many goroutines at once, and may not block. It is set before
+// the first Ensure; there is one at most.
+func (r *Registry) Listen(to func(Event)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.listen = to
+}
 
-// Ensure gives the running engine of a gateway. It is started anew where the settings changed. The error says which setting cannot be.
+// Ensure gives the running engine of a gateway. It is started anew where the settings changed. The error says which
+// setting cannot be.
 func (r *Registry) Ensure(name string, s Settings) (*Engine, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -99,20 +140,27 @@ func (r *Registry) Ensure(name string, s Settings) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	notify := r.listen
+	if notify == nil {
+		notify = func(Event) {}
+	}
 	ctx, stop := context.WithCancel(r.ctx)
-	g := newEngine(r.options, desired.Scope{Installation: r.options.Installation, Gateway: name}, s, api, r.hasher, r.queue)
-	g.stop, g.stopped = stop, ctx.Done()
-	r.engines[name] = g
-	go g.run(ctx)
-	return g, nil
+	e := newEngine(about{
+		scope: r.Scope(name), options: r.options, settings: s, hasher: r.hasher,
+		log: r.options.Log.WithValues("gateway", name), notify: notify,
+	}, api, ctx.Done())
+	e.stop = stop
+	r.engines[name] = e
+	go e.run(ctx)
+	return e, nil
 }
 
 // Get gives the engine of a gateway, if it runs.
 func (r *Registry) Get(name string) (*Engine, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	g, found := r.engines[name]
-	return g, found
+	e, found := r.engines[name]
+	return e, found
 }
 
 // Scope gives what ids and tags of a gateway are made of, whether or not its engine runs.
@@ -124,8 +172,8 @@ func (r *Registry) Scope(name string) desired.Scope {
 func (r *Registry) Remove(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if g := r.engines[name]; g != nil {
-		g.stop()
+	if e := r.engines[name]; e != nil {
+		e.stop()
 		delete(r.engines, name)
 	}
 }

@@ -8,83 +8,147 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine/plan"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
-// Release takes everything of an owner out of Kong, or, where retain is set, takes our tags off it and leaves it. It is done when it returns nil.
-// The error is as Sync's.
-func (g *Engine) Release(ctx context.Context, owner desired.Owner, retain bool) error {
-	done, err := g.enter(ctx, owner)
+// Delete takes everything of an owner out of Kong. It is done when it returns nil; nothing is remembered of the owner
+// then. Errors are as Sync's.
+func (e *Engine) Delete(ctx context.Context, owner desired.Owner) error {
+	e.drifts.Forget(owner) // it goes, whatever somebody made of it
+	_, err := e.sync(ctx, &syncRun{rooms: e.rooms, set: desired.Set{Owner: owner}, withdraws: true})
+	if err == nil {
+		e.forgetOwner(owner)
+	}
+	return err
+}
+
+// Orphan takes this operator's tags off everything that an owner has in Kong, and leaves it there. It is done when it
+// returns nil; nothing is remembered of the owner then. Errors are as Sync's.
+func (e *Engine) Orphan(ctx context.Context, owner desired.Owner) error {
+	leave, err := e.enter(ctx, owner)
 	if err != nil {
 		return err
 	}
-	defer done()
-	g.detach(owner, nil)
-	if retain {
-		if err := g.letGo(ctx, owner); err != nil {
-			return err
-		}
-		if err := g.inPush(owner); err != nil {
-			return err
-		}
-		g.succeeded(owner)
-		return nil
-	}
-	g.mu.Lock()
-	g.forgetDrift(owner) // it goes, whatever somebody made of it
-	g.mu.Unlock()
-	return g.settle(ctx, &syncRun{set: desired.Set{Owner: owner}})
-}
-
-// letGo takes our tags off an owner's entities. The user's own stay.
-func (g *Engine) letGo(ctx context.Context, owner desired.Owner) error {
-	g.mu.Lock()
-	held := g.mirror.of(owner)
-	g.forgetDrift(owner)
-	g.mu.Unlock()
-	for _, e := range held {
-		if err := g.untag(ctx, e); err != nil {
-			return g.outcome(owner, fmt.Sprintf("%s %s", e.kind.Singular(), e.part), err)
+	defer leave()
+	e.drifts.Forget(owner)
+	for _, held := range e.observed.Of(owner) {
+		if err := e.untag(ctx, held); err != nil {
+			return e.outcome(owner, fmt.Sprintf("%s %s", held.Kind.Singular(), held.Part), err)
 		}
 	}
+	if e.link.current().Pending(owner) {
+		return waitForPush()
+	}
+	e.monitor.forget(owner)
+	e.forgetOwner(owner)
 	return nil
 }
 
-func (g *Engine) untag(ctx context.Context, e entry) error {
-	defer g.inFlight(e.id)()
-	entity, err := g.api.Get(ctx, e.kind, e.id)
+// untag takes the tags off one entity. The user's own stay.
+func (r *rooms) untag(ctx context.Context, e plan.Entry) error {
+	defer r.observed.Sending(e.ID)()
+	entity, err := r.link.current().Get(ctx, e.Kind, e.ID)
 	if err == nil {
-		_, err = g.api.PatchTags(ctx, e.kind, e.consumerID, e.id, desired.WithoutOwnership(entity.Fields.Tags()))
+		tags := desired.WithoutOwnership(entity.Fields.Tags())
+		_, err = r.link.current().Retag(ctx, e.Kind, e.ConsumerID, e.ID, tags)
 	}
 	if err != nil && !isNotFound(err) {
 		return err
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.writes++
-	g.forget(e)
+	r.follow(r.observed.RecordUntagged(e))
 	return nil
 }
 
-// childKinds are what is looked for before an entity goes. A route goes at once, whatever hangs on it: what is exposed is closed first.
+// Revoke takes every JWT credential of an owner out of Kong, and leaves all else as it is. Errors are as Sync's.
+func (e *Engine) Revoke(ctx context.Context, owner desired.Owner) (Result, error) {
+	return e.withdraw(ctx, owner, func(held plan.Entry) bool { return held.Kind == kong.KindJWT })
+}
+
+// RemoveAccess takes the JWT credentials and groups of an owner out of Kong whose parts are not kept, and leaves all else
+// as it is. Errors are as Sync's.
+func (e *Engine) RemoveAccess(ctx context.Context, owner desired.Owner, keeps func(part string) bool) (Result, error) {
+	return e.withdraw(ctx, owner, func(held plan.Entry) bool {
+		return (held.Kind == kong.KindJWT || held.Kind == kong.KindACL) && !keeps(held.Part)
+	})
+}
+
+func (e *Engine) withdraw(ctx context.Context, owner desired.Owner, goes func(plan.Entry) bool) (Result, error) {
+	var kept []string
+	held := e.observed.Of(owner)
+	for _, entry := range held {
+		if !goes(entry) {
+			kept = append(kept, entry.ID)
+		}
+	}
+	if len(kept) == len(held) {
+		return Result{}, nil
+	}
+	set := desired.Set{Owner: owner, Keep: kept}
+	return e.sync(ctx, &syncRun{rooms: e.rooms, set: set, withdraws: true})
+}
+
+// Prune takes everything of an owner whose resource is gone out of Kong: what is exposed is closed first, as ever. It
+// says how many entities went. Errors are as Sync's.
+func (e *Engine) Prune(ctx context.Context, owner desired.Owner) (entities int, err error) {
+	before := e.observed.Of(owner)
+	err = e.Delete(ctx, owner)
+	for _, entry := range before {
+		if e.knows(entry.ID) {
+			continue
+		}
+		entities++
+		if e.about.options.Pruned != nil {
+			e.about.options.Pruned(e.scope.Gateway, entry.Kind)
+		}
+	}
+	if entities > 0 {
+		e.log.Info("Pruned from Kong what belongs to a resource that is gone",
+			"owner", owner.String(), "entities", entities)
+	}
+	return entities, err
+}
+
+// Orphans tells whose resources are gone. An owner is confirmed when gone said so at two listings of Kong, and in between
+// whenever it was asked. An error is that of gone: nothing is concluded then, and every owner is asked again.
+func (e *Engine) Orphans(gone func(desired.Owner) (bool, error), maxPercent int) (Orphans, error) {
+	held := e.observed.Owners()
+	suspects, listing := e.orphans.Suspects(held)
+	missing := map[desired.Owner]bool{}
+	for _, owner := range suspects {
+		is, err := gone(owner)
+		if err != nil {
+			return Orphans{}, err
+		}
+		missing[owner] = is
+	}
+	return e.orphans.Judge(listing, held, missing, maxPercent), nil
+}
+
+// childKinds are what is looked for before an entity goes. A route goes at once, whatever belongs to it: what is exposed
+// is closed first.
 var childKinds = map[kong.Kind][]kong.Kind{
 	kong.KindConsumer: {
-		kong.KindJWT, kong.KindACL, kong.KindPlugin, kong.KindKeyAuth, kong.KindBasicAuth, kong.KindHMACAuth, kong.KindOAuth2,
+		kong.KindJWT, kong.KindACL, kong.KindPlugin,
+		kong.KindKeyAuth, kong.KindBasicAuth, kong.KindHMACAuth, kong.KindOAuth2,
 	},
 	kong.KindService: {kong.KindRoute, kong.KindPlugin},
 }
 
-// checkChildren looks what others hung on an entity that is to go: Kong would take it along, or refuse.
-func (g *Engine) checkChildren(ctx context.Context, o op) error {
-	parent := o.target.entry
-	if o.swap {
+// checkChildren looks what others added to an entity that is to go: Kong would take it along, or refuse.
+func (r *syncRun) checkChildren(ctx context.Context, o plan.Op) error {
+	parent := o.Target.Entry
+	if o.Swap {
 		return nil
 	}
 	var strangers []string
 	leftover := false
-	for _, kind := range childKinds[parent.kind] {
-		for child, err := range g.api.ListChildren(ctx, parent.kind, parent.id, kind) {
+	for _, kind := range childKinds[parent.Kind] {
+		if !r.link.offers(kind) {
+			continue
+		}
+		for child, err := range r.link.current().Children(ctx, parent.Kind, parent.ID, kind) {
 			if isNotFound(err) && slices.Contains(kong.Kinds(), kind) {
 				return nil // the parent is gone already
 			}
@@ -94,20 +158,18 @@ func (g *Engine) checkChildren(ctx context.Context, o op) error {
 			if err != nil {
 				return err
 			}
-			if stranger, found := g.judgeChild(child, parent); found {
+			if stranger, found := r.stranger(child, parent); found {
 				strangers = append(strangers, stranger)
-			} else if g.takeIn(child, parent) {
+			} else if r.takeIn(child, parent) {
 				leftover = true
 			}
 		}
 	}
 	if len(strangers) > 0 {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		stalled := status.Stalled(v1alpha1.ReasonConflict,
-			"the %s is not deleted from Kong: others hung on it %s, which would go along; delete these in Kong, or set spec.deletionPolicy to Retain",
-			parent.kind.Singular(), strings.Join(strangers, ", "))
-		stalled.RetryAfter = g.backOff(parent.owner)
+		stalled := status.Stalled(v1alpha1.ReasonConflict, "the %s is not deleted from Kong: others hung on it %s, "+
+			"which would go along; delete these in Kong, or set spec.deletionPolicy to Retain",
+			parent.Kind.Singular(), strings.Join(strangers, ", "))
+		stalled.RetryAfter = r.arbiter.Retry(parent.Owner)
 		return stalled
 	}
 	if leftover {
@@ -116,17 +178,15 @@ func (g *Engine) checkChildren(ctx context.Context, o op) error {
 	return nil
 }
 
-// judgeChild names a child that is not the parent's owner's.
-func (g *Engine) judgeChild(child kong.Entity, parent entry) (name string, stranger bool) {
-	g.mu.Lock()
-	known := g.mirror.entries[child.ID]
-	g.mu.Unlock()
+// stranger names a child that is not the parent's owner's.
+func (r *rooms) stranger(child kong.Entity, parent plan.Entry) (name string, found bool) {
+	known, isKnown := r.observed.Get(child.ID)
 	ownership, tagged := desired.ParseTags(child.Fields.Tags())
 	switch {
-	case tagged && ownership.Scope == g.scope && ownership.Owner == parent.owner:
+	case tagged && ownership.Scope == r.scope && ownership.Owner == parent.Owner:
 		return "", false
-	case !tagged && known != nil && known.owner == parent.owner:
-		return "", false // ours; somebody took the tags off
+	case !tagged && isKnown && known.Owner == parent.Owner:
+		return "", false // somebody took the tags off
 	}
 	name = child.Kind.Singular() + " " + child.ID
 	if text := child.Fields.Text("name"); text != "" {
@@ -138,16 +198,12 @@ func (g *Engine) judgeChild(child kong.Entity, parent entry) (name string, stran
 	return name, true
 }
 
-// takeIn puts a child of ours into the mirror that it does not know and that Kong would not take along.
-func (g *Engine) takeIn(child kong.Entity, parent entry) bool {
-	g.mu.Lock()
-	known := g.mirror.entries[child.ID] != nil
-	g.mu.Unlock()
-	if known || child.Kind != kong.KindRoute {
+// takeIn records a child that was not known and that Kong would not take along.
+func (r *rooms) takeIn(child kong.Entity, parent plan.Entry) bool {
+	if r.knows(child.ID) || child.Kind != kong.KindRoute {
 		return false
 	}
 	ownership, _ := desired.ParseTags(child.Fields.Tags())
-	sum := g.sum(child)
-	g.note(describe(child, parent.owner, ownership.Part, sum), sum)
+	r.recordFound(child, parent.Owner, ownership.Part)
 	return true
 }

@@ -3,17 +3,22 @@ package engine
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine/arbiter"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine/plan"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
 // SyncOptions are what Sync asks of its caller.
 type SyncOptions struct {
-	// Older finds a resource that was created earlier and claims the same. It is asked where nobody holds the claim in Kong.
+	// Older finds a resource that was created earlier and has the same unique key. It is asked where nobody holds the key
+	// in Kong.
 	Older func(desired.UniqueKey) (desired.Owner, bool)
 	// Drifted are the ids of what another process left as somebody else made it, where that is to be reported.
 	Drifted []string
@@ -23,8 +28,8 @@ type SyncOptions struct {
 type Result struct {
 	// Writes is the number of requests that changed something in Kong.
 	Writes int
-	// Applied says that the plan was gone through to its end, though some of it may have been refused or has to wait. What is on its way into a configuration is
-	// not: Kong holds nothing of it yet.
+	// Applied says that the plan was gone through to its end, though some of it may have been refused or has to wait. What
+	// is on its way into a configuration is not: Kong holds nothing of it yet.
 	Applied bool
 	// Undone are the ids of the entities that were refused or have to wait. Kong does not hold them as they are wanted.
 	Undone map[string]bool
@@ -32,133 +37,201 @@ type Result struct {
 	Drifts []Drift
 }
 
-// Sync brings Kong to what an owner wants: nothing is sent where nothing differs. It does not sleep: a *status.WaitError says when to go on, a
-// *status.StalledError that somebody has to change something. Whatever does not depend on what waits or is refused is done all the same.
-func (g *Engine) Sync(ctx context.Context, set desired.Set, options SyncOptions) (Result, error) {
-	run := &syncRun{set: set, options: options}
-	done, err := g.enter(ctx, set.Owner)
+// syncRun is one owner's way into Kong.
+type syncRun struct {
+	*rooms
+	set     desired.Set
+	options SyncOptions
+	// withdraws says that access goes whatever the drift policy is.
+	withdraws bool
+	turn      *arbiter.Turn
+	result    Result
+	attempt
+}
+
+// attempt is one plan of a run, and what became of it. Its ids are those in Kong.
+type attempt struct {
+	want map[string]plan.Wanted
+	keep []string
+	// blocked are the entities whose op was refused, or has to wait.
+	blocked map[string]bool
+	// left are the entities that somebody else changed and that are left as they are.
+	left    map[string]bool
+	refused *status.StalledError
+	waiting *status.WaitError
+	// failed is what ended the plan: only access that is taken away goes on.
+	failed error
+}
+
+// Sync brings Kong to what an owner wants: nothing is sent where nothing differs. It does not sleep: a *status.WaitError
+// says when to go on, a *status.StalledError that somebody has to change something. What does not depend on what waits or
+// is refused is done all the same.
+func (e *Engine) Sync(ctx context.Context, set desired.Set, options SyncOptions) (Result, error) {
+	return e.sync(ctx, &syncRun{rooms: e.rooms, set: set, options: options})
+}
+
+func (e *Engine) sync(ctx context.Context, run *syncRun) (Result, error) {
+	owner := run.set.Owner
+	done, err := e.enter(ctx, owner)
 	if err != nil {
 		return run.result, err
 	}
 	defer done()
-	run.result.Drifts = g.takeRestored(set.Owner)
-	g.detach(set.Owner, set.Attach)
-	for _, e := range set.Entities {
-		if err := g.schemas.load(ctx, e); err != nil {
-			return run.result, g.outcome(set.Owner, "plugin "+e.Fields.Text("name"), err)
+	run.result.Drifts = e.drifts.Take(owner)
+	e.attachments.detach(owner, run.set.Attach)
+	for _, entity := range run.set.Entities {
+		if err := e.link.schemas.Load(ctx, entity); err != nil {
+			return run.result, e.outcome(owner, "plugin "+entity.Fields.Text("name"), err)
 		}
 	}
-	return run.result, g.settle(ctx, run)
+	run.turn = e.arbiter.Begin(owner)
+	defer run.turn.End()
+	err = run.settle(ctx)
+	if err == nil {
+		e.succeeded(owner)
+	}
+	return run.result, err
 }
 
-// settle plans and applies, and plans once more where Kong turned out to hold something else than the mirror said.
-func (g *Engine) settle(ctx context.Context, run *syncRun) error {
-	for plans := 0; plans < plansAtOnce; plans++ {
-		err := g.locate(ctx, run)
-		if err == nil {
-			err = g.refused(run)
-		}
-		if err == nil {
-			err = g.apply(ctx, run)
-		}
-		if errors.Is(err, errAdopted) {
-			plans-- // each is adopted once: there is an end to it
-			continue
-		}
-		if errors.Is(err, errReplan) {
-			continue
-		}
-		if pushing := g.inPush(run.set.Owner); pushing != nil {
-			run.result.Applied = false // the push wakes the owner
-			if err == nil {
-				err = pushing
-			}
-		}
-		if err == nil {
-			g.succeeded(run.set.Owner)
-		}
-		return err
-	}
-	return status.Wait(jitter(time.Second), v1alpha1.ReasonProgressing, "Kong is being changed by somebody else; looking again")
+// succeeded forgets what went wrong before.
+func (e *Engine) succeeded(owner desired.Owner) {
+	e.arbiter.Succeeded(owner)
+	e.monitor.forget(owner)
+	e.memory.succeeded(owner, e.observed.Fingerprint(owner))
 }
 
 // plansAtOnce is how often a plan is made anew before others get their turn.
 const plansAtOnce = 3
 
-// succeeded forgets what went wrong before.
-func (g *Engine) succeeded(owner desired.Owner) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	delete(g.attempts, owner)
-	delete(g.absent, owner)
-	delete(g.rejected, owner)
-	delete(g.patience, owner)
+// settle plans and applies, and plans once more where Kong turned out to hold something else than was known.
+func (r *syncRun) settle(ctx context.Context) error {
+	owner := r.set.Owner
+	for plans := 0; plans < plansAtOnce; plans++ {
+		r.attempt = attempt{blocked: map[string]bool{}, left: map[string]bool{}}
+		err := r.locate(ctx)
+		if err == nil {
+			err = r.refusedBefore()
+		}
+		if err == nil {
+			err = r.apply(ctx)
+		}
+		switch {
+		case errors.Is(err, errAdopted):
+			plans-- // each is adopted once: there is an end to it
+			continue
+		case errors.Is(err, errReplan):
+			continue
+		}
+		if r.link.current().Pending(owner) {
+			r.result.Applied = false // the push wakes the owner
+			if err == nil {
+				err = waitForPush()
+			}
+		}
+		return err
+	}
+	return status.Wait(jitter(time.Second), v1alpha1.ReasonProgressing,
+		"Kong is being changed by somebody else; looking again")
+}
+
+// refusedBefore says what Kong said of the very same writes after it had taken them.
+func (r *syncRun) refusedBefore() error {
+	if why, refused := r.memory.wants(r.set.Owner, r.hasher.Sum(r.digest()), r.about.options.Now()); refused {
+		return why
+	}
+	return nil
+}
+
+// digest stands for all that the owner wants.
+func (r *syncRun) digest() []byte {
+	var digest []byte
+	for _, id := range slices.Sorted(maps.Keys(r.want)) {
+		digest = append(digest, id...)
+		sum := r.want[id].Hash
+		digest = append(digest, sum[:]...)
+	}
+	return digest
+}
+
+// pushAgain is when an owner looks whether its push is through, beside being told.
+const pushAgain = 5 * time.Second
+
+func waitForPush() error {
+	return status.Wait(jitter(pushAgain), v1alpha1.ReasonProgressing, "waiting until Kong runs the configuration with it")
+}
+
+// admission bounds how many owners are synced at once, and each to one Sync at a time.
+type admission struct {
+	slots chan struct{}
+	// stopped is closed when the engine is stopped.
+	stopped <-chan struct{}
+	mu      sync.Mutex
+	inside  map[desired.Owner]bool
+}
+
+// defaultConcurrency is how many owners are synced at once where the client's settings do not say.
+const defaultConcurrency = 50
+
+func newAdmission(concurrency int, stopped <-chan struct{}) *admission {
+	if concurrency <= 0 {
+		concurrency = defaultConcurrency
+	}
+	return &admission{slots: make(chan struct{}, concurrency), stopped: stopped, inside: map[desired.Owner]bool{}}
+}
+
+// admit takes a slot for an owner, until leave is called.
+func (a *admission) admit(owner desired.Owner) (leave func(), ok bool) {
+	select {
+	case a.slots <- struct{}{}:
+	default:
+		return nil, false
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.inside[owner] {
+		<-a.slots
+		return nil, false
+	}
+	a.inside[owner] = true
+	return func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		delete(a.inside, owner)
+		<-a.slots
+	}, true
 }
 
 // busyPause is how long an owner stays away from a gateway whose slots are all taken.
 const busyPause = 200 * time.Millisecond
 
-// enter takes a slot for an owner, where the gateway can be used. An owner has one at a time.
-func (g *Engine) enter(ctx context.Context, owner desired.Owner) (done func(), err error) {
-	if err := g.Usable(owner); err != nil {
+// enter takes a slot for an owner, where the gateway can be used.
+func (e *Engine) enter(ctx context.Context, owner desired.Owner) (leave func(), err error) {
+	if err := e.Usable(owner); err != nil {
 		return nil, err
 	}
-	// No worker waits here: those of other gateways would run out of workers.
-	busy := status.Wait(jitter(busyPause), v1alpha1.ReasonProgressing, "KongGateway %s is busy", g.scope.Gateway)
-	busy.Quiet = true
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	select {
-	case g.slots <- struct{}{}:
-	default:
+	leave, ok := e.admission.admit(owner)
+	if !ok {
+		// No worker waits here: those of other gateways would run out of workers.
+		busy := status.Wait(jitter(busyPause), v1alpha1.ReasonProgressing, "KongGateway %s is busy", e.scope.Gateway)
+		busy.Quiet = true
 		return nil, busy
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.entered[owner] {
-		<-g.slots
-		return nil, busy
-	}
-	g.entered[owner] = true
-	return func() {
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		delete(g.entered, owner)
-		<-g.slots
-	}, nil
+	return leave, nil
 }
 
-// Usable says whether the gateway can be written to now: the error is a *status.WaitError where it cannot. Who comes while it is away is woken
-// when it is back, or when it is known why it does not come.
-func (g *Engine) Usable(owner desired.Owner) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
+// Usable says whether the gateway can be written to now: the error is a *status.WaitError where it cannot. An owner that
+// comes while it is away is woken when it is back, or when it is known why it does not come.
+func (e *Engine) Usable(owner desired.Owner) error {
 	select {
-	case <-g.stopped:
-		wait := status.Wait(time.Second, v1alpha1.ReasonGatewayNotReady, "KongGateway %s changed; looking again", g.scope.Gateway)
+	case <-e.admission.stopped:
+		wait := status.Wait(time.Second, v1alpha1.ReasonGatewayNotReady,
+			"KongGateway %s changed; looking again", e.scope.Gateway)
 		wait.Quiet = true
 		return wait
 	default:
 	}
-	if g.state.Ready {
-		return nil
-	}
-	g.absent[owner] = true
-	wait := status.Wait(0, v1alpha1.ReasonKongUnreachable, "KongGateway %s: %s", g.scope.Gateway, g.state.Message)
-	if g.state.Reason == v1alpha1.ReasonProgressing {
-		wait.Reason, wait.Quiet = v1alpha1.ReasonGatewayNotReady, true
-	}
-	return wait
-}
-
-func (g *Engine) plan(run *syncRun) []op {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	current := slices.DeleteFunc(g.mirror.of(run.set.Owner), func(e entry) bool { return slices.Contains(run.keep, e.id) })
-	want := make([]wanted, 0, len(run.want))
-	for _, w := range run.want {
-		want = append(want, w)
-	}
-	return diff(g.leave(run, current, want))
+	return e.monitor.usable(owner)
 }

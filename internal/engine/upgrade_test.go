@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kongjwt/kong-jwt-operator/internal/backend"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
@@ -48,7 +49,8 @@ func (v *versionRig) become(version string, schemas kongsim.Schemas) {
 	}
 	v.Cleanup(func() { _ = next.Close() })
 	v.sim = next
-	v.gateway.CheckFor(desired.Owner{Kind: "KongGateway", Name: "default"}, version)
+	v.gateway.Relist(desired.Owner{Kind: "KongGateway", Name: "default"}, "")
+	v.gateway.Relist(desired.Owner{Kind: "KongGateway", Name: "default"}, version)
 	v.eventually("the other version is known", func() bool {
 		state := v.gateway.State()
 		return state.KongVersion == version && state.Ready
@@ -124,8 +126,9 @@ func TestWhatAnotherKongAddsIsNoDrift(t *testing.T) {
 				v.become(c.to, c.after)
 				v.nothing("after the upgrade", sets)
 				v.sim.ResetRequests()
-				v.gateway.CheckFor(sets[0].Owner, "once more")
-				v.eventually("it is listed again", func() bool { return len(v.requests()) >= len(kinds) })
+				v.gateway.Relist(sets[0].Owner, "")
+				v.gateway.Relist(sets[0].Owner, "once more")
+				v.eventually("it is listed again", func() bool { return len(v.requests()) >= len(backend.Kinds) })
 				v.nothing("at the next look", sets)
 				v.restart()
 				v.nothing("after a restart", sets)
@@ -136,7 +139,8 @@ func TestWhatAnotherKongAddsIsNoDrift(t *testing.T) {
 					t.Errorf("%d writes for one change", writes)
 				}
 				v.drop(kong.KindPlugin, "", id(sets[1], kong.KindPlugin))
-				v.gateway.CheckFor(sets[0].Owner, "and again")
+				v.gateway.Relist(sets[0].Owner, "")
+				v.gateway.Relist(sets[0].Owner, "and again")
 				v.eventually("what somebody deletes is drift", func() bool { return v.drifted.Load() == 1 })
 			})
 		}

@@ -1,0 +1,285 @@
+package declarative
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/backend"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
+)
+
+// content is what a node runs.
+type content struct {
+	node *node
+	// hash is Kong's name of it.
+	hash string
+	// confirmed says that the node was seen to run what it was given last.
+	confirmed bool
+	revision  revision
+	// verified says that the content is what was written under its revision.
+	verified bool
+	// ours by id, what deleted resources left included.
+	ours configuration
+	// foreign counts what is not this gateway's, by kind.
+	foreign map[kong.Kind]int
+}
+
+// listAttempts is how often a node is listed that is given another configuration meanwhile.
+const listAttempts = 3
+
+// Align looks what every node runs, and gives ours to those that run something else. Kong's hash alone is not relied on:
+// where somebody else, a former leader say, gave a node another configuration right after ours, it is the hash of that.
+func (b *Backend) Align(ctx context.Context) error {
+	if !b.nodes.complete() {
+		return &backend.UnusableError{
+			Reason: v1alpha1.ReasonProgressing, Message: "Kong has no database; finding its pods",
+		}
+	}
+	b.posting.Lock()
+	defer b.posting.Unlock()
+	if _, err := b.nodes.changed(ctx); err != nil {
+		return err
+	}
+	if err := b.align(ctx, b.nodes.present()); err != nil {
+		return err
+	}
+	b.aligned = true
+	b.staged.nudge()
+	return nil
+}
+
+// catchUp takes up what other processes had a Kong run since this one did: each push replaces it as a whole.
+func (b *Backend) catchUp(ctx context.Context) error {
+	if b.options.InScope == nil {
+		return nil
+	}
+	others, err := b.nodes.changed(ctx)
+	if err != nil {
+		return err
+	}
+	return b.align(ctx, others)
+}
+
+func (b *Backend) align(ctx context.Context, nodes []*node) error {
+	var contents []content
+	for _, n := range nodes {
+		found, err := b.read(ctx, n)
+		if n.dispensable(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if len(found.foreign) > 0 && !b.options.Takeover {
+			return foreignError(found)
+		}
+		b.revisions.saw(found.revision.number)
+		contents = append(contents, found)
+	}
+	if !b.aligned && len(contents) > 0 {
+		b.staged.setBase(slices.MaxFunc(contents, older).ours)
+	}
+	for _, c := range contents {
+		if err := b.level(ctx, c); err != nil && !c.node.dispensable(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// older orders what nodes run by how much it is to be believed: content that is as it was written, then the higher
+// revision, then the larger content, for configurations that carry no revision.
+func older(a, b content) int {
+	switch {
+	case a.verified != b.verified && a.verified:
+		return 1
+	case a.verified != b.verified:
+		return -1
+	case a.revision.number != b.revision.number:
+		return int(min(max(a.revision.number-b.revision.number, -1), 1))
+	}
+	return len(a.ours) - len(b.ours)
+}
+
+// read lists all that a node runs: one configuration, and not parts of two.
+func (b *Backend) read(ctx context.Context, n *node) (content, error) {
+	for range listAttempts {
+		before, err := n.api.Status(ctx)
+		if err != nil {
+			return content{}, err
+		}
+		found, err := b.list(ctx, n)
+		if err != nil {
+			return content{}, err
+		}
+		after, err := n.api.Status(ctx)
+		if err != nil {
+			return content{}, err
+		}
+		if found.hash = after.ConfigurationHash; found.hash == before.ConfigurationHash {
+			return found, nil
+		}
+	}
+	return content{}, fmt.Errorf("list what the node runs: %w",
+		n.name(errors.New("it is given one configuration after the other by somebody else")))
+}
+
+func (b *Backend) list(ctx context.Context, n *node) (content, error) {
+	c := content{node: n, confirmed: n.lastGiven().hash != "", ours: configuration{}, foreign: map[kong.Kind]int{}}
+	for _, kind := range backend.Kinds {
+		for e, err := range n.api.List(ctx, kind, kong.ListOptions{}) {
+			if err != nil {
+				return c, fmt.Errorf("list %s: %w", kind, err)
+			}
+			if err := b.add(ctx, &c, e); err != nil {
+				return c, err
+			}
+		}
+	}
+	c.verified = c.revision.number > 0 &&
+		c.revision.hash == contentHash(sorted(c.ours), b.options.Schemas.Canonical)
+	return c, nil
+}
+
+// add adds an entity that a node shows.
+func (b *Backend) add(ctx context.Context, c *content, e kong.Entity) error {
+	ownership, ours := desired.ParseTags(e.Fields.Tags())
+	carried, isRevision := revisionOf(e)
+	switch {
+	case isRevision && e.ID == carrierID(b.options.Scope):
+		c.revision = carried
+		return nil
+	case ours && ownership.Scope == b.options.Scope || slices.Contains(e.Fields.Tags(), tagRetained):
+		c.ours[e.ID] = e
+	default:
+		c.foreign[e.Kind]++
+		return nil
+	}
+	var rejected *status.StalledError
+	if err := b.options.Schemas.Load(ctx, e); err != nil && !errors.As(err, &rejected) {
+		return err
+	}
+	return nil
+}
+
+// foreignError says that a node runs what is not this gateway's.
+func foreignError(c content) error {
+	text := ""
+	for _, kind := range backend.Kinds {
+		if n := c.foreign[kind]; n > 0 {
+			text += fmt.Sprintf(", %d %s", n, kind)
+		}
+	}
+	at := ""
+	if c.node.address != "" {
+		at = " on node " + c.node.address
+	}
+	return &backend.UnusableError{Reason: v1alpha1.ReasonConflict, Message: fmt.Sprintf(
+		"this Kong has no database and runs a configuration that is not of this KongGateway (%s)%s; "+
+			"a configuration is replaced as a whole: set spec.takeover to true to have it replaced, or use another Kong",
+		text[2:], at)}
+}
+
+// level gives a node that runs something else what it should run.
+func (b *Backend) level(ctx context.Context, c content) error {
+	base := b.baseWith(c)
+	if b.runs(c, base) {
+		c.node.setGiven(given{c.hash, c.revision.number})
+		return nil
+	}
+	b.options.Log.Info("A node runs another configuration; it is given ours",
+		"node", c.node.address, "entities", len(base))
+	if err := b.restore(ctx, c.node); err != nil {
+		return err
+	}
+	b.tellRestored(c, base)
+	return nil
+}
+
+// baseWith gives what the nodes should run. What other processes write is as a node has it, unless the node is new and
+// has nothing.
+func (b *Backend) baseWith(c content) configuration {
+	base := b.staged.given()
+	if b.options.InScope == nil || len(c.ours) == 0 {
+		return base
+	}
+	base = combine(base, c.ours, b.options.InScope)
+	b.staged.setBase(base)
+	return base
+}
+
+// runs says whether a node runs what it should, or what it was to be given last and did not answer to: that is not taken
+// back. An empty configuration is not pushed over anything: the first push comes with something to say.
+func (b *Backend) runs(c content, base configuration) bool {
+	if len(base) == 0 && len(c.ours) == 0 {
+		return true
+	}
+	if len(c.foreign) > 0 {
+		return false
+	}
+	// A default that Kong makes at random is shown, and was not given. It is ours all the same.
+	asGiven := c.revision.number > 0 && c.node.lastGiven() == given{c.hash, c.revision.number}
+	return asGiven || b.equal(c.ours, base) || b.equal(c.ours, b.staged.lastTried())
+}
+
+// equal says whether a configuration, as Kong shows it, is the one that it was given.
+func (b *Backend) equal(shown, given configuration) bool {
+	if len(shown) != len(given) {
+		return false
+	}
+	for id := range shown {
+		if !b.same(shown, given, id) {
+			return false
+		}
+	}
+	return true
+}
+
+// restore gives a node the configuration that the others run. What it refuses of it, perhaps a newer Kong, goes, and the
+// owners are told.
+func (b *Backend) restore(ctx context.Context, n *node) error {
+	for {
+		base := b.staged.given()
+		err := b.post(ctx, []*node{n}, base)
+		var refused *kong.ConfigError
+		if !errors.As(err, &refused) || len(refused.Entities) == 0 {
+			return err
+		}
+		if _, cut := b.leaveOut(base, nil, refused.Entities); !cut {
+			return err
+		}
+	}
+}
+
+// tellRestored tells what somebody else changed on a node that ran what it was given, and does not run it any more. A
+// node that has nothing of ours is a new one, or has started again.
+func (b *Backend) tellRestored(c content, base configuration) {
+	if !c.confirmed || len(c.ours) == 0 {
+		return
+	}
+	ids := make(map[string]bool, len(base))
+	for id := range base {
+		ids[id] = true
+	}
+	for id := range c.ours {
+		ids[id] = true
+	}
+	for id := range ids {
+		if b.same(c.ours, base, id) {
+			continue
+		}
+		var shown, given *kong.Entity
+		if e, is := c.ours[id]; is {
+			shown = &e
+		}
+		if e, was := base[id]; was {
+			given = &e
+		}
+		b.listener.Restored(shown, given)
+	}
+}

@@ -1,0 +1,221 @@
+// Package arbiter decides who may have a unique key (a username, a custom ID, a credential's key, a name, a route), who
+// waits for it, and who is woken when it is free.
+package arbiter
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+)
+
+// FirstRetry is the pause after an owner's first conflict. It doubles up to the drift interval: what is not this
+// operator's becomes free without a word.
+const FirstRetry = 5 * time.Second
+
+// Arbiter keeps reservations and waits of the unique keys of one Kong. It may be used from many goroutines.
+type Arbiter struct {
+	wake     func(desired.Owner)
+	interval time.Duration
+
+	mu sync.Mutex
+	// reserved are keys on their way into Kong, by the id of the entity that is to hold them.
+	reserved map[lookupKey]map[string]reservation
+	// waiting are the owners to wake when a key is free, by the turn in which each was refused.
+	waiting map[lookupKey]map[desired.Owner]uint64
+	// waits are the keys that an owner waits for.
+	waits map[desired.Owner]map[lookupKey]bool
+	turns uint64
+	// attempts count conflicts in a row, by owner.
+	attempts map[desired.Owner]int
+}
+
+type lookupKey struct {
+	kind  desired.UniqueKind
+	value string
+}
+
+func keyOf(k desired.UniqueKey) lookupKey { return lookupKey{k.Kind, k.Value} }
+
+type reservation struct {
+	key   desired.UniqueKey
+	owner desired.Owner
+}
+
+// New makes an Arbiter. It calls wake for each owner that waited for what is free; wake may not block. interval bounds
+// the pause after a conflict.
+func New(wake func(desired.Owner), interval time.Duration) *Arbiter {
+	return &Arbiter{
+		wake: wake, interval: interval,
+		reserved: map[lookupKey]map[string]reservation{},
+		waiting:  map[lookupKey]map[desired.Owner]uint64{},
+		waits:    map[desired.Owner]map[lookupKey]bool{},
+		attempts: map[desired.Owner]int{},
+	}
+}
+
+// Reserve keeps others from keys until Unreserve. Where another owner has reserved one of them, nothing is reserved, and
+// that owner and the key are given.
+//
+// The order matters to whoever calls: wait (Turn.Wait), reserve, look who holds the keys in Kong, write, record the write,
+// unreserve. So no other owner is ever let in between, and nobody who waits is forgotten.
+func (a *Arbiter) Reserve(id string, owner desired.Owner, keys []desired.UniqueKey) (by desired.Owner, key desired.UniqueKey, ok bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, wanted := range keys {
+		for other, r := range a.reserved[keyOf(wanted)] {
+			if other != id && r.owner != owner && r.key.Overlaps(wanted) {
+				return r.owner, wanted, false
+			}
+		}
+	}
+	for _, wanted := range keys {
+		if a.reserved[keyOf(wanted)] == nil {
+			a.reserved[keyOf(wanted)] = map[string]reservation{}
+		}
+		a.reserved[keyOf(wanted)][id] = reservation{wanted, owner}
+	}
+	return desired.Owner{}, desired.UniqueKey{}, true
+}
+
+// Unreserve ends a reservation.
+func (a *Arbiter) Unreserve(id string, keys []desired.UniqueKey) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, key := range keys {
+		delete(a.reserved[keyOf(key)], id)
+		if len(a.reserved[keyOf(key)]) == 0 {
+			delete(a.reserved, keyOf(key))
+		}
+	}
+}
+
+// Free wakes everyone who waits for keys, but for one owner, which is the zero Owner or the one that has just been
+// refused: it would be refused again, and again.
+func (a *Arbiter) Free(keys []desired.UniqueKey, except desired.Owner) {
+	a.mu.Lock()
+	var woken []desired.Owner
+	for _, key := range keys {
+		for owner := range a.waiting[keyOf(key)] {
+			if owner != except {
+				woken = append(woken, owner)
+				a.end(owner, keyOf(key))
+			}
+		}
+	}
+	a.mu.Unlock()
+	for _, owner := range woken {
+		a.wake(owner)
+	}
+}
+
+// Awaited says whether another owner waits for a key.
+func (a *Arbiter) Awaited(key desired.UniqueKey, by desired.Owner) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for owner := range a.waiting[keyOf(key)] {
+		if owner != by {
+			return true
+		}
+	}
+	return false
+}
+
+// Retry is how long an owner pauses after a conflict: longer with every one in a row.
+func (a *Arbiter) Retry(owner desired.Owner) time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	pause := FirstRetry << min(a.attempts[owner], 10)
+	a.attempts[owner]++
+	return min(pause, max(a.interval, FirstRetry))
+}
+
+// Succeeded begins the pauses of an owner anew.
+func (a *Arbiter) Succeeded(owner desired.Owner) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.attempts, owner)
+}
+
+// Forget drops what is kept of an owner that is gone.
+func (a *Arbiter) Forget(owner desired.Owner) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.attempts, owner)
+	for key := range a.waits[owner] {
+		a.end(owner, key)
+	}
+}
+
+// Turn is one attempt of an owner to get what it wants. What it waited for before and does not ask for in this turn, it
+// waits for no more: its holder would else give up what nobody wants.
+type Turn struct {
+	arbiter *Arbiter
+	owner   desired.Owner
+	number  uint64
+}
+
+// Begin begins a turn.
+func (a *Arbiter) Begin(owner desired.Owner) *Turn {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.turns++
+	return &Turn{arbiter: a, owner: owner, number: a.turns}
+}
+
+// Wait has the owner woken when keys are free. It is called before it is looked who holds them.
+func (t *Turn) Wait(keys []desired.UniqueKey) {
+	a := t.arbiter
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, key := range keys {
+		k := keyOf(key)
+		if a.waiting[k] == nil {
+			a.waiting[k] = map[desired.Owner]uint64{}
+		}
+		a.waiting[k][t.owner] = t.number
+		if a.waits[t.owner] == nil {
+			a.waits[t.owner] = map[lookupKey]bool{}
+		}
+		a.waits[t.owner][k] = true
+	}
+}
+
+// Got ends the wait for keys that the owner got, or that were not refused.
+func (t *Turn) Got(keys []desired.UniqueKey) {
+	t.arbiter.mu.Lock()
+	defer t.arbiter.mu.Unlock()
+	for _, key := range keys {
+		t.arbiter.end(t.owner, keyOf(key))
+	}
+}
+
+// End ends the turn, and the waits of earlier ones.
+func (t *Turn) End() {
+	a := t.arbiter
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for key := range a.waits[t.owner] {
+		if a.waiting[key][t.owner] < t.number {
+			a.end(t.owner, key)
+		}
+	}
+}
+
+// end ends one wait.
+func (a *Arbiter) end(owner desired.Owner, key lookupKey) {
+	delete(a.waiting[key], owner)
+	if len(a.waiting[key]) == 0 {
+		delete(a.waiting, key)
+	}
+	delete(a.waits[owner], key)
+	if len(a.waits[owner]) == 0 {
+		delete(a.waits, owner)
+	}
+}
+
+// Holds says whether a key is among others, overlapping.
+func Holds(keys []desired.UniqueKey, key desired.UniqueKey) bool {
+	return slices.ContainsFunc(keys, key.Overlaps)
+}

@@ -1,0 +1,125 @@
+package engine
+
+import (
+	"context"
+	"maps"
+	"sync"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/backend"
+	"github.com/kongjwt/kong-jwt-operator/internal/backend/database"
+	"github.com/kongjwt/kong-jwt-operator/internal/backend/declarative"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+)
+
+// link is the way to Kong: the backend that fits the Kong that answers, and what that says of itself.
+type link struct {
+	about
+	api      AdminAPI
+	schemas  *backend.Schemas
+	listener declarative.Listener
+
+	mu          sync.Mutex
+	backend     backend.Backend
+	stop        context.CancelFunc
+	nodes       []Node
+	description backend.Description
+}
+
+func newLink(a about, api AdminAPI, listener declarative.Listener) *link {
+	return &link{about: a, api: api, schemas: backend.NewSchemas(api.PluginSchema), listener: listener}
+}
+
+// update is what is new when Kong was asked what it is.
+type update struct {
+	// replaced says that another kind of Kong answers, of which nothing is known.
+	replaced bool
+	// upgraded says that its version or its plugins are others than before.
+	upgraded bool
+}
+
+// open asks Kong what it is, and chooses the backend for it. The backend runs until ctx ends or another is chosen.
+func (l *link) open(ctx context.Context) (update, error) {
+	node, err := l.api.Node(ctx)
+	if err != nil {
+		return update{}, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	former, now := l.description, backend.Describe(node)
+	changes := update{
+		replaced: l.backend != nil && former.Exclusive != now.Exclusive,
+		upgraded: former.Version != now.Version || !maps.Equal(former.Plugins, now.Plugins),
+	}
+	l.description = now
+	if changes.upgraded {
+		l.schemas.Forget()
+	}
+	if l.backend == nil || changes.replaced {
+		return changes, l.choose(ctx, now)
+	}
+	return changes, nil
+}
+
+func (l *link) choose(ctx context.Context, about backend.Description) error {
+	if l.stop != nil {
+		l.stop()
+	}
+	l.backend = database.New(l.api, l.settings.Client.URL)
+	if about.Exclusive {
+		l.backend = declarative.New(l.api, l.listener, declarative.Options{
+			Scope: l.scope, Client: l.settings.Client,
+			Connect:     func(config kong.Config) (declarative.API, error) { return l.options.Connect(config) },
+			SeveralPods: l.settings.Pods, Takeover: l.settings.Takeover, InScope: l.options.InScope,
+			Schemas: l.schemas, Log: l.log,
+		})
+		if l.nodes != nil {
+			if _, err := l.backend.SetNodes(l.nodes); err != nil {
+				return err
+			}
+		}
+	}
+	running, stop := context.WithCancel(ctx)
+	l.stop = stop
+	go l.backend.Run(running)
+	return nil
+}
+
+// current is the backend; nil before the first open.
+func (l *link) current() backend.Backend {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.backend
+}
+
+// describe gives what Kong said of itself last; zero before the first open.
+func (l *link) describe() backend.Description {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.description
+}
+
+// pluginOf names the plugin that brings a kind of entity.
+var pluginOf = map[kong.Kind]string{
+	kong.KindJWT: "jwt", kong.KindACL: "acl", kong.KindKeyAuth: "key-auth", kong.KindBasicAuth: "basic-auth",
+	kong.KindHMACAuth: "hmac-auth", kong.KindOAuth2: "oauth2",
+}
+
+// offers says whether Kong can hold entities of a kind: some need a plugin.
+func (l *link) offers(kind kong.Kind) bool {
+	plugin, needsOne := pluginOf[kind]
+	plugins := l.describe().Plugins
+	return !needsOne || len(plugins) == 0 || plugins[plugin]
+}
+
+// setNodes names the nodes, for the backend that there is and for one that comes.
+func (l *link) setNodes(nodes []Node) (changed bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.nodes = nodes
+	if l.backend == nil {
+		return false, nil
+	}
+	return l.backend.SetNodes(nodes)
+}
+
+func (l *link) close() { l.api.CloseIdle() }

@@ -1,0 +1,228 @@
+// Package observed keeps what the Kong of one gateway is known to hold of this operator's: filled by listings, kept by
+// the answer of every write. It has ids, owners and keyed hashes, and never the content of an entity.
+package observed
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine/plan"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine/propagation"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+)
+
+// Store is what one Kong is known to hold. It may be used from many goroutines.
+type Store struct {
+	now    func() time.Time
+	clocks *propagation.Clocks
+
+	mu    sync.Mutex
+	index *index
+	// writes counts the writes of this process; entries carry its value.
+	writes uint64
+	// inFlight counts requests under way, by the id of the entity that they write.
+	inFlight map[string]int
+	// deleted are entities that this process deleted, by the number of that write: a listing that began before has them.
+	deleted map[string]uint64
+}
+
+// Change is what a write made of one entry.
+type Change struct {
+	// Before and After are the entry; nil where there is none.
+	Before, After *plan.Entry
+}
+
+// Freed are the unique keys that nobody holds any more by a change.
+func (c Change) Freed() []desired.UniqueKey {
+	if c.Before == nil {
+		return nil
+	}
+	if c.After == nil {
+		return c.Before.Keys
+	}
+	return slices.DeleteFunc(slices.Clone(c.Before.Keys), func(k desired.UniqueKey) bool {
+		return slices.Contains(c.After.Keys, k)
+	})
+}
+
+// New makes an empty Store. What leaves it is told to clocks.
+func New(scope desired.Scope, clocks *propagation.Clocks, now func() time.Time) *Store {
+	return &Store{
+		now: now, clocks: clocks, index: newIndex(scope), inFlight: map[string]int{}, deleted: map[string]uint64{},
+	}
+}
+
+// Reset drops everything: another Kong is there.
+func (s *Store) Reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.index = newIndex(s.index.scope)
+	clear(s.deleted)
+}
+
+// Sending records that a request about an entity is under way, until sent is called: a listing does not judge the entity
+// meanwhile.
+func (s *Store) Sending(id string) (sent func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.inFlight[id]++
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.inFlight[id]--; s.inFlight[id] == 0 {
+			delete(s.inFlight, id)
+		}
+	}
+}
+
+// RecordWrite records that Kong took an entity. shown is the hash of its answer: what Kong fills in itself is no drift.
+func (s *Store) RecordWrite(e plan.Entry, shown plan.Hash) Change {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if shown != e.Hash {
+		e.Sent, e.Hash = e.Hash, shown
+	}
+	s.writes++
+	e.Stamp, e.Since, e.Uncertain = s.writes, s.now(), false
+	delete(s.deleted, e.ID)
+	return s.replace(e)
+}
+
+// RecordUncertain records that a write of an entity may have been done or not: Kong holds what it held, or what it was
+// to hold. Where the entity was to be deleted, its children may have gone with it, and are uncertain too.
+func (s *Store) RecordUncertain(verb plan.Verb, e plan.Entry) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.writes++
+	now := s.now()
+	if held := s.index.entries[e.ID]; held != nil {
+		for _, key := range held.Keys {
+			if !slices.Contains(e.Keys, key) {
+				e.Keys = append(slices.Clone(e.Keys), key)
+			}
+		}
+	}
+	for _, child := range s.index.of(e.Owner) {
+		if verb == plan.Delete && slices.Contains(child.Parents(), e.ID) {
+			child.Stamp, child.Uncertain, child.Since = s.writes, true, now
+			s.index.set(child)
+		}
+	}
+	e.Stamp, e.Uncertain, e.Since = s.writes, true, now
+	s.index.set(e)
+}
+
+// RecordGone records that an entity left Kong, and that Kong took its children of the same owner along.
+func (s *Store) RecordGone(e plan.Entry) []Change {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.writes++
+	var changes []Change
+	for _, child := range s.index.of(e.Owner) {
+		if child.ID != e.ID && slices.Contains(child.Parents(), e.ID) {
+			changes = append(changes, s.forget(child))
+		}
+	}
+	return append(changes, s.forget(e))
+}
+
+// RecordUntagged records that an entity is not this operator's any more. What belongs to it stays as it is.
+func (s *Store) RecordUntagged(e plan.Entry) Change {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.writes++
+	return s.forget(e)
+}
+
+// RecordAbsent records of ids that Kong says they are not there: they and their children of the same owner go.
+func (s *Store) RecordAbsent(ids []string) []Change {
+	var changes []Change
+	for _, id := range ids {
+		if held, found := s.Get(id); found {
+			changes = append(changes, s.RecordGone(held)...)
+		}
+	}
+	return changes
+}
+
+// Replace makes an owner's entries these, as Kong is known to hold them.
+func (s *Store) Replace(owner desired.Owner, entries []plan.Entry) []Change {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var changes []Change
+	for _, e := range s.index.of(owner) {
+		held := e
+		s.index.remove(e.ID)
+		changes = append(changes, Change{Before: &held})
+	}
+	for _, e := range entries {
+		e.Since = s.now()
+		s.index.set(e)
+	}
+	return changes
+}
+
+func (s *Store) replace(e plan.Entry) Change {
+	change := Change{After: &e}
+	if held := s.index.entries[e.ID]; held != nil {
+		former := *held
+		change.Before = &former
+	}
+	s.index.set(e)
+	return change
+}
+
+func (s *Store) forget(e plan.Entry) Change {
+	s.deleted[e.ID] = s.writes
+	s.clocks.Departed(e)
+	if s.index.entries[e.ID] == nil {
+		return Change{}
+	}
+	s.index.remove(e.ID)
+	return Change{Before: &e}
+}
+
+// Mark gives the number of the last write, for Judge.
+func (s *Store) Mark() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.writes
+}
+
+// WrittenSince says whether this process wrote or deleted an entity after a mark.
+func (s *Store) WrittenSince(id string, mark uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	held := s.index.entries[id]
+	return held != nil && held.Stamp > mark || s.deleted[id] > mark || s.inFlight[id] > 0
+}
+
+// Counts are how many entities in Kong are this operator's, by kind.
+type Counts struct {
+	Consumers, Credentials, Groups, Services, Routes, Plugins int
+}
+
+// Counts counts the entities.
+func (s *Store) Counts() (c Counts) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range s.index.entries {
+		switch e.Kind {
+		case kong.KindConsumer:
+			c.Consumers++
+		case kong.KindJWT:
+			c.Credentials++
+		case kong.KindACL:
+			c.Groups++
+		case kong.KindService:
+			c.Services++
+		case kong.KindRoute:
+			c.Routes++
+		case kong.KindPlugin:
+			c.Plugins++
+		}
+	}
+	return c
+}

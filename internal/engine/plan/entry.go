@@ -1,0 +1,134 @@
+// Package plan says which requests lead from what Kong holds of one owner to what the owner wants, and in which order.
+// It is pure: it does no I/O, reads no clock and keeps nothing.
+package plan
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+)
+
+// PluginACL is the name of Kong's acl plugin, whose allowed groups an Entry keeps.
+const PluginACL = "acl"
+
+// Hash is a keyed hash of an entity's canonical form.
+type Hash [16]byte
+
+// Hasher makes hashes. Its key lives as long as the process, so that nothing can be learnt from a hash.
+type Hasher struct{ key []byte }
+
+// NewHasher makes a Hasher with a key.
+func NewHasher(key []byte) Hasher { return Hasher{key: key} }
+
+// Sum hashes a canonical form.
+func (h Hasher) Sum(canonical []byte) (sum Hash) {
+	mac := hmac.New(sha256.New, h.key)
+	mac.Write(canonical)
+	copy(sum[:], mac.Sum(nil))
+	return sum
+}
+
+// Entry is what is kept of an entity in Kong: what it refers to and what it holds, and never its content.
+type Entry struct {
+	Kind       kong.Kind
+	ID         string
+	ConsumerID string
+	Owner      desired.Owner
+	// Part is what the entity is for its owner, such as "route:web".
+	Part string
+	// Hash is of the entity as Kong shows it.
+	Hash Hash
+	// Sent is of the entity as it was sent, where Kong filled in fields itself: both hashes stand for the same. Else zero.
+	Sent Hash
+	// Uncertain says that a write may have been done or not. The next plan does it again.
+	Uncertain bool
+	// Keys are the unique keys that the entity holds.
+	Keys []desired.UniqueKey
+	// Service, Route and Consumer are the ids that a plugin is on. Service is also that of a route.
+	Service, Route, Consumer string
+	// Plugin is the name of a plugin.
+	Plugin string
+	// Groups are the group of an acl row, or those that an acl plugin allows.
+	Groups []string
+	// Since is when the entity was last written, or first seen as it is.
+	Since time.Time
+	// Stamp is the number of the write that the entry comes from. A listing that began before it does not judge the entry.
+	Stamp uint64
+}
+
+// Describe makes the entry of an entity. sum is its Hash.
+func Describe(e kong.Entity, owner desired.Owner, part string, sum Hash) Entry {
+	d := Entry{
+		Kind: e.Kind, ID: e.ID, ConsumerID: e.ConsumerID, Owner: owner, Part: part, Hash: sum,
+		Keys:    desired.UniqueKeys(e),
+		Service: e.Fields.Ref("service"), Route: e.Fields.Ref("route"), Consumer: e.Fields.Ref("consumer"),
+	}
+	switch e.Kind {
+	case kong.KindPlugin:
+		d.Plugin = e.Fields.Text("name")
+		if d.Plugin == PluginACL {
+			d.Groups = kong.Fields(e.Fields.Object("config")).Strings("allow")
+		}
+	case kong.KindACL:
+		d.Groups = []string{e.Fields.Text("group")}
+	}
+	return d
+}
+
+// Is says whether a hash of what is wanted stands for what Kong holds.
+func (e Entry) Is(want Hash) bool {
+	return !e.Uncertain && (e.Hash == want || e.Sent != Hash{} && e.Sent == want)
+}
+
+// Guards says whether an entry is a plugin that runs for every route of a service.
+func (e Entry) Guards() bool {
+	return e.Kind == kong.KindPlugin && e.Service != "" && e.Route == "" && e.Consumer == ""
+}
+
+// MovesFrom says whether an entry guards another service than its former form did.
+func (e Entry) MovesFrom(former Entry) bool { return former.Guards() && former.Service != e.Service }
+
+// Parents are the ids of what an entry belongs to.
+func (e Entry) Parents() []string {
+	return slices.DeleteFunc([]string{e.ConsumerID, e.Consumer, e.Service, e.Route},
+		func(id string) bool { return id == "" })
+}
+
+// ParentKind is the kind of the first of Parents.
+func (e Entry) ParentKind() kong.Kind {
+	switch {
+	case e.ConsumerID != "" || e.Consumer != "":
+		return kong.KindConsumer
+	case e.Service != "":
+		return kong.KindService
+	}
+	return kong.KindRoute
+}
+
+// UniqueValues lists the values of an entry that Kong itself gives once, in a form of their own.
+func (e Entry) UniqueValues() []string {
+	var values []string
+	for _, key := range e.Keys {
+		if key.Kind != desired.UniqueRoute {
+			values = append(values, string(key.Kind)+"\x00"+key.Value)
+		}
+	}
+	switch e.Kind {
+	case kong.KindACL:
+		values = append(values, strings.Join(append([]string{"acl", e.ConsumerID}, e.Groups...), "\x00"))
+	case kong.KindPlugin:
+		values = append(values, strings.Join([]string{"plugin", e.Plugin, e.Service, e.Route, e.Consumer}, "\x00"))
+	}
+	return values
+}
+
+// Wanted is an entity that an owner wants.
+type Wanted struct {
+	Entry
+	Entity kong.Entity
+}

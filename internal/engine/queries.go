@@ -1,0 +1,138 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+)
+
+// Scope gives the installation and gateway that ids and tags are made of.
+func (e *Engine) Scope() desired.Scope { return e.scope }
+
+// State gives what is known of the gateway.
+func (e *Engine) State() State { return e.monitor.State() }
+
+// SetNodes names the nodes of a gateway that has no database. None: the gateway's own address.
+func (e *Engine) SetNodes(nodes []Node) error {
+	changed, err := e.link.setNodes(nodes)
+	if changed {
+		request(e.monitor.suspect)
+	}
+	return err
+}
+
+// Filled says whether it is known what Kong holds: since the first listing, also while Kong is away.
+func (e *Engine) Filled() bool { return e.clocks.Filled() }
+
+// Plugins tells which plugins Kong can run. Before it was asked, it is taken to run all.
+func (e *Engine) Plugins() (available func(name string) bool) {
+	plugins := e.link.describe().Plugins
+	return func(name string) bool { return plugins == nil || plugins[name] }
+}
+
+// Owners lists everyone of whom something is in Kong.
+func (e *Engine) Owners() []desired.Owner {
+	var owners []desired.Owner
+	for owner := range e.observed.Owners() {
+		owners = append(owners, owner)
+	}
+	return owners
+}
+
+// Holds says whether an owner has anything in Kong.
+func (e *Engine) Holds(owner desired.Owner) bool { return len(e.observed.Of(owner)) > 0 }
+
+// ActualID gives the id that something has in Kong: where it was adopted, another than the operator gives.
+func (e *Engine) ActualID(given string) string { return e.observed.Actual(given) }
+
+// Groups lists the acl groups that a consumer of this operator's has in Kong.
+func (e *Engine) Groups(consumerID string) []string {
+	consumer, found := e.observed.GetGiven(consumerID)
+	if !found {
+		return nil
+	}
+	var groups []string
+	for _, held := range e.observed.Of(consumer.Owner) {
+		if held.Kind == kong.KindACL {
+			groups = append(groups, held.Groups...)
+		}
+	}
+	return groups
+}
+
+// GroupMembers lists the owners of the consumers that have a group.
+func (e *Engine) GroupMembers(group string) []desired.Owner { return e.observed.Members(group) }
+
+// GroupInUse says whether an acl plugin of this operator's allows a group.
+func (e *Engine) GroupInUse(group string) bool { return e.observed.Allowed(group) }
+
+// HasRow says whether a consumer of this operator's is known to have a group.
+func (e *Engine) HasRow(row desired.ACLRow) bool {
+	held, found := e.observed.GetGiven(e.scope.ACLID(row.ConsumerID, row.Group))
+	return found && !held.Uncertain
+}
+
+// Standing says whether Kong is known to hold an entity of this operator's, and how long it takes until every worker of
+// every node has to know it as it is now: zero where the propagation delay has passed since Kong acknowledged it, or
+// since this process first saw it.
+func (e *Engine) Standing(id string) (held bool, remaining time.Duration) {
+	entry, found := e.observed.GetGiven(id)
+	if !found || entry.Uncertain {
+		return false, 0
+	}
+	return true, e.clocks.Remaining(entry.Since)
+}
+
+// RevocationRemaining says how long it takes until no worker of any node can know a former credential of an owner any
+// more.
+func (e *Engine) RevocationRemaining(owner desired.Owner) time.Duration {
+	return e.clocks.CredentialsRemaining(owner)
+}
+
+// Credential reads a credential of this operator's in Kong; found is false where Kong holds none of that id.
+func (e *Engine) Credential(ctx context.Context, id string) (credential kong.Entity, found bool, err error) {
+	actual := e.observed.Actual(id)
+	if !e.knows(actual) {
+		return kong.Entity{}, false, nil
+	}
+	credential, err = e.link.current().Get(ctx, kong.KindJWT, actual)
+	if isNotFound(err) {
+		return kong.Entity{}, false, nil
+	}
+	return credential, err == nil, err
+}
+
+// CredentialPart finds the part of an owner's credential that has a key in Kong.
+func (e *Engine) CredentialPart(owner desired.Owner, key string) (part string, found bool) {
+	held, found := e.observed.Credential(owner, key)
+	return held.Part, found
+}
+
+// CredentialIDs lists the ids, as the operator gives them, of an owner's credentials in Kong whose parts are wanted.
+func (e *Engine) CredentialIDs(owner desired.Owner, wanted func(part string) bool) []string {
+	var ids []string
+	for _, held := range e.observed.Of(owner) {
+		if held.Kind == kong.KindJWT && wanted(held.Part) {
+			ids = append(ids, e.observed.Given(held))
+		}
+	}
+	return ids
+}
+
+// HasCredentials says whether Kong is known to hold every credential of a set just as it is there.
+func (e *Engine) HasCredentials(set desired.Set) bool {
+	ids := e.observed.ActualIDs(set.Entities)
+	for _, entity := range set.Entities {
+		if entity.Kind != kong.KindJWT {
+			continue
+		}
+		entity = relocate(entity, ids)
+		held, found := e.observed.Get(entity.ID)
+		if !found || !held.Is(e.sum(entity)) || e.link.current().PendingEntity(entity.ID) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,179 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine/drift"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine/observed"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine/plan"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+)
+
+// correct does one op, and reports where that puts back what somebody else changed.
+func (r *syncRun) correct(ctx context.Context, o plan.Op) error {
+	var found Drift
+	record, drifted := r.drifts.Get(o.Target.ID)
+	if drifted {
+		found = r.describeDrift(ctx, o.Target, record)
+	}
+	if err := r.send(ctx, o); err != nil || !drifted {
+		return err
+	}
+	found.Corrected = true
+	r.result.Drifts = append(r.result.Drifts, found)
+	return nil
+}
+
+// send does one op and records what came of it.
+func (r *syncRun) send(ctx context.Context, o plan.Op) error {
+	var err error
+	if o.Verb == plan.Put {
+		err = r.put(ctx, o.Target)
+	} else {
+		err = r.delete(ctx, o)
+	}
+	if err != nil {
+		what := fmt.Sprintf("%s %s", o.Target.Kind.Singular(), o.Target.Part)
+		return r.outcome(r.set.Owner, what, r.chargeFailure(ctx, o, what, err))
+	}
+	r.result.Writes++
+	r.log.V(1).Info("Wrote to Kong", "verb", string(o.Verb), "kind", o.Target.Kind.Singular(),
+		"owner", r.set.Owner.String(), "part", o.Target.Part)
+	return nil
+}
+
+// put writes one entity, if nobody else holds what is unique in it.
+func (r *syncRun) put(ctx context.Context, w plan.Wanted) error {
+	if !r.link.offers(w.Kind) {
+		return lacksPlugin(w, r.scope.Gateway)
+	}
+	keys := r.observed.NewKeys(w)
+	if err := r.reserve(ctx, w, keys); err != nil {
+		return r.giveUp(ctx, w, err)
+	}
+	taken := false
+	defer func() { r.unreserve(w, keys, taken) }()
+	defer r.observed.Sending(w.ID)()
+	if r.mayBeThere(w) {
+		if err := r.adopt(ctx, w); err != nil {
+			return err
+		}
+	}
+	answer, err := r.link.current().Put(ctx, w.Entity)
+	switch {
+	case err == nil:
+		r.recordWrite(w.Entry, answer)
+		return nil
+	case isConflict(err):
+		taken = true
+		if err := r.adopt(ctx, w); err != nil {
+			return err
+		}
+		return r.giveUp(ctx, w, r.conflict(ctx, w, err))
+	case isParentMissing(err):
+		r.follow(r.observed.RecordAbsent(w.Parents())...)
+		r.attachments.forgetID(r.set.Attach)
+		return errReplan
+	case ambiguous(err):
+		r.observed.RecordUncertain(plan.Put, w.Entry)
+	}
+	return err
+}
+
+// recordWrite records that Kong took an entity, and shows it as it answers.
+func (r *rooms) recordWrite(e plan.Entry, answer kong.Entity) {
+	shown := r.sum(answer)
+	if shown != e.Hash {
+		r.log.V(1).Info("Kong fills in what was not sent",
+			"kind", e.Kind.Singular(), "owner", e.Owner.String(), "part", e.Part)
+	}
+	r.follow(r.observed.RecordWrite(e, shown))
+}
+
+// recordFound records an entity of an owner that was not known.
+func (r *rooms) recordFound(e kong.Entity, owner desired.Owner, part string) {
+	sum := r.sum(e)
+	r.follow(r.observed.RecordWrite(plan.Describe(e, owner, part, sum), sum))
+}
+
+// delete takes one entity out of Kong, and what Kong takes along with it.
+func (r *syncRun) delete(ctx context.Context, o plan.Op) error {
+	if err := r.checkChildren(ctx, o); err != nil {
+		return err
+	}
+	e := o.Target.Entry
+	defer r.observed.Sending(e.ID)()
+	err := r.link.current().Delete(ctx, e.Kind, e.ConsumerID, e.ID)
+	if isNotFound(err) {
+		err = r.deleteMoved(ctx, e)
+	}
+	switch {
+	case ambiguous(err):
+		r.observed.RecordUncertain(plan.Delete, e)
+		return err
+	case isParentMissing(err):
+		return errReplan // something was added to it a moment ago, and Kong does not let it go
+	case err != nil:
+		return err
+	}
+	r.follow(r.observed.RecordGone(e)...)
+	return nil
+}
+
+// deleteMoved takes a credential or group out that is not under its consumer any more: somebody moved it to another one,
+// where it is as valid as before. It is told by its id, which only this operator gives.
+func (r *syncRun) deleteMoved(ctx context.Context, e plan.Entry) error {
+	if e.Kind != kong.KindJWT && e.Kind != kong.KindACL {
+		return nil
+	}
+	moved, err := r.link.current().Get(ctx, e.Kind, e.ID)
+	if isNotFound(err) || err == nil && (moved.ID != e.ID || moved.ConsumerID == e.ConsumerID) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	err = r.link.current().Delete(ctx, e.Kind, moved.ConsumerID, e.ID)
+	if isNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+// reportLeft reports what a plan left as somebody else made it.
+func (r *syncRun) reportLeft(ctx context.Context) {
+	for _, id := range slices.Sorted(maps.Keys(r.left)) {
+		record, found := r.drifts.Get(id)
+		if !found {
+			continue // it belongs to something that was deleted
+		}
+		target, wants := r.want[id]
+		if !wants {
+			target = plan.Wanted{Entry: record.Was}
+		}
+		r.result.Drifts = append(r.result.Drifts, r.describeDrift(ctx, target, record))
+	}
+}
+
+// describeDrift names what differs. Kong is asked for the entity as it is, once; where it does not answer, no field is
+// named.
+func (r *syncRun) describeDrift(ctx context.Context, w plan.Wanted, record drift.Record) Drift {
+	found := Drift{
+		Kind: w.Kind, Name: w.Part, ID: r.observed.Given(w.Entry), Change: record.Change, Fields: record.Fields,
+	}
+	if w.Plugin != "" {
+		found.Name = w.Plugin
+	}
+	if record.Named || record.Change != observed.Changed || w.Entity.Fields == nil {
+		return found
+	}
+	if is, err := r.link.current().Get(ctx, w.Kind, w.ID); err == nil {
+		found.Fields = drift.Differing(r.link.schemas.Canonical(is), r.link.schemas.Canonical(w.Entity))
+	}
+	r.drifts.Name(w.ID, found.Fields)
+	return found
+}
