@@ -1,0 +1,338 @@
+package declarative
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/backend"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
+)
+
+var scope = desired.Scope{Installation: "here", Gateway: "default"}
+
+// fakeNode is a Kong node without a database, as far as the backend knows one.
+type fakeNode struct {
+	mu      sync.Mutex
+	runs    []kong.Entity
+	posts   int
+	away    bool
+	refuses func(entities []kong.Entity) error
+	// shows changes an entity when it is listed, as a default made at random does.
+	shows func(e kong.Entity) kong.Entity
+}
+
+func (n *fakeNode) Status(context.Context) (kong.Status, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.away {
+		return kong.Status{}, &kong.UnavailableError{Cause: kong.CauseNetwork}
+	}
+	return kong.Status{DatabaseReachable: true, ConfigurationHash: fmt.Sprint(n.posts, len(n.runs))}, nil
+}
+
+func (n *fakeNode) PostConfig(_ context.Context, entities []kong.Entity) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.posts++
+	if n.away {
+		return &kong.UnavailableError{Cause: kong.CauseNetwork}
+	}
+	if n.refuses != nil {
+		if err := n.refuses(entities); err != nil {
+			return err
+		}
+	}
+	n.runs = entities
+	return nil
+}
+
+func (n *fakeNode) List(
+	_ context.Context, kind kong.Kind, _ kong.ListOptions,
+) iter.Seq2[kong.Entity, error] {
+	n.mu.Lock()
+	runs, shows := n.runs, n.shows
+	n.mu.Unlock()
+	return func(yield func(kong.Entity, error) bool) {
+		for _, e := range runs {
+			if shows != nil {
+				e = shows(e)
+			}
+			if e.Kind == kind && !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+func (n *fakeNode) CloseIdle() {}
+
+// keys are the keys of the credentials that a node runs.
+func (n *fakeNode) keys() string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var keys []string
+	for _, e := range n.runs {
+		if e.Kind == kong.KindJWT {
+			keys = append(keys, e.Fields.Text("key"))
+		}
+	}
+	slices.Sort(keys)
+	return strings.Join(keys, " ")
+}
+
+func (n *fakeNode) posted() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.posts
+}
+
+// heard is a Listener that remembers.
+type heard struct {
+	mu       sync.Mutex
+	accepted map[desired.Owner]bool
+	refused  map[desired.Owner]string
+	failed   []error
+	restored int
+}
+
+func (h *heard) Accepted(owners []desired.Owner) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, owner := range owners {
+		h.accepted[owner] = true
+	}
+}
+
+func (h *heard) Refused(owner desired.Owner, _ []kong.Entity, why *status.StalledError) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.refused[owner] = why.Error()
+}
+
+func (h *heard) Restored(_, _ *kong.Entity) { h.restored++ }
+func (h *heard) Differs()                   {}
+func (h *heard) Failed(err error)           { h.failed = append(h.failed, err) }
+
+func consumerOf(name string) desired.Owner { return desired.ConsumerOwner("team", name) }
+
+// put stages a consumer with one credential.
+func put(b *Backend, name string) {
+	owner := consumerOf(name)
+	consumer := kong.Entity{
+		Kind: kong.KindConsumer, ID: scope.ID(kong.KindConsumer, owner, "consumer"),
+		Fields: kong.Fields{"username": name, "tags": scope.Tags(owner, "consumer")},
+	}
+	credential := kong.Entity{
+		Kind: kong.KindJWT, ID: scope.ID(kong.KindJWT, owner, "credential:a"), ConsumerID: consumer.ID,
+		Fields: kong.Fields{
+			"key": name, "algorithm": "HS256", "secret": "a secret of a test", "tags": scope.Tags(owner, "credential:a"),
+		},
+	}
+	b.staged.put(consumer)
+	b.staged.put(credential)
+}
+
+func revoke(b *Backend, name string) {
+	b.staged.remove(scope.ID(kong.KindJWT, consumerOf(name), "credential:a"))
+}
+
+// newBackend makes a backend of nodes and aligns it; the first is the front.
+func newBackend(t *testing.T, nodes ...*fakeNode) (*Backend, *heard) {
+	t.Helper()
+	h := &heard{accepted: map[desired.Owner]bool{}, refused: map[desired.Owner]string{}}
+	b := New(nodes[0], h, Options{
+		Scope: scope, Client: kong.Config{URL: "http://front"}, Log: logr.Discard(),
+		Schemas: backend.NewSchemas(func(context.Context, string) (kong.Schema, error) { return kong.Schema{}, nil }),
+		Connect: func(config kong.Config) (API, error) {
+			var i int
+			_, err := fmt.Sscanf(config.URL, "http://node-%d", &i)
+			return nodes[i], err
+		},
+	})
+	if len(nodes) > 1 {
+		var named []backend.Node
+		for i := range nodes {
+			named = append(named, backend.Node{Address: fmt.Sprintf("node-%d", i), Ready: true})
+		}
+		if _, err := b.SetNodes(named); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := b.Align(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return b, h
+}
+
+func has(entities []kong.Entity, key string) bool {
+	return slices.ContainsFunc(entities, func(e kong.Entity) bool { return e.Fields.Text("key") == key })
+}
+
+// Kong answers 500 to some contents, and an unparsable 400 to others: the owner of that content is refused, and nobody
+// else waits for it.
+func TestAContentThatKongFailsOnIsChargedToItsOwner(t *testing.T) {
+	for name, fault := range map[string]error{
+		"500":            &kong.UnavailableError{Request: kong.Request{Status: 500}, Cause: kong.CauseServer},
+		"unparsable 400": &kong.InvalidError{Request: kong.Request{Status: 400}},
+		"no names":       &kong.ConfigError{Request: kong.Request{Status: 400}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			node := &fakeNode{}
+			b, h := newBackend(t, node)
+			put(b, "leaked")
+			b.push(t.Context())
+			node.refuses = func(entities []kong.Entity) error {
+				if has(entities, "poison") {
+					return fault
+				}
+				return nil
+			}
+			for _, consumer := range []string{"ann", "poison", "zoe"} {
+				put(b, consumer)
+			}
+			revoke(b, "leaked")
+			b.push(t.Context())
+			if got := node.keys(); got != "ann zoe" {
+				t.Errorf("Kong has the keys %s", got)
+			}
+			if len(h.refused) != 1 || h.refused[consumerOf("poison")] == "" || len(h.failed) > 0 {
+				t.Errorf("refused %v, failed %v", h.refused, h.failed)
+			}
+		})
+	}
+}
+
+// A Kong that is away refuses nobody.
+func TestAKongThatIsAwayRefusesNobody(t *testing.T) {
+	node := &fakeNode{}
+	b, h := newBackend(t, node)
+	node.away = true
+	put(b, "ann")
+	b.push(t.Context())
+	if len(h.refused) > 0 || len(h.failed) != 1 || !b.Pending(consumerOf("ann")) {
+		t.Errorf("refused %v, failed %v", h.refused, h.failed)
+	}
+}
+
+// A limit of size refuses those who make the configuration larger, and never a deletion.
+func TestALimitOfSizeRefusesWhatGrows(t *testing.T) {
+	node := &fakeNode{}
+	b, h := newBackend(t, node)
+	for _, name := range []string{"one", "two", "three"} {
+		put(b, name)
+	}
+	b.push(t.Context())
+	limit := len(node.runs) - 1
+	node.refuses = func(entities []kong.Entity) error {
+		if len(entities) > limit {
+			return &kong.ConfigTooLargeError{Bytes: len(entities)}
+		}
+		return nil
+	}
+	revoke(b, "two")
+	put(b, "four")
+	b.push(t.Context())
+	if got := node.keys(); got != "one three" {
+		t.Errorf("Kong has the keys %s", got)
+	}
+	if len(h.refused) != 1 || !strings.Contains(h.refused[consumerOf("four")], "nginx_admin_client_max_body_size") {
+		t.Errorf("refused %v", h.refused)
+	}
+	limit = 0
+	revoke(b, "one")
+	b.push(t.Context())
+	if len(h.refused) != 1 || !b.Pending(consumerOf("one")) {
+		t.Errorf("a deletion is refused for its size: %v", h.refused)
+	}
+}
+
+// After a restart the newest configuration wins, not the largest: what was revoked while a node was away stays revoked.
+func TestTheNewestConfigurationWins(t *testing.T) {
+	for name, end := range map[string]func(*Backend){
+		"a credential is revoked": func(b *Backend) { revoke(b, "leaked") },
+		"all is deleted": func(b *Backend) {
+			for _, name := range []string{"leaked", "ann"} {
+				b.staged.remove(scope.ID(kong.KindConsumer, consumerOf(name), "consumer"))
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			there, away := &fakeNode{}, &fakeNode{}
+			b, _ := newBackend(t, there, away)
+			put(b, "leaked")
+			put(b, "ann")
+			b.push(t.Context())
+			if there.keys() != away.keys() {
+				t.Fatal("the nodes run different configurations")
+			}
+			if _, err := b.SetNodes([]backend.Node{{Address: "node-0", Ready: true}}); err != nil {
+				t.Fatal(err)
+			}
+			end(b)
+			b.push(t.Context())
+			newBackend(t, there, away) // another process, and the node is back
+			if strings.Contains(away.keys()+there.keys(), "leaked") || there.keys() != away.keys() {
+				t.Errorf("the nodes have the keys %q and %q", there.keys(), away.keys())
+			}
+		})
+	}
+}
+
+// What Kong makes up differs from node to node and from read to read: it is no reason to push again.
+func TestADefaultMadeAtRandomIsNotPushedAgain(t *testing.T) {
+	reads := 0
+	show := func(e kong.Entity) kong.Entity {
+		if e.Kind == kong.KindConsumer && e.Fields.Text("username") == "ann" {
+			reads++
+			e.Fields = maps.Clone(e.Fields)
+			e.Fields["custom_id"] = fmt.Sprint(reads)
+		}
+		return e
+	}
+	one, two := &fakeNode{shows: show}, &fakeNode{shows: show}
+	b, h := newBackend(t, one, two)
+	put(b, "ann")
+	b.push(t.Context())
+	posts := one.posted() + two.posted()
+	for range 3 {
+		if err := b.Align(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if now := one.posted() + two.posted(); now != posts || h.restored > 0 {
+		t.Errorf("%d further pushes, %d drifts", now-posts, h.restored)
+	}
+}
+
+// A node that asks for a pause is given the configuration again, and the others are not.
+func TestAPauseIsThatOfOneNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calm, busy := &fakeNode{}, &fakeNode{}
+		b, h := newBackend(t, calm, busy)
+		asked := false
+		busy.refuses = func([]kong.Entity) error {
+			if asked {
+				return nil
+			}
+			asked = true
+			return &kong.ThrottledError{RetryAfter: time.Second}
+		}
+		put(b, "ann")
+		b.push(t.Context())
+		if calm.posted() != 1 || busy.posted() != 2 || !h.accepted[consumerOf("ann")] {
+			t.Errorf("%d and %d pushes", calm.posted(), busy.posted())
+		}
+	})
+}
