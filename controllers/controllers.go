@@ -1,5 +1,6 @@
-// Package controllers reconciles the custom resources. It finds what a resource needs, lets the packages below decide and act,
-// and writes down what came of it. It makes no request to Kong, compares nothing and knows no cryptography.
+// Package controllers sets up the controllers of the custom resources; each has a package of its own below this one. A
+// controller finds what a resource needs, lets the internal packages decide and act, and writes down what came of it. It
+// makes no request to Kong, compares nothing and knows no cryptography.
 package controllers
 
 import (
@@ -11,10 +12,18 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/controllers/consumer"
+	"github.com/kongjwt/kong-jwt-operator/controllers/gateway"
+	"github.com/kongjwt/kong-jwt-operator/controllers/lifecycle"
+	"github.com/kongjwt/kong-jwt-operator/controllers/service"
+	"github.com/kongjwt/kong-jwt-operator/controllers/token"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine"
+	"github.com/kongjwt/kong-jwt-operator/internal/index"
 	"github.com/kongjwt/kong-jwt-operator/internal/jwks"
+	"github.com/kongjwt/kong-jwt-operator/internal/resolve"
 	"github.com/kongjwt/kong-jwt-operator/internal/secrets"
 )
 
@@ -40,57 +49,67 @@ type Options struct {
 	GatewaySecretNamespaces []string
 	// Workers is how many resources of a kind are reconciled at once.
 	Workers int
-	// DataPlanes is asked whether data planes hold a credential; nil for the proxies that the KongGateways name.
-	DataPlanes DataPlanes
+	// DataPlanes is asked whether data planes hold a credential; nil for those that the KongGateways name.
+	DataPlanes consumer.DataPlanes
 	// KeySets follows issuers; nil for one of its own.
 	KeySets *jwks.Refresher
 	// Now is the clock.
 	Now func() time.Time
-
-	unsure *unsure
 }
 
 // Setup adds all controllers, their indexes and their watches to the manager.
 func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
-	if err := addIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
+	if err := index.Add(ctx, mgr.GetFieldIndexer()); err != nil {
 		return fmt.Errorf("index custom resources: %w", err)
 	}
-	if o.KeySets == nil {
-		o.KeySets = jwks.NewRefresher(jwks.Fetcher{UserAgent: v1alpha1.ManagedBy}.Fetch, o.Now)
+	kube := cachedLists{o.Client}
+	router := newEventRouter(kube, o.Gateways.Events())
+	if err := mgr.Add(router); err != nil {
+		return fmt.Errorf("add the router of the engines' events: %w", err)
 	}
-	o.unsure = &unsure{}
-	o.Recorder = limitEvents(o.Recorder)
-	o.Client = eagerLists{o.Client}
-	planes := newDataPlanes(o)
-	if o.DataPlanes == nil {
-		o.DataPlanes = planes
-	}
-	wakeups := newWakeupSource(o)
-	if err := mgr.Add(wakeups); err != nil {
-		return fmt.Errorf("add the gateways' wake-ups: %w", err)
-	}
-	for kind, setup := range map[string]func(ctrl.Manager, *wakeupSource) error{
-		"KongGateway":         (&KongGatewayReconciler{Options: o, planes: planes}).setup,
-		"JwtConsumer":         (&JwtConsumerReconciler{Options: o}).setup,
-		"JwtProtectedService": (&JwtProtectedServiceReconciler{Options: o}).setup,
-		"JwtToken":            (&JwtTokenReconciler{Options: o}).setup,
+	life := lifecycle.New(kube, resolve.Gateways{Reader: kube, Engines: o.Gateways, ClusterDomain: o.ClusterDomain}, o.Recorder)
+	inputs := resolve.Inputs{Reader: kube, Secrets: o.Secrets}
+	planes := gateway.NewDataPlanes(kube, o.Gateways)
+	options := controller.Options{MaxConcurrentReconciles: o.Workers}
+
+	gateways := gateway.New(life, o.Secrets, planes, gateway.Options{
+		Live: o.Live, Direct: o.Direct, Namespaces: o.Namespaces, SecretNamespaces: o.GatewaySecretNamespaces, Now: o.Now,
+	})
+	consumers := consumer.New(life, o.consumerOptions(inputs, planes, router))
+	services := service.New(life, inputs)
+	tokens := token.New(life, inputs, o.Secrets, o.Now)
+	for kind, reconciler := range map[string]interface {
+		Setup(mgr ctrl.Manager, woken source.Source, options controller.Options) error
+	}{
+		v1alpha1.KindKongGateway:         gateways,
+		v1alpha1.KindJwtConsumer:         consumers,
+		v1alpha1.KindJwtProtectedService: services,
+		v1alpha1.KindJwtToken:            tokens,
 	} {
-		if err := setup(mgr, wakeups); err != nil {
+		if err := reconciler.Setup(mgr, router.queues[kind].source(), options); err != nil {
 			return fmt.Errorf("set up the %s controller: %w", kind, err)
 		}
 	}
 	return nil
 }
 
-func (o Options) controllerOptions() controller.Options {
-	return controller.Options{MaxConcurrentReconciles: o.Workers}
+func (o Options) consumerOptions(inputs resolve.Inputs, planes *gateway.DataPlanes, router *eventRouter) consumer.Options {
+	options := consumer.Options{Inputs: inputs, Secrets: o.Secrets, DataPlanes: o.DataPlanes, KeySets: o.KeySets, Now: o.Now}
+	options.Wake = func(key client.ObjectKey) { router.queues[v1alpha1.KindJwtConsumer].add(key, false) }
+	if options.DataPlanes == nil {
+		options.DataPlanes = planes
+	}
+	if options.KeySets == nil {
+		options.KeySets = jwks.NewRefresher(jwks.Fetcher{UserAgent: v1alpha1.ManagedBy}.Fetch, o.Now)
+	}
+	return options
 }
 
-// eagerLists lists what the cache has. A client that gives back its own writes would have a list wait for all writes under way of a kind, which there
-// always are where thousands of resources change; a Get waits for those of one resource.
-type eagerLists struct{ client.Client }
+// cachedLists lists what the cache has. A client that gives back its own writes would have a list wait for all writes under
+// way of a kind, which there always are where thousands of resources change; a Get waits for those of one resource.
+type cachedLists struct{ client.Client }
 
 // List implements client.Reader.
-func (c eagerLists) List(ctx context.Context, list client.ObjectList, options ...client.ListOption) error {
+func (c cachedLists) List(ctx context.Context, list client.ObjectList, options ...client.ListOption) error {
 	return c.Client.List(ctx, list, append(options, client.DisableReadYourWritesConsistency)...)
 }

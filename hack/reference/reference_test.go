@@ -127,7 +127,7 @@ func TestReasonsOfEventsAreConstants(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	events := 0
 	sources.calls(func(name string, call *ast.CallExpr) {
-		if name == "event" && len(call.Args) == 5 {
+		if name == "Event" && len(call.Args) == 5 {
 			events++
 			_, isLiteral := call.Args[2].(*ast.BasicLit)
 			g.Expect(isLiteral).To(BeFalse(), "use a constant of api/v1alpha1 instead of %v", call.Args[2])

@@ -5,8 +5,8 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"path/filepath"
-	"sort"
 	"strconv"
 	"strings"
 )
@@ -18,18 +18,20 @@ type source struct {
 	constants map[string]string
 }
 
-// readSource parses a package.
+// readSource parses a package, and the packages below it.
 func readSource(directory string) (*source, error) {
-	paths, err := filepath.Glob(filepath.Join(directory, "*.go"))
+	var paths []string
+	err := filepath.WalkDir(directory, func(path string, _ fs.DirEntry, err error) error {
+		if strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go") {
+			paths = append(paths, path)
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	sort.Strings(paths)
 	s := &source{constants: map[string]string{}}
 	for _, path := range paths {
-		if strings.HasSuffix(path, "_test.go") {
-			continue
-		}
 		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.ParseComments)
 		if err != nil {
 			return nil, err

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -383,4 +384,12 @@ func ServiceEntities(scope Scope, service *v1alpha1.JwtProtectedService) (servic
 		add(plugin.Name, pluginPart(plugin.Name))
 	}
 	return serviceID, routes, plugins
+}
+
+// MaximumExpiration is the longest time to live that a service takes a token with; zero where it takes any.
+func MaximumExpiration(service *v1alpha1.JwtProtectedService) time.Duration {
+	if service.Spec.JWT.MaximumExpiration == nil {
+		return 0
+	}
+	return time.Duration(*service.Spec.JWT.MaximumExpiration) * time.Second
 }

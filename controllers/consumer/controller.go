@@ -1,0 +1,127 @@
+// Package consumer reconciles JwtConsumers. A reconcile is a reconciliation, made of parts that each know one thing: sources
+// (where material comes from), revisions (the state of what is generated and rotated), keySets (issuers), kongSync (what
+// Kong shall hold, and holds), planes (what data planes hold), publication (the Secrets that clients read) and report (the
+// status).
+package consumer
+
+import (
+	"context"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/controllers/lifecycle"
+	"github.com/kongjwt/kong-jwt-operator/controllers/watch"
+	"github.com/kongjwt/kong-jwt-operator/internal/credential"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/index"
+	"github.com/kongjwt/kong-jwt-operator/internal/jwks"
+	"github.com/kongjwt/kong-jwt-operator/internal/probe"
+	"github.com/kongjwt/kong-jwt-operator/internal/resolve"
+	"github.com/kongjwt/kong-jwt-operator/internal/secrets"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
+)
+
+// DataPlanes says whether every data plane of a gateway has, or no longer has, a credential. It is asked only about what the
+// Admin API has acknowledged.
+type DataPlanes interface {
+	// Ask gives what the answers of the data planes amount to, and which data planes are meant.
+	Ask(ctx context.Context, gateway string, material credential.Material, want probe.Want) (conclusion probe.Conclusion, message string)
+}
+
+// Options of the controller.
+type Options struct {
+	Inputs resolve.Inputs
+	// Secrets reads and writes Secrets, live: they are cached as metadata only.
+	Secrets    *secrets.Store
+	DataPlanes DataPlanes
+	// KeySets follows issuers.
+	KeySets *jwks.Refresher
+	// Wake has a consumer reconciled again. It does not block.
+	Wake func(consumer client.ObjectKey)
+	// Now is the clock.
+	Now func() time.Time
+}
+
+// Reconciler keeps a consumer, its credentials, its groups and its plugins in Kong, and publishes what it generates.
+type Reconciler struct {
+	*lifecycle.Lifecycle
+	Options
+}
+
+// New makes the reconciler of JwtConsumers.
+func New(life *lifecycle.Lifecycle, options Options) *Reconciler {
+	return &Reconciler{Lifecycle: life, Options: options}
+}
+
+// +kubebuilder:rbac:groups=kongjwt.dev,resources=jwtconsumers,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=kongjwt.dev,resources=jwtconsumers/status,verbs=patch
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=create;update;delete
+
+// Setup adds the controller to a manager. woken are the consumers that have to be looked at again.
+func (r *Reconciler) Setup(mgr ctrl.Manager, woken source.Source, options controller.Options) error {
+	const kind = v1alpha1.KindJwtConsumer
+	return ctrl.NewControllerManagedBy(mgr).
+		For(&v1alpha1.JwtConsumer{}, watch.OwnChanged()).
+		WatchesMetadata(&corev1.Secret{}, watch.NamingSecret(r.Client, r.Secrets, kind), watch.ContentChanged()).
+		Watches(&v1alpha1.KongGateway{}, watch.Naming(r.Client, kind, index.Gateway, watch.ByClusterName), watch.SpecChanged()).
+		Watches(&corev1.Namespace{}, watch.AllIn(r.Client, kind), watch.LabelsChanged()).
+		Watches(&v1alpha1.JwtProtectedService{}, r.consumersNamed(), watch.OnlyWhen(serviceChanged)).
+		WatchesRawSource(woken).
+		WithOptions(options).
+		Complete(r)
+}
+
+// serviceChanged says whether a service's change may matter to the consumers that it names.
+func serviceChanged(before, after *v1alpha1.JwtProtectedService) bool {
+	return before.Generation != after.Generation || before.DeletionTimestamp.IsZero() != after.DeletionTimestamp.IsZero()
+}
+
+// consumersNamed enqueues the consumers that a changed service names, and those that still have its group.
+func (r *Reconciler) consumersNamed() handler.EventHandler {
+	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, object client.Object) []reconcile.Request {
+		service, ok := object.(*v1alpha1.JwtProtectedService)
+		if !ok {
+			return nil
+		}
+		var found []reconcile.Request
+		if desired.NamesConsumers(service.Spec.Access) {
+			if named, err := r.Inputs.NamedConsumers(ctx, service); err == nil {
+				found = index.Requests(&v1alpha1.JwtConsumerList{Items: named})
+			}
+		}
+		engine, running := r.Gateways.Engines.Get(service.Spec.GatewayRef.Name)
+		if !running {
+			return found
+		}
+		for _, owner := range engine.GroupMembers(desired.AccessGroup(service.Namespace, service.Name)) {
+			found = append(found, reconcile.Request{NamespacedName: client.ObjectKey{Namespace: owner.Namespace, Name: owner.Name}})
+		}
+		return found
+	})
+}
+
+// Reconcile brings Kong, and the Secrets that clients read, to what a JwtConsumer says.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	consumer := &v1alpha1.JwtConsumer{}
+	if err := r.Client.Get(ctx, req.NamespacedName, consumer); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	before := consumer.DeepCopy()
+	run := newReconciliation(r, consumer)
+	err := r.Run(ctx, consumer, run.publication.release, run.program)
+	result, err := r.WriteStatus(ctx, lifecycle.Outcome{
+		Before: before, Object: consumer, Message: run.message(), Reason: run.reason(), Err: err,
+	})
+	if err == nil {
+		result.RequeueAfter = status.Sooner(result.RequeueAfter, run.untilNextLook())
+	}
+	return result, err
+}

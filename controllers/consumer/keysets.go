@@ -1,0 +1,247 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/credential"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/jwks"
+	"github.com/kongjwt/kong-jwt-operator/internal/secrets"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
+)
+
+// Defaults of a key set, where a field is not set.
+const (
+	defaultRefreshInterval = 10 * time.Minute
+	defaultKeyOverlap      = 24 * time.Hour
+	defaultMaxKeys         = 16
+)
+
+// dataKeyKeySets is where in the Secret of credential.JWKSSecretName the key sets are.
+const dataKeyKeySets = "jwks.json"
+
+// keySets follows the issuers of one consumer: which of their keys come, stay and leave.
+type keySets struct {
+	*subject
+	revisions *revisions
+	// snapshot of the Secret that keeps them, kept as it was read, and next as it shall be.
+	snapshot   secrets.Snapshot
+	kept, next map[string]jwks.Kept
+	// sets by the name of their credential.
+	sets map[string]*keySet
+	// kids tells which credential has a key: Kong keeps one credential a key.
+	kids map[string]string
+	// problem joins what is wrong with single sets: the others go on.
+	problem error
+}
+
+func newKeySets(s *subject, revisions *revisions) *keySets {
+	return &keySets{
+		subject: s, revisions: revisions,
+		sets: map[string]*keySet{}, next: map[string]jwks.Kept{}, kids: map[string]string{},
+	}
+}
+
+// keySet is one of them.
+type keySet struct {
+	view      jwks.View
+	selection jwks.Selection
+	decision  jwks.Decision
+	overlap   time.Duration
+	// shadowed are the kids that an earlier credential has.
+	shadowed map[string]bool
+}
+
+// read reads what is kept of the issuers' keys, asks for what is new, and decides which keys come, stay and leave. No issuer is waited for: what it
+// answers wakes the consumer. What is wrong with one set does not hold up the others.
+func (r *keySets) read(ctx context.Context) error {
+	defer r.flagDegraded()
+	if !r.exist() {
+		return nil
+	}
+	var err error
+	name := credential.JWKSSecretName(r.consumer.Name)
+	if r.snapshot, err = r.Secrets.Snapshot(ctx, r.secretOwner(), "state", name); err != nil {
+		return err
+	}
+	if r.snapshot.Found() {
+		if r.kept, err = jwks.Decode(r.snapshot.Value(dataKeyKeySets)); err != nil {
+			return status.Stalled(v1alpha1.ReasonSecretInvalid,
+				"Secret %s/%s: %v; what is in Kong stays as it is. Restore it, or delete it, and the keys of the issuers are read anew", r.consumer.Namespace, name, err)
+		}
+	}
+	for i, spec := range r.consumer.Spec.Credentials {
+		if spec.JWKS == nil {
+			continue
+		}
+		problem := r.readOne(ctx, spec, fmt.Sprintf("spec.credentials[%d]", i))
+		var stalled *status.StalledError
+		if problem != nil && !errors.As(problem, &stalled) {
+			return problem
+		}
+		r.problem = errors.Join(r.problem, problem)
+	}
+	// What a credential was before it followed an issuer goes once the issuer's keys have taken over.
+	r.revisions.dropWhere(func(name string) bool { return r.sets[name] != nil && !r.awaitsIssuer(name) })
+	return r.write(ctx)
+}
+
+// exist says whether there are key sets, or were.
+func (r *keySets) exist() bool {
+	return slices.ContainsFunc(r.consumer.Spec.Credentials, func(c v1alpha1.Credential) bool { return c.JWKS != nil }) ||
+		slices.ContainsFunc(r.consumer.Status.Credentials, func(s v1alpha1.CredentialStatus) bool {
+			return s.SecretName == credential.JWKSSecretName(r.consumer.Name)
+		})
+}
+
+// readOne looks one set up, and decides about its keys. The error says what somebody has to change; the last good keys stay all the same.
+func (r *keySets) readOne(ctx context.Context, spec v1alpha1.Credential, field string) error {
+	kept := r.kept[spec.Name]
+	set := &keySet{overlap: spec.JWKS.Overlap.Or(defaultKeyOverlap), shadowed: map[string]bool{}}
+	source, problem := r.sourceOf(ctx, spec, field)
+	var stalled *status.StalledError
+	if problem != nil && !errors.As(problem, &stalled) {
+		return problem
+	}
+	limit := int(spec.JWKS.MaxKeys)
+	if limit == 0 {
+		limit = defaultMaxKeys
+	}
+	if problem == nil {
+		set.view = r.KeySets.Lookup(ctx, jwks.Query{
+			Source: source, Interval: spec.JWKS.RefreshInterval.Or(defaultRefreshInterval),
+			Who:     r.consumer.Namespace + "/" + r.consumer.Name + "/" + spec.Name,
+			Request: r.consumer.Annotations[v1alpha1.AnnotationReconcile], Wake: r.wake(),
+		})
+		set.selection = set.view.Set.Select(string(spec.Algorithm), limit)
+	}
+	revokePrevious := r.consumer.Annotations[v1alpha1.AnnotationRevokePrevious]
+	set.decision = jwks.Decide(jwks.Input{
+		Held: kept.Held, Fetched: set.view.Known, Keys: set.selection.Keys, Overlap: set.overlap, MaxLeaving: limit,
+		EndOverlap: revokePrevious != "" && revokePrevious != kept.RevokePrevious,
+	}, r.Now())
+	r.sets[spec.Name] = set
+	r.next[spec.Name] = jwks.Kept{Held: set.decision.Held, RevokePrevious: revokePrevious}
+	if problem == nil {
+		problem = set.problem(field)
+	}
+	return errors.Join(problem, r.assignKids(spec.Name, field, set))
+}
+
+// sourceOf says where a set is and under which rules it is fetched.
+func (r *keySets) sourceOf(ctx context.Context, spec v1alpha1.Credential, field string) (jwks.Source, error) {
+	source := jwks.Source{URL: spec.JWKS.URL}
+	if p := r.gateway.Policy.JWKS; p != nil {
+		source.Policy = jwks.Policy{URLs: p.URLs, AllowHTTP: p.AllowHTTP, AllowPrivateAddresses: p.AllowPrivateAddresses}
+	}
+	if err := source.Policy.Check(source.URL); err != nil {
+		return source, status.Stalled(v1alpha1.ReasonPolicyViolation, "%s.jwks.url: %v (policy of KongGateway %s)", field, err, r.gateway.Policy.Gateway)
+	}
+	if ref := spec.JWKS.CASecretRef; ref != nil {
+		ca, err := r.Secrets.Key(ctx, field+".jwks.caSecretRef", r.consumer.Namespace, ref.Name, ref.Key)
+		if err != nil {
+			return source, err
+		}
+		source.CA = string(ca)
+		if err := source.CheckCA(); err != nil {
+			return source, status.Stalled(v1alpha1.ReasonSecretInvalid, "%s.jwks.caSecretRef: Secret %s, key %s: %v", field, ref.Name, ref.Key, err)
+		}
+	}
+	return source, nil
+}
+
+// problem says why there is no key at all, and what has to be changed. While there are keys, the condition KeySetDegraded tells instead.
+func (s *keySet) problem(field string) error {
+	if len(s.decision.Held) > 0 {
+		return nil
+	}
+	retry := time.Minute
+	switch {
+	case errors.Is(s.view.Err, jwks.ErrRefused), errors.Is(s.view.Err, jwks.ErrInvalid):
+		return &status.StalledError{Reason: reasonOf(s.view.Err), Message: fmt.Sprintf("%s.jwks.url: %v", field, s.view.Err), RetryAfter: retry}
+	case s.view.Known && s.view.Err == nil:
+		return &status.StalledError{Reason: v1alpha1.ReasonKeySetInvalid, RetryAfter: retry,
+			Message: fmt.Sprintf("%s.jwks.url: the set has no key that Kong can verify with%s; look at the issuer", field, reasons(s.selection.Skipped))}
+	default:
+		return nil
+	}
+}
+
+// assignKids takes the kids of a set, in the order of the credentials. One that an earlier credential has is left to it.
+func (r *keySets) assignKids(name, field string, set *keySet) error {
+	var taken []string
+	for _, held := range set.decision.Held {
+		if other, found := r.kids[held.ID]; found && other != name {
+			set.shadowed[held.ID] = true
+			taken = append(taken, fmt.Sprintf("%s (credential %s)", held.ID, other))
+			continue
+		}
+		r.kids[held.ID] = name
+	}
+	if len(taken) == 0 {
+		return nil
+	}
+	return status.Stalled(v1alpha1.ReasonConflict,
+		"%s.jwks: another credential of this consumer has the kid already, and Kong keeps one credential a key: %s; follow one of the two issuers", field, list(taken))
+}
+
+// write writes down what was decided, before anything rests on it.
+func (r *keySets) write(ctx context.Context) error {
+	name := credential.JWKSSecretName(r.consumer.Name)
+	if len(r.next) == 0 {
+		return r.Secrets.Drop(ctx, r.secretOwner(), name)
+	}
+	if r.snapshot.Found() && maps.EqualFunc(r.kept, r.next, jwks.Kept.Equal) {
+		return nil
+	}
+	content, err := jwks.Encode(r.next)
+	if err != nil {
+		return fmt.Errorf("encode the key sets: %w", err)
+	}
+	if r.snapshot, err = r.Secrets.Replace(ctx, r.secretOwner(), name, r.snapshot, map[string][]byte{dataKeyKeySets: content}); err != nil {
+		return err
+	}
+	r.announce()
+	return nil
+}
+
+// awaitsIssuer says whether a credential follows an issuer of which no key is known yet. What it was before stays until there is one.
+func (r *keySets) awaitsIssuer(name string) bool {
+	set := r.sets[name]
+	return (set == nil || len(set.decision.Held) == 0) && slices.ContainsFunc(r.consumer.Spec.Credentials, func(c v1alpha1.Credential) bool {
+		return c.Name == name && c.JWKS != nil
+	})
+}
+
+// wanted lists the keys of a set that shall be in Kong now, but for those that another credential has.
+func (r *keySets) wanted(c resolvedCredential) []desired.Credential {
+	set := r.sets[c.spec.Name]
+	if set == nil || r.consumer.Spec.Revoked {
+		return nil
+	}
+	var wanted []desired.Credential
+	for _, held := range set.decision.Held {
+		if !set.shadowed[held.ID] {
+			wanted = append(wanted, desired.KeySetCredential(c.field, c.spec.Name, materialOf(held)))
+		}
+	}
+	return wanted
+}
+
+func materialOf(held jwks.Held) credential.Material {
+	return credential.Material{Key: held.ID, Algorithm: v1alpha1.Algorithm(held.Algorithm), PublicKeyPEM: held.PublicKeyPEM}
+}
+
+// wake gives a function that has the consumer looked at again.
+func (r *keySets) wake() func() {
+	key := client.ObjectKeyFromObject(r.consumer)
+	return func() { r.Wake(key) }
+}

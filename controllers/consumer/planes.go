@@ -1,0 +1,219 @@
+package consumer
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/credential"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/probe"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
+)
+
+// askAgain is the time until data planes that are not as wanted are asked again.
+const askAgain = time.Second
+
+// planes asks the data planes what they hold, where the gateway names them; see DataPlanes.
+type planes struct {
+	*subject
+	sources   *sources
+	revisions *revisions
+	sync      *kongSync
+	// holding says which credentials left Kong and not yet every data plane.
+	holding []string
+	// confirmed names the data planes that were as wanted when they were asked last.
+	confirmed string
+	// askSoon says that data planes are to be asked again.
+	askSoon bool
+}
+
+// observe finds out how the generations stand after a Sync.
+func (r *planes) observe(ctx context.Context) {
+	r.holding = nil
+	for _, c := range r.sources.credentials {
+		if !c.stateful {
+			continue
+		}
+		seen := r.revisions.seen[c.spec.Name]
+		seen.Verdicts = map[int64]credential.Verdict{}
+		wanted := r.revisions.outcome(c).Kong
+		for _, g := range r.revisions.of(c.spec.Name).Generations {
+			seen.Verdicts[g.Number] = r.verdict(ctx, c, g, wantsRevision(wanted, g))
+		}
+		r.revisions.seen[c.spec.Name] = seen
+	}
+}
+
+// verdict says how a generation stands. What Sync did not get to is unknown.
+func (r *planes) verdict(ctx context.Context, c resolvedCredential, g credential.Generation, wanted bool) credential.Verdict {
+	if !r.sync.result.Applied {
+		return credential.Verdict{}
+	}
+	id := r.credentialID(c.spec.Name, g.Slot)
+	held, rest := r.gateway.Engine.Standing(id)
+	switch consumer, _ := r.gateway.Engine.Standing(r.consumer.Status.ConsumerID); {
+	case !held && consumer:
+		return r.departed(ctx, c, g)
+	case !held, !wanted, r.sync.result.Undone[id]:
+		return credential.Verdict{}
+	case g.Phase != v1alpha1.CredentialPending:
+		return credential.Verdict{Standing: credential.Held} // it was held when it was promoted, or is the first
+	}
+	if r.gateway.AsksDataPlanes {
+		return r.arrived(ctx, c, g)
+	}
+	if rest > 0 {
+		return credential.Verdict{
+			Standing: credential.Waiting, After: rest,
+			Message: fmt.Sprintf("credential %s, generation %d, is in Kong; waiting until every data plane has to know it (propagation delay)", c.spec.Name, g.Number),
+		}
+	}
+	return credential.Verdict{Standing: credential.Held}
+}
+
+// arrived says whether a Pending generation is on every data plane.
+func (r *planes) arrived(ctx context.Context, c resolvedCredential, g credential.Generation) credential.Verdict {
+	conclusion, message := r.DataPlanes.Ask(ctx, r.gateway.Scope.Gateway, g.Material, probe.Present)
+	if conclusion == probe.Confirmed {
+		r.confirmed = message
+		return credential.Verdict{Standing: credential.Held}
+	}
+	return credential.Verdict{
+		Standing: credential.Waiting, After: askAgain,
+		Message: fmt.Sprintf("credential %s, generation %d, is in Kong; waiting until every data plane holds it: %s", c.spec.Name, g.Number, message),
+	}
+}
+
+// departed says whether a generation that left Kong has left every data plane. Where another has the same key, only that one can be asked for.
+func (r *planes) departed(ctx context.Context, c resolvedCredential, g credential.Generation) credential.Verdict {
+	absent := credential.Verdict{Standing: credential.Absent}
+	sharesKey := slices.ContainsFunc(r.revisions.of(c.spec.Name).Generations, func(other credential.Generation) bool {
+		return other.Number != g.Number && other.Material.Key == g.Material.Key
+	})
+	if !r.gateway.AsksDataPlanes || g.Phase != v1alpha1.CredentialRetiring || sharesKey {
+		return absent
+	}
+	conclusion, message := r.DataPlanes.Ask(ctx, r.gateway.Scope.Gateway, g.Material, probe.Absent)
+	if conclusion == probe.Confirmed {
+		r.confirmed = message
+		return absent
+	}
+	r.holding = append(r.holding,
+		fmt.Sprintf("credential %s, generation %d, left Kong; waiting until no data plane holds it any more: %s", c.spec.Name, g.Number, message))
+	return credential.Verdict{Standing: credential.Waiting, After: askAgain, Message: message}
+}
+
+// stillHolding says which of a revoked consumer's keys the data planes are not known to have lost.
+func (r *planes) stillHolding(ctx context.Context) []string {
+	var found []string
+	for _, c := range r.sources.credentials {
+		materials := []credential.Material{c.material}
+		if c.stateful {
+			materials = nil
+			for _, g := range r.revisions.of(c.spec.Name).Generations {
+				materials = append(materials, g.Material)
+			}
+		}
+		for _, material := range materials {
+			if material.Key == "" {
+				continue // its Secret is gone, or it is a key set's: the propagation delay has to do
+			}
+			if conclusion, message := r.DataPlanes.Ask(ctx, r.gateway.Scope.Gateway, material, probe.Absent); conclusion != probe.Confirmed {
+				found = append(found, "credential "+c.spec.Name+": "+message)
+			}
+		}
+	}
+	return found
+}
+
+// verify asks for what is in Kong, and writes what the data planes say into the status. What was once seen to be right is not asked for again, unless it
+// was written since.
+func (r *planes) verify(ctx context.Context) error {
+	if !r.gateway.AsksDataPlanes || r.consumer.Spec.Revoked {
+		apimeta.RemoveStatusCondition(&r.consumer.Status.Conditions, v1alpha1.ConditionVerified)
+		return nil
+	}
+	unsure := slices.Clone(r.holding)
+	var contradicted []string
+	last := r.confirmed
+	for _, c := range r.sync.input.Credentials {
+		id := desired.CredentialID(r.gateway.Scope, r.owner(), c.Part)
+		actual := r.gateway.Engine.ActualID(id) // what was adopted has an id of its own, and the status names that
+		i := slices.IndexFunc(r.consumer.Status.Credentials, func(s v1alpha1.CredentialStatus) bool { return s.KongID == actual && s.Key == c.Material.Key })
+		held, rest := r.gateway.Engine.Standing(id)
+		if i < 0 || !held || r.sync.result.Undone[id] {
+			continue
+		}
+		report := &r.consumer.Status.Credentials[i]
+		verified := rest == 0 && r.verifiedBefore(*report)
+		if !verified {
+			conclusion, message := r.DataPlanes.Ask(ctx, r.gateway.Scope.Gateway, c.Material, probe.Present)
+			switch conclusion {
+			case probe.Unsure:
+				unsure = append(unsure, "credential "+report.Name+": "+message)
+			case probe.Contradicted:
+				contradicted = append(contradicted, "credential "+report.Name+": "+message)
+			default:
+				verified, last = true, message
+			}
+		}
+		report.Verified = &verified
+	}
+	r.reportVerified(unsure, contradicted, last)
+	return nil
+}
+
+func (r *planes) verifiedBefore(report v1alpha1.CredentialStatus) bool {
+	return slices.ContainsFunc(r.former, func(s v1alpha1.CredentialStatus) bool {
+		return s.KongID == report.KongID && s.Key == report.Key && s.Revision == report.Revision && s.Algorithm == report.Algorithm &&
+			s.Verified != nil && *s.Verified
+	})
+}
+
+// reportVerified writes the condition Verified, with an event where it changed.
+func (r *planes) reportVerified(unsure, contradicted []string, last string) {
+	conditions := &r.consumer.Status.Conditions
+	condition := metav1.Condition{
+		Type: v1alpha1.ConditionVerified, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonSucceeded, ObservedGeneration: r.consumer.Generation,
+		Message: "Every data plane holds the credentials: " + last,
+	}
+	former := apimeta.FindStatusCondition(*conditions, v1alpha1.ConditionVerified)
+	switch {
+	case len(contradicted) > 0:
+		condition.Status, condition.Reason = metav1.ConditionFalse, v1alpha1.ReasonAwaitingDataPlane
+		condition.Message = strings.Join(append(contradicted, unsure...), "; ")
+	case len(unsure) > 0:
+		condition.Status, condition.Reason = metav1.ConditionUnknown, v1alpha1.ReasonAwaitingDataPlane
+		condition.Message = strings.Join(unsure, "; ")
+	case last == "" && former != nil && former.Status == metav1.ConditionTrue:
+		condition.Message = former.Message // nobody was asked anew
+	case last == "":
+		condition.Message = "Every data plane was seen to hold the credentials"
+	}
+	if condition.Status != metav1.ConditionTrue {
+		r.askSoon = true
+	}
+	if status.Set(conditions, condition) && (former == nil || former.Status != condition.Status) && condition.Status != metav1.ConditionUnknown {
+		kind, reason := corev1.EventTypeNormal, v1alpha1.EventVerified
+		if condition.Status == metav1.ConditionFalse {
+			kind, reason = corev1.EventTypeWarning, v1alpha1.EventNotVerified
+		}
+		r.Event(r.consumer, kind, reason, "Verify", condition.Message)
+	}
+}
+
+// untilNext is when data planes are to be asked again; zero where they need not be.
+func (r *planes) untilNext() time.Duration {
+	if r.askSoon {
+		return askAgain
+	}
+	return 0
+}

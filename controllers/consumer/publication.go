@@ -1,0 +1,92 @@
+package consumer
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/credential"
+)
+
+// publication keeps the Secrets that clients read.
+type publication struct {
+	*subject
+	sources   *sources
+	revisions *revisions
+	keySets   *keySets
+	// dropped are the former Secrets that were deleted.
+	dropped []string
+}
+
+// publish writes the Secrets that clients read, once Kong has what is in them, and deletes those that the spec no longer
+// names, unless keepFormer is set.
+func (p *publication) publish(ctx context.Context, keepFormer bool) error {
+	for i, c := range p.sources.credentials {
+		outcome := p.revisions.outcome(c)
+		if c.spec.Generate == nil || c.missing || !outcome.Published {
+			continue
+		}
+		name := c.spec.Generate.SecretName
+		next, written, err := p.Secrets.PublishOver(
+			ctx, p.secretOwner(), name, c.published, credential.PublishedData(outcome.Publish.Material))
+		if err != nil {
+			return err
+		}
+		p.sources.credentials[i].published = next
+		seen := p.revisions.seen[c.spec.Name]
+		seen.Published = outcome.Publish.Number
+		p.revisions.seen[c.spec.Name] = seen
+		if written {
+			p.Event(p.consumer, corev1.EventTypeNormal, v1alpha1.EventPublished, "Publish",
+				fmt.Sprintf("Credential %s, generation %d, is in Secret %s", c.spec.Name, outcome.Publish.Number, name))
+		}
+	}
+	if keepFormer {
+		return nil
+	}
+	for _, name := range p.formerSecrets() {
+		if err := p.Secrets.Drop(ctx, p.secretOwner(), name); err != nil {
+			return err
+		}
+		p.dropped = append(p.dropped, name)
+	}
+	return nil
+}
+
+// formerSecrets lists the Secrets that the operator published and that the spec no longer names.
+func (p *publication) formerSecrets() []string {
+	var names []string
+	for _, former := range p.former {
+		named := slices.ContainsFunc(p.consumer.Spec.Credentials, func(c v1alpha1.Credential) bool {
+			return secretName(c) == former.SecretName
+		})
+		// While nothing is known yet of what a credential is to be made of, what it was before stays.
+		awaitsSource := p.keySets.awaitsIssuer(former.Name) || p.sources.isMissing(former.Name)
+		if former.Revision > 0 && !named && !awaitsSource && !slices.Contains(slices.Concat(names, p.dropped), former.SecretName) {
+			names = append(names, former.SecretName)
+		}
+	}
+	return names
+}
+
+// release takes the owner off the generated Secrets, so that they stay with the credentials that stay in Kong.
+func (p *publication) release(ctx context.Context) error {
+	names := []string{credential.StateSecretName(p.consumer.Name)}
+	if p.keySets.exist() {
+		names = append(names, credential.JWKSSecretName(p.consumer.Name))
+	}
+	for _, spec := range p.consumer.Spec.Credentials {
+		if spec.Generate != nil {
+			names = append(names, spec.Generate.SecretName)
+		}
+	}
+	for _, name := range names {
+		if err := p.Secrets.LetGo(ctx, p.secretOwner(), name); err != nil {
+			return err
+		}
+	}
+	return nil
+}

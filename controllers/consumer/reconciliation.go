@@ -1,0 +1,139 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/resolve"
+	"github.com/kongjwt/kong-jwt-operator/internal/secrets"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
+)
+
+// subject is what all parts of a reconciliation work on.
+type subject struct {
+	*Reconciler
+	consumer *v1alpha1.JwtConsumer
+	// gateway is set before the first phase.
+	gateway resolve.Gateway
+	// former are the credentials of the status as it was read.
+	former []v1alpha1.CredentialStatus
+}
+
+func (s *subject) owner() desired.Owner { return resolve.OwnerOf(s.consumer) }
+
+func (s *subject) secretOwner() secrets.Owner {
+	return secrets.Owner{Kind: v1alpha1.KindJwtConsumer, Object: s.consumer}
+}
+
+// credentialID is the id in Kong of a credential, as the operator gives it. slot is 0 for one without revisions.
+func (s *subject) credentialID(name string, slot int64) string {
+	return desired.CredentialID(s.gateway.Scope, s.owner(), desired.CredentialPart(name, slot))
+}
+
+// reconciliation is one reconcile of a JwtConsumer.
+type reconciliation struct {
+	*subject
+	revisions   *revisions
+	sources     *sources
+	keySets     *keySets
+	sync        *kongSync
+	planes      *planes
+	publication *publication
+	report      *report
+}
+
+func newReconciliation(r *Reconciler, consumer *v1alpha1.JwtConsumer) *reconciliation {
+	s := &subject{Reconciler: r, consumer: consumer, former: consumer.DeepCopy().Status.Credentials}
+	run := &reconciliation{subject: s}
+	run.revisions = newRevisions(s)
+	run.keySets = newKeySets(s, run.revisions)
+	run.sources = &sources{subject: s, revisions: run.revisions}
+	run.sync = &kongSync{subject: s, sources: run.sources, revisions: run.revisions, keySets: run.keySets}
+	run.sync.input.Consumer = consumer
+	run.planes = &planes{subject: s, sources: run.sources, revisions: run.revisions, sync: run.sync}
+	run.publication = &publication{subject: s, sources: run.sources, revisions: run.revisions, keySets: run.keySets}
+	run.report = &report{subject: s, sources: run.sources, revisions: run.revisions, keySets: run.keySets, sync: run.sync}
+	return run
+}
+
+// program brings Kong to what the spec says.
+func (r *reconciliation) program(ctx context.Context, gateway resolve.Gateway) error {
+	r.gateway = gateway
+	for _, phase := range []func(context.Context) error{
+		r.removeRevoked, r.sources.read, r.keySets.read, r.sync.readConfigs, r.sync.findGroups, r.rotate, r.planes.verify,
+	} {
+		if err := phase(ctx); err != nil {
+			return r.removeWithdrawn(ctx, err)
+		}
+	}
+	return errors.Join(r.sources.problem, r.keySets.problem, r.sync.clash,
+		r.awaitRotation(), r.keySets.await(), r.awaitRevocation(ctx))
+}
+
+// roundsAtOnce is how many rounds are gone before others get their turn.
+const roundsAtOnce = 4
+
+// rotate brings Kong and the Secrets for clients to what the state says, and the state to what came of it, until nothing
+// moves. Each round is one step of a rotation at most: what is in Kong is published, what is published is promoted, what was
+// promoted takes the place of the former.
+func (r *reconciliation) rotate(ctx context.Context) error {
+	for range roundsAtOnce {
+		wanted, err := r.sync.build()
+		if err != nil {
+			return err
+		}
+		refused := r.sync.apply(ctx, wanted)
+		r.planes.observe(ctx)
+		if refused != nil && !r.sync.result.Applied {
+			r.report.credentials()
+			return refused
+		}
+		if err := r.publication.publish(ctx, len(r.sync.result.Undone) > 0); err != nil {
+			return errors.Join(refused, err)
+		}
+		moved, err := r.revisions.advance(ctx)
+		r.report.credentials()
+		if err != nil || refused != nil || !moved {
+			return errors.Join(refused, err)
+		}
+	}
+	return status.Wait(time.Second, v1alpha1.ReasonRotating, "the credentials are still moving; looking again")
+}
+
+// untilNextLook is how long it takes until something is due; zero where nothing is.
+func (r *reconciliation) untilNextLook() time.Duration {
+	next := r.revisions.untilNext(r.sources.credentials)
+	next = status.Sooner(next, r.keySets.untilNext())
+	return status.Sooner(next, r.planes.untilNext())
+}
+
+// message of Ready where nothing is wrong.
+func (r *reconciliation) message() string {
+	if r.consumer.Spec.Revoked {
+		return fmt.Sprintf("Consumer %s is in Kong; its credentials are revoked", r.consumer.Status.Username)
+	}
+	count := len(r.sync.input.Credentials)
+	noun := "credentials"
+	if count == 1 {
+		noun = "credential"
+	}
+	message := fmt.Sprintf("Consumer %s is in Kong with %d %s", r.consumer.Status.Username, count, noun)
+	for _, c := range r.sources.credentials {
+		if note := c.material.LineBreak(); note != "" {
+			message += fmt.Sprintf("; credential %s: %s", c.spec.Name, note)
+		}
+	}
+	return message
+}
+
+// reason of Ready where nothing is wrong.
+func (r *reconciliation) reason() string {
+	if r.consumer.Spec.Revoked {
+		return v1alpha1.ReasonRevoked
+	}
+	return v1alpha1.ReasonSucceeded
+}

@@ -1,0 +1,76 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
+)
+
+// removeRevoked takes the credentials of a revoked consumer out of Kong before anything else is looked at: no Secret that is
+// missing, no state that cannot be read and no policy may hold up a revocation.
+func (r *reconciliation) removeRevoked(ctx context.Context) error {
+	if !r.consumer.Spec.Revoked {
+		return nil
+	}
+	result, err := r.gateway.Engine.Withdraw(ctx, r.owner())
+	if result.Writes > 0 {
+		r.Event(r.consumer, corev1.EventTypeNormal, v1alpha1.ReasonRevoked, "Revoke",
+			fmt.Sprintf("%d credentials left Kong, since spec.revoked is true", result.Writes))
+	}
+	return err
+}
+
+// awaitRevocation waits until no data plane knows a revoked credential any more, or, where none can be asked, can know it.
+func (r *reconciliation) awaitRevocation(ctx context.Context) error {
+	if !r.consumer.Spec.Revoked {
+		return nil
+	}
+	if r.gateway.AsksDataPlanes {
+		if holding := r.planes.stillHolding(ctx); len(holding) > 0 {
+			return status.Wait(askAgain, v1alpha1.ReasonAwaitingDataPlane,
+				"no credential is in Kong any more; waiting until no data plane holds them: %s", strings.Join(holding, "; "))
+		}
+	}
+	remaining := r.gateway.Engine.Withdrawn(r.owner())
+	if remaining == 0 {
+		return nil
+	}
+	return status.Wait(remaining, v1alpha1.ReasonAwaitingDataPlane,
+		"no credential is in Kong any more; waiting until every data plane has to refuse them (propagation delay)")
+}
+
+// removeWithdrawn takes out of Kong what was taken away from a consumer that cannot be programmed, whatever is wrong with it:
+// credentials that its spec no longer has, groups that neither its spec nor a service gives it. The service that no longer
+// names it is Ready, and nobody would look for the access here.
+func (r *reconciliation) removeWithdrawn(ctx context.Context, cause error) error {
+	var stalled *status.StalledError
+	if !errors.As(cause, &stalled) || r.sync.result.Applied {
+		return cause
+	}
+	if err := r.sync.findGroups(ctx); err != nil {
+		return errors.Join(cause, err)
+	}
+	keeps := map[string]bool{}
+	for _, group := range slices.Concat(r.consumer.Spec.Groups, r.sync.input.AccessGroups) {
+		keeps[desired.GroupPart(group)] = true
+	}
+	_, err := r.gateway.Engine.Shed(ctx, r.owner(), func(part string) bool {
+		name, isCredential := desired.CredentialOf(part)
+		if !isCredential {
+			return keeps[part]
+		}
+		return r.hasCredential(name)
+	})
+	if err != nil {
+		return err
+	}
+	return cause
+}

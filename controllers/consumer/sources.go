@@ -1,0 +1,150 @@
+package consumer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/credential"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/resolve"
+	"github.com/kongjwt/kong-jwt-operator/internal/secrets"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
+)
+
+// sources finds the material of the spec's credentials.
+type sources struct {
+	*subject
+	revisions *revisions
+	// credentials in the order of the spec.
+	credentials []resolvedCredential
+	// problem joins what is wrong with single credentials: the others go on.
+	problem error
+}
+
+// resolvedCredential is a credential of the spec, with what was found of it.
+type resolvedCredential struct {
+	spec  v1alpha1.Credential
+	field string
+	// want is what the spec asks of the state, if stateful is true. Else material is all there is: it is replaced in place.
+	want     credential.Want
+	stateful bool
+	material credential.Material
+	// published is the Secret that clients read, as it was found or written.
+	published secrets.Snapshot
+	// unknown is what that Secret holds though the state knows nothing of the credential.
+	unknown *credential.Material
+	// former is what Kong holds from another source, or under another name, of the credential.
+	former *credential.Material
+	// missing says that there is no material now: what is in Kong stays.
+	missing bool
+}
+
+// read gathers the material of all credentials, and begins what the spec asks for. What is wrong with one does not hold up
+// the others: it stays in Kong as it is.
+func (s *sources) read(ctx context.Context) error {
+	if err := credential.CheckSecretNames(s.consumer.Name, s.consumer.Spec.Credentials); err != nil {
+		return err
+	}
+	if err := s.revisions.read(ctx); err != nil {
+		return err
+	}
+	for i, spec := range s.consumer.Spec.Credentials {
+		c := resolvedCredential{spec: spec, field: fmt.Sprintf("spec.credentials[%d]", i)}
+		if spec.JWKS != nil {
+			s.revisions.keepWhileIssuerIsUnknown(spec)
+			s.credentials = append(s.credentials, c) // keySets reads its keys
+			continue
+		}
+		problem := s.readOne(ctx, &c)
+		if problem == nil {
+			problem = s.readFormer(ctx, &c)
+		}
+		var stalled *status.StalledError
+		if problem != nil && !errors.As(problem, &stalled) {
+			return problem
+		}
+		if problem != nil {
+			c.missing = true
+			s.problem = errors.Join(s.problem, problem)
+		}
+		s.revisions.want(&c)
+		s.credentials = append(s.credentials, c)
+	}
+	_, err := s.revisions.advance(ctx)
+	return err
+}
+
+// readOne reads what one credential is made of: the Secret that it refers to, or the one that it is published in. One that
+// cannot be published is known so before anything is generated for it.
+func (s *sources) readOne(ctx context.Context, c *resolvedCredential) (err error) {
+	if c.spec.Generate == nil {
+		c.material, err = s.Inputs.Material(ctx, s.consumer, c.spec, c.field)
+		return err
+	}
+	c.published, err = s.Secrets.Snapshot(ctx, s.secretOwner(), c.field+".generate.secretName", c.spec.Generate.SecretName)
+	if err != nil || !c.published.Found() {
+		return err
+	}
+	if !s.revisions.sawPublished(c.spec.Name, c.published) {
+		if material, ok := credential.FromPublished(c.published.Data()); ok {
+			c.unknown = &material
+		}
+	}
+	return nil
+}
+
+// readFormer finds what clients use of a credential whose source was another, or whose name was. It goes on beside what the
+// spec asks for now, for the overlap.
+func (s *sources) readFormer(ctx context.Context, c *resolvedCredential) error {
+	if s.revisions.knows(c.spec.Name) || c.spec.Generate == nil && !resolve.KeepsFormer(c.spec) {
+		return nil
+	}
+	for _, reported := range s.consumer.Status.Credentials {
+		renamed := c.spec.Generate != nil && reported.Revision > 0 &&
+			reported.SecretName == c.spec.Generate.SecretName && !s.hasCredential(reported.Name)
+		switch {
+		case renamed:
+			c.former = s.revisions.active(reported.Name)
+			return nil
+		// Active: Kong holds it as this resource wanted it. Of anything else nobody here has to learn the secret.
+		case reported.Name == c.spec.Name && reported.Revision == 0 && reported.State == v1alpha1.CredentialActive &&
+			reported.SecretName != credential.JWKSSecretName(s.consumer.Name):
+			entity, found, err := s.gateway.Engine.Credential(ctx, s.credentialID(c.spec.Name, 0))
+			if found {
+				material := desired.MaterialOf(entity)
+				c.former = &material
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// hasCredential says whether the spec has a credential of a name.
+func (s *subject) hasCredential(name string) bool {
+	return slices.ContainsFunc(s.consumer.Spec.Credentials, func(c v1alpha1.Credential) bool { return c.Name == name })
+}
+
+// isMissing says whether there is no material of a credential now.
+func (s *sources) isMissing(name string) bool {
+	return slices.ContainsFunc(s.credentials, func(c resolvedCredential) bool { return c.spec.Name == name && c.missing })
+}
+
+// choosesKey says whether the tenant chose the key, in the spec or in a Secret.
+func choosesKey(spec v1alpha1.Credential) bool {
+	return spec.Key != "" || spec.SecretRef != nil && spec.SecretRef.DataKeys != nil && spec.SecretRef.DataKeys.Key != ""
+}
+
+// secretName of the Secret that a credential is read from, or published in.
+func secretName(spec v1alpha1.Credential) string {
+	switch {
+	case spec.Generate != nil:
+		return spec.Generate.SecretName
+	case spec.SecretRef != nil:
+		return spec.SecretRef.Name
+	}
+	return ""
+}

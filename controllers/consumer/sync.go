@@ -1,0 +1,145 @@
+package consumer
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/controllers/lifecycle"
+	"github.com/kongjwt/kong-jwt-operator/internal/credential"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine"
+	"github.com/kongjwt/kong-jwt-operator/internal/resolve"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
+)
+
+// kongSync brings Kong to what the spec, the state and the key sets want.
+type kongSync struct {
+	*subject
+	sources   *sources
+	revisions *revisions
+	keySets   *keySets
+	// input is what the entities are made of.
+	input desired.ConsumerInput
+	// keep are the ids of credentials whose material cannot be read now.
+	keep []string
+	// clash says which credentials are left out, since another has their key.
+	clash error
+	// result of the last Sync.
+	result engine.Result
+}
+
+func (k *kongSync) readConfigs(ctx context.Context) (err error) {
+	k.input.Configs, err = k.Inputs.PluginConfigs(ctx, k.consumer)
+	return err
+}
+
+// findGroups collects the reserved groups of the services that name the consumer. One that a service no longer gives stays
+// while that service's acl plugin still asks for it: the plugin changes first.
+func (k *kongSync) findGroups(ctx context.Context) error {
+	groups, err := k.Inputs.AccessGroups(ctx, k.consumer)
+	if err != nil {
+		return err
+	}
+	running := k.gateway.Engine
+	held := running.Groups(desired.ConsumerID(k.gateway.Scope, k.consumer.Namespace, k.consumer.Name))
+	required, err := k.Inputs.GroupsStillRequired(ctx, held, running.GroupInUse)
+	k.input.AccessGroups = append(groups, required...)
+	return err
+}
+
+// build makes the entities that shall be in Kong now, or says what forbids them.
+func (k *kongSync) build() (desired.Set, error) {
+	k.reportIdentity()
+	k.wantCredentials()
+	k.input.Credentials, k.clash = desired.DistinctKeys(k.input.Credentials)
+	set, err := desired.BuildConsumer(k.gateway.Scope, k.gateway.Policy, k.input)
+	set.Keep = k.keep
+	return set, err
+}
+
+// apply brings Kong to what was built.
+func (k *kongSync) apply(ctx context.Context, set desired.Set) (err error) {
+	k.result, err = k.gateway.Engine.Sync(ctx, set, engine.SyncOptions{
+		Older:   resolve.OlderWith(ctx, k.Client, k.consumer, desired.ConsumerUniqueKeys),
+		Drifted: lifecycle.KnownDrift(k.consumer),
+	})
+	k.ReportDrift(k.consumer, k.gateway.Scope.Gateway, k.result)
+	k.reportIdentity() // what was adopted has an id of its own
+	return err
+}
+
+func (k *kongSync) reportIdentity() {
+	id := desired.ConsumerID(k.gateway.Scope, k.consumer.Namespace, k.consumer.Name)
+	k.consumer.Status.Username = desired.Username(k.consumer)
+	k.consumer.Status.ConsumerID = k.gateway.Engine.ActualID(id)
+}
+
+// wantCredentials lists what shall be in Kong now.
+func (k *kongSync) wantCredentials() {
+	k.input.Credentials, k.keep = nil, nil
+	var weak []string
+	noteWeakness := func(name string, material credential.Material) {
+		if weakness := material.Weakness(); weakness != "" {
+			weak = append(weak, "credential "+name+": "+weakness)
+		}
+	}
+	for _, c := range k.sources.credentials {
+		name := c.spec.Name
+		if c.spec.JWKS != nil {
+			if k.keySets.awaitsIssuer(name) {
+				k.keepInKong(name)
+			}
+			k.input.Credentials = append(k.input.Credentials, k.keySets.wanted(c)...)
+			continue
+		}
+		entity := desired.Credential{
+			Field: c.field, Part: desired.CredentialPart(name, 0), TenantKey: choosesKey(c.spec), Material: c.material,
+		}
+		state := k.revisions.of(name)
+		if c.missing && len(state.Generations) == 0 {
+			k.keepInKong(name)
+			continue
+		}
+		if !c.stateful {
+			noteWeakness(name, c.material)
+			if !k.consumer.Spec.Revoked {
+				k.input.Credentials = append(k.input.Credentials, entity)
+			}
+			continue
+		}
+		for _, g := range k.revisions.outcome(c).Kong {
+			entity.Part, entity.Material = desired.CredentialPart(name, g.Slot), g.Material
+			k.input.Credentials = append(k.input.Credentials, entity)
+		}
+		if active, found := state.Active(); found {
+			noteWeakness(name, active.Material)
+		}
+	}
+	// RFC 7518 section 3.2 says how long a secret has to be.
+	status.Flag(&k.consumer.Status.Conditions, k.consumer.Generation,
+		v1alpha1.ConditionWeakSecret, v1alpha1.ReasonShortSecret, strings.Join(weak, "; "))
+}
+
+// keepInKong leaves what Kong holds of a credential as it is, whatever source it is from.
+func (k *kongSync) keepInKong(name string) {
+	if k.consumer.Spec.Revoked {
+		return
+	}
+	k.keep = append(k.keep, k.gateway.Engine.CredentialIDs(k.owner(), func(part string) bool {
+		of, found := desired.CredentialOf(part)
+		return found && of == name
+	})...)
+}
+
+// holds says whether Kong holds an entity of ours as it is wanted, as far as the last Sync knows.
+func (k *kongSync) holds(id string) bool {
+	held, _ := k.gateway.Engine.Standing(id)
+	return held && !k.result.Undone[id]
+}
+
+// wantsRevision says whether a revision is among what shall be in Kong.
+func wantsRevision(wanted []credential.Generation, g credential.Generation) bool {
+	return slices.ContainsFunc(wanted, func(w credential.Generation) bool { return w.Number == g.Number })
+}

@@ -1,0 +1,138 @@
+package controllers
+
+import (
+	"context"
+	"sync"
+
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine"
+	"github.com/kongjwt/kong-jwt-operator/internal/index"
+)
+
+type requestQueue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+
+// controllerQueue is the workqueue of one controller, which is there once the controller starts. The workqueue deduplicates,
+// and takes any number of requests: nobody who adds one waits.
+type controllerQueue struct {
+	mu    sync.Mutex
+	queue requestQueue
+	// early are the requests of before the controller started: whether each may come after what was changed.
+	early map[client.ObjectKey]bool
+}
+
+// source gives the queue to the controller that is built with it.
+func (q *controllerQueue) source() source.Source {
+	return source.Func(func(_ context.Context, queue requestQueue) error {
+		q.mu.Lock()
+		early := q.early
+		q.queue, q.early = queue, nil
+		q.mu.Unlock()
+		for key, later := range early {
+			enqueue(queue, key, later)
+		}
+		return nil
+	})
+}
+
+// add has a resource reconciled. later says that nothing of it was changed in Kubernetes: those that were changed go first.
+func (q *controllerQueue) add(key client.ObjectKey, later bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.queue != nil {
+		enqueue(q.queue, key, later)
+		return
+	}
+	if q.early == nil {
+		q.early = map[client.ObjectKey]bool{}
+	}
+	known, found := q.early[key]
+	q.early[key] = later && (known || !found)
+}
+
+func enqueue(queue requestQueue, key client.ObjectKey, later bool) {
+	request := reconcile.Request{NamespacedName: key}
+	byPriority, ok := queue.(priorityqueue.PriorityQueue[reconcile.Request])
+	if !ok || !later {
+		queue.Add(request)
+		return
+	}
+	low := handler.LowPriority
+	byPriority.AddWithOpts(priorityqueue.AddOpts{Priority: &low}, request)
+}
+
+// eventRouter leads what the engines notice in Kong to the queues of the controllers.
+type eventRouter struct {
+	reader client.Reader
+	// events of the engines.
+	events <-chan engine.Event
+	// queues of the controllers, by kind.
+	queues map[string]*controllerQueue
+	// connected are the gateways whose users are to be enqueued.
+	connected workqueue.TypedInterface[string]
+}
+
+func newEventRouter(reader client.Reader, events <-chan engine.Event) *eventRouter {
+	router := &eventRouter{
+		reader: reader, events: events, queues: map[string]*controllerQueue{}, connected: workqueue.NewTyped[string](),
+	}
+	for _, kind := range v1alpha1.ResourceKinds() {
+		router.queues[kind.Name] = &controllerQueue{}
+	}
+	return router
+}
+
+// Route has reconciled whatever an event concerns. It does not block: engines call it.
+func (r *eventRouter) Route(e engine.Event) {
+	if e.Owner != nil {
+		if queue, known := r.queues[e.Owner.Kind]; known {
+			later := e.Reason == engine.EventRecovered || e.Reason == engine.EventDrift
+			queue.add(client.ObjectKey{Namespace: e.Owner.Namespace, Name: e.Owner.Name}, later && e.Owner.Namespace != "")
+		}
+		return
+	}
+	r.queues[v1alpha1.KindKongGateway].add(client.ObjectKey{Name: e.Gateway}, false)
+	if e.Reason == engine.EventConnected {
+		r.connected.Add(e.Gateway)
+	}
+}
+
+// Start routes events, and enqueues the users of gateways, until the manager stops.
+func (r *eventRouter) Start(ctx context.Context) error {
+	var users sync.WaitGroup
+	users.Go(func() {
+		for {
+			gateway, stopped := r.connected.Get()
+			if stopped {
+				return
+			}
+			r.enqueueUsers(ctx, gateway)
+			r.connected.Done(gateway)
+		}
+	})
+	defer users.Wait()
+	defer r.connected.ShutDown()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case e := <-r.events:
+			r.Route(e)
+		}
+	}
+}
+
+// enqueueUsers enqueues everything on a gateway whose engine has just come up: nothing else tells those that waited for it.
+func (r *eventRouter) enqueueUsers(ctx context.Context, gateway string) {
+	for _, kind := range v1alpha1.GatewayUserKinds() {
+		for _, request := range index.Find(ctx, r.reader, kind.Name, index.Gateway, "", gateway) {
+			r.queues[kind.Name].add(request.NamespacedName, true)
+		}
+	}
+}

@@ -1,0 +1,128 @@
+// Package gateway reconciles KongGateways: it keeps an engine for each, its data planes and what it prunes.
+package gateway
+
+import (
+	"context"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/controllers/lifecycle"
+	"github.com/kongjwt/kong-jwt-operator/controllers/watch"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine"
+	"github.com/kongjwt/kong-jwt-operator/internal/index"
+	"github.com/kongjwt/kong-jwt-operator/internal/secrets"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
+)
+
+// Reconciler keeps an engine running for every KongGateway and says how it fares.
+type Reconciler struct {
+	*lifecycle.Lifecycle
+	Options
+	secrets *secrets.Store
+	engines *engine.Registry
+	// planes are told how the data planes of each gateway are asked.
+	planes *DataPlanes
+}
+
+// Options of the controller.
+type Options struct {
+	// Live reads past the cache, where other processes work on some of the resources; nil where the cache has all.
+	Live client.Reader
+	// Direct reads past the cache: before something is deleted because its resource is gone.
+	Direct client.Reader
+	// Namespaces are those that this process works on; none: all.
+	Namespaces []string
+	// SecretNamespaces are the namespaces that a KongGateway's Secrets may be in; the first is the operator's own.
+	SecretNamespaces []string
+	// Now is the clock.
+	Now func() time.Time
+}
+
+// New makes the reconciler of KongGateways. It tells planes how to ask the data planes.
+func New(life *lifecycle.Lifecycle, store *secrets.Store, planes *DataPlanes, options Options) *Reconciler {
+	return &Reconciler{Lifecycle: life, Options: options, secrets: store, engines: life.Gateways.Engines, planes: planes}
+}
+
+// +kubebuilder:rbac:groups=kongjwt.dev,resources=konggateways,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=kongjwt.dev,resources=konggateways/status,verbs=patch
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=namespaces;services,verbs=get;list;watch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// Setup adds the controller to a manager. woken are the gateways whose engines noticed something.
+func (r *Reconciler) Setup(mgr ctrl.Manager, woken source.Source, options controller.Options) error {
+	const kind = v1alpha1.KindKongGateway
+	build := ctrl.NewControllerManagedBy(mgr).
+		For(&v1alpha1.KongGateway{}, watch.OwnChanged()).
+		WatchesMetadata(&corev1.Secret{}, watch.Naming(r.Client, kind, index.Secret, watch.ByNamespacedName), watch.ContentChanged()).
+		Watches(&corev1.Service{}, watch.Naming(r.Client, kind, index.Service, watch.ByNamespacedName), watch.ContentChanged()).
+		WatchesMetadata(&discoveryv1.EndpointSlice{},
+			watch.Naming(r.Client, kind, index.Service, watch.ByServiceOfSlice), watch.ContentChanged()).
+		WatchesRawSource(woken).
+		WithOptions(options)
+	for _, users := range v1alpha1.GatewayUserKinds() {
+		build = build.Watches(users.New(), deletedGatewaysOf(r.Client), watch.OnlyWhen(changedGateway))
+	}
+	return build.Complete(r)
+}
+
+// Reconcile connects a gateway, and writes down what its engine knows.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	object := &v1alpha1.KongGateway{}
+	if err := r.Client.Get(ctx, req.NamespacedName, object); err != nil {
+		if client.IgnoreNotFound(err) == nil {
+			r.engines.Remove(req.Name)
+			r.planes.forget(req.Name)
+		}
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	before := object.DeepCopy()
+	again, err := r.run(ctx, object)
+	result, err := r.WriteStatus(ctx, lifecycle.Outcome{Before: before, Object: object, Message: readyMessage(object.Status), Err: err})
+	result.RequeueAfter = status.Sooner(result.RequeueAfter, again)
+	return result, err
+}
+
+func (r *Reconciler) run(ctx context.Context, object *v1alpha1.KongGateway) (again time.Duration, err error) {
+	if !object.DeletionTimestamp.IsZero() {
+		return 0, r.release(ctx, object)
+	}
+	if object.Spec.Suspend {
+		return 0, status.Stalled(v1alpha1.ReasonSuspended, "spec.suspend is true: nothing of this gateway is changed until it is false")
+	}
+	if err := r.AddFinalizer(ctx, object); err != nil {
+		return 0, err
+	}
+	settings, err := r.settings(ctx, object)
+	if err != nil {
+		r.engines.Remove(object.Name)
+		return 0, err
+	}
+	if err := r.setProxy(ctx, object); err != nil {
+		return 0, err
+	}
+	engine, err := r.engines.Ensure(object.Name, settings)
+	if err != nil {
+		return 0, status.Stalled(v1alpha1.ReasonInvalidSpec, "spec.adminAPI: %v", err)
+	}
+	if err := r.setNodes(ctx, object, engine); err != nil {
+		return 0, err
+	}
+	engine.CheckFor(desired.GatewayOwner(object.Name), object.Annotations[v1alpha1.AnnotationReconcile])
+	state := engine.State()
+	if err := observe(object, state); err != nil || !state.Ready {
+		return 0, err
+	}
+	if err := r.programProbe(ctx, object, engine); err != nil {
+		return 0, err
+	}
+	return r.prune(ctx, object, engine)
+}

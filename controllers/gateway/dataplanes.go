@@ -1,0 +1,103 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/credential"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine"
+	"github.com/kongjwt/kong-jwt-operator/internal/probe"
+)
+
+// DataPlanes asks the data planes that the KongGateways name which credentials they hold.
+type DataPlanes struct {
+	reader  client.Reader
+	engines *engine.Registry
+	mu      sync.Mutex
+	known   map[string]proxies
+}
+
+// proxies are how the data planes of one gateway are found and asked.
+type proxies struct {
+	spec  v1alpha1.DataPlanes
+	asker *probe.Asker
+}
+
+// NewDataPlanes makes DataPlanes that know no gateway yet.
+func NewDataPlanes(reader client.Reader, engines *engine.Registry) *DataPlanes {
+	return &DataPlanes{reader: reader, engines: engines, known: map[string]proxies{}}
+}
+
+func (d *DataPlanes) set(gateway string, p proxies) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.known[gateway] = p
+}
+
+func (d *DataPlanes) forget(gateway string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.known, gateway)
+}
+
+func (d *DataPlanes) get(gateway string) (proxies, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p, found := d.known[gateway]
+	return p, found
+}
+
+// Ask says whether every data plane of a gateway has, or no longer has, a credential, and which data planes are meant. It is
+// asked only about what the Admin API has acknowledged. Nothing is sent before every worker has to have the route that asks: a request that it does not match could reach somebody else's.
+func (d *DataPlanes) Ask(ctx context.Context, gateway string, material credential.Material, want probe.Want) (probe.Conclusion, string) {
+	p, found := d.get(gateway)
+	if !found {
+		return probe.Unsure, "the gateway is being told of its data planes"
+	}
+	engine, running := d.engines.Get(gateway)
+	if !running {
+		return probe.Unsure, "the gateway is not connected"
+	}
+	if held, rest := engine.Standing(desired.ProbeRouteID(engine.Scope())); !held || rest > 0 {
+		return probe.Unsure, "the route that data planes are asked by is not on all of them yet"
+	}
+	addresses, err := d.addresses(ctx, p.spec)
+	if err != nil {
+		return probe.Unsure, err.Error()
+	}
+	results, err := p.asker.Ask(ctx, addresses, material, want)
+	if err != nil {
+		return probe.Unsure, err.Error()
+	}
+	return probe.Conclude(results, want)
+}
+
+// addresses of the data planes. Endpoints are read when they are needed: to follow those of every Service would cost more than a few reads a rotation.
+func (d *DataPlanes) addresses(ctx context.Context, spec v1alpha1.DataPlanes) ([]string, error) {
+	ref := spec.ServiceRef
+	if ref == nil {
+		return spec.URLs, nil
+	}
+	var service corev1.Service
+	if err := d.reader.Get(ctx, client.ObjectKey{Namespace: ref.Namespace, Name: ref.Name}, &service); err != nil {
+		return nil, fmt.Errorf("spec.dataPlanes.serviceRef: Service %s/%s cannot be read", ref.Namespace, ref.Name)
+	}
+	var found discoveryv1.EndpointSliceList
+	if err := d.reader.List(ctx, &found, client.InNamespace(ref.Namespace), client.MatchingLabels{discoveryv1.LabelServiceName: ref.Name}); err != nil {
+		return nil, fmt.Errorf("spec.dataPlanes.serviceRef: the endpoints of Service %s/%s cannot be read", ref.Namespace, ref.Name)
+	}
+	var addresses []string
+	for _, node := range nodesOf(service, ref.Port, found.Items) {
+		if node.Ready {
+			addresses = append(addresses, ref.Scheme+"://"+node.Address)
+		}
+	}
+	return addresses, nil
+}

@@ -1,0 +1,130 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine"
+	"github.com/kongjwt/kong-jwt-operator/internal/probe"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
+)
+
+// probeSecret is the Secret in the operator's namespace that the probe routes of all gateways are derived from.
+const probeSecret = "kong-jwt-operator-probe"
+
+// setProxy says how the data planes of a gateway are asked, before anybody can use its engine.
+func (r *Reconciler) setProxy(ctx context.Context, object *v1alpha1.KongGateway) error {
+	spec := object.Spec.DataPlanes
+	if spec == nil || len(r.SecretNamespaces) == 0 {
+		r.planes.forget(object.Name)
+		return nil
+	}
+	route, err := r.probeRoute(ctx, r.engines.Scope(object.Name))
+	if err != nil {
+		return err
+	}
+	settings, err := r.proxyTLS(ctx, *spec)
+	if err != nil {
+		return err
+	}
+	config, err := settings.Config()
+	if err != nil {
+		return status.Stalled(v1alpha1.ReasonSecretInvalid, "spec.dataPlanes.tls.%v", err)
+	}
+	r.planes.set(object.Name, proxies{spec: *spec.DeepCopy(), asker: probe.NewAsker(route, config, r.Now)})
+	return nil
+}
+
+// +kubebuilder:rbac:groups="",resources=secrets,namespace=kong-jwt-system,verbs=create
+
+func (r *Reconciler) probeRoute(ctx context.Context, scope desired.Scope) (desired.ProbeRoute, error) {
+	seed, err := r.secrets.Seed(ctx, r.SecretNamespaces[0], probeSecret)
+	if err != nil {
+		return desired.ProbeRoute{}, err
+	}
+	return desired.NewProbeRoute(scope, seed), nil
+}
+
+// proxyTLS reads spec.dataPlanes.tls. A pod's certificate is taken to be for its Service, where no name is given: nobody has one for a pod's address.
+func (r *Reconciler) proxyTLS(ctx context.Context, spec v1alpha1.DataPlanes) (probe.TLS, error) {
+	var settings probe.TLS
+	if ref := spec.ServiceRef; ref != nil {
+		settings.ServerName = fmt.Sprintf("%s.%s.svc", ref.Name, ref.Namespace)
+	}
+	tls := spec.TLS
+	if tls == nil {
+		return settings, nil
+	}
+	const field = "spec.dataPlanes.tls"
+	settings.InsecureSkipVerify = tls.InsecureSkipVerify
+	if tls.ServerName != "" {
+		settings.ServerName = tls.ServerName
+	}
+	var err error
+	if ref := tls.CASecretRef; ref != nil {
+		if settings.CA, err = r.gatewaySecret(ctx, field+".caSecretRef", ref.SecretReference, ref.Key); err != nil {
+			return settings, err
+		}
+	}
+	if ref := tls.ClientCertificateSecretRef; ref != nil {
+		if settings.Certificate, err = r.gatewaySecret(ctx, field+".clientCertificateSecretRef", *ref, corev1.TLSCertKey); err != nil {
+			return settings, err
+		}
+		if settings.Key, err = r.gatewaySecret(ctx, field+".clientCertificateSecretRef", *ref, corev1.TLSPrivateKeyKey); err != nil {
+			return settings, err
+		}
+	}
+	return settings, nil
+}
+
+// programProbe keeps the route that data planes are asked by in Kong, for as long as the gateway names any.
+func (r *Reconciler) programProbe(ctx context.Context, object *v1alpha1.KongGateway, running *engine.Engine) error {
+	owner := desired.GatewayOwner(object.Name)
+	if _, asks := r.planes.get(object.Name); asks {
+		route, err := r.probeRoute(ctx, running.Scope())
+		if err != nil {
+			return err
+		}
+		_, err = running.Sync(ctx, desired.BuildProbe(running.Scope(), route), engine.SyncOptions{})
+		return err
+	}
+	if !running.Holds(owner) {
+		return nil
+	}
+	return running.Release(ctx, owner, false)
+}
+
+// releaseProbe takes that route out of the Kong of a gateway that is being deleted. A Kong that is away keeps it, and that is said: it leads nowhere, and a
+// gateway whose Kong is gone for good could else never go.
+func (r *Reconciler) releaseProbe(ctx context.Context, object *v1alpha1.KongGateway) error {
+	r.planes.forget(object.Name)
+	connected, running := r.engines.Get(object.Name)
+	if !running && object.Spec.DataPlanes != nil && !object.Spec.Suspend {
+		if settings, err := r.settings(ctx, object); err == nil {
+			connected, err = r.engines.Ensure(object.Name, settings)
+			running = err == nil
+		}
+	}
+	owner := desired.GatewayOwner(object.Name)
+	var state engine.State
+	if running {
+		state = connected.State()
+	}
+	switch {
+	case running && state.Ready && !connected.Holds(owner), !running && object.Spec.DataPlanes == nil:
+		return nil
+	case running && state.Ready && !object.Spec.Suspend:
+		return connected.Release(ctx, owner, false)
+	case running && state.Reason == v1alpha1.ReasonProgressing && !object.Spec.Suspend:
+		return status.Wait(0, v1alpha1.ReasonDeleting, "waiting for Kong, to take the route out that data planes are asked by")
+	case object.Spec.DataPlanes == nil:
+		return nil
+	}
+	r.Event(object, corev1.EventTypeWarning, v1alpha1.EventKongGone, "Release",
+		"Kong cannot be written to: the route that data planes are asked by stays there, and leads nowhere. Look for the tag kongjwt-owner:KongGateway::"+object.Name)
+	return nil
+}

@@ -1,0 +1,95 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
+)
+
+// Defaults of a KongGateway, where a field is not set.
+const (
+	defaultTimeout       = 10 * time.Second
+	defaultConcurrency   = 50
+	defaultDriftInterval = 5 * time.Minute
+)
+
+// settings reads what an engine needs to connect, its Secrets among it.
+func (r *Reconciler) settings(ctx context.Context, object *v1alpha1.KongGateway) (engine.Settings, error) {
+	admin := object.Spec.AdminAPI
+	config := engine.ClientConfig{
+		URL:         adminURL(admin),
+		Workspace:   admin.Workspace,
+		Timeout:     admin.Timeout.Or(defaultTimeout),
+		Concurrency: int(admin.Concurrency),
+		UserAgent:   v1alpha1.ManagedBy,
+	}
+	if config.Concurrency == 0 {
+		config.Concurrency = defaultConcurrency
+	}
+	if admin.Auth != nil {
+		token, err := r.gatewaySecret(ctx, "spec.adminAPI.auth.secretRef", admin.Auth.SecretRef.SecretReference, admin.Auth.SecretRef.Key)
+		if err != nil {
+			return engine.Settings{}, err
+		}
+		config.AuthHeader, config.AuthToken = admin.Auth.Header, engine.ClientSecret(strings.TrimSpace(string(token)))
+	}
+	if err := r.tlsSettings(ctx, admin.TLS, &config); err != nil {
+		return engine.Settings{}, err
+	}
+	return engine.Settings{
+		Client:        config,
+		DriftInterval: object.Spec.Drift.Interval.Or(defaultDriftInterval),
+		ReportDrift:   object.Spec.Drift.Policy == v1alpha1.DriftReport,
+		Pods:          admin.ServiceRef != nil,
+		Takeover:      object.Spec.Takeover,
+		Adopt:         object.Spec.Adoption == v1alpha1.AdoptionUnowned,
+	}, nil
+}
+
+func (r *Reconciler) tlsSettings(ctx context.Context, tls *v1alpha1.ClientTLS, config *engine.ClientConfig) error {
+	if tls == nil {
+		return nil
+	}
+	const field = "spec.adminAPI.tls"
+	config.ServerName, config.InsecureSkipVerify = tls.ServerName, tls.InsecureSkipVerify
+	var err error
+	if ref := tls.CASecretRef; ref != nil {
+		if config.CA, err = r.gatewaySecret(ctx, field+".caSecretRef", ref.SecretReference, ref.Key); err != nil {
+			return err
+		}
+	}
+	if ref := tls.ClientCertificateSecretRef; ref != nil {
+		if config.ClientCert, err = r.gatewaySecret(ctx, field+".clientCertificateSecretRef", *ref, corev1.TLSCertKey); err != nil {
+			return err
+		}
+		if config.ClientKey, err = r.gatewaySecret(ctx, field+".clientCertificateSecretRef", *ref, corev1.TLSPrivateKeyKey); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func adminURL(admin v1alpha1.AdminAPI) string {
+	if ref := admin.ServiceRef; ref != nil {
+		return fmt.Sprintf("%s://%s.%s.svc:%d", ref.Scheme, ref.Name, ref.Namespace, ref.Port)
+	}
+	return admin.URL
+}
+
+// gatewaySecret reads one key of a gateway's Secret. Its namespace is bounded: whoever may write a KongGateway could else have any Secret sent to a server of theirs.
+func (r *Reconciler) gatewaySecret(ctx context.Context, field string, ref v1alpha1.SecretReference, key string) ([]byte, error) {
+	if !slices.Contains(r.SecretNamespaces, ref.Namespace) {
+		return nil, status.Stalled(v1alpha1.ReasonPolicyViolation,
+			"%s: Secrets of gateways are read from namespace %s only; move it there, or start the operator with --gateway-secret-namespaces",
+			field, strings.Join(r.SecretNamespaces, ", "))
+	}
+	return r.secrets.Key(ctx, field, ref.Namespace, ref.Name, key)
+}

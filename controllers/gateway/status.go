@@ -1,0 +1,48 @@
+package gateway
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
+)
+
+// observe writes what the engine knows into the status. Counts of a gateway that is away stay as they were.
+func observe(object *v1alpha1.KongGateway, state engine.State) error {
+	if state.KongVersion != "" {
+		object.Status.KongVersion = state.KongVersion
+		object.Status.Mode = v1alpha1.ModeDatabase
+		if state.Database == "off" {
+			object.Status.Mode = v1alpha1.ModeDBLess
+		}
+		object.Status.PropagationDelay = state.PropagationDelay.Round(time.Millisecond).String()
+	}
+	if state.Ready {
+		counts := state.Told
+		object.Status.Managed = &v1alpha1.ManagedEntities{
+			Consumers: int32(counts.Consumers), Credentials: int32(counts.Credentials), Groups: int32(counts.Groups),
+			Services: int32(counts.Services), Routes: int32(counts.Routes), Plugins: int32(counts.Plugins),
+		}
+		if object.Status.Mode == v1alpha1.ModeDBLess && object.Spec.Drift.Policy == v1alpha1.DriftReport {
+			return status.Stalled(v1alpha1.ReasonInvalidSpec, "spec.drift.policy: a Kong without a database gets its configuration whole, "+
+				"so that what somebody else changes there never stays; set it to Correct")
+		}
+		return nil
+	}
+	switch state.Reason {
+	case v1alpha1.ReasonProgressing:
+		wait := status.Wait(0, state.Reason, "%s", state.Message)
+		wait.Quiet = object.Status.ObservedGeneration == object.Generation
+		return wait
+	case v1alpha1.ReasonKongUnreachable, v1alpha1.ReasonGatewayNotReady:
+		return status.Wait(0, state.Reason, "%s", state.Message)
+	default:
+		return status.Stalled(state.Reason, "%s", state.Message)
+	}
+}
+
+func readyMessage(s v1alpha1.KongGatewayStatus) string {
+	return fmt.Sprintf("Connected to Kong %s (%s)", s.KongVersion, s.Mode)
+}

@@ -1,0 +1,131 @@
+// Package lifecycle is what all controllers do with a resource: its finalizer, suspension, deletion, a move to another
+// gateway, its status and its events.
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/resolve"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
+)
+
+// Lifecycle leads resources through what all kinds have in common.
+type Lifecycle struct {
+	// Client reads from the cache and writes to the API server.
+	Client   client.Client
+	Gateways resolve.Gateways
+	recorder events.EventRecorder
+	// unanswered are the resources whose last write of a status was not answered.
+	unanswered *unanswered
+}
+
+// New makes a Lifecycle. Its events are bounded; see Event.
+func New(kube client.Client, gateways resolve.Gateways, recorder events.EventRecorder) *Lifecycle {
+	return &Lifecycle{Client: kube, Gateways: gateways, recorder: limitEvents(recorder), unanswered: &unanswered{}}
+}
+
+// ErrReleased says that the resource is gone, and has no status to write any more.
+var ErrReleased = errors.New("released")
+
+// Program brings Kong to what a resource's spec says. The gateway can be written to.
+type Program func(ctx context.Context, gateway resolve.Gateway) error
+
+// Run leads a resource through its life: deletion, suspension, its gateway, a move to another, its finalizer; then program.
+// releaseSecrets takes the resource off the Secrets that stay where it is deleted and its entities are retained.
+func (l *Lifecycle) Run(ctx context.Context, object v1alpha1.GatewayUser, releaseSecrets func(context.Context) error, program Program) error {
+	if !object.GetDeletionTimestamp().IsZero() {
+		return l.release(ctx, object, releaseSecrets)
+	}
+	if object.IsSuspended() {
+		return status.Stalled(v1alpha1.ReasonSuspended, "spec.suspend is true: nothing is changed until it is false")
+	}
+	gateway, err := l.Gateways.Resolve(ctx, object.GetNamespace(), object.GatewayName())
+	if err != nil {
+		return err
+	}
+	programmed := object.GetProgrammedGateway()
+	if *programmed != "" && *programmed != object.GatewayName() {
+		if err := l.leave(ctx, object, *programmed); err != nil {
+			return err
+		}
+		*programmed = ""
+	}
+	// Secrets are not read, and nothing is begun, for a gateway that takes nothing now.
+	owner := resolve.OwnerOf(object)
+	if err := gateway.Engine.Usable(owner); err != nil {
+		return err
+	}
+	if err := l.AddFinalizer(ctx, object); err != nil {
+		return err
+	}
+	gateway.Engine.CheckFor(owner, object.GetAnnotations()[v1alpha1.AnnotationReconcile])
+	*programmed = object.GatewayName()
+	return program(ctx, gateway)
+}
+
+// release takes a deleted resource out of Kong, and then lets Kubernetes delete it.
+func (l *Lifecycle) release(ctx context.Context, object v1alpha1.GatewayUser, releaseSecrets func(context.Context) error) error {
+	if !controllerutil.ContainsFinalizer(object, v1alpha1.Finalizer) {
+		return ErrReleased
+	}
+	if object.IsSuspended() {
+		return status.Stalled(v1alpha1.ReasonSuspended, "spec.suspend is true: the resource is deleted once it is false")
+	}
+	programmed := *object.GetProgrammedGateway()
+	if programmed == "" {
+		programmed = object.GatewayName()
+	}
+	if err := l.leave(ctx, object, programmed); err != nil {
+		return err
+	}
+	if retains(object) && releaseSecrets != nil {
+		if err := releaseSecrets(ctx); err != nil {
+			return err
+		}
+	}
+	if err := l.RemoveFinalizer(ctx, object); err != nil {
+		return err
+	}
+	return ErrReleased
+}
+
+func retains(object v1alpha1.GatewayUser) bool {
+	return object.GetDeletionPolicy() == v1alpha1.DeletionPolicyRetain
+}
+
+// leave takes a resource's entities out of a gateway, or our tags off them. A gateway that is gone keeps them: that is said.
+func (l *Lifecycle) leave(ctx context.Context, object v1alpha1.GatewayUser, name string) error {
+	owner := resolve.OwnerOf(object)
+	var gateway v1alpha1.KongGateway
+	if err := l.Client.Get(ctx, client.ObjectKey{Name: name}, &gateway); err != nil {
+		if apierrors.IsNotFound(err) {
+			l.Event(object, corev1.EventTypeWarning, v1alpha1.EventGatewayGone, "Release",
+				"KongGateway "+name+" is gone: what this resource had in its Kong stays there. Look for the tag kongjwt-owner:"+
+					owner.Kind+":"+owner.Namespace+":"+owner.Name)
+			return nil
+		}
+		return fmt.Errorf("get KongGateway %s: %w", name, err)
+	}
+	engine, found := l.Gateways.Engines.Get(name)
+	if !found || gateway.Spec.Suspend {
+		if _, err := l.Gateways.Engine(&gateway); err != nil && found {
+			return err
+		}
+		return status.Wait(0, v1alpha1.ReasonGatewayNotReady, "waiting for KongGateway %s to take this resource out of Kong", name)
+	}
+	if err := engine.Release(ctx, owner, retains(object)); err != nil {
+		return err
+	}
+	log.FromContext(ctx).Info("Released from Kong", "gateway", name, "retain", retains(object))
+	return nil
+}

@@ -1,0 +1,193 @@
+// Package service reconciles JwtProtectedServices.
+package service
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/labels"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/controllers/lifecycle"
+	"github.com/kongjwt/kong-jwt-operator/controllers/watch"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine"
+	"github.com/kongjwt/kong-jwt-operator/internal/index"
+	"github.com/kongjwt/kong-jwt-operator/internal/resolve"
+)
+
+// Reconciler keeps a service, its plugins and its routes in Kong.
+type Reconciler struct {
+	*lifecycle.Lifecycle
+	inputs resolve.Inputs
+}
+
+// New makes the reconciler of JwtProtectedServices.
+func New(life *lifecycle.Lifecycle, inputs resolve.Inputs) *Reconciler {
+	return &Reconciler{Lifecycle: life, inputs: inputs}
+}
+
+// +kubebuilder:rbac:groups=kongjwt.dev,resources=jwtprotectedservices,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=kongjwt.dev,resources=jwtprotectedservices/status,verbs=patch
+
+// Setup adds the controller to a manager. woken are the services that have to be looked at again.
+func (r *Reconciler) Setup(mgr ctrl.Manager, woken source.Source, options controller.Options) error {
+	const kind = v1alpha1.KindJwtProtectedService
+	return ctrl.NewControllerManagedBy(mgr).
+		For(&v1alpha1.JwtProtectedService{}, watch.OwnChanged()).
+		WatchesMetadata(&corev1.Secret{}, watch.Naming(r.Client, kind, index.Secret, watch.ByName), watch.ContentChanged()).
+		Watches(&corev1.Service{}, watch.Naming(r.Client, kind, index.Service, watch.ByName), watch.ContentChanged()).
+		Watches(&v1alpha1.KongGateway{}, watch.Naming(r.Client, kind, index.Gateway, watch.ByClusterName), watch.SpecChanged()).
+		Watches(&corev1.Namespace{}, watch.AllIn(r.Client, kind), watch.LabelsChanged()).
+		Watches(&v1alpha1.JwtConsumer{}, r.servicesNaming(), watch.OnlyWhen(consumerChanged)).
+		WatchesRawSource(woken).
+		WithOptions(options).
+		Complete(r)
+}
+
+// servicesNaming enqueues the services that may name a changed consumer.
+func (r *Reconciler) servicesNaming() handler.EventHandler {
+	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, consumer client.Object) []reconcile.Request {
+		naming, err := r.inputs.ServicesNaming(ctx, consumer)
+		if err != nil {
+			return nil
+		}
+		return index.Requests(&v1alpha1.JwtProtectedServiceList{Items: naming})
+	})
+}
+
+// consumerChanged says whether a consumer's change may matter to the services that name it.
+func consumerChanged(before, after *v1alpha1.JwtConsumer) bool {
+	return before.Spec.GatewayRef != after.Spec.GatewayRef || before.Spec.Suspend != after.Spec.Suspend ||
+		before.DeletionTimestamp.IsZero() != after.DeletionTimestamp.IsZero() ||
+		!labels.Equals(before.Labels, after.Labels) ||
+		isStalled(before) != isStalled(after)
+}
+
+func isStalled(consumer *v1alpha1.JwtConsumer) bool {
+	return apimeta.IsStatusConditionTrue(consumer.Status.Conditions, v1alpha1.ConditionStalled)
+}
+
+// Reconcile brings Kong to what a JwtProtectedService says.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	service := &v1alpha1.JwtProtectedService{}
+	if err := r.Client.Get(ctx, req.NamespacedName, service); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	before := service.DeepCopy()
+	run := &reconciliation{Reconciler: r, service: service, input: desired.ServiceInput{Service: service}}
+	err := r.Run(ctx, service, nil, run.program)
+	return r.WriteStatus(ctx, lifecycle.Outcome{Before: before, Object: service, Message: run.message(), Err: err})
+}
+
+// reconciliation is one reconcile of a JwtProtectedService.
+type reconciliation struct {
+	*Reconciler
+	service *v1alpha1.JwtProtectedService
+	gateway resolve.Gateway
+	input   desired.ServiceInput
+}
+
+func (r *reconciliation) program(ctx context.Context, gateway resolve.Gateway) error {
+	r.gateway = gateway
+	for _, phase := range []func(context.Context) error{r.findUpstream, r.readSecrets, r.findConsumers, r.sync} {
+		if err := phase(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *reconciliation) findUpstream(ctx context.Context) (err error) {
+	r.input.Upstream, err = r.inputs.UpstreamService(ctx, r.service)
+	return err
+}
+
+func (r *reconciliation) readSecrets(ctx context.Context) (err error) {
+	if r.input.Configs, err = r.inputs.PluginConfigs(ctx, r.service); err != nil {
+		return err
+	}
+	r.input.RedisPassword, err = r.inputs.RedisPassword(ctx, r.service)
+	return err
+}
+
+// findConsumers names the rows that the consumers of spec.access need before the acl plugin may ask for them.
+func (r *reconciliation) findConsumers(ctx context.Context) error {
+	if !desired.NamesConsumers(r.service.Spec.Access) {
+		return nil
+	}
+	named, err := r.inputs.NamedConsumers(ctx, r.service)
+	if err != nil {
+		return err
+	}
+	group := desired.AccessGroup(r.service.Namespace, r.service.Name)
+	for i := range named {
+		if expectsRow(&named[i], r.service.Spec.GatewayRef.Name) {
+			id := desired.ConsumerID(r.gateway.Scope, named[i].Namespace, named[i].Name)
+			r.input.AccessRows = append(r.input.AccessRows, desired.ACLRow{ConsumerID: id, Group: group})
+		}
+	}
+	return nil
+}
+
+// expectsRow says whether a consumer's row will come by itself. One that is stalled, suspended or going is not waited for.
+func expectsRow(consumer *v1alpha1.JwtConsumer, gateway string) bool {
+	return consumer.Spec.GatewayRef.Name == gateway && consumer.DeletionTimestamp.IsZero() && !consumer.Spec.Suspend &&
+		!isStalled(consumer)
+}
+
+func (r *reconciliation) sync(ctx context.Context) error {
+	set, err := desired.BuildService(r.gateway.Scope, r.gateway.Policy, r.input)
+	if err != nil {
+		return err
+	}
+	result, err := r.gateway.Engine.Sync(ctx, set, engine.SyncOptions{
+		Older:   resolve.OlderWith(ctx, r.Client, r.service, desired.ServiceUniqueKeys),
+		Drifted: lifecycle.KnownDrift(r.service),
+	})
+	r.ReportDrift(r.service, r.gateway.Scope.Gateway, result)
+	r.reportEntities()
+	return err
+}
+
+// reportEntities writes down where in Kong everything is: what was adopted has ids of its own.
+func (r *reconciliation) reportEntities() {
+	s := &r.service.Status
+	s.ServiceName = ""
+	if r.service.Spec.AttachTo == nil {
+		s.ServiceName = desired.ServiceName(r.service)
+	}
+	s.ServiceID, s.Routes, s.Plugins = desired.ServiceEntities(r.gateway.Scope, r.service)
+	if s.ServiceID != "" {
+		s.ServiceID = r.gateway.Engine.ActualID(s.ServiceID)
+	}
+	for _, entities := range [][]v1alpha1.EntityStatus{s.Routes, s.Plugins} {
+		for i := range entities {
+			entities[i].KongID = r.gateway.Engine.ActualID(entities[i].KongID)
+		}
+	}
+}
+
+func (r *reconciliation) message() string {
+	if to := desired.AttachTarget(r.service); to != nil {
+		return fmt.Sprintf("Plugins are in Kong on %s, which is not this operator's: %s", to, lifecycle.Abbreviate(entityNames(r.service.Status.Plugins)))
+	}
+	return fmt.Sprintf("Service %s is in Kong, protected; routes: %s",
+		r.service.Status.ServiceName, lifecycle.Abbreviate(entityNames(r.service.Status.Routes)))
+}
+
+func entityNames(entities []v1alpha1.EntityStatus) []string {
+	names := make([]string, 0, len(entities))
+	for _, entity := range entities {
+		names = append(names, entity.Name)
+	}
+	return names
+}

@@ -1,0 +1,160 @@
+// Package token reconciles JwtTokens.
+package token
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/controllers/lifecycle"
+	"github.com/kongjwt/kong-jwt-operator/controllers/watch"
+	"github.com/kongjwt/kong-jwt-operator/internal/credential"
+	"github.com/kongjwt/kong-jwt-operator/internal/index"
+	"github.com/kongjwt/kong-jwt-operator/internal/resolve"
+	"github.com/kongjwt/kong-jwt-operator/internal/secrets"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
+	"github.com/kongjwt/kong-jwt-operator/internal/token"
+)
+
+// Reconciler keeps a signed token fresh in a Secret.
+type Reconciler struct {
+	*lifecycle.Lifecycle
+	inputs  resolve.Inputs
+	secrets *secrets.Store
+	now     func() time.Time
+}
+
+// New makes the reconciler of JwtTokens. now is the clock.
+func New(life *lifecycle.Lifecycle, inputs resolve.Inputs, store *secrets.Store, now func() time.Time) *Reconciler {
+	return &Reconciler{Lifecycle: life, inputs: inputs, secrets: store, now: now}
+}
+
+// Defaults of a JwtToken, where a field is not set.
+const (
+	defaultTTL         = time.Hour
+	defaultRenewBefore = 20 * time.Minute
+)
+
+// Keys of a token's Secret.
+const (
+	dataKeyToken         = "token"
+	dataKeyAuthorization = "authorization"
+)
+
+// +kubebuilder:rbac:groups=kongjwt.dev,resources=jwttokens,verbs=get;list;watch
+// +kubebuilder:rbac:groups=kongjwt.dev,resources=jwttokens/status,verbs=patch
+
+// Setup adds the controller to a manager. woken are the tokens that have to be looked at again.
+func (r *Reconciler) Setup(mgr ctrl.Manager, woken source.Source, options controller.Options) error {
+	return ctrl.NewControllerManagedBy(mgr).
+		For(&v1alpha1.JwtToken{}, watch.OwnChanged()).
+		WatchesMetadata(&corev1.Secret{}, r.tokensOfSecret(), watch.ContentChanged()).
+		Watches(&v1alpha1.JwtProtectedService{}, r.tokensForService(), watch.OnlyWhen(expirationChanged)).
+		Watches(&v1alpha1.JwtConsumer{}, watch.Naming(r.Client, v1alpha1.KindJwtToken, index.Consumer, watch.ByNamespacedName),
+			watch.OnlyWhen(func(before, after *v1alpha1.JwtConsumer) bool {
+				return before.ResourceVersion != after.ResourceVersion
+			})).
+		WatchesRawSource(woken).
+		WithOptions(options).
+		Complete(r)
+}
+
+// reconciliation is one reconcile of a JwtToken.
+type reconciliation struct {
+	*Reconciler
+	token    *v1alpha1.JwtToken
+	consumer v1alpha1.JwtConsumer
+	spec     v1alpha1.Credential
+	material credential.Material
+	claims   token.Claims
+	// published is the token that is in the Secret.
+	published string
+}
+
+// Reconcile signs a token where there is none, or none that is fresh.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	object := &v1alpha1.JwtToken{}
+	if err := r.Client.Get(ctx, req.NamespacedName, object); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	if !object.DeletionTimestamp.IsZero() {
+		return ctrl.Result{}, nil // the Secret goes with its owner
+	}
+	before := object.DeepCopy()
+	run := &reconciliation{Reconciler: r, token: object}
+	err := run.run(ctx)
+	result, err := r.WriteStatus(ctx, lifecycle.Outcome{Before: before, Object: object, Message: run.message(), Err: err})
+	if err == nil && object.Status.RenewalTime != nil && !object.Spec.Suspend {
+		untilRenewal := max(object.Status.RenewalTime.Sub(r.now()), time.Second)
+		result.RequeueAfter = status.Sooner(result.RequeueAfter, untilRenewal)
+	}
+	return result, err
+}
+
+func (r *reconciliation) run(ctx context.Context) error {
+	for _, phase := range []func(context.Context) error{r.check, r.findCredential, r.flagTTL, r.readToken, r.readMaterial, r.checkLive, r.sign} {
+		if err := phase(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *reconciliation) check(context.Context) error {
+	if r.token.Spec.Suspend {
+		return status.Stalled(v1alpha1.ReasonSuspended, "spec.suspend is true: the token is not renewed until it is false")
+	}
+	var err error
+	r.claims, err = token.NewClaims(r.token.Spec)
+	return err
+}
+
+// sign publishes a token unless the one that is there is fresh.
+func (r *reconciliation) sign(ctx context.Context) error {
+	owner := secrets.Owner{Kind: v1alpha1.KindJwtToken, Object: r.token}
+	spec := r.token.Spec
+	ttl, renewBefore := spec.TTL.Or(defaultTTL), spec.RenewBefore.Or(defaultRenewBefore)
+	text := r.published
+	issued, expires, fresh := token.Fresh(text, r.material, r.claims, ttl, renewBefore, r.now())
+	if !fresh {
+		signed, err := token.Mint(r.material, r.claims, r.now(), ttl)
+		if err != nil {
+			return err
+		}
+		text, issued, expires = signed.Token.Reveal(), signed.IssueTime, signed.ExpirationTime
+	}
+	if _, err := r.secrets.Publish(ctx, owner, "spec.secretName", spec.SecretName, map[string][]byte{
+		dataKeyToken: []byte(text), dataKeyAuthorization: []byte("Bearer " + text),
+	}); err != nil {
+		return err
+	}
+	return r.report(ctx, owner, issued, expires, token.RenewAt(issued, expires, renewBefore))
+}
+
+// report writes the token's times, and drops the Secret of a former name.
+func (r *reconciliation) report(ctx context.Context, owner secrets.Owner, issued, expires, renewal time.Time) error {
+	former := r.token.Status.SecretName
+	at := func(t time.Time) *metav1.Time { return &metav1.Time{Time: t.Local()} }
+	r.token.Status.IssueTime, r.token.Status.ExpirationTime, r.token.Status.RenewalTime = at(issued), at(expires), at(renewal)
+	r.token.Status.Key, r.token.Status.SecretName = r.material.Key, r.token.Spec.SecretName
+	if former != "" && former != r.token.Spec.SecretName {
+		return r.secrets.Drop(ctx, owner, former)
+	}
+	return nil
+}
+
+func (r *reconciliation) message() string {
+	if r.token.Status.ExpirationTime == nil {
+		return ""
+	}
+	return fmt.Sprintf("The token in Secret %s expires at %s and is renewed before",
+		r.token.Status.SecretName, r.token.Status.ExpirationTime.UTC().Format(time.RFC3339))
+}

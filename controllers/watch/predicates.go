@@ -1,0 +1,66 @@
+// Package watch has the predicates and event handlers of the controllers' watches.
+package watch
+
+import (
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+)
+
+// OwnChanged passes changes that a person made to a resource of the controller's own kind: to the spec, to annotations, to
+// labels (selectors look at them), and deletion. Our own writes of status and finalizers are not among them, but for one:
+// what was Ready and is not. A former leader may have written that, or this process long ago, by a request whose answer was
+// lost; nobody would look again.
+func OwnChanged() builder.Predicates {
+	return builder.WithPredicates(predicate.Or[client.Object](
+		predicate.GenerationChangedPredicate{},
+		predicate.AnnotationChangedPredicate{},
+		predicate.LabelChangedPredicate{},
+		predicate.Funcs{
+			UpdateFunc: func(e event.UpdateEvent) bool { return isReady(e.ObjectOld) && !isReady(e.ObjectNew) },
+			CreateFunc: never[event.CreateEvent], DeleteFunc: never[event.DeleteEvent], GenericFunc: never[event.GenericEvent],
+		},
+	))
+}
+
+func never[E any](E) bool { return false }
+
+func isReady(object client.Object) bool {
+	resource, ok := object.(v1alpha1.Resource)
+	return ok && apimeta.IsStatusConditionTrue(*resource.GetConditions(), v1alpha1.ConditionReady)
+}
+
+// SpecChanged passes changes of a spec that others depend on, and deletion. An annotation is between a resource and its own
+// controller: to ask a gateway for a drift check is not to ask all that use it.
+func SpecChanged() builder.Predicates {
+	return builder.WithPredicates(predicate.And[client.Object](afterStart(), predicate.GenerationChangedPredicate{}))
+}
+
+// ContentChanged passes any change of an object's content; of a Secret or Service every write counts.
+func ContentChanged() builder.Predicates {
+	return builder.WithPredicates(predicate.And[client.Object](afterStart(), predicate.ResourceVersionChangedPredicate{}))
+}
+
+// LabelsChanged passes changes of labels, as a selector of namespaces sees them.
+func LabelsChanged() builder.Predicates {
+	return builder.WithPredicates(predicate.And[client.Object](afterStart(), predicate.LabelChangedPredicate{}))
+}
+
+// afterStart leaves out what there is when the operator starts: all resources are looked at then, so what they name need not
+// ask for that too.
+func afterStart() predicate.Predicate {
+	return predicate.Funcs{CreateFunc: func(e event.CreateEvent) bool { return !e.IsInInitialList }}
+}
+
+// OnlyWhen passes updates that changed says matter, and all creations and deletions.
+func OnlyWhen[T client.Object](changed func(before, after T) bool) builder.Predicates {
+	return builder.WithPredicates(predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		before, ok := e.ObjectOld.(T)
+		after, fine := e.ObjectNew.(T)
+		return ok && fine && changed(before, after)
+	}})
+}

@@ -1,0 +1,104 @@
+package resolve
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
+)
+
+// Gateway is a KongGateway that a resource may be programmed on.
+type Gateway struct {
+	Engine *engine.Engine
+	Scope  desired.Scope
+	Policy desired.Policy
+	// AsksDataPlanes says that the gateway names its data planes, so that they are asked what they hold.
+	AsksDataPlanes bool
+}
+
+// Gateways finds the gateway of a resource.
+type Gateways struct {
+	Reader  client.Reader
+	Engines *engine.Registry
+	// ClusterDomain is the cluster's DNS domain.
+	ClusterDomain string
+}
+
+// Resolve finds the gateway of a name, if it admits resources of the namespace and its engine runs.
+func (g Gateways) Resolve(ctx context.Context, namespace, name string) (Gateway, error) {
+	var object v1alpha1.KongGateway
+	// As it is in the cache: all users of a gateway would else wait whenever its status is written.
+	if err := g.Reader.Get(ctx, client.ObjectKey{Name: name}, &object, client.DisableReadYourWritesConsistency); err != nil {
+		if apierrors.IsNotFound(err) {
+			return Gateway{}, status.Stalled(v1alpha1.ReasonGatewayNotFound,
+				"KongGateway %s does not exist; create it, or name another in spec.gatewayRef", name)
+		}
+		return Gateway{}, fmt.Errorf("get KongGateway %s: %w", name, err)
+	}
+	admitted, err := Admits(ctx, g.Reader, &object, namespace)
+	if err != nil {
+		return Gateway{}, err
+	}
+	if !admitted {
+		return Gateway{}, status.Stalled(v1alpha1.ReasonNamespaceNotAllowed,
+			"KongGateway %s takes no resources of namespace %s; ask for it in its spec.allowedNamespaces, or name another gateway",
+			name, namespace)
+	}
+	running, err := g.Engine(&object)
+	if err != nil {
+		return Gateway{}, err
+	}
+	return Gateway{
+		Engine: running, Scope: running.Scope(), Policy: desired.NewPolicy(&object, g.ClusterDomain),
+		AsksDataPlanes: object.Spec.DataPlanes != nil,
+	}, nil
+}
+
+// connectPause is how long a resource waits for an engine to be started, which takes a moment, until it looks why it was not.
+const connectPause = 5 * time.Second
+
+// Engine gives the running engine of a gateway, or what keeps it from running.
+func (g Gateways) Engine(object *v1alpha1.KongGateway) (*engine.Engine, error) {
+	if object.Spec.Suspend {
+		return nil, status.Wait(0, v1alpha1.ReasonGatewayNotReady, "KongGateway %s is suspended", object.Name)
+	}
+	if !object.DeletionTimestamp.IsZero() {
+		return nil, status.Wait(0, v1alpha1.ReasonGatewayNotReady, "KongGateway %s is being deleted", object.Name)
+	}
+	running, found := g.Engines.Get(object.Name)
+	if found {
+		return running, nil
+	}
+	stalled := apimeta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionStalled)
+	if stalled != nil && stalled.ObservedGeneration == object.Generation {
+		return nil, status.Wait(0, v1alpha1.ReasonGatewayNotReady, "KongGateway %s cannot be used: %s", object.Name, stalled.Message)
+	}
+	wait := status.Wait(connectPause, v1alpha1.ReasonGatewayNotReady, "KongGateway %s is being connected", object.Name)
+	wait.Quiet = true
+	return nil, wait
+}
+
+// Admits says whether a gateway takes resources of a namespace.
+func Admits(ctx context.Context, reader client.Reader, object *v1alpha1.KongGateway, namespace string) (bool, error) {
+	if object.Spec.AllowedNamespaces.From != v1alpha1.NamespacesSelector {
+		return desired.Admits(object.Spec.AllowedNamespaces, nil)
+	}
+	var ns corev1.Namespace
+	if err := reader.Get(ctx, client.ObjectKey{Name: namespace}, &ns); err != nil {
+		return false, fmt.Errorf("get namespace %s: %w", namespace, err)
+	}
+	admitted, err := desired.Admits(object.Spec.AllowedNamespaces, ns.Labels)
+	if err != nil {
+		return false, status.Wait(0, v1alpha1.ReasonGatewayNotReady, "KongGateway %s cannot be used: spec.%v", object.Name, err)
+	}
+	return admitted, nil
+}

@@ -1,0 +1,73 @@
+// Package resolve follows the references of a resource to its inputs: the gateway, Secrets, the Kubernetes Service, the
+// consumers of a service and the services of a consumer. It reads, and writes nothing.
+package resolve
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+)
+
+// SecretReader reads content of Secrets. field is the field of the spec that names the Secret, for messages. The error is a
+// *status.StalledError where the Secret, or what is asked for, is not there; any other error means that it is not known.
+type SecretReader interface {
+	Data(ctx context.Context, field, namespace, name string) (map[string][]byte, error)
+	Key(ctx context.Context, field, namespace, name, key string) ([]byte, error)
+}
+
+// Inputs reads what resources refer to.
+type Inputs struct {
+	// Reader has the indexes of package index.
+	Reader  client.Reader
+	Secrets SecretReader
+}
+
+// PluginConfigs reads the Secrets that spec.plugins[].configFrom names.
+func (in Inputs) PluginConfigs(ctx context.Context, user v1alpha1.GatewayUser) (desired.Configs, error) {
+	configs := desired.Configs{}
+	for i, plugin := range user.GetPlugins() {
+		for j, from := range plugin.ConfigFrom {
+			field := fmt.Sprintf("spec.plugins[%d].configFrom[%d].secretRef", i, j)
+			content, err := in.Secrets.Key(ctx, field, user.GetNamespace(), from.SecretRef.Name, from.SecretRef.Key)
+			if err != nil {
+				return nil, err
+			}
+			configs[plugin.Name] = append(configs[plugin.Name], content)
+		}
+	}
+	return configs, nil
+}
+
+// RedisPassword reads the Secret that spec.rateLimit.redis.passwordSecretRef names; it is empty where there is no reference.
+func (in Inputs) RedisPassword(ctx context.Context, service *v1alpha1.JwtProtectedService) (string, error) {
+	limit := service.Spec.RateLimit
+	if limit == nil || limit.Redis == nil || limit.Redis.PasswordSecretRef == nil {
+		return "", nil
+	}
+	ref := limit.Redis.PasswordSecretRef
+	password, err := in.Secrets.Key(ctx, "spec.rateLimit.redis.passwordSecretRef", service.Namespace, ref.Name, ref.Key)
+	return string(password), err
+}
+
+// UpstreamService reads the Service that spec.upstream.serviceRef names; nil where there is none.
+func (in Inputs) UpstreamService(ctx context.Context, service *v1alpha1.JwtProtectedService) (*corev1.Service, error) {
+	if service.Spec.Upstream == nil || service.Spec.Upstream.ServiceRef == nil {
+		return nil, nil
+	}
+	name := service.Spec.Upstream.ServiceRef.Name
+	var found corev1.Service
+	err := in.Reader.Get(ctx, client.ObjectKey{Namespace: service.Namespace, Name: name}, &found)
+	if apierrors.IsNotFound(err) {
+		return nil, nil // desired.BuildService says what is missing
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get Service %s/%s: %w", service.Namespace, name, err)
+	}
+	return &found, nil
+}

@@ -1,0 +1,63 @@
+package resolve
+
+import (
+	"context"
+	"slices"
+
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/index"
+)
+
+// OlderWith gives a function that finds a resource of the same kind and gateway that was created earlier and wants the same
+// unique key. Creation time decides only among those that hold nothing: the engine asks after it has found no holder.
+// keysOf lists the unique keys of a resource's spec.
+func OlderWith[T v1alpha1.GatewayUser](
+	ctx context.Context, reader client.Reader, object T, keysOf func(T) []desired.UniqueKey,
+) func(desired.UniqueKey) (desired.Owner, bool) {
+	return func(key desired.UniqueKey) (owner desired.Owner, found bool) {
+		value := index.UniqueKeyValue(object.GatewayName(), key)
+		err := index.ForEach(ctx, reader, object.KindName(), index.UniqueKey, "", value, func(resource v1alpha1.Resource) {
+			other, ok := resource.(T)
+			if found || !ok || !precedes(other, object) || other.GatewayName() != object.GatewayName() || cannotHave(other) {
+				return
+			}
+			if slices.ContainsFunc(keysOf(other), key.Overlaps) {
+				owner, found = OwnerOf(other), true
+			}
+		})
+		if err != nil {
+			log.FromContext(ctx).Error(err, "Cannot look for resources that want the same unique key", "keyKind", key.Kind)
+		}
+		return owner, found && err == nil
+	}
+}
+
+// OwnerOf gives a resource as the owner of its entities in Kong.
+func OwnerOf(resource v1alpha1.Resource) desired.Owner {
+	return desired.Owner{Kind: resource.KindName(), Namespace: resource.GetNamespace(), Name: resource.GetName()}
+}
+
+// cannotHave says whether a resource will not get its unique keys: it is suspended, or stalled for another reason than the
+// conflict itself.
+func cannotHave(resource v1alpha1.Resource) bool {
+	stalled := apimeta.FindStatusCondition(*resource.GetConditions(), v1alpha1.ConditionStalled)
+	return resource.IsSuspended() || stalled != nil && stalled.Reason != v1alpha1.ReasonConflict
+}
+
+// precedes orders by creation, then by namespace and name: the same on every replica.
+func precedes(a, b metav1.Object) bool {
+	if a.GetUID() == b.GetUID() || !a.GetDeletionTimestamp().IsZero() {
+		return false
+	}
+	at, bt := a.GetCreationTimestamp(), b.GetCreationTimestamp()
+	if !at.Equal(&bt) {
+		return at.Before(&bt)
+	}
+	return a.GetNamespace()+"/"+a.GetName() < b.GetNamespace()+"/"+b.GetName()
+}
