@@ -41,7 +41,7 @@ func NamesConsumer(service *v1alpha1.JwtProtectedService, consumer metav1.Object
 func AccessSelector(access *v1alpha1.Access) (labels.Selector, error) {
 	selector, err := metav1.LabelSelectorAsSelector(access.ConsumerSelector)
 	if err != nil {
-		return nil, status.Stalled(v1alpha1.ReasonInvalidSpec, "spec.access.consumerSelector: %v", err)
+		return nil, status.Stalled(v1alpha1.ReasonInvalidSpec, "spec.access.consumerSelector: %v. Write it as a label selector of Kubernetes.", err)
 	}
 	return selector, nil
 }

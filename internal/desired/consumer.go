@@ -147,7 +147,8 @@ func DistinctKeys(credentials []Credential) ([]Credential, error) {
 		}
 		if clash == nil {
 			clash = status.Stalled(v1alpha1.ReasonConflict,
-				"%s: credential %s of this consumer has the key %s already, and Kong keeps one credential a key; change one of them", c.Field, holder, c.Material.Key)
+				"%s: Kong keeps one credential a key, and %s is taken (credential %s of this consumer). Change one of the keys.",
+				c.Field, c.Material.Key, holder)
 		}
 	}
 	return kept, clash

@@ -44,14 +44,16 @@ func mergeConfig(field string, base *apiextensionsv1.JSON, from [][]byte) (map[s
 	config := map[string]any{}
 	if base != nil && len(base.Raw) > 0 {
 		if err := json.Unmarshal(base.Raw, &config); err != nil || config == nil {
-			return nil, status.Stalled(v1alpha1.ReasonInvalidSpec, "%s.config: has to be an object, as Kong's documentation of the plugin shows it", field)
+			return nil, status.Stalled(v1alpha1.ReasonInvalidSpec,
+				"%s.config: it is no object. Write name: value pairs, as Kong's documentation of the plugin shows them.", field)
 		}
 	}
 	for i, content := range from {
 		var overlay map[string]any
 		// The parser's error would quote the content, which is secret.
 		if err := yaml.Unmarshal(content, &overlay); err != nil || overlay == nil {
-			return nil, status.Stalled(v1alpha1.ReasonSecretInvalid, "%s.configFrom[%d]: the Secret key has to hold a JSON or YAML object", field, i)
+			return nil, status.Stalled(v1alpha1.ReasonSecretInvalid,
+				"%s.configFrom[%d]: the key of the Secret holds no JSON or YAML object. Write name: value pairs there.", field, i)
 		}
 		merge(config, overlay)
 	}

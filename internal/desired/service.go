@@ -267,10 +267,10 @@ func tlsFields(fields kong.Fields, spec *v1alpha1.Upstream) error {
 	protocol := fields.Text("protocol")
 	if (spec.TLSVerify != nil || spec.TLSVerifyDepth != nil) && protocol != "https" {
 		return status.Stalled(v1alpha1.ReasonInvalidSpec,
-			"spec.upstream.tlsVerify: Kong takes it with https only, and the upstream is %s; remove it, or change the upstream", protocol)
+			"spec.upstream.tlsVerify: Kong takes it with https only, and the upstream is %s. Remove it, or change the upstream.", protocol)
 	}
 	if fields.Text("path") != "" && (protocol == "grpc" || protocol == "grpcs") {
-		return status.Stalled(v1alpha1.ReasonInvalidSpec, "spec.upstream.path: Kong takes none with %s; remove it", protocol)
+		return status.Stalled(v1alpha1.ReasonInvalidSpec, "spec.upstream.path: Kong takes none with %s. Remove it.", protocol)
 	}
 	setPointer(fields, "tls_verify", spec.TLSVerify)
 	setPointer(fields, "tls_verify_depth", spec.TLSVerifyDepth)
@@ -281,7 +281,8 @@ func urlFields(policy Policy, fields kong.Fields, raw string) error {
 	const field = "spec.upstream.url"
 	u, err := url.Parse(raw)
 	if err != nil || u.Hostname() == "" {
-		return status.Stalled(v1alpha1.ReasonInvalidSpec, "%s: cannot be read as a URL; write it like http://my-api.example.com:8080/base", field)
+		return status.Stalled(v1alpha1.ReasonInvalidSpec,
+			"%s: it cannot be read as a URL. Write it like http://my-api.example.com:8080/base.", field)
 	}
 	port := 80
 	if u.Scheme == "https" || u.Scheme == "grpcs" {
@@ -289,7 +290,7 @@ func urlFields(policy Policy, fields kong.Fields, raw string) error {
 	}
 	if text := u.Port(); text != "" {
 		if port, err = strconv.Atoi(text); err != nil || port < 1 || port > 65535 {
-			return status.Stalled(v1alpha1.ReasonInvalidSpec, "%s: port %s is not from 1 to 65535", field, text)
+			return status.Stalled(v1alpha1.ReasonInvalidSpec, "%s: port %s is not from 1 to 65535. Change the port.", field, text)
 		}
 	}
 	if err := policy.checkHost(field, u.Hostname(), port); err != nil {
@@ -306,13 +307,15 @@ func urlFields(policy Policy, fields kong.Fields, raw string) error {
 func serviceRefFields(policy Policy, fields kong.Fields, namespace string, spec v1alpha1.UpstreamServiceReference, target *corev1.Service) error {
 	const field = "spec.upstream.serviceRef"
 	if target == nil {
-		return status.Stalled(v1alpha1.ReasonInvalidSpec, "%s: Service %s/%s does not exist; create it, or name another", field, namespace, spec.Name)
+		return status.Stalled(v1alpha1.ReasonInvalidSpec,
+			"%s: Service %s/%s does not exist. Create it, or name another.", field, namespace, spec.Name)
 	}
 	if target.Spec.Type == corev1.ServiceTypeExternalName && slices.Contains(policy.Upstreams.Deny, v1alpha1.DenyExternalName) {
 		return policy.violation(field, "Service %s/%s is of type ExternalName, which policy.upstreams.deny lists", namespace, spec.Name)
 	}
 	if target.Spec.Type != corev1.ServiceTypeExternalName && !hasPort(target, spec.Port) {
-		return status.Stalled(v1alpha1.ReasonInvalidSpec, "%s.port: Service %s/%s has no port %d; it has %s", field, namespace, spec.Name, spec.Port, ports(target))
+		return status.Stalled(v1alpha1.ReasonInvalidSpec,
+			"%s.port: Service %s/%s has no port %d. Use one of %s.", field, namespace, spec.Name, spec.Port, ports(target))
 	}
 	hosts := serviceHosts(spec.Name, namespace, policy.ClusterDomain)
 	for _, host := range hosts {

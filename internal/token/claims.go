@@ -29,7 +29,8 @@ func NewClaims(spec v1alpha1.JwtTokenSpec) (Claims, error) {
 	if spec.Claims != nil && len(spec.Claims.Raw) > 0 {
 		extra, err := object(spec.Claims.Raw)
 		if err != nil {
-			return Claims{}, status.Stalled(v1alpha1.ReasonInvalidSpec, "spec.claims: has to be an object; write it as name: value pairs")
+			return Claims{}, status.Stalled(v1alpha1.ReasonInvalidSpec,
+				"spec.claims: it is no object. Write name: value pairs.")
 		}
 		claims.Extra = extra
 	}
@@ -42,7 +43,9 @@ func NewClaims(spec v1alpha1.JwtTokenSpec) (Claims, error) {
 	if len(taken) > 0 {
 		slices.Sort(taken)
 		return Claims{}, status.Stalled(v1alpha1.ReasonInvalidSpec,
-			"spec.claims: %s may not be set here; iss, kid, iat, exp and nbf are the operator's, sub is spec.subject and aud is spec.audience; remove it", strings.Join(taken, ", "))
+			"spec.claims: %s may not be set here. Remove it: the operator sets iss, kid, iat, exp and nbf, "+
+				"spec.subject is sub and spec.audience is aud.",
+			strings.Join(taken, ", "))
 	}
 	return claims, nil
 }

@@ -20,11 +20,13 @@ func signingKey(material credential.Material, o options) (any, error) {
 	}
 	family := credential.FamilyOf(material.Algorithm)
 	if !material.CanSign() {
-		remedy := "name one in secretRef.dataKeys.privateKey, or use a generated credential"
+		missing, dataKey := "private key", "privateKey"
 		if family == credential.HMAC {
-			return nil, status.Stalled(v1alpha1.ReasonCredentialCannotSign, "the credential has no secret here; %s", remedy)
+			missing, dataKey = "secret", "secret"
 		}
-		return nil, status.Stalled(v1alpha1.ReasonCredentialCannotSign, "the credential has no private key here; %s", remedy)
+		return nil, status.Stalled(v1alpha1.ReasonCredentialCannotSign,
+			"the credential has no %s here. Name one in its secretRef.dataKeys.%s, or use a generated credential.",
+			missing, dataKey)
 	}
 	private := []byte(material.PrivateKeyPEM.Reveal())
 	var key any
@@ -54,7 +56,8 @@ func hmacKey(material credential.Material, o options) ([]byte, error) {
 	key, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(secret, "="))
 	if err != nil {
 		return nil, status.Stalled(v1alpha1.ReasonCredentialCannotSign,
-			"the credential's secret is not base64url, which secretIsBase64 asks for; write it with - and _ in place of + and /, and without line breaks")
+			"the credential's secret is not base64url, which secretIsBase64 asks for. "+
+				"Write it with - and _ in place of + and /, and without line breaks.")
 	}
 	return key, nil
 }

@@ -327,9 +327,9 @@ func TestNewClaims(t *testing.T) {
 		`{"sub":"x"}`:                 "spec.claims: sub may not be set here",
 		`{"kid":1,"nbf":1,"iat":1}`:   "spec.claims: iat, kid, nbf may not be set here",
 		`{"aud":["canary"]}`:          "spec.claims: aud may not be set here",
-		`["canary"]`:                  "spec.claims: has to be an object",
-		`null`:                        "spec.claims: has to be an object",
-		`{"a":1}{"b":1}`:              "spec.claims: has to be an object",
+		`["canary"]`:                  "spec.claims: it is no object",
+		`null`:                        "spec.claims: it is no object",
+		`{"a":1}{"b":1}`:              "spec.claims: it is no object",
 		`{"nested":{"iss":"theirs"}}`: "",
 	} {
 		claims, err := token.NewClaims(v1alpha1.JwtTokenSpec{Subject: "s", Audience: []string{"a"}, Claims: &apiextensionsv1.JSON{Raw: []byte(raw)}})
