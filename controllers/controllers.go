@@ -63,7 +63,8 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		return fmt.Errorf("index custom resources: %w", err)
 	}
 	kube := cachedLists{o.Client}
-	router := newEventRouter(kube, o.Gateways.Events())
+	router := newEventRouter(kube)
+	o.Gateways.Listen(router.Route)
 	if err := mgr.Add(router); err != nil {
 		return fmt.Errorf("add the router of the engines' events: %w", err)
 	}

@@ -70,17 +70,15 @@ func enqueue(queue requestQueue, key client.ObjectKey, later bool) {
 // eventRouter leads what the engines notice in Kong to the queues of the controllers.
 type eventRouter struct {
 	reader client.Reader
-	// events of the engines.
-	events <-chan engine.Event
 	// queues of the controllers, by kind.
 	queues map[string]*controllerQueue
 	// connected are the gateways whose users are to be enqueued.
 	connected workqueue.TypedInterface[string]
 }
 
-func newEventRouter(reader client.Reader, events <-chan engine.Event) *eventRouter {
+func newEventRouter(reader client.Reader) *eventRouter {
 	router := &eventRouter{
-		reader: reader, events: events, queues: map[string]*controllerQueue{}, connected: workqueue.NewTyped[string](),
+		reader: reader, queues: map[string]*controllerQueue{}, connected: workqueue.NewTyped[string](),
 	}
 	for _, kind := range v1alpha1.ResourceKinds() {
 		router.queues[kind.Name] = &controllerQueue{}
@@ -103,28 +101,17 @@ func (r *eventRouter) Route(e engine.Event) {
 	}
 }
 
-// Start routes events, and enqueues the users of gateways, until the manager stops.
+// Start enqueues the users of gateways whose engine has just come up, until the manager stops.
 func (r *eventRouter) Start(ctx context.Context) error {
-	var users sync.WaitGroup
-	users.Go(func() {
-		for {
-			gateway, stopped := r.connected.Get()
-			if stopped {
-				return
-			}
-			r.enqueueUsers(ctx, gateway)
-			r.connected.Done(gateway)
-		}
-	})
-	defer users.Wait()
-	defer r.connected.ShutDown()
+	stop := context.AfterFunc(ctx, r.connected.ShutDown)
+	defer stop()
 	for {
-		select {
-		case <-ctx.Done():
+		gateway, stopped := r.connected.Get()
+		if stopped {
 			return nil
-		case e := <-r.events:
-			r.Route(e)
 		}
+		r.enqueueUsers(ctx, gateway)
+		r.connected.Done(gateway)
 	}
 }
 

@@ -23,7 +23,7 @@ import (
 )
 
 // newRouter has two consumers and a service on the gateway "eu", and a consumer on another.
-func newRouter(t *testing.T, events <-chan engine.Event) *eventRouter {
+func newRouter(t *testing.T) *eventRouter {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	NewWithT(t).Expect(v1alpha1.AddToScheme(scheme)).To(Succeed())
@@ -43,7 +43,7 @@ func newRouter(t *testing.T, events <-chan engine.Event) *eventRouter {
 		builder.WithIndex(object, name, values)
 		return nil
 	})).To(Succeed())
-	return newEventRouter(builder.Build(), events)
+	return newEventRouter(builder.Build())
 }
 
 // enqueued is what is in the queues, as "kind namespace/name", with "later" where it can wait.
@@ -88,12 +88,11 @@ func TestEventsReachTheQueuesOfTheControllers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
-			events := make(chan engine.Event)
-			router := newRouter(t, events)
+			router := newRouter(t)
 			ctx, stop := context.WithCancel(t.Context())
 			stopped := make(chan error)
 			go func() { stopped <- router.Start(ctx) }()
-			events <- c.event
+			router.Route(c.event)
 			g.Eventually(func() []string { return enqueued(router) }).Should(Equal(c.enqueued))
 			stop()
 			g.Expect(<-stopped).To(Succeed())
@@ -104,7 +103,7 @@ func TestEventsReachTheQueuesOfTheControllers(t *testing.T) {
 // An engine that reports something never waits: no controller has started, and nobody takes anything out.
 func TestRoutingDoesNotBlock(t *testing.T) {
 	g := NewWithT(t)
-	router := newRouter(t, nil)
+	router := newRouter(t)
 	routed := make(chan struct{})
 	go func() {
 		defer close(routed)

@@ -20,7 +20,7 @@ func (r *reconciliation) removeRevoked(ctx context.Context) error {
 	if !r.consumer.Spec.Revoked {
 		return nil
 	}
-	result, err := r.gateway.Engine.Withdraw(ctx, r.owner())
+	result, err := r.gateway.Engine.Revoke(ctx, r.owner())
 	if result.Writes > 0 {
 		r.Event(r.consumer, corev1.EventTypeNormal, v1alpha1.ReasonRevoked, "Revoke",
 			fmt.Sprintf("%d credentials left Kong, since spec.revoked is true", result.Writes))
@@ -39,7 +39,7 @@ func (r *reconciliation) awaitRevocation(ctx context.Context) error {
 				"no credential is in Kong any more; waiting until no data plane holds them: %s", strings.Join(holding, "; "))
 		}
 	}
-	remaining := r.gateway.Engine.Withdrawn(r.owner())
+	remaining := r.gateway.Engine.RevocationRemaining(r.owner())
 	if remaining == 0 {
 		return nil
 	}
@@ -62,7 +62,7 @@ func (r *reconciliation) removeWithdrawn(ctx context.Context, cause error) error
 	for _, group := range slices.Concat(r.consumer.Spec.Groups, r.sync.input.AccessGroups) {
 		keeps[desired.GroupPart(group)] = true
 	}
-	_, err := r.gateway.Engine.Shed(ctx, r.owner(), func(part string) bool {
+	_, err := r.gateway.Engine.RemoveAccess(ctx, r.owner(), func(part string) bool {
 		name, isCredential := desired.CredentialOf(part)
 		if !isCredential {
 			return keeps[part]

@@ -116,7 +116,7 @@ func (r *Reconciler) run(ctx context.Context, object *v1alpha1.KongGateway) (aga
 	if err := r.setNodes(ctx, object, engine); err != nil {
 		return 0, err
 	}
-	engine.CheckFor(desired.GatewayOwner(object.Name), object.Annotations[v1alpha1.AnnotationReconcile])
+	engine.Relist(desired.GatewayOwner(object.Name), object.Annotations[v1alpha1.AnnotationReconcile])
 	state := engine.State()
 	if err := observe(object, state); err != nil || !state.Ready {
 		return 0, err

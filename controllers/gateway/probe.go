@@ -95,7 +95,7 @@ func (r *Reconciler) programProbe(ctx context.Context, object *v1alpha1.KongGate
 	if !running.Holds(owner) {
 		return nil
 	}
-	return running.Release(ctx, owner, false)
+	return running.Delete(ctx, owner)
 }
 
 // releaseProbe takes that route out of the Kong of a gateway that is being deleted. A Kong that is away keeps it, and that is said: it leads nowhere, and a
@@ -118,7 +118,7 @@ func (r *Reconciler) releaseProbe(ctx context.Context, object *v1alpha1.KongGate
 	case running && state.Ready && !connected.Holds(owner), !running && object.Spec.DataPlanes == nil:
 		return nil
 	case running && state.Ready && !object.Spec.Suspend:
-		return connected.Release(ctx, owner, false)
+		return connected.Delete(ctx, owner)
 	case running && state.Reason == v1alpha1.ReasonProgressing && !object.Spec.Suspend:
 		return status.Wait(0, v1alpha1.ReasonDeleting, "waiting for Kong, to take the route out that data planes are asked by")
 	case object.Spec.DataPlanes == nil:

@@ -20,7 +20,7 @@ func observe(object *v1alpha1.KongGateway, state engine.State) error {
 		object.Status.PropagationDelay = state.PropagationDelay.Round(time.Millisecond).String()
 	}
 	if state.Ready {
-		counts := state.Told
+		counts := state.Reported
 		object.Status.Managed = &v1alpha1.ManagedEntities{
 			Consumers: int32(counts.Consumers), Credentials: int32(counts.Credentials), Groups: int32(counts.Groups),
 			Services: int32(counts.Services), Routes: int32(counts.Routes), Plugins: int32(counts.Plugins),

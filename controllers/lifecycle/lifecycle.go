@@ -68,7 +68,7 @@ func (l *Lifecycle) Run(ctx context.Context, object v1alpha1.GatewayUser, releas
 	if err := l.AddFinalizer(ctx, object); err != nil {
 		return err
 	}
-	gateway.Engine.CheckFor(owner, object.GetAnnotations()[v1alpha1.AnnotationReconcile])
+	gateway.Engine.Relist(owner, object.GetAnnotations()[v1alpha1.AnnotationReconcile])
 	*programmed = object.GatewayName()
 	return program(ctx, gateway)
 }
@@ -123,7 +123,11 @@ func (l *Lifecycle) leave(ctx context.Context, object v1alpha1.GatewayUser, name
 		}
 		return status.Wait(0, v1alpha1.ReasonGatewayNotReady, "waiting for KongGateway %s to take this resource out of Kong", name)
 	}
-	if err := engine.Release(ctx, owner, retains(object)); err != nil {
+	leave := engine.Delete
+	if retains(object) {
+		leave = engine.Orphan
+	}
+	if err := leave(ctx, owner); err != nil {
 		return err
 	}
 	log.FromContext(ctx).Info("Released from Kong", "gateway", name, "retain", retains(object))

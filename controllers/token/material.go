@@ -113,7 +113,7 @@ func (r *reconciliation) checkHeld(to resolve.Gateway) error {
 		Consumer:    &v1alpha1.JwtConsumer{ObjectMeta: r.consumer.ObjectMeta, Spec: v1alpha1.JwtConsumerSpec{Tags: r.consumer.Spec.Tags}},
 		Credentials: []desired.Credential{{Field: "spec.consumerRef", Part: part, Material: r.material}},
 	})
-	if err != nil || !to.Engine.HasCredential(set) {
+	if err != nil || !to.Engine.HasCredentials(set) {
 		return r.notLive()
 	}
 	return nil

@@ -90,10 +90,10 @@ func TestAdoptionWritesTagsAlone(t *testing.T) {
 				t.Errorf("%d writes after a restart: %v", writes, r.written())
 			}
 
-			if err := r.gateway.Release(t.Context(), set.Owner, false); err != nil {
+			if err := r.gateway.Delete(t.Context(), set.Owner); err != nil {
 				r.waits(err, "former routes")
 				r.clock.advance(r.gateway.State().PropagationDelay)
-				if err := r.gateway.Release(t.Context(), set.Owner, false); err != nil {
+				if err := r.gateway.Delete(t.Context(), set.Owner); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -61,7 +61,7 @@ func TestAttachWritesThePluginAlone(t *testing.T) {
 			}
 
 			r.clock.advance(r.gateway.State().PropagationDelay)
-			if err := r.gateway.Release(t.Context(), set.Owner, false); err != nil {
+			if err := r.gateway.Delete(t.Context(), set.Owner); err != nil {
 				t.Fatal(err)
 			}
 			if r.there(kong.KindPlugin, id(set, kong.KindPlugin)) || !r.there(kong.KindService, theirService) || !r.there(kong.KindRoute, theirRoute) {

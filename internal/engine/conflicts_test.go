@@ -204,7 +204,7 @@ func TestForeignChildrenBlockDeletion(t *testing.T) {
 	r.mustSync(set)
 	consumer := id(set, kong.KindConsumer)
 	r.hold(kong.Entity{Kind: kong.KindJWT, ID: foreignID, ConsumerID: consumer, Fields: kong.Fields{"key": "by-hand", "secret": canary}})
-	r.stalls(r.gateway.Release(t.Context(), set.Owner, false), "Conflict", "jwt credential "+foreignID)
+	r.stalls(r.gateway.Delete(t.Context(), set.Owner), "Conflict", "jwt credential "+foreignID)
 	if r.there(kong.KindJWT, "k1") {
 		t.Error("the credential that was deleted still works")
 	}
@@ -212,7 +212,7 @@ func TestForeignChildrenBlockDeletion(t *testing.T) {
 		t.Fatal("somebody else's credential is gone")
 	}
 	r.drop(kong.KindJWT, consumer, foreignID)
-	if err := r.gateway.Release(t.Context(), set.Owner, false); err != nil {
+	if err := r.gateway.Delete(t.Context(), set.Owner); err != nil {
 		t.Fatal(err)
 	}
 	if r.there(kong.KindConsumer, consumer) {
@@ -225,9 +225,9 @@ func TestForeignRouteBlocksDeletionOfAService(t *testing.T) {
 	set := r.service("api", "one")
 	r.opened(set)
 	r.hold(kong.Entity{Kind: kong.KindRoute, ID: foreignID, Fields: kong.Fields{"name": "by-hand", "paths": []string{"/x"}, "service": on(id(set, kong.KindService))}})
-	r.waits(r.gateway.Release(t.Context(), set.Owner, false), "former routes")
+	r.waits(r.gateway.Delete(t.Context(), set.Owner), "former routes")
 	r.clock.advance(propagationDelay)
-	r.stalls(r.gateway.Release(t.Context(), set.Owner, false), "Conflict", "route by-hand ("+foreignID+")")
+	r.stalls(r.gateway.Delete(t.Context(), set.Owner), "Conflict", "route by-hand ("+foreignID+")")
 	if !r.there(kong.KindPlugin, id(set, kong.KindPlugin)) {
 		t.Error("the other's route is left without the jwt plugin")
 	}
@@ -237,7 +237,7 @@ func TestRetainTakesOurTagsOff(t *testing.T) {
 	r := newRig(t)
 	set := r.consumer("john", "john", "k1")
 	r.mustSync(set)
-	if err := r.gateway.Release(t.Context(), set.Owner, true); err != nil {
+	if err := r.gateway.Orphan(t.Context(), set.Owner); err != nil {
 		t.Fatal(err)
 	}
 	held, err := r.kong.Get(t.Context(), kong.KindJWT, "k1")
@@ -273,7 +273,7 @@ func TestWhoIsRefusedDoesNotWakeItself(t *testing.T) {
 	r.gateway.wake(other, EventFreed)
 	for {
 		select {
-		case e := <-r.registry.Events():
+		case e := <-eventsOf(r.registry):
 			switch {
 			case e.Owner == nil:
 			case *e.Owner == other:

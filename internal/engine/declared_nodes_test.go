@@ -174,7 +174,7 @@ func TestDriftOfANodeIsToldAndPutBack(t *testing.T) {
 	f := newFleetRig(t)
 	var counted atomic.Int32
 	f.registry.Close()
-	f.registry = NewRegistry(Options{Installation: "here", Now: f.clock.Now, Heartbeat: 20 * time.Millisecond, Drifted: func(string, kong.Kind) { counted.Add(1) }})
+	f.registry = listening(Options{Installation: "here", Now: f.clock.Now, Heartbeat: 20 * time.Millisecond, Drifted: func(string, kong.Kind) { counted.Add(1) }})
 	var err error
 	if f.gateway, err = f.registry.Ensure("default", Settings{Client: kong.Config{URL: f.sim.AdminURL()}, DriftInterval: time.Hour}); err != nil {
 		t.Fatal(err)
@@ -227,7 +227,7 @@ func TestDriftOfANodeIsToldAndPutBack(t *testing.T) {
 // shard is an engine that writes what is of some owners alone, beside another of the same installation and gateway.
 func (f *fleetRig) shard(own func(desired.Owner) bool) *rig {
 	f.Helper()
-	registry := NewRegistry(Options{Installation: "here", Now: f.clock.Now, Heartbeat: 20 * time.Millisecond, InScope: own})
+	registry := listening(Options{Installation: "here", Now: f.clock.Now, Heartbeat: 20 * time.Millisecond, InScope: own})
 	f.Cleanup(registry.Close)
 	engine, err := registry.Ensure("default", Settings{Client: kong.Config{URL: f.sim.AdminURL()}, DriftInterval: time.Hour})
 	if err != nil {
@@ -292,7 +292,7 @@ func TestShardsShareAConfiguration(t *testing.T) {
 	f.eventually("everybody is back", everybody)
 	settled()
 	two.eventually("jane is gone", func() bool {
-		return two.gateway.Release(t.Context(), desired.ConsumerOwner("team", "jane"), false) == nil
+		return two.gateway.Delete(t.Context(), desired.ConsumerOwner("team", "jane")) == nil
 	})
 	settled()
 	if f.there(kong.KindJWT, "k-jane") || f.onSecond("k-jane") {

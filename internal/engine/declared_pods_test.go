@@ -17,7 +17,7 @@ func TestPodsAreAskedOneByOne(t *testing.T) {
 	f.pushed(john, f.service("api", "one"))
 	f.eventually("both run it", func() bool { return f.onBoth("k1") })
 	f.registry.Close()
-	f.registry = NewRegistry(Options{Installation: "here", Now: f.clock.Now, Heartbeat: 20 * time.Millisecond})
+	f.registry = listening(Options{Installation: "here", Now: f.clock.Now, Heartbeat: 20 * time.Millisecond})
 	var err error
 	if f.gateway, err = f.registry.Ensure("default", Settings{Client: kong.Config{URL: f.sim.AdminURL()}, DriftInterval: time.Hour, Pods: true}); err != nil {
 		t.Fatal(err)

@@ -87,11 +87,11 @@ func TestAChangeAndADeletionReachKong(t *testing.T) {
 	if r.there(kong.KindJWT, "k2") || !r.there(kong.KindJWT, "k3") {
 		t.Error("the credential is still there, or another's went")
 	}
-	r.eventually("jane is gone", func() bool { return r.gateway.Release(t.Context(), jane.Owner, false) == nil })
+	r.eventually("jane is gone", func() bool { return r.gateway.Delete(t.Context(), jane.Owner) == nil })
 	if r.there(kong.KindConsumer, "jane") || r.there(kong.KindJWT, "k3") {
 		t.Error("the consumer or its credential is still there")
 	}
-	r.eventually("john is let go", func() bool { return r.gateway.Release(t.Context(), john.Owner, true) == nil })
+	r.eventually("john is let go", func() bool { return r.gateway.Orphan(t.Context(), john.Owner) == nil })
 	r.pushed(r.consumer("jim", "jim"))
 	r.start(time.Hour)
 	r.pushed(r.consumer("jack", "jack"))
@@ -168,7 +168,7 @@ func TestAConfigurationOfOthersIsNotReplaced(t *testing.T) {
 	if err := client.PostConfig(t.Context(), []kong.Entity{theirs}); err != nil {
 		t.Fatal(err)
 	}
-	registry := NewRegistry(Options{Installation: "here", Heartbeat: 20 * time.Millisecond})
+	registry := listening(Options{Installation: "here", Heartbeat: 20 * time.Millisecond})
 	defer registry.Close()
 	settings := Settings{Client: kong.Config{URL: sim.AdminURL()}, DriftInterval: time.Hour}
 	r := &rig{T: t, sim: sim, kong: client, registry: registry, clock: &clock{now: time.Unix(1_700_000_000, 0)}}

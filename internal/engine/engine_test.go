@@ -53,6 +53,22 @@ type rig struct {
 	scope    desired.Scope
 }
 
+// heard has, by registry, the events that were heard.
+var heard sync.Map
+
+// listening makes a registry whose events are kept for eventsOf.
+func listening(options Options) *Registry {
+	registry, events := NewRegistry(options), make(chan Event, 100_000)
+	registry.Listen(func(e Event) { events <- e })
+	heard.Store(registry, events)
+	return registry
+}
+
+func eventsOf(registry *Registry) <-chan Event {
+	events, _ := heard.Load(registry)
+	return events.(chan Event)
+}
+
 type logs struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -94,7 +110,7 @@ func (r *rig) start(drift time.Duration) {
 	if r.registry != nil {
 		r.registry.Close()
 	}
-	r.registry = NewRegistry(Options{
+	r.registry = listening(Options{
 		Installation: "here", Now: r.clock.Now, Heartbeat: 20 * time.Millisecond,
 		Log: funcr.New(r.logs.write, funcr.Options{Verbosity: 2}),
 	})
@@ -113,7 +129,7 @@ func (r *rig) expect(reason string, owner *desired.Owner) {
 	late := time.After(patience)
 	for {
 		select {
-		case e := <-r.registry.Events():
+		case e := <-eventsOf(r.registry):
 			if e.Reason == reason && (owner == nil && e.Owner == nil || owner != nil && e.Owner != nil && *owner == *e.Owner) {
 				return
 			}

@@ -69,7 +69,7 @@ func TestServiceGoesAfterItsRoutes(t *testing.T) {
 	r := newRig(t)
 	set := r.service("api", "one", "two")
 	r.opened(set)
-	err := r.gateway.Release(t.Context(), set.Owner, false)
+	err := r.gateway.Delete(t.Context(), set.Owner)
 	if wait := r.waits(err, "former routes"); wait.After != propagationDelay {
 		t.Errorf("waits %s, want %s", wait.After, propagationDelay)
 	}
@@ -77,7 +77,7 @@ func TestServiceGoesAfterItsRoutes(t *testing.T) {
 		t.Fatal("routes have to go at once, and the plugin has to stay")
 	}
 	r.clock.advance(propagationDelay)
-	if err := r.gateway.Release(t.Context(), set.Owner, false); err != nil {
+	if err := r.gateway.Delete(t.Context(), set.Owner); err != nil {
 		t.Fatal(err)
 	}
 	if r.there(kong.KindService, "team.api") || r.there(kong.KindPlugin, id(set, kong.KindPlugin)) || r.gateway.Holds(set.Owner) {
@@ -109,9 +109,9 @@ func TestReleaseAfterRestartWaits(t *testing.T) {
 	r := newRig(t)
 	set := r.service("api", "one")
 	r.opened(set)
-	r.waits(r.gateway.Release(t.Context(), set.Owner, false), "former routes")
+	r.waits(r.gateway.Delete(t.Context(), set.Owner), "former routes")
 	r.start(time.Hour)
-	if wait := r.waits(r.gateway.Release(t.Context(), set.Owner, false), "former routes"); wait.After != propagationDelay {
+	if wait := r.waits(r.gateway.Delete(t.Context(), set.Owner), "former routes"); wait.After != propagationDelay {
 		t.Errorf("waits %s, want it anew: nobody knows when the route went", wait.After)
 	}
 }

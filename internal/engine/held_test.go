@@ -13,7 +13,7 @@ func TestWhatKongIsKnownToHold(t *testing.T) {
 		t.Fatal("a connected engine does not know what Kong holds")
 	}
 	john := r.consumer("john", "team.john", "k1", "k2")
-	if _, found := r.gateway.CredentialPart(john.Owner, "k2"); found || r.gateway.HasCredential(john) {
+	if _, found := r.gateway.CredentialPart(john.Owner, "k2"); found || r.gateway.HasCredentials(john) {
 		t.Fatal("it is held before it was written")
 	}
 	r.mustSync(john)
@@ -23,7 +23,7 @@ func TestWhatKongIsKnownToHold(t *testing.T) {
 	if _, found := r.gateway.CredentialPart(desired.Owner{Kind: john.Owner.Kind, Namespace: "team", Name: "jane"}, "k2"); found {
 		t.Error("it is held for somebody else")
 	}
-	if !r.gateway.HasCredential(john) {
+	if !r.gateway.HasCredentials(john) {
 		t.Error("what was written is not held")
 	}
 	changed := r.consumer("john", "team.john", "k1", "k2")
@@ -32,7 +32,7 @@ func TestWhatKongIsKnownToHold(t *testing.T) {
 			e.Fields["secret"] = canary + "2"
 		}
 	}
-	if r.gateway.HasCredential(changed) {
+	if r.gateway.HasCredentials(changed) {
 		t.Error("another secret under the same key is held")
 	}
 }
@@ -42,7 +42,7 @@ func TestWhatIsOnItsWayIntoAConfigurationIsNotHeld(t *testing.T) {
 	john := r.consumer("john", "john", "k1")
 	r.eventually("it is held", func() bool {
 		result, err := r.sync(john)
-		held := r.gateway.HasCredential(john)
+		held := r.gateway.HasCredentials(john)
 		if (held || result.Applied) && !r.there(kong.KindJWT, "k1") {
 			t.Fatal("it is held, and Kong does not run it")
 		}

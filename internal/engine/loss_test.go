@@ -32,7 +32,7 @@ func TestLossAndReturn(t *testing.T) {
 	if wait := r.waits(err, "database"); wait.After != 0 || wait.Reason != "KongUnreachable" {
 		t.Errorf("waits %s for %s, want to be woken", wait.After, wait.Reason)
 	}
-	r.waits(r.gateway.Release(t.Context(), set.Owner, false), "database")
+	r.waits(r.gateway.Delete(t.Context(), set.Owner), "database")
 	for _, request := range r.requests() {
 		if !strings.HasPrefix(request, http.MethodGet) {
 			t.Errorf("wrote to a gateway that is away: %s", request)
@@ -75,7 +75,7 @@ func TestUnansweredWritesAreRepeated(t *testing.T) {
 			if writes := r.mustSync(set); writes != 0 {
 				t.Errorf("%d writes once all is there", writes)
 			}
-			hit(func() error { return r.gateway.Release(t.Context(), set.Owner, false) })
+			hit(func() error { return r.gateway.Delete(t.Context(), set.Owner) })
 			if r.there(kong.KindConsumer, "john") || r.there(kong.KindJWT, "k1") || r.gateway.Holds(set.Owner) {
 				t.Error("something is left")
 			}

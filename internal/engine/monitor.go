@@ -29,8 +29,6 @@ type State struct {
 	Counts           Counts
 	// Reported are the counts that the last event told of. They change once a heartbeat, not with every write.
 	Reported Counts
-	// Told is Reported.
-	Told Counts
 }
 
 // monitor connects to a Kong, asks for it, and lists what it holds.
@@ -220,7 +218,7 @@ func (m *monitor) State() State {
 	return State{
 		Ready: m.ready, Reason: m.reason, Message: m.message,
 		Kong: about, KongVersion: about.Version, Database: about.Database,
-		PropagationDelay: m.clocks.Delay(), Counts: m.observed.Counts(), Reported: m.reported, Told: m.reported,
+		PropagationDelay: m.clocks.Delay(), Counts: m.observed.Counts(), Reported: m.reported,
 	}
 }
 

@@ -23,7 +23,7 @@ type neighbor struct {
 func (r *rig) neighbor(installation, gateway string, own func(desired.Owner) bool) *neighbor {
 	r.Helper()
 	n := &neighbor{}
-	registry := NewRegistry(Options{
+	registry := listening(Options{
 		Installation: installation, Now: r.clock.Now, Heartbeat: 20 * time.Millisecond, InScope: own,
 		Drifted: func(string, kong.Kind) {
 			n.mu.Lock()

@@ -94,7 +94,6 @@ type Registry struct {
 	mu      sync.Mutex
 	engines map[string]*Engine
 	listen  func(Event)
-	events  chan Event
 }
 
 // NewRegistry makes an empty registry. Close stops what it starts.
@@ -102,11 +101,9 @@ func NewRegistry(options Options) *Registry {
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // never fails, see its documentation
 	ctx, stop := context.WithCancel(context.Background())
-	r := &Registry{
+	return &Registry{
 		options: options.withDefaults(), hasher: plan.NewHasher(key), ctx: ctx, stop: stop, engines: map[string]*Engine{},
 	}
-	r.Events()
-	return r
 }
 
 // Close stops all engines.

@@ -31,7 +31,7 @@ func TestNeverReachableUnprotected(t *testing.T) {
 	upstream := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached.Add(1) }))
 	defer upstream.Close()
 
-	registry := NewRegistry(Options{Installation: "here", Heartbeat: time.Second, Margin: 50 * time.Millisecond})
+	registry := listening(Options{Installation: "here", Heartbeat: time.Second, Margin: 50 * time.Millisecond})
 	defer registry.Close()
 	g, err := registry.Ensure("default", Settings{Client: kong.Config{URL: sim.AdminURL()}, DriftInterval: time.Hour})
 	if err != nil {
@@ -70,7 +70,7 @@ func TestNeverReachableUnprotected(t *testing.T) {
 		r.persist(func() error { _, err := r.sync(set); return err })
 		before := refused.Load()
 		r.eventually("the route is open", func() bool { return refused.Load() > before })
-		r.persist(func() error { return g.Release(t.Context(), set.Owner, false) })
+		r.persist(func() error { return g.Delete(t.Context(), set.Owner) })
 	}
 	close(done)
 	pollers.Wait()

@@ -29,7 +29,7 @@ func newVersionRig(t *testing.T, version string, schemas kongsim.Schemas, report
 func (v *versionRig) restart() {
 	v.Helper()
 	v.registry.Close()
-	v.registry = NewRegistry(Options{
+	v.registry = listening(Options{
 		Installation: "here", Now: v.clock.Now, Heartbeat: 20 * time.Millisecond, Drifted: func(string, kong.Kind) { v.drifted.Add(1) },
 	})
 	var err error

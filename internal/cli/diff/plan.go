@@ -10,7 +10,7 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
-	"github.com/kongjwt/kong-jwt-operator/internal/engine"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine/plan"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
@@ -127,11 +127,11 @@ func (w world) conflict(name string, was, is map[string]subject) error {
 
 // resource adds the requests of one resource.
 func (a *answer) resource(name, from string, s subject, former, wanted desired.Set) {
-	var left, entered []engine.Write
+	var left, entered []plan.Write
 	if from != "" && from != s.gateway {
-		left, former = engine.DryPlan(former, desired.Set{Owner: former.Owner}), desired.Set{}
+		left, former = plan.Dry(former, desired.Set{Owner: former.Owner}), desired.Set{}
 	}
-	entered = engine.DryPlan(former, wanted)
+	entered = plan.Dry(former, wanted)
 	pauses := ""
 	if g := a.after.gateways[s.gateway]; g != nil && g.Spec.Suspend {
 		pauses = "KongGateway " + s.gateway + " is suspended"
@@ -149,7 +149,7 @@ func (a *answer) resource(name, from string, s subject, former, wanted desired.S
 	a.writes(name, s.gateway, entered)
 }
 
-func (a *answer) writes(resource, gatewayName string, writes []engine.Write) {
+func (a *answer) writes(resource, gatewayName string, writes []plan.Write) {
 	for _, w := range writes {
 		r := request{Resource: resource, Gateway: gatewayName, Method: w.Method, Kind: w.Entity.Kind.Singular(), Name: nameOf(w.Entity), Change: "update"}
 		switch {
