@@ -177,7 +177,7 @@ func TestAllCommandsAreOnThePage(t *testing.T) {
 	page, err := cliPage(root)
 	g.Expect(err).NotTo(HaveOccurred())
 	for _, part := range []string{
-		"| [`explain`](#kubectl-kongjwt-explain) | Say why", "## kubectl kongjwt explain\n", "## kubectl kongjwt token create\n", "\nkubectl kongjwt rotate CONSUMER[/CREDENTIAL]\n",
+		"| [`explain`](#kubectl-kongjwt-explain) | Say why", "## kubectl kongjwt explain\n", "## kubectl kongjwt token create\n", "\nkubectl kongjwt rotate (CONSUMER[/CREDENTIAL]... | -l SELECTOR | --all)\n",
 		"\nkubectl kongjwt rotate worker --wait=retired --timeout 26h\n", "| `-o, --output string` | - | Output format: json\\|yaml |", "| `--wait[=string]` | - |",
 		"| `--limit int` | `20` |", "| `--as string` | - |", "| `--cache-dir string` | `$HOME/.kube/cache` |",
 	} {

@@ -34,6 +34,8 @@ var subcommands = []func(*env.Env) *cobra.Command{
 	rotate.Command,
 	revoke.Command,
 	reconcile.Command,
+	reconcile.Suspend,
+	reconcile.Resume,
 	diff.Command,
 	lint.Command,
 	graph.Command,

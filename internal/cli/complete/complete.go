@@ -16,6 +16,7 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/selection"
 )
 
 // patience is how long a person waits for a completion.
@@ -31,11 +32,21 @@ func Namespaces(e *env.Env) Func {
 	}
 }
 
-// Consumers completes the one argument of a subcommand: a JwtConsumer of the namespace and, after a slash, one of its credentials.
-func Consumers(e *env.Env) Func {
+// Consumer completes the one argument of a subcommand, as Consumers does.
+func Consumer(e *env.Env) Func {
 	return func(cmd *cobra.Command, args []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		return Consumers(e)(cmd, args, toComplete)
+	}
+}
+
+// Consumers completes arguments: JwtConsumers of the namespace and, after a slash, their credentials.
+func Consumers(e *env.Env) Func {
+	return func(cmd *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
 		namespace, err := e.Namespace()
-		if err != nil || len(args) > 0 {
+		if err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		list := &v1alpha1.JwtConsumerList{}
@@ -51,6 +62,30 @@ func Consumers(e *env.Env) Func {
 					found = append(found, name+"/"+credential.Name)
 				}
 			}
+		}
+		return found, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// Resources completes KIND/NAME: kinds, and then names.
+func Resources(e *env.Env) Func {
+	return func(cmd *cobra.Command, _ []string, toComplete string) ([]string, cobra.ShellCompDirective) {
+		name, _, both := strings.Cut(toComplete, "/")
+		if !both {
+			var found []string
+			for _, kind := range v1alpha1.ResourceKinds() {
+				found = append(found, strings.ToLower(kind.Name)+"/")
+			}
+			return found, cobra.ShellCompDirectiveNoSpace | cobra.ShellCompDirectiveNoFileComp
+		}
+		kind, known := selection.Kind(name)
+		if !known {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		objects, _ := kind.NewList().(client.ObjectList) // every list is one
+		var found []string
+		for _, local := range Names(cmd, e, objects) {
+			found = append(found, name+"/"+local)
 		}
 		return found, cobra.ShellCompDirectiveNoFileComp
 	}

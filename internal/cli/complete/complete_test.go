@@ -32,9 +32,9 @@ func TestNames(t *testing.T) {
 		typed    string
 		want     []string
 	}{
-		{"consumers", complete.Consumers, nil, "", []string{"adam", "john"}},
-		{"credentials", complete.Consumers, nil, "john/", []string{"john/primary", "john/second"}},
-		{"one consumer is enough", complete.Consumers, []string{"john"}, "", nil},
+		{"consumers", complete.Consumer, nil, "", []string{"adam", "john"}},
+		{"credentials", complete.Consumer, nil, "john/", []string{"john/primary", "john/second"}},
+		{"one consumer is enough", complete.Consumer, []string{"john"}, "", nil},
 		{"services", complete.Services, nil, "", []string{"orders"}},
 		{"services elsewhere", complete.Services, nil, "team/", []string{"team/stock"}},
 		{"consumers elsewhere", complete.QualifiedConsumers, nil, "team/m", []string{"team/mary"}},

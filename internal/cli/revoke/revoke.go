@@ -18,9 +18,11 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/follow"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/output"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/selection"
 )
 
 type options struct {
+	selection       selection.Flags
 	yes, undo, wait bool
 	timeout         time.Duration
 }
@@ -29,24 +31,28 @@ type options struct {
 func Command(e *env.Env) *cobra.Command {
 	var o options
 	cmd := &cobra.Command{
-		Use:   "revoke CONSUMER",
-		Short: "Take every credential of a consumer out of Kong at once",
-		Long: `Set spec.revoked of a JwtConsumer: every credential of it leaves Kong, and every token of it is refused.
+		Use:   "revoke (CONSUMER... | -l SELECTOR | --all)",
+		Short: "Take every credential of consumers out of Kong at once",
+		Long: `Set spec.revoked of JwtConsumers: every credential of them leaves Kong, and every token of them is refused.
 
-The consumer, its groups and its Secrets stay. Asks first, and needs --yes where there is nobody to
-ask. What applies the resource from Git puts it back as it is there: set revoked there too.`,
+The consumers, their groups and their Secrets stay. Kong accepts the tokens until the operator has acted: --wait
+says when. Asks first, and needs --yes where there is nobody to ask. What applies a resource from Git puts it
+back as it is there: set revoked there too.`,
 		Example: `  # Asks, and waits until Kong refuses its tokens
   kubectl kongjwt revoke mobile --wait
 
   # In a script
   kubectl kongjwt revoke mobile -n team-a --yes
 
+  # All of a team, in every namespace
+  kubectl kongjwt revoke -l team=blue -A --wait
+
   # Let its tokens in again
   kubectl kongjwt revoke mobile --undo`,
-		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: complete.Consumers(e),
-		RunE:              func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), e, args[0]) },
+		RunE:              func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), e, args) },
 	}
+	o.selection.Add(cmd, v1alpha1.KindJwtConsumer, false)
 	cmd.Flags().BoolVarP(&o.yes, "yes", "y", false, "Do not ask")
 	cmd.Flags().BoolVar(&o.undo, "undo", false, "Set spec.revoked to false again")
 	cmd.Flags().BoolVar(&o.wait, "wait", false, "Wait until the operator says that it is done")
@@ -54,59 +60,108 @@ ask. What applies the resource from Git puts it back as it is there: set revoked
 	return cmd
 }
 
-func (o *options) run(ctx context.Context, e *env.Env, name string) error {
-	namespace, err := e.Namespace()
-	if err != nil {
-		return err
-	}
+func (o *options) run(ctx context.Context, e *env.Env, args []string) error {
 	kube, err := e.Client()
 	if err != nil {
 		return err
 	}
-	consumer := &v1alpha1.JwtConsumer{}
-	if err := kube.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, consumer); err != nil {
-		return fmt.Errorf("get JwtConsumer %s/%s: %w", namespace, name, err)
-	}
-	if consumer.Spec.Suspend {
-		return fmt.Errorf("JwtConsumer %s/%s is suspended: its credentials stay in Kong until spec.suspend is false", namespace, name)
-	}
-	if err := o.confirm(e, consumer); err != nil {
+	chosen, err := o.selection.Find(ctx, e, kube, args)
+	if err != nil {
 		return err
+	}
+	if err := o.confirm(e, chosen); err != nil {
+		return err
+	}
+	changed := map[string]*v1alpha1.JwtConsumer{}
+	err = selection.Each(e.Out, chosen, func(c selection.Chosen) (string, error) {
+		consumer, _ := c.Resource.(*v1alpha1.JwtConsumer)
+		after, err := o.change(ctx, e, kube, consumer)
+		if err != nil {
+			return "", err
+		}
+		changed[selection.Path(c)] = after
+		return o.requested(after), nil
+	})
+	if !o.wait || len(changed) == 0 {
+		return err
+	}
+	deadline := time.Now().Add(o.timeout)
+	return errors.Join(err, selection.Each(e.Out, chosen, func(c selection.Chosen) (string, error) {
+		after, there := changed[selection.Path(c)]
+		if !there {
+			return "", nil // it failed, and was told
+		}
+		return o.follow(ctx, kube, after, deadline)
+	}))
+}
+
+// change sets spec.revoked.
+func (o *options) change(
+	ctx context.Context, e *env.Env, kube client.Client, consumer *v1alpha1.JwtConsumer,
+) (*v1alpha1.JwtConsumer, error) {
+	if consumer.Spec.Suspend {
+		return nil, fmt.Errorf("JwtConsumer %s is suspended: its credentials stay in Kong until spec.suspend is false",
+			selection.Path(consumer))
 	}
 	changed := consumer.DeepCopy()
 	changed.Spec.Revoked = !o.undo
 	if err := kube.Patch(ctx, changed, client.MergeFrom(consumer), client.FieldOwner(env.FieldManager)); err != nil {
-		return fmt.Errorf("change JwtConsumer %s/%s: %w", namespace, name, err)
+		return nil, fmt.Errorf("change JwtConsumer %s: %w", selection.Path(consumer), err)
 	}
 	if by := appliedBy(consumer); by != "" {
-		_, _ = fmt.Fprintf(e.ErrOut, "warning: %s applies this resource, and puts spec.revoked back to what its source says; change it there too\n", by)
+		_, _ = fmt.Fprintf(e.ErrOut, "warning: %s applies JwtConsumer %s, and puts spec.revoked back to what its source says; "+
+			"change it there too\n", by, selection.Path(consumer))
 	}
-	word := "revoked"
-	if o.undo {
-		word = "no longer revoked"
-	}
-	if _, err := fmt.Fprintf(e.Out, "jwtconsumer.kongjwt.dev/%s %s\n", name, word); err != nil || !o.wait {
-		return err
-	}
-	return o.follow(ctx, e, kube, changed)
+	return changed, nil
 }
 
-// confirm asks whoever sits at the terminal to type the name.
-func (o *options) confirm(e *env.Env, consumer *v1alpha1.JwtConsumer) error {
+// requested says what a change of the spec comes to: nothing yet, in Kong.
+func (o *options) requested(after *v1alpha1.JwtConsumer) string {
+	ready := follow.Ready(after)
+	acted := after.Status.ObservedGeneration >= after.Generation && ready.Reason == v1alpha1.ReasonRevoked
+	why := ""
+	if ready.Status != metav1.ConditionTrue {
+		why = " (" + follow.Said(ready) + ")"
+	}
+	switch {
+	case o.undo:
+		return "the end of the revocation is requested; Kong refuses its tokens until the operator has acted" + why
+	case acted && ready.Status == metav1.ConditionTrue:
+		return "is revoked already"
+	default:
+		return "revocation requested; Kong accepts its tokens until the operator has acted" + why
+	}
+}
+
+// confirm asks the person at the terminal to type the name, or the number where several are meant.
+func (o *options) confirm(e *env.Env, chosen []selection.Chosen) error {
 	if o.yes || o.undo {
 		return nil
 	}
 	if !e.Interactive() {
 		return errors.New("there is nobody to ask; give --yes to revoke without asking")
 	}
-	_, _ = fmt.Fprintf(e.ErrOut, "Every token of JwtConsumer %s/%s (%s) is refused from now on.\nType its name to revoke it: ",
-		consumer.Namespace, consumer.Name, output.Line(output.OrNone(consumer.Status.Username)))
+	expected, ask := chosen[0].GetName(), ""
+	if len(chosen) == 1 {
+		consumer, _ := chosen[0].Resource.(*v1alpha1.JwtConsumer)
+		ask = fmt.Sprintf("Every token of JwtConsumer %s (%s) is refused from now on.\nType its name to revoke it: ",
+			selection.Path(consumer), output.Line(output.OrNone(consumer.Status.Username)))
+	} else {
+		expected = fmt.Sprint(len(chosen))
+		var names []string
+		for _, c := range chosen {
+			names = append(names, selection.Path(c))
+		}
+		ask = fmt.Sprintf("Every token of these %d JwtConsumers is refused from now on: %s.\nType their number to revoke them: ",
+			len(chosen), strings.Join(names, ", "))
+	}
+	_, _ = fmt.Fprint(e.ErrOut, ask)
 	answer, err := bufio.NewReader(e.In).ReadString('\n')
 	if err != nil && answer == "" {
 		return errors.New("nothing was typed; nothing was changed")
 	}
-	if strings.TrimSpace(answer) != consumer.Name {
-		return errors.New("what was typed is not its name; nothing was changed")
+	if strings.TrimSpace(answer) != expected {
+		return fmt.Errorf("what was typed is not %s; nothing was changed", expected)
 	}
 	return nil
 }
@@ -126,19 +181,22 @@ func appliedBy(consumer *v1alpha1.JwtConsumer) string {
 }
 
 // follow waits until the operator has seen the change and says that it is done.
-func (o *options) follow(ctx context.Context, e *env.Env, kube client.Reader, changed *v1alpha1.JwtConsumer) error {
-	told := ""
-	return follow.Consumer(ctx, kube, client.ObjectKeyFromObject(changed), o.timeout, "the operator has not finished in time",
+func (o *options) follow(
+	ctx context.Context, kube client.Reader, changed *v1alpha1.JwtConsumer, deadline time.Time,
+) (string, error) {
+	done := "revoked: Kong refuses its tokens"
+	late := fmt.Sprintf("JwtConsumer %s: the operator has not finished in time, and Kong may accept its tokens", selection.Path(changed))
+	if o.undo {
+		done = "no longer revoked: its credentials are in Kong"
+		late = fmt.Sprintf("JwtConsumer %s: the operator has not finished in time", selection.Path(changed))
+	}
+	err := follow.Until(ctx, kube, changed, deadline, late,
 		func(consumer *v1alpha1.JwtConsumer, ready *metav1.Condition) (bool, error) {
-			if consumer.Status.ObservedGeneration < changed.Generation {
-				return false, nil
-			}
-			if said := follow.Said(ready); said != told {
-				told = said
-				if _, err := fmt.Fprintln(e.Out, "  "+said); err != nil {
-					return false, err
-				}
-			}
-			return ready.Status == metav1.ConditionTrue, nil
+			return consumer.Status.ObservedGeneration >= changed.Generation && ready.Status == metav1.ConditionTrue &&
+				(ready.Reason == v1alpha1.ReasonRevoked) == !o.undo, nil
 		})
+	if err != nil {
+		return "", err
+	}
+	return done, nil
 }

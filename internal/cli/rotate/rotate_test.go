@@ -49,14 +49,14 @@ func annotation(t *testing.T, s *clitest.Session) string {
 
 func TestAsking(t *testing.T) {
 	s := clitest.New(t, worker())
-	if err := s.Run(t, rotate.Command, "worker"); err != nil || s.Out.String() != "jwtconsumer.kongjwt.dev/worker: rotation of primary, second asked for\n" {
+	if err := s.Run(t, rotate.Command, "worker"); err != nil || s.Out.String() != "jwtconsumer.kongjwt.dev/worker rotation of primary, second requested\n" {
 		t.Errorf("%v, %q", err, s.Out.String())
 	}
 	if got := annotation(t, s); got != "2026-11-24T12:00:00Z" {
 		t.Errorf("the annotation is %q", got)
 	}
 	s.Clock.SetTime(clitest.Now.Add(time.Second))
-	if err := s.Run(t, rotate.Command, "worker/second"); err != nil || !strings.Contains(s.Out.String(), "rotation of second asked for") {
+	if err := s.Run(t, rotate.Command, "worker/second"); err != nil || !strings.Contains(s.Out.String(), "rotation of second requested") {
 		t.Errorf("%v, %q", err, s.Out.String())
 	}
 	if got := annotation(t, s); got != "second=2026-11-24T12:00:01Z" {
@@ -76,7 +76,6 @@ func TestRefusals(t *testing.T) {
 		"issuer":       {worker(), []string{"worker/issuer"}, "its issuer rotates"},
 		"no generated": {worker(func(c *v1alpha1.JwtConsumer) { c.Spec.Credentials = c.Spec.Credentials[2:] }), []string{"worker"}, "no generated credential"},
 		"suspended":    {worker(func(c *v1alpha1.JwtConsumer) { c.Spec.Suspend = true }), []string{"worker"}, "is suspended"},
-		"revoked":      {worker(func(c *v1alpha1.JwtConsumer) { c.Spec.Revoked = true }), []string{"worker", "--wait"}, "nothing to wait for"},
 		"bad wait":     {worker(), []string{"worker", "--wait=ever"}, "published or retired"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -105,7 +104,7 @@ func TestWaitTellsTheSteps(t *testing.T) {
 		says   string
 	}{
 		{v1alpha1.JwtConsumerStatus{Credentials: []v1alpha1.CredentialStatus{generation(1, v1alpha1.CredentialActive), generation(2, v1alpha1.CredentialPending)}},
-			"1/5  primary: generation 2 is made, key worker.primary.2\n"},
+			"1/5  primary: revision 2 is made, key worker.primary.2\n"},
 		{v1alpha1.JwtConsumerStatus{Conditions: awaiting, Credentials: []v1alpha1.CredentialStatus{generation(1, v1alpha1.CredentialActive), generation(2, v1alpha1.CredentialPending)}},
 			"2/5  primary: it is in Kong, beside the former\n     AwaitingDataPlane: credential primary"},
 		{v1alpha1.JwtConsumerStatus{Credentials: []v1alpha1.CredentialStatus{generation(2, v1alpha1.CredentialActive), retiring}},
@@ -124,7 +123,7 @@ func TestWaitTellsTheSteps(t *testing.T) {
 			s.Env.Out = out
 			done := make(chan error, 1)
 			go func() { done <- s.Run(t, rotate.Command, "worker/primary", c.wait) }()
-			g.Eventually(out.String, 10*time.Second).Should(ContainSubstring("asked for"))
+			g.Eventually(out.String, 10*time.Second).Should(ContainSubstring("requested"))
 			for _, step := range steps[:c.last] {
 				var now v1alpha1.JwtConsumer
 				g.Expect(s.Client.Get(t.Context(), client.ObjectKey{Namespace: "default", Name: "worker"}, &now)).To(Succeed())
@@ -161,4 +160,51 @@ func TestWaitTakesWhatIsOnItsWay(t *testing.T) {
 	now.Status.Credentials = []v1alpha1.CredentialStatus{generation(2, v1alpha1.CredentialActive)}
 	g.Expect(s.Client.Status().Update(t.Context(), &now)).To(Succeed())
 	g.Eventually(done, 10*time.Second).Should(Receive(BeNil()))
+}
+
+// TestRotatingWhatIsRevoked: new material is made while nothing is in Kong, and what was in use before the revocation is not taken for it.
+func TestRotatingWhatIsRevoked(t *testing.T) {
+	g := NewWithT(t)
+	out := &clitest.Screen{}
+	s := clitest.New(t, worker(func(c *v1alpha1.JwtConsumer) {
+		c.Spec.Revoked = true
+		c.Status.Credentials = []v1alpha1.CredentialStatus{generation(3, v1alpha1.CredentialPending)} // in use until the revocation
+	}))
+	s.Env.Out = out
+	done := make(chan error, 1)
+	go func() { done <- s.Run(t, rotate.Command, "worker/primary", "--wait") }()
+	g.Eventually(out.String, 10*time.Second).Should(ContainSubstring("requested"))
+	g.Consistently(done, time.Second).ShouldNot(Receive())
+	var now v1alpha1.JwtConsumer
+	g.Expect(s.Client.Get(t.Context(), client.ObjectKey{Namespace: "default", Name: "worker"}, &now)).To(Succeed())
+	now.Status.Credentials = []v1alpha1.CredentialStatus{generation(4, v1alpha1.CredentialPending)}
+	g.Expect(s.Client.Status().Update(t.Context(), &now)).To(Succeed())
+	g.Eventually(done, 10*time.Second).Should(Receive(BeNil()))
+	g.Expect(out.String()).To(ContainSubstring("comes into Kong once spec.revoked is false"))
+}
+
+// TestAfterALeak: all of every namespace, with the end of the overlap; what has nothing to rotate is skipped.
+func TestAfterALeak(t *testing.T) {
+	given := worker(func(c *v1alpha1.JwtConsumer) { c.Name, c.Spec.Credentials = "given", c.Spec.Credentials[2:] })
+	elsewhere := worker(func(c *v1alpha1.JwtConsumer) { c.Namespace = "other" })
+	s := clitest.New(t, worker(), given, elsewhere)
+	if err := s.Run(t, rotate.Command, "--all", "-A", "--revoke-previous"); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"1/3  jwtconsumer.kongjwt.dev/given -n default skipped: it has no generated credential",
+		"2/3  jwtconsumer.kongjwt.dev/worker -n default rotation of primary, second requested",
+		"3/3  jwtconsumer.kongjwt.dev/worker -n other rotation of primary, second requested",
+	} {
+		if !strings.Contains(s.Out.String(), want) {
+			t.Errorf("%q is not in\n%s", want, s.Out)
+		}
+	}
+	var c v1alpha1.JwtConsumer
+	if err := s.Client.Get(t.Context(), client.ObjectKey{Namespace: "other", Name: "worker"}, &c); err != nil {
+		t.Fatal(err)
+	}
+	if value := c.Annotations[v1alpha1.AnnotationRotate]; value == "" || c.Annotations[v1alpha1.AnnotationRevokePrevious] != value {
+		t.Errorf("the annotations are %v", c.Annotations)
+	}
 }

@@ -50,7 +50,7 @@ whichever of them a service reads.`,
   # Expired an hour ago: does the service verify exp?
   kubectl kongjwt token create john --ttl=-1h`,
 		Args:              usage.One("CONSUMER", "the JwtConsumer to sign for"),
-		ValidArgsFunction: complete.Consumers(e),
+		ValidArgsFunction: complete.Consumer(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.run(cmd.Context(), e, args[0])
 		},

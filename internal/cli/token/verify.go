@@ -65,7 +65,7 @@ Why a service refuses a token is more than this: see kubectl kongjwt explain.`,
   # Against a public key in a file, with no cluster
   kubectl kongjwt token verify --public-key issuer.pem --token-file token.jwt`,
 		Args:              cobra.MaximumNArgs(1),
-		ValidArgsFunction: complete.Consumers(e),
+		ValidArgsFunction: complete.Consumer(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.run(cmd.Context(), e, args)
 		},
