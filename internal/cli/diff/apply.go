@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/util/retry"
@@ -21,6 +22,9 @@ import (
 
 // fieldManager of the dry run; nothing is stored under it.
 const fieldManager = "kubectl-kongjwt-diff"
+
+// strict has the API server refuse fields that a kind does not have: without it they are dropped, and the diff would say nothing of them.
+const strict = client.FieldValidation(metav1.FieldValidationStrict)
 
 // change leads from the resources as they are to what they would be.
 type change struct {
@@ -210,7 +214,7 @@ func store(ctx context.Context, kube client.Client, object *unstructured.Unstruc
 		err := kube.Get(ctx, client.ObjectKeyFromObject(object), stored)
 		if apierrors.IsNotFound(err) {
 			stored = object.DeepCopy()
-			return kube.Create(ctx, stored, client.DryRunAll, client.FieldOwner(fieldManager))
+			return kube.Create(ctx, stored, client.DryRunAll, client.FieldOwner(fieldManager), strict)
 		}
 		if err != nil {
 			return err
@@ -220,7 +224,7 @@ func store(ctx context.Context, kube client.Client, object *unstructured.Unstruc
 		if labels := object.GetLabels(); labels != nil {
 			stored.SetLabels(labels)
 		}
-		return kube.Update(ctx, stored, client.DryRunAll, client.FieldOwner(fieldManager))
+		return kube.Update(ctx, stored, client.DryRunAll, client.FieldOwner(fieldManager), strict)
 	})
 	return stored, rotates, err
 }

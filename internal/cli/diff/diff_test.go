@@ -244,3 +244,31 @@ func TestDiffWhileTheOperatorWrites(t *testing.T) {
 		t.Errorf("%v, %s", err, s.Out)
 	}
 }
+
+// TestDiffIsStrict: the API server is asked to refuse fields that there are not.
+func TestDiffIsStrict(t *testing.T) {
+	s := clitest.New(t, objects()...)
+	asked := map[string]string{}
+	recorded := interceptor.NewClient(s.Client, interceptor.Funcs{
+		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+			var all client.CreateOptions
+			all.ApplyOptions(opts)
+			asked["create"] = all.FieldValidation
+			return c.Create(ctx, o, opts...)
+		},
+		Update: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.UpdateOption) error {
+			var all client.UpdateOptions
+			all.ApplyOptions(opts)
+			asked["update"] = all.FieldValidation
+			return c.Update(ctx, o, opts...)
+		},
+	})
+	s.Env.NewClient = func() (client.WithWatch, error) { return recorded, nil }
+	s.In.WriteString(consumer + "---" + strings.NewReplacer("name: john", "name: fresh", "default.k", "default.f").Replace(consumer))
+	if err := s.Run(t, cli.Command, "-f", "-"); !errors.Is(err, env.ErrNegative) {
+		t.Fatal(err)
+	}
+	if asked["create"] != "Strict" || asked["update"] != "Strict" {
+		t.Errorf("it was asked for %v", asked)
+	}
+}

@@ -2,6 +2,8 @@ package lint
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/schema"
 )
 
 // Annotation lists rules, with commas between, that are not for a resource.
@@ -18,10 +21,11 @@ const Annotation = "kongjwt.dev/lint-disable"
 type linter struct {
 	policy   *policy
 	disabled []string
+	set      *set
 }
 
 // judge gives the findings of one object, the worst first. What is none of our kinds has none.
-func (l linter) judge(object map[string]any) ([]Finding, error) {
+func (l linter) judge(ctx context.Context, object map[string]any) ([]Finding, error) {
 	kind, ours, err := kindOf(object)
 	if err != nil {
 		return []Finding{{ruleInvalid, Error, err.Error()}}, nil
@@ -29,14 +33,24 @@ func (l linter) judge(object map[string]any) ([]Finding, error) {
 	if !ours {
 		return nil, nil
 	}
-	typed, err := decode(kind, object)
-	if err != nil {
-		return []Finding{{ruleInvalid, Error, err.Error()}}, nil
+	faults, err := schema.Check(ctx, kind, object)
+	if errors.Is(err, schema.ErrKind) {
+		return []Finding{{ruleInvalid, Error, fmt.Sprintf("kind: there is no %q in %s", kind, v1alpha1.GroupVersion)}}, nil
 	}
-	found, err := l.policy.findings(kind, object)
 	if err != nil {
 		return nil, err
 	}
+	var found []Finding
+	for _, fault := range faults {
+		found = append(found, Finding{ruleInvalid, Error, fault.String()})
+	}
+	warned, err := l.policy.findings(kind, object)
+	if err != nil && len(faults) == 0 { // the policy may rely on what is wrong
+		return nil, err
+	}
+	found = append(found, warned...)
+	typed := l.typed(object)
+	found = append(found, l.set.findings(typed)...)
 	for _, r := range rules {
 		for _, message := range r.check(typed) {
 			found = append(found, Finding{r.id, r.severity, message})
@@ -73,24 +87,16 @@ func kindOf(object map[string]any) (kind string, ours bool, err error) {
 	return kind, true, nil
 }
 
-// decode reads an object as its kind, and refuses fields that the kind does not have.
-func decode(kind string, object map[string]any) (any, error) {
-	var typed any
-	switch kind {
-	case v1alpha1.KindKongGateway:
-		typed = &v1alpha1.KongGateway{}
-	case v1alpha1.KindJwtConsumer:
-		typed = &v1alpha1.JwtConsumer{}
-	case v1alpha1.KindJwtProtectedService:
-		typed = &v1alpha1.JwtProtectedService{}
-	case v1alpha1.KindJwtToken:
-		typed = &v1alpha1.JwtToken{}
-	default:
-		return nil, fmt.Errorf("kind: there is no %q in %s", kind, v1alpha1.GroupVersion)
+// typed is an object as its kind, as far as it can be read; nil for what is none of ours.
+func (l linter) typed(object map[string]any) any {
+	name, ours, err := kindOf(object)
+	kind, known := v1alpha1.KindNamed(name)
+	if !ours || err != nil || !known {
+		return nil
 	}
-	// As the API server reads: the case of a field's name counts.
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(object, typed, true); err != nil {
-		return nil, fmt.Errorf("it cannot be read as a %s: %w", kind, err)
+	typed := kind.New()
+	if runtime.DefaultUnstructuredConverter.FromUnstructured(object, typed) != nil {
+		return nil // the schema says what is wrong
 	}
-	return typed, nil
+	return typed
 }

@@ -2,9 +2,11 @@
 package lint
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -36,6 +38,7 @@ type Report struct {
 // Located is a finding, and where it is.
 type Located struct {
 	File      string `json:"file"`
+	Line      int    `json:"line"`
 	Kind      string `json:"kind"`
 	Namespace string `json:"namespace,omitempty"`
 	Name      string `json:"name"`
@@ -50,8 +53,10 @@ func Command(e *env.Env) *cobra.Command {
 		Short: "Say what deserves a second look in manifests, with no cluster",
 		Long: `Say what deserves a second look in manifests of the operator's kinds. No cluster is asked.
 
-Warnings are those that the chart's admission policy gives at kubectl apply, from the same expressions, and some
-more. Infos are mostly Kong's own defaults, which are on nearly every resource: better written out.
+Errors are what the API server refuses: the CustomResourceDefinitions are built in, and their schemas and rules
+are checked as it checks them. Warnings are those that the chart's admission policy gives at kubectl apply, from the same expressions, and some
+more: references to what the manifests do not have among them, where they have its kind. Infos are mostly Kong's
+own defaults, which are on nearly every resource: better written out.
 The annotation ` + Annotation + ` (rules, with commas between) excepts a resource.
 
 Exits with 1 where there is a finding of --fail-on or worse.`,
@@ -61,13 +66,16 @@ Exits with 1 where there is a finding of --fail-on or worse.`,
   # What kustomize makes, in a pipeline
   kubectl kustomize overlays/prod | kubectl kongjwt lint -f - --level warning
 
+  # For GitHub's code scanning
+  kubectl kongjwt lint -f deploy/ -o sarif > lint.sarif
+
   # As strict as can be, but for one rule
   kubectl kongjwt lint -f deploy/ --fail-on info --disable no-rate-limit
 
   # All rules there are
   kubectl kongjwt lint --list-rules`,
 		Args: usage.NoArguments,
-		RunE: func(*cobra.Command, []string) error { return o.run(e) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), e) },
 	}
 	flags := cmd.Flags()
 	flags.StringSliceVarP(&o.files, "filename", "f", nil, `File or directory with manifests; "-" is standard input; may be given again`)
@@ -82,15 +90,17 @@ Exits with 1 where there is a finding of --fail-on or worse.`,
 		cmd.RegisterFlagCompletionFunc("disable", cobra.FixedCompletions(ruleNames(), cobra.ShellCompDirectiveNoFileComp)),
 	))
 	cmd.MarkFlagsOneRequired("filename", "list-rules")
-	o.output.Add(cmd, output.JSON, output.YAML)
+	o.output.Add(cmd, output.JSON, output.YAML, formatGitHub, formatSARIF)
 	return cmd
 }
 
 // ruleNames are the rules that can be disabled: all but ruleInvalid, which is no matter of taste.
 func ruleNames() []string {
-	names := slices.Clone(policyRules)
-	for _, r := range rules {
-		names = append(names, r.id)
+	var names []string
+	for _, r := range abouts() {
+		if r.id != ruleInvalid {
+			names = append(names, r.id)
+		}
 	}
 	return names
 }
@@ -115,7 +125,7 @@ func (o *options) check() error {
 	return nil
 }
 
-func (o *options) run(e *env.Env) error {
+func (o *options) run(ctx context.Context, e *env.Env) error {
 	if err := o.check(); err != nil {
 		return err
 	}
@@ -126,30 +136,49 @@ func (o *options) run(e *env.Env) error {
 	if err != nil {
 		return err
 	}
-	objects, err := manifests.Read(e.In, o.files)
+	objects, err := manifests.ReadAll(e.In, o.files)
 	if err != nil {
 		return fmt.Errorf("--filename: %w", err)
 	}
-	report, err := o.report(linter{policy: p, disabled: o.disabled}, objects)
+	l := linter{policy: p, disabled: o.disabled, set: &set{}}
+	for _, object := range objects {
+		l.set.add(l.typed(object.Content))
+	}
+	report, err := o.report(ctx, l, objects)
 	if err != nil {
 		return err
 	}
-	err = o.output.Print(e.Out, output.Answer{Kind: "LintReport", Value: report, Text: report.print})
+	switch o.output.Format {
+	case formatGitHub:
+		err = report.github(e.Out)
+	case formatSARIF:
+		err = report.sarif(e.Out, e.Version)
+	default:
+		err = o.output.Print(e.Out, output.Answer{Kind: "LintReport", Value: report, Text: report.print})
+	}
 	if err == nil && !report.Passed {
 		return env.ErrNegative
 	}
 	return err
 }
 
-func (o *options) report(l linter, objects []manifests.Object) (Report, error) {
+// fieldOf is the field that a message is about: it begins with it.
+var fieldOf = regexp.MustCompile(`^[A-Za-z0-9_.\[\]]+`)
+
+func (o *options) report(ctx context.Context, l linter, objects []manifests.Object) (Report, error) {
 	report := Report{Passed: true, Findings: []Located{}}
 	for _, object := range objects {
 		if _, ours, _ := kindOf(object.Content); ours {
 			report.Checked++
 		}
-		found, err := l.judge(object.Content)
-		if err != nil {
-			return Report{}, fmt.Errorf("%s: %w", object.File, err)
+		found := []Finding{}
+		if problem := object.Problem(); problem != nil {
+			found = append(found, Finding{ruleInvalid, Error, problem.Error()})
+		} else {
+			var err error
+			if found, err = l.judge(ctx, object.Content); err != nil {
+				return Report{}, fmt.Errorf("%s: %w", object.File, err)
+			}
 		}
 		metadata, _ := object.Content["metadata"].(map[string]any)
 		text := func(fields map[string]any, name string) string { s, _ := fields[name].(string); return s }
@@ -159,12 +188,18 @@ func (o *options) report(l linter, objects []manifests.Object) (Report, error) {
 			}
 			if rank(f.Severity) <= rank(Severity(o.level)) {
 				report.Findings = append(report.Findings, Located{
-					File: object.File, Kind: text(object.Content, "kind"), Namespace: text(metadata, "namespace"), Name: text(metadata, "name"), Finding: f,
+					File: object.File, Line: object.LineOf(fieldOf.FindString(f.Message)), Kind: text(object.Content, "kind"),
+					Namespace: text(metadata, "namespace"), Name: text(metadata, "name"), Finding: f,
 				})
 			}
 		}
 	}
 	return report, nil
+}
+
+// subject names the resource that a finding is about.
+func (l Located) subject() string {
+	return strings.TrimSpace(l.Kind + " " + strings.TrimPrefix(l.Namespace+"/"+l.Name, "/"))
 }
 
 // tones of the severities.
@@ -175,7 +210,7 @@ func (r Report) print(out io.Writer, style output.Style, _ bool) error {
 	last := ""
 	for _, f := range r.Findings {
 		counts[f.Severity]++
-		title := fmt.Sprintf("%s: %s %s", f.File, f.Kind, strings.TrimPrefix(f.Namespace+"/"+f.Name, "/"))
+		title := fmt.Sprintf("%s: %s", f.File, f.subject())
 		if title != last {
 			if _, err := fmt.Fprintln(out, style.Bold(output.Line(title))); err != nil {
 				return err
@@ -190,18 +225,23 @@ func (r Report) print(out io.Writer, style output.Style, _ bool) error {
 	return err
 }
 
+// abouts are all rules, with what they are about.
+func abouts() []rule {
+	all := []rule{{id: ruleInvalid, severity: Error, about: "the API server refuses a manifest, or it cannot be read"}}
+	for _, id := range policyRules {
+		all = append(all, rule{id: id, severity: Warning, about: policyAbout[id]})
+	}
+	all = append(all, rules...)
+	for _, r := range referenceRules {
+		all = append(all, rule{id: r.id, severity: r.severity, about: r.about})
+	}
+	return all
+}
+
 // listRules prints all rules.
 func listRules(out io.Writer) error {
-	p, err := chartPolicy()
-	if err != nil {
-		return err
-	}
 	table := output.Table{Columns: []output.Column{{Name: "Rule"}, {Name: "Severity"}, {Name: "About"}}}
-	table.Add(output.Plain, ruleInvalid, string(Error), "a manifest is not what its kind is")
-	for _, v := range p.validations {
-		table.Add(output.Plain, v.rule, string(Warning), policyAbout[v.rule])
-	}
-	for _, r := range rules {
+	for _, r := range abouts() {
 		table.Add(output.Plain, r.id, string(r.severity), r.about)
 	}
 	return table.Print(out, output.StyleOf(out), true)

@@ -27,6 +27,9 @@ func consumer(credential string) string {
 }
 func gateway(fields string) string { return head + "kind: KongGateway\nspec: {" + fields + "}\n" }
 
+// someone is a consumer that is good, for rules about references.
+const someone = head + "kind: JwtConsumer\nspec: {groups: [g], credentials: [{name: c, generate: {secretName: s, rotation: {interval: 720h}}}]}\n"
+
 const goodGateway = `adminAPI: {url: "https://k.example.com"}, policy: {minSecretBytes: 32}`
 
 // findings gives the rules that a manifest breaks, each with its severity.
@@ -57,43 +60,55 @@ func findings(t *testing.T, manifest string, args ...string) map[string]string {
 
 // broken has a manifest for each rule that breaks it alone.
 var broken = map[string]struct{ manifest, severity string }{
-	"invalid":               {service(upstream + ", " + strict + ", ratelimit: {minute: 1}"), "error"},
-	"no-expiry":             {service(upstream + ", " + strings.Replace(strict, "[exp]", "[nbf]", 1)), "warning"},
-	"anonymous-consumer":    {service(upstream + ", " + strings.Replace(strict, "[exp]", "[exp], anonymous: guest", 1)), "warning"},
-	"clear-text-route":      {service(strings.Replace(upstream, "[https]", "[http, https]", 1) + ", " + strict), "warning"},
-	"pinned-key-rotates":    {consumer("key: k, generate: {secretName: s, rotation: {interval: 1h}}"), "warning"},
-	"rare-rotation":         {consumer("generate: {secretName: s, rotation: {interval: 9000h}}"), "warning"},
-	"token-in-query":        {service(upstream + ", " + strings.Replace(strict, "uriParamNames: [], ", "", 1)), "info"},
-	"token-in-cookie":       {service(upstream + ", " + strings.Replace(strict, "[exp]", "[exp], cookieNames: [t]", 1)), "warning"},
-	"default-http":          {service(strings.Replace(upstream, ", protocols: [https]", "", 1) + ", " + strict), "info"},
-	"no-maximum-expiration": {service(upstream + ", " + strings.Replace(strict, ", maximumExpiration: 3600", "", 1)), "info"},
-	"no-rate-limit":         {service(upstream + ", " + strings.Replace(strict, ", rateLimit: {minute: 1}", "", 1)), "info"},
-	"no-access":             {service(upstream + ", " + strings.Replace(strict, ", access: {groups: [g]}", "", 1)), "info"},
-	"upstream-clear-text":   {service(strings.Replace(upstream, "https://a", "http://a", 1) + ", " + strict), "info"},
-	"no-rotation":           {consumer("generate: {secretName: s}"), "info"},
-	"long-token":            {head + "kind: JwtToken\nspec: {consumerRef: {name: c, credential: p}, secretName: s, ttl: 25h}\n", "warning"},
-	"secret-in-config":      {service(upstream + ", " + strict + ", plugins: [{name: p, plugin: http-log, config: {headers: [{apiToken: canary-value}]}}]"), "warning"},
-	"gateway-clear-text":    {gateway(strings.Replace(goodGateway, "https", "http", 1)), "warning"},
-	"gateway-not-verified":  {gateway(strings.Replace(goodGateway, `com"`, `com", tls: {insecureSkipVerify: true}`, 1)), "warning"},
-	"gateway-any-identity":  {gateway(strings.Replace(goodGateway, "minSecretBytes", "identities: Any, minSecretBytes", 1)), "info"},
-	"short-secrets":         {gateway(`adminAPI: {url: "https://k.example.com"}`), "info"},
+	"invalid":                  {service(upstream + ", " + strict + ", ratelimit: {minute: 1}"), "error"},
+	"no-expiry":                {service(upstream + ", " + strings.Replace(strict, "[exp], uriParamNames: [], maximumExpiration: 3600", "[nbf], uriParamNames: []", 1)), "warning"},
+	"anonymous-consumer":       {service(upstream + ", " + strings.Replace(strict, "[exp]", "[exp], anonymous: guest", 1)), "warning"},
+	"clear-text-route":         {service(strings.Replace(upstream, "[https]", "[http, https]", 1) + ", " + strict), "warning"},
+	"pinned-key-rotates":       {consumer("key: k, generate: {secretName: s, rotation: {interval: 1h}}"), "warning"},
+	"rare-rotation":            {consumer("generate: {secretName: s, rotation: {interval: 9000h}}"), "warning"},
+	"token-in-query":           {service(upstream + ", " + strings.Replace(strict, "uriParamNames: [], ", "", 1)), "info"},
+	"token-in-cookie":          {service(upstream + ", " + strings.Replace(strict, "[exp]", "[exp], cookieNames: [t]", 1)), "warning"},
+	"default-http":             {service(strings.Replace(upstream, ", protocols: [https]", "", 1) + ", " + strict), "info"},
+	"no-maximum-expiration":    {service(upstream + ", " + strings.Replace(strict, ", maximumExpiration: 3600", "", 1)), "info"},
+	"no-rate-limit":            {service(upstream + ", " + strings.Replace(strict, ", rateLimit: {minute: 1}", "", 1)), "info"},
+	"no-access":                {service(upstream + ", " + strings.Replace(strict, ", access: {groups: [g]}", "", 1)), "info"},
+	"no-routes":                {service(`upstream: {url: "https://a.example.com"}, ` + strict), "warning"},
+	"star-in-path":             {service(strings.Replace(upstream, "[/a]", "[/a/*]", 1) + ", " + strict), "warning"},
+	"expression-without-tilde": {service(strings.Replace(upstream, "[/a]", `['/a/\d+']`, 1) + ", " + strict), "warning"},
+	"unmatched-host":           {service(strings.Replace(upstream, "[/a]", "[/a], hosts: [API.example.com]", 1) + ", " + strict), "warning"},
+	"preflight-without-route":  {service(strings.Replace(upstream, "[/a]", "[/a], methods: [GET]", 1) + ", " + strict + ", plugins: [{name: c, plugin: cors}]"), "warning"},
+	"access-no-consumer":       {service(upstream+", "+strings.Replace(strict, "{groups: [g]}", "{consumers: [{name: nobdy}]}", 1)) + "---\n" + someone, "warning"},
+	"access-no-group":          {service(upstream+", "+strings.Replace(strict, "[g]", "[gg]", 1)) + "---\n" + someone, "info"},
+	"anonymous-nobody":         {service(upstream+", "+strings.Replace(strict, "[exp]", "[exp], anonymous: guest", 1)) + "---\n" + someone, "warning"},
+	"upstream-clear-text":      {service(strings.Replace(upstream, "https://a", "http://a", 1) + ", " + strict), "info"},
+	"no-rotation":              {consumer("generate: {secretName: s}"), "info"},
+	"long-token":               {head + "kind: JwtToken\nspec: {consumerRef: {name: c, credential: p}, secretName: s, ttl: 25h}\n", "warning"},
+	"secret-in-config":         {service(upstream + ", " + strict + ", plugins: [{name: p, plugin: http-log, config: {headers: [{apiToken: canary-value}]}}]"), "warning"},
+	"gateway-clear-text":       {gateway(strings.Replace(goodGateway, "https", "http", 1)), "warning"},
+	"gateway-not-verified":     {gateway(strings.Replace(goodGateway, `com"`, `com", tls: {insecureSkipVerify: true}`, 1)), "warning"},
+	"gateway-any-identity":     {gateway(strings.Replace(goodGateway, "minSecretBytes", "identities: Any, minSecretBytes", 1)), "info"},
+	"short-secrets":            {gateway(`adminAPI: {url: "https://k.example.com"}`), "info"},
 }
 
 func TestEveryRuleFindsWhatBreaksItAlone(t *testing.T) {
 	for rule, c := range broken {
 		t.Run(rule, func(t *testing.T) {
-			found := findings(t, c.manifest)
+			// What cannot be broken alone is disabled beside it.
+			beside := map[string][]string{
+				"no-expiry": {"--disable", "no-maximum-expiration"}, "anonymous-nobody": {"--disable", "anonymous-consumer"},
+			}[rule]
+			found := findings(t, c.manifest, beside...)
 			if len(found) != 1 || found[rule] != c.severity {
 				t.Errorf("found %v, want %s alone", found, rule)
 			}
 			if rule == "invalid" {
 				return // no matter of taste
 			}
-			if found := findings(t, c.manifest, "--disable", rule); len(found) != 0 {
+			if found := findings(t, c.manifest, append(beside, "--disable", rule)...); len(found) != 0 {
 				t.Errorf("disabled, and found %v", found)
 			}
 			excepted := strings.Replace(c.manifest, "{name: a}", "{name: a, annotations: {"+lint.Annotation+": 'other, "+rule+"'}}", 1)
-			if found := findings(t, excepted); len(found) != 0 {
+			if found := findings(t, excepted, beside...); len(found) != 0 {
 				t.Errorf("excepted, and found %v", found)
 			}
 		})
@@ -193,9 +208,76 @@ func TestDirectoriesAndLists(t *testing.T) {
 	if err := s.Run(t, lint.Command, "-f", directory); !errors.Is(err, env.ErrNegative) {
 		t.Fatal(err)
 	}
-	for _, expected := range []string{"a.yaml: JwtProtectedService a", "b.json: KongGateway g", "no-access", "no-expiry", "gateway-clear-text", "3 resources: 0 errors, 2 warnings, 2 infos"} {
+	for _, expected := range []string{"a.yaml: JwtProtectedService a", "b.json: KongGateway g", "no-access", "no-expiry", "gateway-clear-text", "3 resources: 0 errors, 2 warnings, 3 infos"} {
 		if !strings.Contains(s.Out.String(), expected) {
 			t.Errorf("%q is not in\n%s", expected, s.Out.String())
 		}
+	}
+}
+
+// TestOneRunFindsAll: a duration that Go cannot read, an unknown field and a document that is none keep nothing from being looked at.
+func TestOneRunFindsAll(t *testing.T) {
+	manifests := consumer("generate: {secretName: s, rotation: {interval: 30d}}") + "---\nkind: [\n---\n" + broken["no-expiry"].manifest +
+		"---\n" + broken["invalid"].manifest
+	s := clitest.New(t)
+	s.In.WriteString(manifests)
+	if err := s.Run(t, lint.Command, "-f", "-"); !errors.Is(err, env.ErrNegative) {
+		t.Fatal(err)
+	}
+	for _, expected := range []string{
+		"invalid: spec.credentials[0].generate.rotation.interval: must be", "invalid: it is no YAML", "no-expiry", "invalid: spec.ratelimit: there is no such field",
+	} {
+		if !strings.Contains(s.Out.String(), expected) {
+			t.Errorf("%q is not in\n%s", expected, s.Out)
+		}
+	}
+}
+
+// TestPipelines: what GitHub and code scanning read, with the line of the field.
+func TestPipelines(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "a%b.yaml")
+	content := "# one\n---\n# two\napiVersion: kongjwt.dev/v1alpha1\nkind: JwtConsumer\nmetadata:\n  name: a\nspec:\n  credentials:\n" +
+		"  - name: c\n    generate:\n      secretName: s\n      rotation: {interval: 30d}\n"
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := clitest.New(t)
+	if err := s.Run(t, lint.Command, "-f", file, "-o", "github"); !errors.Is(err, env.ErrNegative) {
+		t.Fatal(err)
+	}
+	begin := "::error file=" + strings.Replace(file, "%", "%25", 1) + ",line=13,title=invalid::JwtConsumer a: spec.credentials[0].generate.rotation.interval: "
+	if !strings.HasPrefix(s.Out.String(), begin) {
+		t.Errorf("%s does not begin with %s", s.Out, begin)
+	}
+	if err := s.Run(t, lint.Command, "-f", file, "-o", "sarif"); !errors.Is(err, env.ErrNegative) {
+		t.Fatal(err)
+	}
+	var log struct {
+		Version string
+		Runs    []struct {
+			Tool struct {
+				Driver struct{ Rules []struct{ ID string } }
+			}
+			Results []struct {
+				RuleID, Level string
+				Locations     []struct {
+					PhysicalLocation struct {
+						ArtifactLocation struct{ URI string }
+						Region           struct{ StartLine int }
+					}
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal(s.Out.Bytes(), &log); err != nil || log.Version != "2.1.0" || len(log.Runs) != 1 || len(log.Runs[0].Results) != 1 {
+		t.Fatalf("%v\n%s", err, s.Out)
+	}
+	result := log.Runs[0].Results[0]
+	where := result.Locations[0].PhysicalLocation
+	if result.RuleID != "invalid" || result.Level != "error" || where.ArtifactLocation.URI != file || where.Region.StartLine != 13 {
+		t.Errorf("%+v", result)
+	}
+	if rules := log.Runs[0].Tool.Driver.Rules; len(rules) != len(broken) {
+		t.Errorf("%d rules are described, there are %d", len(rules), len(broken))
 	}
 }
