@@ -13,12 +13,6 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
-// Bounds of a JwtConsumer's lists.
-const (
-	maxCredentials = 16
-	maxGroups      = 32
-)
-
 // consumer makes a JwtConsumer, and the Secrets of its credentials.
 func (m *importing) consumer(e kong.Entity) {
 	username := e.Fields.Text("username")
@@ -26,9 +20,6 @@ func (m *importing) consumer(e kong.Entity) {
 	switch {
 	case username == "":
 		m.left(e, "it has a custom_id and no username, and a JwtConsumer always has one")
-		return
-	case len(credentials) > maxCredentials || len(groups) > maxGroups:
-		m.left(e, "it has %d credentials and %d groups; a JwtConsumer takes %d and %d", len(credentials), len(groups), maxCredentials, maxGroups)
 		return
 	}
 	c := &v1alpha1.JwtConsumer{
@@ -60,7 +51,9 @@ func (m *importing) consumer(e kong.Entity) {
 		}
 	}
 	m.sameTags(e, slices.Concat(credentials, groups, plugins)...)
-	m.result.Consumers = append(m.result.Consumers, c)
+	if m.holdConsumer(c) {
+		m.result.Consumers = append(m.result.Consumers, c)
+	}
 }
 
 // credential adds a credential with a Secret that holds its material.
@@ -69,10 +62,11 @@ func (m *importing) credential(c *v1alpha1.JwtConsumer, e kong.Entity) {
 	if algorithm == "" {
 		algorithm = "HS256"
 	}
-	name := "primary"
+	first := "primary"
 	if len(c.Spec.Credentials) > 0 {
-		name = m.resourceName(c.Name+" credential", key)
+		first = key
 	}
+	name := m.resourceName(c.Name+" credential", first)
 	secret := &corev1.Secret{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"}, ObjectMeta: m.meta(m.resourceName("Secret", c.Name+"-"+name)),
 		Type: corev1.SecretTypeOpaque, StringData: map[string]string{},
@@ -96,8 +90,15 @@ func (m *importing) credential(c *v1alpha1.JwtConsumer, e kong.Entity) {
 	m.secret(what, secret)
 }
 
-// secret keeps a Secret, or says that it has to be made by somebody else.
+// secret keeps a Secret, or says that it has to be made by somebody else. What stands for a value and is none is written nowhere: it would
+// become the material, for all who can read the file to sign with.
 func (m *importing) secret(what string, secret *corev1.Secret) {
+	for name, value := range secret.StringData {
+		if why := isPlaceholder(value); why != "" {
+			m.leave(what, "its material, %s: make Secret %s/%s with the key %s", why, secret.Namespace, secret.Name, name)
+			return
+		}
+	}
 	if m.options.PlainSecrets {
 		m.result.Secrets = append(m.result.Secrets, secret)
 		return
@@ -105,4 +106,11 @@ func (m *importing) secret(what string, secret *corev1.Secret) {
 	for name := range secret.StringData {
 		m.leave(what, "its material: make Secret %s/%s with the key %s", secret.Namespace, secret.Name, name)
 	}
+}
+
+// forgetSecret takes a Secret back, and what was said of it.
+func (m *importing) forgetSecret(name string) {
+	m.result.Secrets = slices.DeleteFunc(m.result.Secrets, func(s *corev1.Secret) bool { return s.Name == name })
+	mark := "make Secret " + m.options.Namespace + "/" + name + " with the key "
+	m.result.Left = slices.DeleteFunc(m.result.Left, func(l Left) bool { return strings.Contains(l.Why, mark) })
 }

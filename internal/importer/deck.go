@@ -189,7 +189,9 @@ func expandURL(fields kong.Fields) {
 			fields["path"] = u.EscapedPath()
 		}
 	}
-	delete(fields, "url")
+	if len(variables(raw)) == 0 { // a placeholder is told later
+		delete(fields, "url")
+	}
 	if fields.Text("protocol") == "" {
 		fields["protocol"] = "http"
 	}

@@ -45,11 +45,13 @@ type Left struct {
 
 // Import makes the resources. The entities are in the Admin API's form, with everything that they refer to.
 func Import(entities []kong.Entity, options Options) Result {
-	m := &importing{options: options, names: map[string]bool{}, children: map[string][]kong.Entity{}}
+	m := &importing{options: options, names: map[string]bool{}, children: map[string][]kong.Entity{}, ids: map[string]bool{}}
 	for _, e := range entities {
 		e.Fields = e.Fields.WithoutNulls()
+		m.ids[e.ID] = len(unsaid(e)) == 0
 		m.index(e)
 	}
+	m.leaveOrphans()
 	slices.SortFunc(m.roots, func(a, b kong.Entity) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(nameOf(a), nameOf(b)), cmp.Compare(a.ID, b.ID))
 	})
@@ -100,6 +102,8 @@ type importing struct {
 	// roots are what nothing else carries along, children what hangs on something, by its id.
 	roots    []kong.Entity
 	children map[string][]kong.Entity
+	// ids of all entities.
+	ids map[string]bool
 	// names of resources and Secrets that are taken, by kind and name.
 	names map[string]bool
 }
@@ -111,7 +115,11 @@ func (m *importing) index(e kong.Entity) {
 		parents = append(parents, e.Fields.Ref(field))
 	}
 	parents = slices.DeleteFunc(parents, func(id string) bool { return id == "" })
-	switch {
+	switch names := unsaid(e); {
+	case len(names) > 0:
+		if m.selected(e) {
+			m.left(e, "it has the value of the environment variable %s of decK in it; put the value in, and import again", names[0])
+		}
 	case len(parents) == 0:
 		m.roots = append(m.roots, e)
 	case len(parents) > 1:
@@ -122,6 +130,33 @@ func (m *importing) index(e kong.Entity) {
 		m.leftToItsOwner(e)
 	default:
 		m.children[parents[0]] = append(m.children[parents[0]], e)
+	}
+}
+
+// unsaid are the variables that an entity's fields hold, but for the material of a credential, which goes to a Secret.
+func unsaid(e kong.Entity) []string {
+	var names []string
+	for field, value := range e.Fields {
+		if e.Kind == kong.KindJWT && (field == "secret" || field == "rsa_public_key") {
+			continue
+		}
+		names = append(names, variables(value)...)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// leaveOrphans leaves what hangs on something that is not there: a name that is misspelled, or an entity that was left.
+func (m *importing) leaveOrphans() {
+	for parent, children := range m.children {
+		if m.ids[parent] {
+			continue
+		}
+		for _, e := range children {
+			if m.options.SelectTag == "" {
+				m.left(e, "what it is on is not here, or was left")
+			}
+		}
 	}
 }
 

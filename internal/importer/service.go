@@ -60,7 +60,9 @@ func (m *importing) service(e kong.Entity) {
 			}
 		}
 	}
-	m.result.Services = append(m.result.Services, s)
+	if m.holdService(s, nameOf(e)) {
+		m.result.Services = append(m.result.Services, s)
+	}
 }
 
 // protected makes the resource without what it is on.
@@ -94,7 +96,9 @@ func (m *importing) routesAlone(e kong.Entity, routes []kong.Entity) {
 		s := m.protected(nameOf(route), config, route)
 		s.Spec.AttachTo = &v1alpha1.AttachTo{RouteName: nameOf(route)}
 		m.add(s, plugins, "")
-		m.result.Services = append(m.result.Services, s)
+		if m.holdService(s, nameOf(e)) {
+			m.result.Services = append(m.result.Services, s)
+		}
 	}
 	if some {
 		m.left(e, "it has no jwt plugin of its own; the plugins of its routes that have one are taken over")
