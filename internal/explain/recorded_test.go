@@ -23,7 +23,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/router"
 )
 
-const recordings = "../../test/contract/testdata"
+const recordings = "../../test/contract/testdata/3.9.3"
 
 // Recorded refusals and acceptances; a recording that is added changes them.
 const (

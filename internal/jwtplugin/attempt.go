@@ -96,7 +96,7 @@ func (a *attempt) findToken() Reason {
 }
 
 func (a *attempt) parse() (reason Reason) {
-	a.token, reason = parseToken(a.text)
+	a.token, reason = a.cfg.parseToken(a.text)
 	return reason
 }
 
@@ -132,7 +132,7 @@ func (a *attempt) loadKey() (reason Reason) {
 	if a.cred.Gaps&GapMaterial != 0 {
 		return Undecided
 	}
-	a.material, reason = keyOf(a.token, a.cred, a.cfg.SecretIsBase64)
+	a.material, reason = a.cfg.keyOf(a.token, a.cred)
 	return reason
 }
 

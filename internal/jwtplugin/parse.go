@@ -42,16 +42,16 @@ func (o object) lookup(name string) (any, bool) {
 
 // parseToken decodes a token. A reason other than empty says what is wrong
 // with it, in the order in which Kong looks.
-func parseToken(text string) (token, Reason) {
+func (c Config) parseToken(text string) (token, Reason) {
 	parts := strings.SplitN(text, ".", 3)
 	if len(parts) != 3 {
 		return token{}, TokenNotJSON
 	}
-	header, ok := decodeJSON(parts[0])
+	header, ok := c.decodeJSON(parts[0])
 	if !ok {
 		return token{}, TokenNotJSON
 	}
-	claims, ok := decodeJSON(parts[1])
+	claims, ok := c.decodeJSON(parts[1])
 	if !ok {
 		return token{}, TokenNotJSON
 	}
@@ -60,13 +60,13 @@ func parseToken(text string) (token, Reason) {
 		return token{}, TokenNotObject
 	}
 	alg, _ := headerObject["alg"].(string)
-	if _, known := algorithms[alg]; !known {
+	if !c.verifies(alg) {
 		return token{}, TokenAlgUnknown
 	}
 	if claims == false {
 		return token{}, TokenClaimsFalse
 	}
-	signature, ok := decodeBase64URL(parts[2])
+	signature, ok := c.decodeBase64(parts[2])
 	if !ok {
 		return token{}, SignatureNotBase64
 	}
@@ -83,8 +83,8 @@ func parseToken(text string) (token, Reason) {
 	}, ""
 }
 
-func decodeJSON(part string) (any, bool) {
-	raw, ok := decodeBase64URL(part)
+func (c Config) decodeJSON(part string) (any, bool) {
+	raw, ok := c.decodeBase64(part)
 	if !ok {
 		return nil, false
 	}

@@ -18,7 +18,7 @@ func refuse(cfg Config, reason Reason) Decision {
 	answer := &Response{
 		Status:    http.StatusUnauthorized,
 		Message:   message(reason, cfg.KeyClaimName),
-		Challenge: challenge(cfg.Realm, reason != NoToken),
+		Challenge: cfg.challenge(reason != NoToken),
 	}
 	if reason == ExpirationTooFar {
 		answer.Errors = map[string]string{"exp": "exceeds maximum allowed expiration"}
@@ -60,15 +60,21 @@ func message(reason Reason, keyClaim string) string {
 	}
 }
 
-// challenge is the WWW-Authenticate header. Between realm and error Kong 3.9
-// puts a space, where RFC 9110 asks for a comma.
-func challenge(realm string, tokenSent bool) string {
-	c := "Bearer"
-	if realm != "" {
-		c += fmt.Sprintf(` realm="%s"`, realm)
+// challenge is the WWW-Authenticate header, empty where this version sends none. Kong 3.8 to 3.10 put a space between
+// realm and error, where RFC 9110 asks for a comma.
+func (c Config) challenge(tokenSent bool) string {
+	if !c.challenges() {
+		return ""
+	}
+	text := "Bearer"
+	if c.Realm != "" {
+		text += fmt.Sprintf(` realm="%s"`, c.Realm)
+		if tokenSent && c.separatesByComma() {
+			text += ","
+		}
 	}
 	if tokenSent {
-		c += ` error="invalid_token"`
+		text += ` error="invalid_token"`
 	}
-	return c
+	return text
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
 // Config is the configuration of one jwt plugin (kong/plugins/jwt/schema.lua) with Kong's defaults: in JSON it is what
@@ -30,6 +32,8 @@ type Config struct {
 	RunOnPreflight bool `json:"run_on_preflight"`
 	// Realm is told in the WWW-Authenticate challenge; empty leaves it out. Kong 3.8 or newer.
 	Realm string `json:"realm"`
+	// Version is Kong's, of which the plugin is a part; the zero value is 3.9 and 3.10, the last open-source ones.
+	Version kong.Version `json:"-"`
 }
 
 // DefaultConfig is the configuration of a jwt plugin created with a name only.

@@ -13,11 +13,11 @@ import (
 )
 
 // keyOf reads what a token is verified with: nil and a reason where Kong finds it unusable.
-func keyOf(t token, cred Credential, secretIsBase64 bool) (any, Reason) {
+func (c Config) keyOf(t token, cred Credential) (any, Reason) {
 	if strings.HasPrefix(t.alg, "HS") {
-		return hmacKey(string(cred.Secret), secretIsBase64)
+		return c.hmacKey(string(cred.Secret))
 	}
-	if cred.PublicKey == "" {
+	if cred.PublicKey == "" || c.SecretIsBase64 && c.decodesPublicKeys() {
 		return nil, KeyUnusable
 	}
 	key, ok := parsePublicKey(cred.PublicKey)
@@ -27,11 +27,11 @@ func keyOf(t token, cred Credential, secretIsBase64 bool) (any, Reason) {
 	return key, ""
 }
 
-func hmacKey(secret string, isBase64 bool) (any, Reason) {
-	if !isBase64 {
+func (c Config) hmacKey(secret string) (any, Reason) {
+	if !c.SecretIsBase64 {
 		return []byte(secret), ""
 	}
-	decoded, ok := decodeBase64URL(secret)
+	decoded, ok := c.decodeBase64(secret)
 	if !ok {
 		return nil, KeyUnusable
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // recordings are what a real Kong answered (test/contract/testdata).
-const recordings = "../../test/contract/testdata"
+const recordings = "../../test/contract/testdata/3.9.3"
 
 type step struct {
 	file, Name string

@@ -8,12 +8,15 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
 // admin is the Admin API (kong/api).
 type admin struct {
 	*dao
 	options Options
+	version kong.Version
 	nodeID  string
 	config  *declarative
 }
@@ -40,7 +43,7 @@ func ok(body any) (*answer, *failed) { return &answer{status: http.StatusOK, bod
 // ServeHTTP implements http.Handler.
 func (a *admin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	result, problem := a.serve(callOf(r))
+	result, problem := a.serveSafely(callOf(r))
 	if problem != nil {
 		result = &answer{status: problem.status}
 		if problem.body != nil {
@@ -93,6 +96,20 @@ func callOf(r *http.Request) *call {
 		c.segments = append(c.segments, unescaped)
 	}
 	return c
+}
+
+// serveSafely answers 500 where Kong's code fails.
+func (a *admin) serveSafely(c *call) (result *answer, problem *failed) {
+	defer func() {
+		switch fault := recover().(type) {
+		case nil:
+		case luaError:
+			result, problem = nil, unexpected()
+		default:
+			panic(fault)
+		}
+	}()
+	return a.serve(c)
 }
 
 // serve finds what a path means, and what its methods do.

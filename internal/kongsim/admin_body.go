@@ -79,7 +79,7 @@ func (a *admin) readWith(c *call, k *kind, known object) (object, *failed) {
 
 func readJSON(content []byte) (object, *failed) {
 	var value any
-	if err := json.Unmarshal(content, &value); err != nil {
+	if err := json.Unmarshal(content, &value); err != nil || depthOf(content) > maxDepth {
 		return nil, message(http.StatusBadRequest, "Cannot parse JSON body")
 	}
 	input, isRecord := asRecord(value)
@@ -87,6 +87,29 @@ func readJSON(content []byte) (object, *failed) {
 		return nil, unexpected() // a list, a text, a number: Kong's code fails on it
 	}
 	return input, nil
+}
+
+// maxDepth is how deep JSON may be nested (cjson's decode_max_depth).
+const maxDepth = 1000
+
+// depthOf is how deep valid JSON is nested.
+func depthOf(content []byte) int {
+	depth, deepest, inText := 0, 0, false
+	for at := 0; at < len(content); at++ {
+		switch c := content[at]; {
+		case inText && c == '\\':
+			at++
+		case c == '"':
+			inText = !inText
+		case inText:
+		case c == '{' || c == '[':
+			depth++
+			deepest = max(deepest, depth)
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return deepest
 }
 
 // readForm reads a form's values, all texts, into a structure (kong/api/arguments_decoder.lua).

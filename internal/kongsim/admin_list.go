@@ -23,6 +23,9 @@ func (a *admin) list(c *call, k *kind, within object) (*answer, *failed) {
 		return a.consumerByCustomID(c)
 	}
 	tagged, problem := tagFilter(c.query)
+	if problem != nil && c.query.Get("tags") == "" && !a.version.AtLeast(kong36) {
+		problem = unexpected()
+	}
 	if problem != nil {
 		return nil, problem
 	}

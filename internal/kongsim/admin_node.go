@@ -8,8 +8,11 @@ import (
 
 // priorities are those of the plugins' handlers, each kong/plugins/NAME/handler.lua.
 var priorities = map[string]int{
-	"acl": 950, "bot-detection": 2500, "correlation-id": 100001, "cors": 2000, "http-log": 12, "ip-restriction": 990, "jwt": 1450, "key-auth": 1250,
-	"prometheus": 13, "rate-limiting": 910, "request-size-limiting": 951, "request-termination": 2, "response-ratelimiting": 900,
+	"acl": 950, "basic-auth": 1100, "bot-detection": 2500, "correlation-id": 100001, "cors": 2000, "file-log": 9, "hmac-auth": 1030,
+	"http-log": 12, "ip-restriction": 990, "jwt": 1450, "key-auth": 1250, "ldap-auth": 1200, "post-function": -1000,
+	"pre-function": 1000000, "prometheus": 13, "rate-limiting": 910, "redirect": 779, "request-size-limiting": 951,
+	"request-termination": 2, "request-transformer": 801, "response-ratelimiting": 900, "response-transformer": 800,
+	"session": 1900, "standard-webhooks": 760, "syslog": 4, "tcp-log": 7, "udp-log": 8,
 }
 
 // node serves GET /.
@@ -28,12 +31,16 @@ func (a *admin) node(*call) (*answer, *failed) {
 	if err != nil {
 		host = "localhost"
 	}
+	edition := "community"
+	if a.version.AtLeast(kong314) {
+		edition = "enterprise"
+	}
 	workers := []int{}
 	for i := range a.options.Workers {
 		workers = append(workers, firstWorker+i)
 	}
 	return ok(object{
-		"tagline": "Welcome to kong", "version": a.options.Version, "edition": "community", "node_id": a.nodeID, "hostname": host,
+		"tagline": "Welcome to kong", "version": a.options.Version, "edition": edition, "node_id": a.nodeID, "hostname": host,
 		"lua_version": "LuaJIT 2.1.0-20231117", "timers": object{"pending": 0, "running": 0},
 		"pids":          object{"master": firstWorker - 1, "workers": workers},
 		"plugins":       object{"available_on_server": available, "enabled_in_cluster": enabled},
@@ -51,10 +58,11 @@ func (a *admin) configuration() object {
 		loaded[name] = true
 	}
 	return object{
-		"database": a.options.Database, "role": "traditional", "router_flavor": "traditional_compatible",
+		"database": a.options.Database, "role": "traditional", "router_flavor": a.options.RouterFlavor,
 		"worker_consistency": "eventual", "worker_state_update_frequency": a.options.WorkerStateUpdateFrequency.Seconds(),
 		"db_update_frequency": a.options.DBUpdateFrequency.Seconds(), "db_update_propagation": 0, "db_cache_ttl": 0,
-		"plugins": []string{"bundled"}, "loaded_plugins": loaded,
+		"tls_certificate_verify": a.options.TLSCertificateVerify,
+		"plugins":                []string{"bundled"}, "loaded_plugins": loaded,
 		"nginx_admin_client_max_body_size": "10m", "nginx_worker_processes": "auto",
 		"admin_listen": []string{a.options.AdminAddress}, "proxy_listen": []string{a.options.ProxyAddress},
 	}
@@ -101,7 +109,7 @@ func (a *admin) schemas(c *call) (*answer, *failed) {
 	name := c.segments[1]
 	if len(c.segments) == 2 {
 		if schema, found := a.library.served[name]; found {
-			return ok(schema)
+			return ok(servedSchema(schema))
 		}
 		return nil, message(http.StatusNotFound, "No entity named '"+name+"'")
 	}
@@ -109,7 +117,7 @@ func (a *admin) schemas(c *call) (*answer, *failed) {
 		return nil, notFound()
 	}
 	if schema, found := a.library.served["plugins/"+c.segments[2]]; found {
-		return ok(schema)
+		return ok(servedSchema(schema))
 	}
 	return nil, message(http.StatusNotFound, "No plugin named '"+c.segments[2]+"'")
 }

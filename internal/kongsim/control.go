@@ -10,9 +10,11 @@ import (
 
 // faultsDocument is what ControlHandler takes for Faults.
 type faultsDocument struct {
-	Seed         uint64          `json:"seed"`
-	DatabaseDown bool            `json:"databaseDown"`
-	Faults       []faultDocument `json:"faults"`
+	Seed         uint64 `json:"seed"`
+	DatabaseDown bool   `json:"databaseDown"`
+	// LicenseMissing makes the Admin API read-only.
+	LicenseMissing bool            `json:"licenseMissing"`
+	Faults         []faultDocument `json:"faults"`
 }
 
 type faultDocument struct {
@@ -70,6 +72,7 @@ func (s *Server) ControlHandler() http.Handler {
 	mux.HandleFunc("DELETE /faults", func(w http.ResponseWriter, _ *http.Request) {
 		s.Faults.Set(0)
 		s.Faults.SetDatabaseDown(false)
+		s.Faults.SetLicenseMissing(false)
 		answer(w, nil)
 	})
 	mux.HandleFunc("GET /requests", func(w http.ResponseWriter, _ *http.Request) {
@@ -102,5 +105,6 @@ func (s *Server) setFaults(r *http.Request) error {
 	}
 	s.Faults.Set(document.Seed, faults...)
 	s.Faults.SetDatabaseDown(document.DatabaseDown)
+	s.Faults.SetLicenseMissing(document.LicenseMissing)
 	return nil
 }

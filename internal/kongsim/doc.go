@@ -1,7 +1,9 @@
-// Package kongsim is a simulated Kong Gateway: Admin API and proxy in one process, in memory. It is for tests and for the demo, and is held to what a
-// real Kong 3.9.3 answered (test/contract). Nothing of the operator may depend on what only the simulation does.
+// Package kongsim is a simulated Kong Gateway of a named version: Admin API and proxy in one process, in memory. It
+// is for tests and for the demo, and is held to what a real Kong 3.9.3 and 3.4.2 answered (test/contract). What it
+// knows of other versions was not recorded.
+// Nothing of the operator may depend on what only the simulation does.
 //
-//	schema*.go   Kong's schemas: what is filled in, rules, messages      schemas/*.json, as a real Kong serves them
+//	schema*.go   Kong's schemas: what is filled in, rules, messages      schemas/*.json, as real Kongs serve them
 //	dao.go       fill, resolve references, validate, write               failures.go: errors as Kong words them
 //	store*.go    the database, and what the data plane reads of it
 //	admin*.go    the Admin API                                           dbless*.go: POST /config

@@ -36,6 +36,8 @@ type Faults struct {
 	faults []*Fault
 	random *rand.Rand
 	down   bool
+	// unlicensed: writes are refused for want of a license.
+	unlicensed bool
 }
 
 // Set replaces the faults. seed makes their chance repeatable.
@@ -61,6 +63,20 @@ func (f *Faults) databaseDown() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.down
+}
+
+// SetLicenseMissing takes an Enterprise's license away, or gives it back: without one the Admin API only reads (from
+// Kong 3.15 on; not recorded).
+func (f *Faults) SetLicenseMissing(missing bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.unlicensed = missing
+}
+
+func (f *Faults) licenseMissing() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.unlicensed
 }
 
 // hit picks the fault of a request.
@@ -109,6 +125,8 @@ func (f *Faults) Wrap(next http.Handler) http.Handler {
 			panic(http.ErrAbortHandler)
 		case f.databaseDown() && needsDatabase(r):
 			refuse(w, r, http.StatusInternalServerError)
+		case f.licenseMissing() && writes(r.Method):
+			answerMessage(w, http.StatusForbidden, "Enterprise license missing or expired")
 		default:
 			next.ServeHTTP(w, r)
 		}
@@ -124,9 +142,17 @@ func refuse(w http.ResponseWriter, r *http.Request, status int) {
 	case status == http.StatusInternalServerError:
 		text = "An unexpected error occurred"
 	}
+	answerMessage(w, status, text)
+}
+
+func answerMessage(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(status)
 	_, _ = w.Write([]byte(`{"message":"` + text + `"}`)) // the client is gone if this fails
+}
+
+func writes(method string) bool {
+	return method != http.MethodGet && method != http.MethodHead && method != http.MethodOptions
 }
 
 // needsDatabase: GET / lists the plugins in use, and needs it too.

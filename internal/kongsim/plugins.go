@@ -16,6 +16,7 @@ type pluginView struct {
 	RouteID, ServiceID, ConsumerID string
 	Protocols                      []string
 	Enabled                        bool
+	Condition                      string
 	Config                         map[string]any
 }
 
@@ -92,10 +93,7 @@ func newPluginSet(views []*pluginView) *pluginSet {
 			if v.Name != kind.name || !v.Enabled || !router.ServesHTTP(v.Protocols) {
 				continue
 			}
-			p, err := kind.compile(v)
-			if err != nil {
-				p = broken{}
-			}
+			p := compilePlugin(kind, v)
 			if s.scoped[kind.name] == nil {
 				s.scoped[kind.name] = map[scope]plugin{}
 				s.kinds = append(s.kinds, kind)
@@ -105,6 +103,21 @@ func newPluginSet(views []*pluginView) *pluginSet {
 	}
 	slices.SortStableFunc(s.kinds, func(a, b pluginKind) int { return cmp.Compare(b.priority, a.priority) })
 	return s
+}
+
+func compilePlugin(kind pluginKind, view *pluginView) plugin {
+	p, err := kind.compile(view)
+	if err != nil {
+		return broken{}
+	}
+	if view.Condition == "" {
+		return p
+	}
+	holds, err := parseCondition(view.Condition)
+	if err != nil {
+		return broken{}
+	}
+	return &conditionalPlugin{p, holds}
 }
 
 // find gives the one plugin of a kind that applies: the most specific, in
@@ -141,6 +154,12 @@ func (s *pluginSet) run(x *exchange) (*reply, []headerFilter) {
 		p := s.find(kind.name, x.scope())
 		if p == nil {
 			continue
+		}
+		if c, ok := p.(*conditionalPlugin); ok {
+			if !c.holds.of(x) {
+				continue
+			}
+			p = c.plugin
 		}
 		if f, ok := p.(headerFilter); ok {
 			filters = append(filters, f)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/jwtplugin"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 	"github.com/kongjwt/kong-jwt-operator/internal/router"
 )
 
@@ -16,7 +17,8 @@ const jsonType = "application/json; charset=utf-8"
 // exchange is one request on its way through the plugins.
 type exchange struct {
 	request   *http.Request
-	requestID string
+	requestID string // empty where this version has none
+	version   kong.Version
 	now       time.Time
 	path      string // normalised
 	route     *router.Route
@@ -73,8 +75,8 @@ var statusTexts = map[int]string{
 	http.StatusInternalServerError: "An unexpected error occurred",
 }
 
-// fail is an answer like kong.response.error gives it: with the request's id.
-// An empty message means Kong's own for the status.
+// fail is an answer like kong.response.error gives it: with the request's id
+// (from Kong 3.5 on). An empty message means Kong's own for the status.
 func (x *exchange) fail(status int, message string) *reply {
 	return failure(x.requestID, status, message)
 }
@@ -84,7 +86,11 @@ func failure(requestID string, status int, message string) *reply {
 		message = statusTexts[status]
 	}
 	quoted, _ := json.Marshal(message) // a string cannot fail
-	body := "{\n  \"message\":" + string(quoted) + ",\n  \"request_id\":\"" + requestID + "\"\n}"
+	body := "{\n  \"message\":" + string(quoted)
+	if requestID != "" {
+		body += ",\n  \"request_id\":\"" + requestID + "\""
+	}
+	body += "\n}"
 	return &reply{status: status, header: http.Header{"Content-Type": {jsonType}}, body: []byte(body)}
 }
 

@@ -17,7 +17,9 @@ func compileJWT(view *pluginView) (plugin, error) {
 
 func (p *jwtAuth) access(x *exchange) *reply {
 	req := jwtplugin.Request{Method: x.request.Method, RawQuery: x.request.URL.RawQuery, Header: x.request.Header}
-	d := jwtplugin.Decide(p.config, req, x.directory, x.now)
+	config := p.config
+	config.Version = x.version
+	d := jwtplugin.Decide(config, req, x.directory, x.now)
 	if !d.Passes() {
 		return refusal(x, d.Refusal)
 	}

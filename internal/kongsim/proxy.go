@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 	"github.com/kongjwt/kong-jwt-operator/internal/router"
 )
 
@@ -22,8 +23,10 @@ type ProxyOptions struct {
 	Propagation Propagation
 	// Seed makes delays and the choice of workers repeatable.
 	Seed uint64
-	// Version is told in Server and Via headers; "3.9.3" when empty.
+	// Version is Kong's; "3.9.3" when empty.
 	Version string
+	// RouterFlavor is "traditional_compatible" (also when empty) or "traditional".
+	RouterFlavor string
 	// Now is the clock; time.Now when nil.
 	Now func() time.Time
 }
@@ -34,6 +37,7 @@ type ProxyOptions struct {
 type Proxy struct {
 	workers  *workers
 	counters *rateCounters
+	version  kong.Version
 	server   string // "kong/VERSION"
 	now      func() time.Time
 	forward  *httputil.ReverseProxy
@@ -55,6 +59,7 @@ func newProxy(src source, o ProxyOptions) *Proxy {
 	p := &Proxy{
 		workers:  newWorkers(src, o.Workers, o.Propagation, o.Seed, o.Now()),
 		counters: newRateCounters(),
+		version:  kong.ParseVersion(o.Version),
 		server:   "kong/" + o.Version,
 		now:      o.Now,
 		upstream: newUpstreamTransport(),
@@ -90,7 +95,10 @@ func (p *Proxy) workerOf(ctx context.Context) *worker {
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	now := p.now()
 	seen := p.workerOf(r.Context()).at(now)
-	id := newRequestID()
+	id := ""
+	if p.version.AtLeast(kong35) {
+		id = newRequestID()
+	}
 	path := router.NormalizePath(rawPath(r))
 	match := seen.router().Find(routeRequestOf(r, path))
 	if match == nil {
@@ -103,7 +111,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	x := &exchange{
 		request: r, requestID: id, now: now, path: path, route: match.Route, service: match.Service,
-		upstream: r.Header.Clone(), answer: http.Header{},
+		upstream: r.Header.Clone(), answer: http.Header{}, version: p.version,
 		directory: seen, groups: seen.groups, counters: p.counters,
 	}
 	own, filters := seen.plugins().run(x)
@@ -125,8 +133,15 @@ func (p *Proxy) answer(w http.ResponseWriter, start time.Time, id string, own *r
 	h := w.Header()
 	h.Set("Server", p.server)
 	h.Set("X-Kong-Response-Latency", milliseconds(p.now().Sub(start)))
-	h.Set("X-Kong-Request-Id", id)
+	setRequestID(h, id)
 	own.write(w, added)
+}
+
+// setRequestID tells a request's id, where this version gives it one.
+func setRequestID(h http.Header, id string) {
+	if id != "" {
+		h.Set("X-Kong-Request-Id", id)
+	}
 }
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }

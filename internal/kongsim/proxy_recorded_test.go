@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-const recordings = "../../test/contract/testdata"
+const recordings = "../../test/contract/testdata/3.9.3"
 
 // recordedStep is one request to a real Kong and its answer; the directory's
 // README has the format.

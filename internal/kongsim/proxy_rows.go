@@ -57,6 +57,7 @@ type pluginRow struct {
 	Consumer  *rowRef        `json:"consumer"`
 	Protocols []string       `json:"protocols"`
 	Enabled   bool           `json:"enabled"`
+	Condition string         `json:"condition"`
 	Config    map[string]any `json:"config"`
 }
 
@@ -90,6 +91,6 @@ func (r serviceRow) view() *router.Service {
 func (r pluginRow) view() *pluginView {
 	return &pluginView{
 		ID: r.ID, Name: r.Name, RouteID: r.Route.id(), ServiceID: r.Service.id(), ConsumerID: r.Consumer.id(),
-		Protocols: r.Protocols, Enabled: r.Enabled, Config: r.Config,
+		Protocols: r.Protocols, Enabled: r.Enabled, Condition: r.Condition, Config: r.Config,
 	}
 }

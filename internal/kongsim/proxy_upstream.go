@@ -31,8 +31,20 @@ func passageOf(ctx context.Context) *passage {
 
 // pass forwards a request that the plugins let through.
 func (p *Proxy) pass(w http.ResponseWriter, r *http.Request, x *exchange, prefix string) {
+	if bareIPv6(x.service.Host) {
+		p.answer(w, x.now, x.requestID, x.fail(http.StatusInternalServerError, ""), x.answer)
+		return
+	}
 	on := &passage{x: x, prefix: prefix}
 	p.forward.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), passageKey{}, on)))
+}
+
+// bareIPv6 says whether a host is an IPv6 address without brackets, which Kong takes for a name with a port.
+func bareIPv6(host string) bool { return strings.Contains(host, ":") && !strings.HasPrefix(host, "[") }
+
+// addressOf is host:port of a service.
+func addressOf(service *router.Service) string {
+	return service.Host + ":" + strconv.Itoa(service.Port)
 }
 
 func (p *Proxy) newReverseProxy() *httputil.ReverseProxy {
@@ -52,7 +64,7 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	path := router.UpstreamPath(service.Path, x.path, on.prefix, x.route.StripPath)
 	// Opaque keeps the path as Kong writes it; net/url would encode it anew.
 	pr.Out.URL = &url.URL{
-		Scheme: service.Protocol, Host: net.JoinHostPort(service.Host, strconv.Itoa(service.Port)),
+		Scheme: service.Protocol, Host: addressOf(service),
 		Opaque: router.EscapePath(path), RawQuery: pr.In.URL.RawQuery, ForceQuery: pr.In.URL.ForceQuery,
 	}
 	pr.Out.Host = upstreamHost(pr.In, x.route, service)
@@ -75,7 +87,7 @@ func upstreamHost(in *http.Request, route *router.Route, service *router.Service
 	if service.Protocol == "http" && service.Port == 80 || service.Protocol == "https" && service.Port == 443 {
 		return service.Host
 	}
-	return net.JoinHostPort(service.Host, strconv.Itoa(service.Port))
+	return addressOf(service)
 }
 
 // forwarded tells the upstream about the client; what the client claims about
@@ -107,7 +119,7 @@ func (p *Proxy) forwarded(pr *httputil.ProxyRequest, on *passage) {
 		via = before + ", " + via
 	}
 	h.Set("Via", via)
-	h.Set("X-Kong-Request-Id", on.x.requestID)
+	setRequestID(h, on.x.requestID)
 }
 
 // stamp adds Kong's headers and the plugins' to an upstream's answer.
@@ -116,7 +128,7 @@ func (p *Proxy) stamp(answer *http.Response) error {
 	h := answer.Header
 	h.Set("X-Kong-Upstream-Latency", milliseconds(p.now().Sub(on.sent)))
 	h.Set("X-Kong-Proxy-Latency", milliseconds(on.sent.Sub(on.x.now)))
-	h.Set("X-Kong-Request-Id", on.x.requestID)
+	setRequestID(h, on.x.requestID)
 	h.Set("Via", strings.TrimPrefix(answer.Proto, "HTTP/")+" "+p.server)
 	for name, values := range on.x.answer {
 		h[name] = values

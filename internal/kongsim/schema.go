@@ -27,6 +27,8 @@ type schemaField struct {
 	kind string // Kong's `type`
 
 	required, auto, uuid, timestamp, abstract bool
+	// generated fields have a default that is made at random.
+	generated bool
 	// referenceable texts may be references to a vault, which no rule looks at.
 	referenceable bool
 	hasDefault    bool
@@ -109,6 +111,7 @@ func parseField(at, name string, raw object) (*schemaField, error) {
 	f.uuid, _ = raw["uuid"].(bool)
 	f.timestamp, _ = raw["timestamp"].(bool)
 	f.abstract, _ = raw["abstract"].(bool)
+	f.generated, _ = raw["generated"].(bool)
 	f.referenceable, _ = raw["referenceable"].(bool)
 	f.reference, _ = raw["reference"].(string)
 	f.message, _ = raw["err"].(string)

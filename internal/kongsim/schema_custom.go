@@ -22,7 +22,9 @@ var customRules = map[string]func(value any) string{
 	"sni":              onText(sniProblem),
 	"server_name":      onText(serverNameProblem),
 	"path":             onText(pathProblem),
-	"route_path":       onText(routePathProblem),
+	"route_path":       onText(func(text string) string { return routePathProblem(text, "pcre2_compile") }),
+	"route_path_pcre":  onText(func(text string) string { return routePathProblem(text, "pcre_compile") }),
+	"condition":        onText(conditionProblem),
 	"header_name":      onText(headerNameProblem),
 	"ip_or_cidr":       onText(addressProblem),
 	"url":              onText(urlProblem),
@@ -257,7 +259,7 @@ func percentProblem(text string) string {
 }
 
 // routePathProblem looks at a prefix or, after ~, an expression.
-func routePathProblem(text string) string {
+func routePathProblem(text, compiler string) string {
 	if pathForm.MatchString(text) {
 		if problem := percentProblem(text); problem != "" {
 			return problem
@@ -271,7 +273,7 @@ func routePathProblem(text string) string {
 		return ""
 	}
 	if problem := pcreProblem(expression); problem != "" {
-		return "invalid regex: '" + expression + "' (PCRE returned: pcre2_compile() failed: " + problem + ")"
+		return "invalid regex: '" + expression + "' (PCRE returned: " + compiler + "() failed: " + problem + ")"
 	}
 	return ""
 }

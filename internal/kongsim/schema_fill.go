@@ -75,9 +75,12 @@ func (f *schemaField) adjust(value any, there bool, why occasion, now time.Time)
 		if !there {
 			value, there = f.missing(now)
 		}
-		if inner, ok := value.(object); ok {
+		switch inner := value.(type) {
+		case object:
 			filled, wrong := f.record.fill(inner, why, now)
 			return filled, true, wrong
+		case string, float64, bool:
+			panic(luaError("attempt to index a scalar, field '" + f.name + "'"))
 		}
 	case "array", "set":
 		if list, ok := asList(value); ok && there {
@@ -109,6 +112,8 @@ func (f *schemaField) adjust(value any, there bool, why occasion, now time.Time)
 // missing is what stands for a value that is not there. A required one without a default stays missing, and is refused later.
 func (f *schemaField) missing(now time.Time) (any, bool) {
 	switch {
+	case f.generated:
+		return randomText(), true
 	case f.hasDefault:
 		return clone(f.fallback), true
 	case !f.required:
@@ -184,7 +189,7 @@ func (s *recordSchema) expandShorthands(data object) violations {
 			}
 			continue
 		}
-		newer, _ := pathOf(data, strings.Join(short.path, "."))
+		newer := indexed(data, short.path)
 		if value != nil && newer != nil && !reflect.DeepEqual(value, newer) {
 			wrong[name] = "both deprecated and new field are used but their values mismatch: " +
 				name + " = " + luaText(value) + " vs " + strings.Join(short.path, ".") + " = " + luaText(newer)
@@ -192,27 +197,31 @@ func (s *recordSchema) expandShorthands(data object) violations {
 		}
 		delete(data, name)
 		if newer == nil {
-			clearNull(data, short.path[:len(short.path)-1])
 			setPath(data, short.path, value)
 		}
 	}
 	return wrong
 }
 
-// clearNull drops nulls on the way to a field that is about to be set.
-func clearNull(data object, path []string) {
-	for _, name := range path {
-		if inner, there := data[name]; there && inner == nil {
-			delete(data, name)
-			return
+// indexed is the value at a path, as Kong looks it up (kong/tools/table.lua, table_path): null on the way fails the
+// request.
+func indexed(data object, path []string) any {
+	for _, name := range path[:len(path)-1] {
+		inner, there := data[name]
+		if there && inner == nil {
+			panic(luaError("attempt to index a userdata value, field '" + name + "'"))
 		}
-		inner, ok := data[name].(object)
+		record, ok := inner.(object)
 		if !ok {
-			return
+			return nil
 		}
-		data = inner
+		data = record
 	}
+	return data[path[len(path)-1]]
 }
+
+// luaError is a fault of Kong's own code, which is answered 500.
+type luaError string
 
 // present gives an entity as answers show it: former names of nested fields are there too.
 func (s *recordSchema) present(row object) object {

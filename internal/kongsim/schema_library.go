@@ -1,52 +1,70 @@
 package kongsim
 
 import (
-	"embed"
-	"encoding/json"
-	"fmt"
 	"maps"
-	"path"
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
-// Kong's schemas, in the form in which the Admin API serves them, and with what it cannot show: `custom_validator` and `func` name code of this package.
-//
-//go:embed schemas
-var schemaFiles embed.FS
-
-// library holds all schemas.
+// library holds all schemas of a version of Kong.
 type library struct {
 	entities map[string]*recordSchema
 	// served is what GET /schemas/NAME answers; of plugins, under "plugins/NAME".
-	served map[string]json.RawMessage
-	// dbless: the schemas of a gateway without a database.
-	dbless bool
-	// version is how they differ from those in the files.
-	version Schemas
+	served map[string]object // in full: servedSchema leaves out what GET /schemas does not show
 }
 
-// Both libraries are read once.
-var (
-	databaseLibrary = sync.OnceValues(func() (*library, error) { return newLibrary(false, Schemas{}) })
-	dblessLibrary   = sync.OnceValues(func() (*library, error) { return newLibrary(true, Schemas{}) })
-)
+// libraries are read once: by file, and by whether there is a database.
+var libraries struct {
+	sync.Mutex
+	read map[string]*library
+}
 
-func loadLibrary(dbless bool, version Schemas) (*library, error) {
-	switch {
-	case !version.none():
-		return newLibrary(dbless, version)
-	case dbless:
-		return dblessLibrary()
+// loadLibrary reads the schemas of a version. Without a database some differ.
+func loadLibrary(dbless bool, version kong.Version, changes Schemas) (*library, error) {
+	file := fileOf(version)
+	if !changes.none() {
+		return newLibrary(dbless, file, changes)
 	}
-	return databaseLibrary()
+	libraries.Lock()
+	defer libraries.Unlock()
+	key := file
+	if dbless {
+		key += " without a database"
+	}
+	if l := libraries.read[key]; l != nil {
+		return l, nil
+	}
+	l, err := newLibrary(dbless, file, changes)
+	if err != nil {
+		return nil, err
+	}
+	if libraries.read == nil {
+		libraries.read = map[string]*library{}
+	}
+	libraries.read[key] = l
+	return l, nil
 }
 
-func newLibrary(dbless bool, version Schemas) (*library, error) {
-	l := &library{entities: map[string]*recordSchema{}, served: map[string]json.RawMessage{}, dbless: dbless, version: version}
+func newLibrary(dbless bool, file string, changes Schemas) (*library, error) {
+	schemas, err := readSchemas(file)
+	if err != nil {
+		return nil, err
+	}
+	if err := schemas.alter(changes); err != nil {
+		return nil, err
+	}
+	l := &library{entities: map[string]*recordSchema{}, served: map[string]object{}}
+	for name, raw := range schemas {
+		if dbless && strings.HasPrefix(name, "plugins/") {
+			dropClusterPolicy(raw)
+		}
+		l.served[name] = raw
+	}
 	for name := range kinds {
-		if err := l.loadEntity(name); err != nil {
+		if err := l.loadEntity(name, schemas); err != nil {
 			return nil, err
 		}
 	}
@@ -56,15 +74,9 @@ func newLibrary(dbless bool, version Schemas) (*library, error) {
 	return l, nil
 }
 
-// loadEntity reads the schema of an entity and those of its varieties.
-func (l *library) loadEntity(name string) error {
-	raw, err := readSchema("schemas/" + name + ".json")
-	if err != nil {
-		return err
-	}
-	if err := l.version.alter(name, raw); err != nil {
-		return err
-	}
+// loadEntity parses the schema of an entity and those of its varieties.
+func (l *library) loadEntity(name string, schemas rawSchemas) error {
+	raw := schemas[name]
 	s, err := parseRecord(name, raw)
 	if err != nil {
 		return err
@@ -73,40 +85,20 @@ func (l *library) loadEntity(name string) error {
 	if s.checks, err = parseChecks(name, raw["entity_checks"], s.lookup); err != nil {
 		return err
 	}
-	if l.served[name], err = servedSchema(raw); err != nil {
-		return err
-	}
 	s.variantKey, _ = raw["subschema_key"].(string)
 	s.unknownVariant, _ = raw["subschema_error"].(string)
-	if s.variantKey == "" {
-		return nil
-	}
-	files, err := schemaFiles.ReadDir("schemas/" + name)
-	if err != nil {
-		return err
-	}
 	s.variants = map[string]*recordSchema{}
-	for _, file := range files {
-		variant := strings.TrimSuffix(file.Name(), ".json")
-		if err := l.loadVariant(s, name, variant); err != nil {
-			return err
+	for _, at := range slices.Sorted(maps.Keys(schemas)) {
+		if variant, is := strings.CutPrefix(at, name+"/"); is {
+			if err := loadVariant(s, at, variant, schemas[at]); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-func (l *library) loadVariant(s *recordSchema, entity, variant string) error {
-	at := entity + "/" + variant
-	raw, err := readSchema("schemas/" + at + ".json")
-	if err != nil {
-		return err
-	}
-	if err := l.version.alter(at, raw); err != nil {
-		return err
-	}
-	if l.dbless {
-		dropClusterPolicy(raw)
-	}
+func loadVariant(s *recordSchema, at, variant string, raw object) error {
 	v, err := parseRecord(at, raw)
 	if err != nil {
 		return err
@@ -128,8 +120,7 @@ func (l *library) loadVariant(s *recordSchema, entity, variant string) error {
 	for _, key := range keys {
 		s.variants[key] = v
 	}
-	l.served[at], err = servedSchema(raw)
-	return err
+	return nil
 }
 
 // dropClusterPolicy takes the policy that counts in the database from the plugins that have one.
@@ -162,25 +153,13 @@ func (l *library) link(s *recordSchema) {
 // plugins are the names of the plugins that there are.
 func (l *library) plugins() []string { return slices.Sorted(maps.Keys(l.entities["plugins"].variants)) }
 
-func readSchema(file string) (object, error) {
-	content, err := schemaFiles.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	var raw object
-	if err := json.Unmarshal(content, &raw); err != nil {
-		return nil, fmt.Errorf("%s: %w", path.Base(file), err)
-	}
-	return raw, nil
-}
-
 // servedSchema is a schema without what only this package reads.
-func servedSchema(raw object) (json.RawMessage, error) {
+func servedSchema(raw object) object {
 	shown := object{"fields": withoutCode(raw["fields"]), "entity_checks": []any{}}
 	if checks := raw["entity_checks"]; checks != nil {
 		shown["entity_checks"] = withoutCode(checks)
 	}
-	return json.Marshal(shown)
+	return shown
 }
 
 func withoutCode(value any) any {
@@ -188,7 +167,11 @@ func withoutCode(value any) any {
 	case object:
 		shown := object{}
 		for name, inner := range v {
-			if name != "custom_validator" && name != "func" {
+			switch name {
+			case "custom_validator", "func":
+			case "generated": // made anew by each worker when it starts
+				shown["default"] = randomText()
+			default:
 				shown[name] = withoutCode(inner)
 			}
 		}

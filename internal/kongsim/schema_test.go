@@ -11,10 +11,12 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
 func theLibrary(t interface{ Fatal(...any) }) *library {
-	l, err := loadLibrary(false, Schemas{})
+	l, err := loadLibrary(false, kong.ParseVersion("3.9.3"), Schemas{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +97,6 @@ func TestValidation(t *testing.T) {
 		{"plugins", `{"name":"jwt","instance_name":"a b"}`, "(instance_name: invalid value 'a b': the only accepted ascii characters are alphanumerics or ., -, _, and ~)"},
 		{"plugins", `{"name":"jwt","protocols":["tcp"]}`, "(protocols.1: expected one of: grpc, grpcs, http, https)"},
 		{"plugins", `{"name":"prometheus","protocols":["tcp"]}`, ""},
-		{"plugins", `{"name":"jwt","config":"x"}`, "(config: expected a record)"},
 		{"plugins", `{"name":"cors","config":{"origins":["(["]}}`, "(config.origins: {\n  \"'([' is not a valid regex\"\n})"},
 		{"plugins", `{"name":"cors","config":{"methods":["GET","get"]}}`, "(config.methods: {\n  [2] = \"expected one of: GET, HEAD, PUT, PATCH, POST, DELETE, OPTIONS, TRACE, CONNECT\"\n})"},
 		{"plugins", `{"name":"ip-restriction"}`, "(at least one of these fields must be non-empty: 'config.allow', 'config.deny')"},
@@ -219,11 +220,13 @@ func TestFilledStaysFilled(t *testing.T) {
 func TestServedSchemasShowNoCode(t *testing.T) {
 	l := theLibrary(t)
 	for _, name := range slices.Sorted(maps.Keys(l.served)) {
-		if text := string(l.served[name]); strings.Contains(text, "custom_validator") || strings.Contains(text, `"func"`) {
+		if text := fmt.Sprint(servedSchema(l.served[name])); strings.Contains(text, "custom_validator") || strings.Contains(text, "func:") {
 			t.Errorf("%s: %s", name, text)
 		}
 	}
-	if len(l.plugins()) != len(priorities) {
-		t.Errorf("plugins %v, priorities of %v", l.plugins(), fmt.Sprint(priorities))
+	for _, name := range l.plugins() {
+		if _, known := priorities[name]; !known {
+			t.Errorf("the priority of %s is not known", name)
+		}
 	}
 }

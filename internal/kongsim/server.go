@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
 // Options configure a simulated Kong. The zero value is Kong 3.9.3 with a database, on free ports of the loopback address, whose workers take changes in
@@ -15,10 +18,16 @@ import (
 type Options struct {
 	// AdminAddress and ProxyAddress to listen on, host:port; 127.0.0.1:0 by default.
 	AdminAddress, ProxyAddress string
-	// Version is Kong's; "3.9.3" by default.
+	// Version is Kong's; "3.9.3" by default. Schemas, defaults and answers are those of that version; schemas/ says
+	// which were recorded.
 	Version string
-	// Schemas are how those of Version differ from those of 3.9.3.
+	// Schemas are how this Kong's differ from those of its version.
 	Schemas Schemas
+	// RouterFlavor is "traditional_compatible" (the default) or "traditional".
+	RouterFlavor string
+	// TLSCertificateVerify is tls_certificate_verify of Kong 3.14 or newer: no service may switch the check of
+	// certificates off.
+	TLSCertificateVerify bool
 	// Database is "postgres" (the default) or "off".
 	Database string
 	// DBUpdateFrequency and WorkerStateUpdateFrequency are what GET / says of them. How late workers are is Propagation's matter.
@@ -68,7 +77,7 @@ func Start(o Options) (*Server, error) {
 	o = o.withDefaults()
 	s := &Server{Faults: &Faults{}, options: o}
 	s.options.faults = s.Faults
-	library, err := loadLibrary(o.Database == "off", o.Schemas)
+	library, err := loadLibrary(o.Database == "off", kong.ParseVersion(o.Version), o.changes())
 	if err != nil {
 		return nil, fmt.Errorf("read the schemas: %w", err)
 	}
@@ -77,7 +86,9 @@ func Start(o Options) (*Server, error) {
 		database = newStore(time.Now)
 	}
 	s.database = database
-	s.proxy = newProxy(database, ProxyOptions{Workers: o.Workers, Propagation: o.Propagation, Seed: o.Seed, Version: o.Version})
+	s.proxy = newProxy(database, ProxyOptions{
+		Workers: o.Workers, Propagation: o.Propagation, Seed: o.Seed, Version: o.Version, RouterFlavor: o.RouterFlavor,
+	})
 	database.notify = s.proxy.changed
 	if o.database != nil {
 		database.reread(library, time.Now())
@@ -85,7 +96,7 @@ func Start(o Options) (*Server, error) {
 	}
 	api := &admin{
 		dao:     &dao{store: database, library: library, readOnly: o.Database == "off"},
-		options: s.options, nodeID: newID(), config: &declarative{current: emptyHash},
+		options: s.options, version: kong.ParseVersion(o.Version), nodeID: newID(), config: &declarative{current: emptyHash},
 	}
 	s.handler = s.requests.wrap(s.Faults.Wrap(newPace(o.ServiceTime, o.MaxRate).wrap(api)))
 	if s.admin, err = listen(o.AdminAddress, &http.Server{Handler: s.handler}); err != nil {
@@ -95,6 +106,19 @@ func Start(o Options) (*Server, error) {
 		return nil, errors.Join(fmt.Errorf("listen for the proxy: %w", err), s.Close())
 	}
 	return s, nil
+}
+
+// changes are how the schemas differ from those of the version.
+func (o Options) changes() Schemas {
+	changes := o.Schemas
+	if o.TLSCertificateVerify {
+		changes.Changed = maps.Clone(changes.Changed)
+		if changes.Changed == nil {
+			changes.Changed = map[string]map[string]any{}
+		}
+		changes.Changed["services.tls_verify"] = map[string]any{"ne": false, "err": "cannot be disabled while tls_certificate_verify is on"}
+	}
+	return changes
 }
 
 func (o Options) withDefaults() Options {
@@ -107,6 +131,7 @@ func (o Options) withDefaults() Options {
 	set(&o.ProxyAddress, "127.0.0.1:0")
 	set(&o.Version, "3.9.3")
 	set(&o.Database, "postgres")
+	set(&o.RouterFlavor, "traditional_compatible")
 	if o.Workers == 0 {
 		o.Workers = 2
 	}

@@ -145,8 +145,28 @@ func refID(row object, name string) string {
 	return strings.ToLower(idOf(reference))
 }
 
+// holdsNUL says whether a text holds what PostgreSQL cannot store.
+func holdsNUL(value any) bool {
+	switch v := value.(type) {
+	case string:
+		return strings.Contains(v, "\x00")
+	case []any:
+		return slices.ContainsFunc(v, holdsNUL)
+	case object:
+		for name, inner := range v {
+			if holdsNUL(name) || holdsNUL(inner) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // put writes a row, new or over a former one. It fails where a unique value is another's, or a row that it refers to is not there.
 func (s *store) put(k *kind, row object) *failed {
+	if holdsNUL(row) {
+		return unexpected()
+	}
 	s.mu.Lock()
 	change, problem := s.putLocked(k, row)
 	s.mu.Unlock()
@@ -158,6 +178,9 @@ func (s *store) put(k *kind, row object) *failed {
 
 // insert is put for a row that must be new.
 func (s *store) insert(k *kind, row object) *failed {
+	if holdsNUL(row) {
+		return unexpected()
+	}
 	s.mu.Lock()
 	if s.tables[k.name].rows[idOf(row)] != nil {
 		s.mu.Unlock()

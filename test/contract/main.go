@@ -1,8 +1,11 @@
 // Command contract replays what a real Kong answered (testdata), step by step, and says where an answer differs.
 //
-// By default the simulated Kong answers, a new one for each file. KONG_ADMIN_URL and KONG_PROXY_URL name a real one instead,
-// KONG_DBLESS_ADMIN_URL and KONG_DBLESS_PROXY_URL a second. Each is asked whether it has a database, and gets the files of its mode; those
-// that no gateway fits are skipped, which is said. UPSTREAM_ADDRESS is the address, host:port, that the echo upstream listens on and that the
+// By default the simulated Kong answers, a new one for each file, of the version that the file was recorded on.
+// KONG_ADMIN_URL and KONG_PROXY_URL name a real one instead, KONG_DBLESS_ADMIN_URL and KONG_DBLESS_PROXY_URL a
+// second. Each is asked for its version and
+// whether it has a database, and gets the files of its mode that were recorded on the newest version up to its own;
+// those that no gateway fits are skipped, which is said. UPSTREAM_ADDRESS is the address, host:port, that the echo
+// upstream listens on and that the
 // real Kong reaches it at. A real Kong with a database may hold other things: a file that would write to them is refused, and what a file made
 // is deleted after it. One without a database has to be empty: a configuration replaces another whole.
 //
@@ -45,10 +48,6 @@ func run(ctx context.Context, out io.Writer, only string, env func(string) strin
 	if err != nil {
 		return false, err
 	}
-	keys, err := loadKeys()
-	if err != nil {
-		return false, err
-	}
 	address := env("UPSTREAM_ADDRESS")
 	if address == "" {
 		address = "127.0.0.1:0"
@@ -65,7 +64,7 @@ func run(ctx context.Context, out io.Writer, only string, env func(string) strin
 	}
 	work, skipped := assign(scenarios, named)
 	// A real gateway takes minutes: each file is told of when it is done.
-	perform(ctx, work, upstream, keys, func(one *job) { fmt.Fprint(out, one.report) })
+	perform(ctx, work, upstream, func(one *job) { fmt.Fprint(out, one.report) })
 	total, same := 0, 0
 	var errs []error
 	for _, one := range work {
@@ -76,7 +75,7 @@ func run(ctx context.Context, out io.Writer, only string, env func(string) strin
 		same += one.same
 	}
 	for _, s := range skipped {
-		fmt.Fprintf(out, "skip %-30s %d steps: %s\n", s.file, len(s.Steps), named.lacks(s.mode()))
+		fmt.Fprintf(out, "skip %-38s %d steps: %s\n", s.file, len(s.Steps), named.lacks(s))
 	}
 	fmt.Fprintf(out, "%d of %d steps\n", same, total)
 	return same == total, errors.Join(errs...)
@@ -95,7 +94,7 @@ type job struct {
 func assign(scenarios []scenario, named gateways) (work []*job, skipped []scenario) {
 	for _, s := range scenarios {
 		target, found := named[s.mode()]
-		if len(named) > 0 && !found {
+		if len(named) > 0 && (!found || !target.fits(s, scenarios)) {
 			skipped = append(skipped, s)
 			continue
 		}
@@ -105,24 +104,24 @@ func assign(scenarios []scenario, named gateways) (work []*job, skipped []scenar
 }
 
 // perform replays: simulated gateways side by side, each scenario having its own, and real ones' scenarios one by one. It tells of each in order.
-func perform(ctx context.Context, work []*job, upstream *echo.Server, keys map[string]key, done func(*job)) {
+func perform(ctx context.Context, work []*job, upstream *echo.Server, done func(*job)) {
 	var running sync.WaitGroup
 	for _, one := range work {
 		if one.target.adminURL == "" {
-			running.Go(func() { one.replay(ctx, upstream, keys) })
+			running.Go(func() { one.replay(ctx, upstream) })
 		}
 	}
 	running.Wait()
 	for _, one := range work {
 		if one.target.adminURL != "" {
-			one.replay(ctx, upstream, keys)
+			one.replay(ctx, upstream)
 		}
 		done(one)
 	}
 }
 
 // replay runs a scenario on its gateway.
-func (j *job) replay(ctx context.Context, upstream *echo.Server, keys map[string]key) {
+func (j *job) replay(ctx context.Context, upstream *echo.Server) {
 	target := j.target
 	if target.adminURL == "" {
 		simulated, err := kongsim.Start(simulation(j.scenario))
@@ -133,7 +132,7 @@ func (j *job) replay(ctx context.Context, upstream *echo.Server, keys map[string
 		defer func() { j.err = errors.Join(j.err, simulated.Close()) }()
 		target = gateway{adminURL: simulated.AdminURL(), proxyURL: simulated.ProxyURL(), simulated: true}
 	}
-	r := newReplay(target, upstream, keys)
+	r := newReplay(target, upstream, j.keys)
 	defer r.close()
 	if j.err = r.refuseIfTaken(ctx, j.scenario); j.err != nil {
 		return
@@ -164,11 +163,11 @@ func (j *job) steps(ctx context.Context, r *replay) (string, error) {
 	if j.same < len(j.Steps) {
 		verdict = "FAIL"
 	}
-	return fmt.Sprintf("%s %-30s %d of %d steps\n%s", verdict, j.file, j.same, len(j.Steps), report.String()), nil
+	return fmt.Sprintf("%s %-38s %d of %d steps\n%s", verdict, j.file, j.same, len(j.Steps), report.String()), nil
 }
 
 func simulation(s scenario) kongsim.Options {
-	o := kongsim.Options{Propagation: kongsim.Typical(), Seed: 1}
+	o := kongsim.Options{Version: s.Kong.Version, Propagation: kongsim.Typical(), Seed: 1}
 	if s.mode() == dbless {
 		o.Database = s.Kong.Database
 	}

@@ -112,13 +112,27 @@ func TestOtherKindOfKongIsSkipped(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	same, out, err = replayed(t, "dbless", env)
-	if err != nil || !same || !strings.Contains(out, "skip dbless-config.json") || !strings.HasSuffix(out, "0 of 0 steps\n") {
+	if err != nil || !same || !strings.Contains(out, "skip 3.9.3/dbless-config.json") || !strings.HasSuffix(out, "0 of 0 steps\n") {
 		t.Errorf("%v %v\n%s", same, err, out)
 	}
 	half := maps.Clone(env)
 	delete(half, "KONG_PROXY_URL")
 	if _, _, err := replayed(t, "-acls", half); err == nil {
 		t.Error("an Admin API without a proxy was taken")
+	}
+}
+
+func TestVersionDecidesWhatIsReplayed(t *testing.T) {
+	for version, want := range map[string]string{"3.4.2": "3.4.2", "3.5.0": "3.4.2", "3.9.3": "3.9.3", "3.10.0": "3.9.3"} {
+		_, env := startKong(t, kongsim.Options{Version: version})
+		same, out, err := replayed(t, "admin-acls", env)
+		if err != nil || !same || !strings.Contains(out, "ok   "+want+"/admin-acls.json") || !strings.Contains(out, "7 of 7 steps") {
+			t.Errorf("%s: %v\n%s", version, err, out)
+		}
+	}
+	_, env := startKong(t, kongsim.Options{Version: "3.4.2"})
+	if _, out, _ := replayed(t, "admin-acls", env); !strings.Contains(out, "recorded on Kong 3.9.3, and "+strings.TrimSuffix(env["KONG_ADMIN_URL"], "/")+" is 3.4") {
+		t.Error(out)
 	}
 }
 
@@ -153,7 +167,7 @@ func TestModeDecidesWhatIsReplayed(t *testing.T) {
 	kong, _ := startKong(t, kongsim.Options{Database: "off"})
 	dbless := map[string]string{"KONG_ADMIN_URL": kong.AdminURL(), "KONG_PROXY_URL": kong.ProxyURL()}
 	same, out, err := replayed(t, "dbless", dbless)
-	if err != nil || !same || !strings.Contains(out, "ok   dbless-config.json") {
+	if err != nil || !same || !strings.Contains(out, "ok   3.9.3/dbless-config.json") {
 		t.Errorf("%v %v\n%s", same, err, out)
 	}
 	if _, out, err = replayed(t, "admin-acls", dbless); err != nil || !strings.Contains(out, "recorded with a database, and "+kong.AdminURL()) {
@@ -185,7 +199,7 @@ func TestDBLessKongThatHoldsSomethingIsRefused(t *testing.T) {
 func TestDBLessKong(t *testing.T) {
 	kong, _ := startKong(t, kongsim.Options{Database: "off"})
 	same, out, err := replayed(t, "", map[string]string{"KONG_DBLESS_ADMIN_URL": kong.AdminURL(), "KONG_DBLESS_PROXY_URL": kong.ProxyURL()})
-	if err != nil || !same || !strings.Contains(out, "ok   dbless-config.json") || !strings.Contains(out, "skip admin-acls.json") {
+	if err != nil || !same || !strings.Contains(out, "ok   3.9.3/dbless-config.json") || !strings.Contains(out, "skip 3.9.3/admin-acls.json") {
 		t.Errorf("%v %v\n%s", same, err, out)
 	}
 	response, err := http.Get(kong.AdminURL() + "/services")

@@ -3,26 +3,36 @@ package main
 import (
 	"embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
 	"strings"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
-//go:embed testdata/*.json
+// A folder for each version that was recorded.
+//
+//go:embed testdata/*/*.json
 var testdata embed.FS
 
-// keysFile holds the key pairs that tokens are signed with; it is no scenario.
+// keysFile holds the key pairs that the tokens of a folder are signed with; it is no scenario.
 const keysFile = "keys.json"
 
 // scenario is one file of recordings; testdata/README.md has the format.
 type scenario struct {
-	file string
+	file string // with its folder
+	keys map[string]key
 	Kong struct {
 		Database string `json:"database"`
+		Version  string `json:"version"`
 	} `json:"kong"`
 	Steps []step `json:"steps"`
 }
+
+// version is the one that the scenario was recorded on.
+func (s scenario) version() kong.Version { return kong.ParseVersion(s.Kong.Version) }
 
 // mode is the kind of gateway that the scenario was recorded on.
 func (s scenario) mode() mode { return modeOf(s.Kong.Database) }
@@ -60,26 +70,20 @@ type key struct {
 	PublicPEM  string `json:"publicPEM"`
 }
 
-// loadKeys reads the key pairs by name.
-func loadKeys() (map[string]key, error) {
-	keys := map[string]key{}
-	return keys, decode(keysFile, &keys)
-}
-
-// loadScenarios reads the scenarios whose file name contains part, by name.
+// loadScenarios reads the scenarios whose folder and file name contain part, by name.
 func loadScenarios(part string) ([]scenario, error) {
-	files, err := fs.Glob(testdata, "testdata/*.json")
+	files, err := fs.Glob(testdata, "testdata/*/*.json")
 	if err != nil {
 		return nil, err
 	}
 	var scenarios []scenario
 	for _, file := range files {
-		name := path.Base(file)
-		if name == keysFile || !strings.Contains(name, part) {
+		name := strings.TrimPrefix(file, "testdata/")
+		if path.Base(name) == keysFile || !strings.Contains(name, part) {
 			continue
 		}
 		s := scenario{file: name}
-		if err := decode(name, &s); err != nil {
+		if err := errors.Join(decode(name, &s), decode(path.Join(path.Dir(name), keysFile), &s.keys)); err != nil {
 			return nil, err
 		}
 		scenarios = append(scenarios, s)
