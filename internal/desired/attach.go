@@ -28,7 +28,7 @@ func (b *builder) attach(in ServiceInput) (Set, error) {
 	if err := b.policy.checkIdentity(field, b.owner.Namespace, to.Name); err != nil {
 		return Set{}, err
 	}
-	b.addGuards(in.Service.Spec, parent, AttachedID, in.RedisPassword)
+	b.addGuards(in, parent, AttachedID)
 	if err := b.addPlugins(in, parent, AttachedID, nil); err != nil {
 		return Set{}, err
 	}

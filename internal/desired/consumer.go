@@ -20,6 +20,8 @@ type ConsumerInput struct {
 	AccessGroups []string
 	// Configs of spec.plugins.
 	Configs Configs
+	// Kong is what the gateway takes; the zero value is the newest. What it does not take is left out, and said by Unsupported.
+	Kong kong.Capabilities
 }
 
 // Credential is one credential that shall be in Kong.
@@ -111,16 +113,25 @@ func BuildConsumer(scope Scope, policy Policy, in ConsumerInput) (Set, error) {
 	b.add(kong.KindConsumer, id, "", partConsumer, fields)
 
 	for _, credential := range in.Credentials {
+		if in.unsupported(policy.Gateway, credential) != nil {
+			continue
+		}
 		if err := b.addCredential(id, credential); err != nil {
 			return Set{}, err
 		}
 	}
 	groups := slices.Concat(consumer.Spec.Groups, in.AccessGroups)
 	slices.Sort(groups)
+	if !in.Kong.HasPlugin("acl") {
+		groups = nil
+	}
 	for _, group := range slices.Compact(groups) {
 		b.add(kong.KindACL, scope.ACLID(id, group), id, GroupPart(group), kong.Fields{"group": group})
 	}
 	for i, plugin := range consumer.Spec.Plugins {
+		if !in.Kong.HasPlugin(plugin.Plugin) {
+			continue
+		}
 		fields, err := pluginFields(policy, path("spec.plugins[%d]", i), plugin, in.Configs[plugin.Name])
 		if err != nil {
 			return Set{}, err

@@ -57,19 +57,18 @@ func BuildProbe(scope Scope, route ProbeRoute) Set {
 	b := builder{scope: scope, owner: GatewayOwner(scope.Gateway)}
 	service := scope.ID(kong.KindService, b.owner, partProbe)
 	name := "kongjwt-probe." + service
-	b.add(kong.KindService, service, "", partProbe, kong.Fields{
+	b.add(kong.KindService, service, "", partProbe, withDefaults(kong.Fields{
 		"name": name, "protocol": "http", "host": "kongjwt-probe.invalid", "port": 80, "retries": 0,
-	})
-	b.addPlugin(partJWT, kong.Fields{"name": "jwt", "enabled": true, "service": ref(service), "config": map[string]any{
-		"key_claim_name": "kid", "claims_to_verify": []string{"exp"},
-		"header_names": []string{"authorization"}, "uri_param_names": []string{}, "cookie_names": []string{},
-	}})
+	}, serviceDefaults))
+	b.addPlugin(partJWT, kong.Fields{"name": "jwt", "enabled": true, "protocols": guardProtocols, "service": ref(service), "config": withDefaults(map[string]any{
+		"key_claim_name": "kid", "claims_to_verify": []string{"exp"}, "uri_param_names": []string{},
+	}, jwtDefaults)})
 	b.addPlugin(partProbeTermination, kong.Fields{"name": "request-termination", "enabled": true, "service": ref(service), "config": map[string]any{
 		"status_code": 403, "message": "no upstream is behind this",
 	}})
-	b.add(kong.KindRoute, ProbeRouteID(scope), "", partProbe, kong.Fields{
-		"name": name, "service": ref(service), "protocols": []string{"http", "https"}, "methods": []string{"GET"},
+	b.add(kong.KindRoute, ProbeRouteID(scope), "", partProbe, withDefaults(kong.Fields{
+		"name": name, "service": ref(service), "methods": []string{"GET"},
 		"hosts": []string{route.Host}, "paths": []string{route.Path}, "headers": map[string]any{route.Header: []string{route.Value}},
-	})
+	}, routeDefaults))
 	return Set{Owner: b.owner, Entities: b.entities}
 }

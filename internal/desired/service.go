@@ -26,6 +26,8 @@ type ServiceInput struct {
 	RedisPassword string
 	// Configs of spec.plugins.
 	Configs Configs
+	// Kong is what the gateway takes; the zero value is the newest.
+	Kong kong.Capabilities
 }
 
 // Parts of a JwtProtectedService.
@@ -88,6 +90,9 @@ func BuildService(scope Scope, policy Policy, in ServiceInput) (Set, error) {
 	if err := b.checkService(service, in.RedisPassword); err != nil {
 		return Set{}, err
 	}
+	if err := b.checkCapabilities(in); err != nil {
+		return Set{}, err
+	}
 	if service.Spec.AttachTo != nil {
 		return b.attach(in)
 	}
@@ -98,7 +103,7 @@ func BuildService(scope Scope, policy Policy, in ServiceInput) (Set, error) {
 	id := scope.ID(kong.KindService, b.owner, partService)
 	fields["name"] = ServiceName(service)
 	b.add(kong.KindService, id, "", partService, fields)
-	b.addGuards(service.Spec, "service", id, in.RedisPassword)
+	b.addGuards(in, "service", id)
 	routes := b.addRoutes(service, id)
 	if err := b.addPlugins(in, "service", id, routes); err != nil {
 		return Set{}, err
@@ -127,16 +132,17 @@ func (b *builder) addPlugins(in ServiceInput, parent, id string, routes map[stri
 }
 
 // addGuards adds the plugins that have fields of their own. They are on the service, so that no route is without them, or on what spec.attachTo names.
-func (b *builder) addGuards(spec v1alpha1.JwtProtectedServiceSpec, parent, id, redisPassword string) {
+func (b *builder) addGuards(in ServiceInput, parent, id string) {
+	spec := in.Service.Spec
 	on := func(plugin string, config map[string]any) kong.Fields {
-		return kong.Fields{"name": plugin, "enabled": true, parent: ref(id), "config": config}
+		return kong.Fields{"name": plugin, "enabled": true, "protocols": guardProtocols, parent: ref(id), "config": config}
 	}
-	b.addPlugin(partJWT, on("jwt", pluginconfig.EncodeJWT(spec.JWT)))
+	b.addPlugin(partJWT, on("jwt", jwtFields(spec.JWT, in.Kong)))
 	if spec.Access != nil {
 		b.addPlugin(partACL, on("acl", ACLConfig(*spec.Access, b.owner.Namespace, b.owner.Name)))
 	}
 	if spec.RateLimit != nil {
-		b.addPlugin(partRateLimit, on("rate-limiting", pluginconfig.EncodeRateLimit(*spec.RateLimit, redisPassword, pluginconfig.RedisRecord)))
+		b.addPlugin(partRateLimit, on("rate-limiting", rateLimitFields(*spec.RateLimit, in.RedisPassword, in.Kong)))
 	}
 }
 
@@ -226,7 +232,7 @@ func routeFields(route v1alpha1.Route) kong.Fields {
 	if len(route.SNIs) > 0 && len(route.Protocols) == 0 {
 		fields["protocols"] = []string{"https"} // Kong takes SNIs on TLS protocols alone
 	}
-	return fields
+	return withDefaults(fields, routeDefaults)
 }
 
 func setStrings(into map[string]any, name string, values []string) {
@@ -257,6 +263,7 @@ func upstreamFields(policy Policy, service *v1alpha1.JwtProtectedService, target
 			fields[name] = value.Milliseconds()
 		}
 	}
+	withDefaults(fields, serviceDefaults)
 	if err := policy.checkVaultReferences("spec.upstream", map[string]any(fields)); err != nil {
 		return nil, err
 	}
@@ -296,7 +303,11 @@ func urlFields(policy Policy, fields kong.Fields, raw string) error {
 	if err := policy.checkHost(field, u.Hostname(), port); err != nil {
 		return err
 	}
-	fields["protocol"], fields["host"], fields["port"] = u.Scheme, u.Hostname(), port
+	host := u.Hostname()
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]" // Kong takes an IPv6 address without brackets for a name, and answers each request 500
+	}
+	fields["protocol"], fields["host"], fields["port"] = u.Scheme, host, port
 	if u.Path != "" {
 		fields["path"] = u.EscapedPath()
 	}

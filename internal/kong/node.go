@@ -26,6 +26,8 @@ type Node struct {
 	WorkerStateUpdateFrequency time.Duration
 	// Plugins are the plugins that the node can run, by name.
 	Plugins map[string]bool
+	// TLSCertificateVerify tells that upstreams are always verified (Kong 3.14 or newer).
+	TLSCertificateVerify bool
 }
 
 // Status is the node's health (GET /status).
@@ -54,6 +56,7 @@ func (c *Client) Node(ctx context.Context) (Node, error) {
 			Database                   string  `json:"database"`
 			RouterFlavor               string  `json:"router_flavor"`
 			WorkerConsistency          string  `json:"worker_consistency"`
+			TLSCertificateVerify       bool    `json:"tls_certificate_verify"`
 			DBUpdateFrequency          float64 `json:"db_update_frequency"`
 			WorkerStateUpdateFrequency float64 `json:"worker_state_update_frequency"`
 		} `json:"configuration"`
@@ -74,6 +77,7 @@ func (c *Client) Node(ctx context.Context) (Node, error) {
 		Database:                   root.Configuration.Database,
 		RouterFlavor:               root.Configuration.RouterFlavor,
 		WorkerConsistency:          root.Configuration.WorkerConsistency,
+		TLSCertificateVerify:       root.Configuration.TLSCertificateVerify,
 		DBUpdateFrequency:          seconds(root.Configuration.DBUpdateFrequency),
 		WorkerStateUpdateFrequency: seconds(root.Configuration.WorkerStateUpdateFrequency),
 		Plugins:                    make(map[string]bool, len(root.Plugins.Available)),

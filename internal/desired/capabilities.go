@@ -1,0 +1,131 @@
+package desired
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+	"github.com/kongjwt/kong-jwt-operator/internal/pluginconfig"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
+)
+
+// insteadOf names an algorithm of every Kong for one that came later, of the same kind of key where there is one.
+var insteadOf = map[string]string{"PS256": "RS256", "PS384": "RS384", "PS512": "RS512", "ES512": "ES384", "EdDSA": "ES256"}
+
+// since says from which version on Kong has something, or that no version that is known has it.
+func since(what string, version kong.Version) string {
+	if version == (kong.Version{}) {
+		return what + " is not known to this Kong"
+	}
+	return fmt.Sprintf("%s needs Kong %s", what, version)
+}
+
+// Unsupported says what of a consumer BuildConsumer leaves out, since this Kong does not take it: the rest is programmed. The error joins
+// a *status.StalledError for each.
+func (in ConsumerInput) Unsupported(gateway string) error {
+	var problems []error
+	for _, c := range in.Credentials {
+		if err := in.unsupported(gateway, c); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	if !in.Kong.HasPlugin(partACL) && len(in.Consumer.Spec.Groups) > 0 {
+		problems = append(problems, status.Stalled(v1alpha1.ReasonInvalidSpec,
+			"spec.groups: Kong has no acl plugin (KongGateway %s runs %s). Remove the groups, or add acl to Kong's plugins.",
+			gateway, in.Kong.Version))
+	}
+	for i, plugin := range in.Consumer.Spec.Plugins {
+		if !in.Kong.HasPlugin(plugin.Plugin) {
+			problems = append(problems, noPlugin(gateway, in.Kong, i, plugin.Plugin))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+func (in ConsumerInput) unsupported(gateway string, c Credential) error {
+	algorithm := string(c.Material.Algorithm)
+	needs := since(algorithm, kong.AlgorithmSince(algorithm))
+	switch {
+	case !in.Kong.HasPlugin(partJWT):
+		return status.Stalled(v1alpha1.ReasonInvalidSpec, "%s: Kong has no jwt plugin (KongGateway %s runs %s). Add jwt to Kong's plugins.",
+			c.Field, gateway, in.Kong.Version)
+	case in.Kong.TakesAlgorithm(algorithm):
+		return nil
+	case isOfKeySet(c.Part):
+		return status.Stalled(v1alpha1.ReasonInvalidSpec,
+			"%s.jwks: key %s of the set: %s (KongGateway %s runs %s). Upgrade Kong; the other keys are in use.",
+			c.Field, c.Material.Key, needs, gateway, in.Kong.Version)
+	}
+	return status.Stalled(v1alpha1.ReasonInvalidSpec, "%s.algorithm: %s (KongGateway %s runs %s). Choose %s, or upgrade Kong.",
+		c.Field, needs, gateway, in.Kong.Version, cmp.Or(insteadOf[algorithm], "another"))
+}
+
+// noPlugin is the error for a plugin of the spec that this Kong does not have.
+func noPlugin(gateway string, on kong.Capabilities, index int, plugin string) error {
+	return status.Stalled(v1alpha1.ReasonInvalidSpec,
+		"spec.plugins[%d].plugin: Kong has no %s plugin (KongGateway %s runs %s). Add it to Kong's plugins, or name another.",
+		index, plugin, gateway, on.Version)
+}
+
+// isOfKeySet says whether a part is of a key of an issuer's set: see KeySetPart.
+func isOfKeySet(part string) bool { return strings.Count(part, ":") > 1 }
+
+// checkCapabilities says what of a service this Kong does not take.
+func (b *builder) checkCapabilities(in ServiceInput) error {
+	spec, on, gateway := in.Service.Spec, in.Kong, b.policy.Gateway
+	switch {
+	case !on.HasPlugin(partJWT):
+		return status.Stalled(v1alpha1.ReasonInvalidSpec, "spec.jwt: Kong has no jwt plugin (KongGateway %s runs %s). Add jwt to Kong's plugins.",
+			gateway, on.Version)
+	case spec.JWT.Realm != "" && !on.TakesJWTOption("realm"):
+		return status.Stalled(v1alpha1.ReasonInvalidSpec, "spec.jwt.realm: %s (KongGateway %s runs %s). Remove it, or upgrade Kong.",
+			since("realm", kong.JWTOptionSince("realm")), gateway, on.Version)
+	case spec.Access != nil && !on.HasPlugin(partACL):
+		return status.Stalled(v1alpha1.ReasonInvalidSpec,
+			"spec.access: Kong has no acl plugin (KongGateway %s runs %s). Remove it, or add acl to Kong's plugins.", gateway, on.Version)
+	case spec.RateLimit != nil && !on.HasPlugin(partRateLimit):
+		return status.Stalled(v1alpha1.ReasonInvalidSpec,
+			"spec.rateLimit: Kong has no rate-limiting plugin (KongGateway %s runs %s). Remove it, or add rate-limiting to Kong's plugins.",
+			gateway, on.Version)
+	case spec.Upstream != nil && spec.Upstream.TLSVerify != nil && !*spec.Upstream.TLSVerify && on.TLSVerify:
+		return status.Stalled(v1alpha1.ReasonInvalidSpec,
+			"spec.upstream.tlsVerify: Kong refuses false while its tls_certificate_verify is on (KongGateway %s runs %s). "+
+				"Set it to true, or remove it.", gateway, on.Version)
+	}
+	for i, plugin := range spec.Plugins {
+		if !on.HasPlugin(plugin.Plugin) {
+			return noPlugin(gateway, on, i, plugin.Plugin)
+		}
+	}
+	return nil
+}
+
+// jwtFields makes the jwt plugin's configuration for this Kong.
+func jwtFields(spec v1alpha1.JWTPlugin, on kong.Capabilities) map[string]any {
+	config := withDefaults(pluginconfig.EncodeJWT(spec), jwtDefaults)
+	for name := range config {
+		if !on.TakesJWTOption(name) {
+			delete(config, name)
+		}
+	}
+	return config
+}
+
+// rateLimitFields makes the rate-limiting plugin's configuration for this Kong.
+func rateLimitFields(spec v1alpha1.RateLimit, password string, on kong.Capabilities) map[string]any {
+	if on.FlatRedis {
+		config := pluginconfig.EncodeRateLimit(spec, password, pluginconfig.RedisFlat)
+		if spec.Redis != nil {
+			withDefaults(config, flatRedisDefaults)
+		}
+		return withDefaults(config, rateLimitDefaults)
+	}
+	config := pluginconfig.EncodeRateLimit(spec, password, pluginconfig.RedisRecord)
+	if redis, ok := config["redis"].(map[string]any); ok {
+		withDefaults(redis, redisDefaults)
+	}
+	return withDefaults(config, rateLimitDefaults)
+}

@@ -1,0 +1,145 @@
+package kong
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+)
+
+// Capabilities are what one Kong takes, as far as versions, editions and plugins differ. The zero value is the newest Kong with all
+// that this client writes.
+type Capabilities struct {
+	// Version is Kong's, as it says it; Edition is "community" or "enterprise".
+	Version, Edition string
+	// Algorithms are those that credentials may have; nil for all.
+	Algorithms []string
+	// JWTOptions are the options of the jwt plugin; nil for all.
+	JWTOptions []string
+	// FlatRedis tells that the Redis of the rate-limiting plugin is config.redis_host and its like, not the record config.redis.
+	FlatRedis bool
+	// Plugins are the plugins that the node can run; nil for all.
+	Plugins []string
+	// TLSVerify tells that no upstream may go unverified (tls_certificate_verify of Kong 3.14 or newer).
+	TLSVerify bool
+}
+
+// Schemas are what a Kong's schemas say of its capabilities. What is nil was not read, and follows from the version.
+type Schemas struct {
+	// Credential is the entity jwt_secrets; JWT and RateLimiting are plugins.
+	Credential        *Field
+	JWT, RateLimiting *Schema
+}
+
+// CapabilitiesOf reads the capabilities out of what a node says of itself and of its schemas.
+func CapabilitiesOf(node Node, schemas Schemas) Capabilities {
+	version := ParseVersion(node.Version)
+	c := Capabilities{
+		Version: node.Version, Edition: node.Edition, TLSVerify: node.TLSCertificateVerify,
+		FlatRedis: !version.AtLeast(sinceRedisRecord),
+	}
+	if node.Plugins != nil {
+		c.Plugins = []string{}
+	}
+	for name := range node.Plugins {
+		c.Plugins = append(c.Plugins, name)
+	}
+	slices.Sort(c.Plugins)
+	c.Algorithms = schemas.algorithms()
+	if c.Algorithms == nil {
+		c.Algorithms = namesUpTo(algorithmsSince, version)
+	}
+	if schemas.JWT != nil {
+		for _, field := range schemas.JWT.Config.Fields {
+			c.JWTOptions = append(c.JWTOptions, field.Name)
+		}
+	} else {
+		c.JWTOptions = namesUpTo(jwtOptionsSince, version)
+	}
+	if schemas.RateLimiting != nil {
+		_, isRecord := schemas.RateLimiting.Config.Find("redis")
+		c.FlatRedis = !isRecord
+	}
+	return c
+}
+
+func (s Schemas) algorithms() []string {
+	if s.Credential == nil {
+		return nil
+	}
+	field, _ := s.Credential.Find("algorithm")
+	var names []string
+	for _, one := range field.OneOf {
+		if name, ok := one.(string); ok {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// TakesAlgorithm says whether credentials may have an algorithm.
+func (c Capabilities) TakesAlgorithm(name string) bool {
+	return c.Algorithms == nil || slices.Contains(c.Algorithms, name)
+}
+
+// TakesJWTOption says whether the jwt plugin has an option.
+func (c Capabilities) TakesJWTOption(name string) bool {
+	return c.JWTOptions == nil || slices.Contains(c.JWTOptions, name)
+}
+
+// HasPlugin says whether the node can run a plugin.
+func (c Capabilities) HasPlugin(name string) bool {
+	return c.Plugins == nil || slices.Contains(c.Plugins, name)
+}
+
+// Kinds are those of Kinds that this Kong has: credentials and groups are the jwt and the acl plugin's.
+func (c Capabilities) Kinds() []Kind {
+	return slices.DeleteFunc(Kinds(), func(kind Kind) bool {
+		plugin, of := pluginOf[kind]
+		return of && !c.HasPlugin(plugin)
+	})
+}
+
+// pluginOf names the plugin that brings a kind of entity.
+var pluginOf = map[Kind]string{KindJWT: "jwt", KindACL: "acl"}
+
+// Capabilities reads what the node takes. A schema that it does not show follows from its version.
+func (c *Client) Capabilities(ctx context.Context, node Node) (Capabilities, error) {
+	var schemas Schemas
+	call := call{method: http.MethodGet, kind: kindSchema, template: "/schemas/{name}", path: "/schemas/jwt_secrets"}
+	var body json.RawMessage
+	if err := c.do(ctx, call, nil, &body); unlessNotFound(err) != nil {
+		return Capabilities{}, err
+	} else if credential, err := ParseEntitySchema(body); err == nil {
+		schemas.Credential = &credential
+	}
+	for name, into := range map[string]**Schema{"jwt": &schemas.JWT, "rate-limiting": &schemas.RateLimiting} {
+		schema, err := c.PluginSchema(ctx, name)
+		if unlessNotFound(err) != nil {
+			return Capabilities{}, err
+		}
+		if err == nil {
+			*into = &schema
+		}
+	}
+	return CapabilitiesOf(node, schemas), nil
+}
+
+// unlessNotFound is nil for a NotFoundError.
+func unlessNotFound(err error) error {
+	if _, missing := errors.AsType[*NotFoundError](err); missing {
+		return nil
+	}
+	return err
+}
+
+// ParseEntitySchema reads the answer to GET /schemas/ENTITY as a record.
+func ParseEntitySchema(body []byte) (Field, error) {
+	var raw rawField
+	if json.Unmarshal(body, &raw) != nil || len(raw.Fields) == 0 {
+		return Field{}, errNoSchema
+	}
+	raw.Type = TypeRecord
+	return raw.field(""), nil
+}
