@@ -70,7 +70,7 @@ func (r *reconciliation) program(ctx context.Context, gateway resolve.Gateway) e
 			return r.removeWithdrawn(ctx, err)
 		}
 	}
-	return errors.Join(r.sources.problem, r.keySets.problem, r.sync.clash,
+	return errors.Join(r.sources.problem, r.keySets.problem, r.sync.clash, r.sync.unsupported,
 		r.awaitRotation(), r.keySets.await(), r.awaitRevocation(ctx))
 }
 

@@ -26,6 +26,8 @@ type kongSync struct {
 	keep []string
 	// clash says which credentials are left out, since another has their key.
 	clash error
+	// unsupported says what is left out, since this Kong does not take it.
+	unsupported error
 	// result of the last Sync.
 	result engine.Result
 }
@@ -54,6 +56,7 @@ func (k *kongSync) build() (desired.Set, error) {
 	k.reportIdentity()
 	k.wantCredentials()
 	k.input.Credentials, k.clash = desired.DistinctKeys(k.input.Credentials)
+	k.input.Kong = k.gateway.Engine.Capabilities()
 	set, err := desired.BuildConsumer(k.gateway.Scope, k.gateway.Policy, k.input)
 	set.Keep = k.keep
 	return set, err
@@ -65,6 +68,9 @@ func (k *kongSync) apply(ctx context.Context, set desired.Set) (err error) {
 		Older:   resolve.OlderWith(ctx, k.Client, k.consumer, desired.ConsumerUniqueKeys),
 		Drifted: lifecycle.KnownDrift(k.consumer),
 	})
+	if k.unsupported = k.input.Unsupported(k.gateway.Scope.Gateway); k.unsupported != nil {
+		k.gateway.Engine.AwaitUpgrade(set.Owner)
+	}
 	k.ReportDrift(k.consumer, k.gateway.Scope.Gateway, k.result)
 	k.reportIdentity() // what was adopted has an id of its own
 	return err

@@ -145,8 +145,10 @@ func expectsRow(consumer *v1alpha1.JwtConsumer, gateway string) bool {
 }
 
 func (r *reconciliation) sync(ctx context.Context) error {
+	r.input.Kong = r.gateway.Engine.Capabilities()
 	set, err := desired.BuildService(r.gateway.Scope, r.gateway.Policy, r.input)
 	if err != nil {
+		r.gateway.Engine.AwaitUpgrade(desired.ServiceOwner(r.service.Namespace, r.service.Name))
 		return err
 	}
 	result, err := r.gateway.Engine.Sync(ctx, set, engine.SyncOptions{

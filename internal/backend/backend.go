@@ -65,6 +65,8 @@ type Node struct {
 type Description struct {
 	// Node is its own answer.
 	kong.Node
+	// Capabilities are what it takes.
+	Capabilities kong.Capabilities
 	// Delay is how long a write may take to reach every worker of every node, by Kong's settings.
 	Delay time.Duration
 	// Exclusive says that there is nothing in this Kong but what this operator writes.

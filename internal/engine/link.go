@@ -43,9 +43,15 @@ func (l *link) open(ctx context.Context) (update, error) {
 	if err != nil {
 		return update{}, err
 	}
+	former, now := l.describe(), backend.Describe(node)
+	now.Capabilities = former.Capabilities
+	if former.Version != now.Version || !maps.Equal(former.Plugins, now.Plugins) {
+		if now.Capabilities, err = l.api.Capabilities(ctx, node); err != nil {
+			return update{}, err
+		}
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	former, now := l.description, backend.Describe(node)
 	changes := update{
 		replaced: l.backend != nil && former.Exclusive != now.Exclusive,
 		upgraded: former.Version != now.Version || !maps.Equal(former.Plugins, now.Plugins),

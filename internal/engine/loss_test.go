@@ -221,13 +221,17 @@ func TestMissingParentIsPutBackAtOnce(t *testing.T) {
 func TestRefusedIsTriedAgainOnAnotherVersion(t *testing.T) {
 	owner := desired.Owner{Kind: "JwtConsumer", Namespace: "team", Name: "john"}
 	first := kong.Node{Version: "3.9.3", Database: "postgres", Plugins: map[string]bool{"jwt": true}}
+	withACL := first
+	withACL.Plugins = map[string]bool{"jwt": true, "acl": true}
 	for name, c := range map[string]struct {
-		node  kong.Node
-		woken bool
+		node               kong.Node
+		unsupported, woken bool
 	}{
-		"same":           {first, false},
-		"newer":          {kong.Node{Version: "3.10.0", Database: "postgres", Plugins: first.Plugins}, true},
-		"another plugin": {kong.Node{Version: "3.9.3", Database: "postgres", Plugins: map[string]bool{"jwt": true, "acl": true}}, true},
+		"same":                  {first, false, false},
+		"newer":                 {kong.Node{Version: "3.10.0", Database: "postgres", Plugins: first.Plugins}, false, true},
+		"another plugin":        {withACL, false, true},
+		"the same, unsupported": {first, true, false},
+		"supported":             {withACL, true, true},
 	} {
 		api := &nodeAPI{node: first}
 		var woken bool
@@ -238,13 +242,20 @@ func TestRefusedIsTriedAgainOnAnotherVersion(t *testing.T) {
 		if err := e.monitor.open(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		_ = e.outcome(owner, "plugin acl", &kong.InvalidError{Code: kong.CodeSchemaViolation})
+		if c.unsupported {
+			e.AwaitUpgrade(owner) // what this Kong does not take is not even sent
+		} else {
+			_ = e.outcome(owner, "plugin acl", &kong.InvalidError{Code: kong.CodeSchemaViolation})
+		}
 		api.node = c.node
 		if err := e.monitor.open(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if woken != c.woken {
 			t.Errorf("%s: woken %v, want %v", name, woken, c.woken)
+		}
+		if takes := e.Capabilities(); takes.Version != c.node.Version || takes.HasPlugin("acl") != c.node.Plugins["acl"] {
+			t.Errorf("%s: %+v", name, takes)
 		}
 	}
 }
@@ -256,3 +267,7 @@ type nodeAPI struct {
 }
 
 func (a *nodeAPI) Node(context.Context) (kong.Node, error) { return a.node, nil }
+
+func (a *nodeAPI) Capabilities(_ context.Context, node kong.Node) (kong.Capabilities, error) {
+	return kong.CapabilitiesOf(node, kong.Schemas{}), nil
+}

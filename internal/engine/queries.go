@@ -26,6 +26,12 @@ func (e *Engine) SetNodes(nodes []Node) error {
 // Filled says whether it is known what Kong holds: since the first listing, also while Kong is away.
 func (e *Engine) Filled() bool { return e.clocks.Filled() }
 
+// Capabilities are what Kong takes; before it was asked, all.
+func (e *Engine) Capabilities() kong.Capabilities { return e.link.describe().Capabilities }
+
+// AwaitUpgrade wakes an owner when Kong's version or plugins change: it wants what this Kong does not take.
+func (e *Engine) AwaitUpgrade(owner desired.Owner) { e.memory.reject(owner) }
+
 // Plugins tells which plugins Kong can run. Before it was asked, it is taken to run all.
 func (e *Engine) Plugins() (available func(name string) bool) {
 	plugins := e.link.describe().Plugins

@@ -21,6 +21,7 @@ type AdminAPI interface {
 	database.API
 	declarative.API
 	PluginSchema(ctx context.Context, name string) (kong.Schema, error)
+	Capabilities(ctx context.Context, node kong.Node) (kong.Capabilities, error)
 }
 
 // Options are what all engines of a process share.
