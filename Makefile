@@ -82,7 +82,7 @@ contract: ## Replay Kong's recorded answers; KONG_ADMIN_URL and KONG_PROXY_URL n
 	@go run ./test/contract
 
 .PHONY: e2e
-e2e: build ## End to end, quick part; KONG_ADMIN_URL and KONG_PROXY_URL name a real Kong
+e2e: build ## End to end, quick part, on a simulated Kong of KONG_VERSION; KONG_ADMIN_URL and KONG_PROXY_URL name a real one
 	@$(control_plane); export KJO_MANAGER="$(CURDIR)/bin/manager" KJO_PLUGIN="$(CURDIR)/bin/kubectl-kongjwt"; set -x; \
 	$(call tool,ginkgo) -procs=$(E2E_PROCS) -timeout=$(E2E_TIMEOUT) -label-filter='$(E2E_LABELS)' $(E2E_FLAGS) ./test/e2e
 

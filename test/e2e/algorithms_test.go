@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -11,9 +12,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
 var _ = Describe("Algorithms", Ordered, func() {
+	taken, lacking := splitAlgorithms(algorithms)
 	var (
 		namespace, path string
 		owned           = map[v1alpha1.Algorithm]any{} // signing keys of the credentials with a secretRef
@@ -26,7 +29,7 @@ var _ = Describe("Algorithms", Ordered, func() {
 		path = pathOfService(namespace, "api")
 		service := newService(namespace, "api")
 		referencing, generating := newConsumer(namespace, "referencing"), newConsumer(namespace, "generating")
-		for _, algorithm := range algorithms {
+		for _, algorithm := range taken {
 			name := credentialName(algorithm)
 			owned[algorithm] = newSigningKey(algorithm)
 			create(ctx, newSecret(namespace, "owned-"+name, materialOf(owned[algorithm])))
@@ -62,7 +65,7 @@ var _ = Describe("Algorithms", Ordered, func() {
 		expectRefused(ctx, at(path).with(forged), http.StatusUnauthorized, "Invalid signature")
 	}
 
-	for _, algorithm := range algorithms {
+	for _, algorithm := range taken {
 		It("accepts "+string(algorithm)+" with material from a Secret, and no other's", func(ctx SpecContext) {
 			verify(ctx, algorithm, fromSecret)
 		})
@@ -71,12 +74,28 @@ var _ = Describe("Algorithms", Ordered, func() {
 		})
 	}
 
+	for _, algorithm := range lacking {
+		It("says that "+string(algorithm)+" needs a newer Kong, and takes the other credential", func(ctx SpecContext) {
+			consumer := newConsumer(namespace, "newer-"+credentialName(algorithm))
+			consumer.Spec.Credentials = []v1alpha1.Credential{
+				referenced("primary", "HS256", "", "owned-hs256"),
+				referenced("newer", algorithm, "", "newer-"+credentialName(algorithm)),
+			}
+			create(ctx, newSecret(namespace, "newer-"+credentialName(algorithm), materialOf(newSigningKey(algorithm))), consumer)
+			awaitReason(ctx, consumer, v1alpha1.ReasonInvalidSpec, fmt.Sprintf("spec.credentials[1].algorithm: %s needs Kong %s (KongGateway %s runs %s)",
+				algorithm, kong.AlgorithmSince(string(algorithm)), gateway.Name, takes.Version))
+			key := namespace + "." + consumer.Name + ".primary"
+			seen := expectPassed(ctx, at(path).with(sign("HS256", owned["HS256"], key)))
+			Expect(seen.Headers).To(HaveKeyWithValue("X-Credential-Identifier", key))
+		})
+	}
+
 	Context("after a rotation", func() {
 		former := map[v1alpha1.Algorithm]call{}   // with what was generated before
 		replaced := map[v1alpha1.Algorithm]call{} // with what the Secrets held before
 
 		BeforeAll(func(ctx SpecContext) {
-			for _, algorithm := range algorithms {
+			for _, algorithm := range taken {
 				signingKey, key := generated(ctx, algorithm)
 				former[algorithm] = at(path).with(sign(algorithm, signingKey, key))
 				signingKey, key = fromSecret(ctx, algorithm)
@@ -101,7 +120,7 @@ var _ = Describe("Algorithms", Ordered, func() {
 			}).WithContext(ctx).Should(Succeed(), "all credentials rotate")
 		})
 
-		for _, algorithm := range algorithms {
+		for _, algorithm := range taken {
 			It("accepts "+string(algorithm)+" with the new material from a Secret, and no longer with the former", func(ctx SpecContext) {
 				verify(ctx, algorithm, fromSecret)
 				expectRefused(ctx, replaced[algorithm], http.StatusUnauthorized, "Invalid signature")

@@ -201,12 +201,12 @@ var _ = Describe("Where something is wrong with a Secret", Ordered, func() {
 		password := func() any {
 			plugin, err := pluginOf(ctx, service, "rate-limiting")
 			Expect(err).NotTo(HaveOccurred())
-			return plugin.at("config.redis.password")
+			return plugin.at(redisOption("password"))
 		}
 		Expect(password()).To(Equal(decoy("redis")))
 		plugin, err := pluginOf(ctx, service, "rate-limiting")
 		Expect(err).NotTo(HaveOccurred())
-		status, _, err := admin(ctx, http.MethodPatch, fmt.Sprintf("/plugins/%v", plugin["id"]), entity{"config": entity{"redis": entity{"password": decoy("theirs")}}})
+		status, _, err := admin(ctx, http.MethodPatch, fmt.Sprintf("/plugins/%v", plugin["id"]), entity{"config": redisConfig("password", decoy("theirs"))})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(status).To(Equal(http.StatusOK))
 		Eventually(password).WithContext(ctx).Should(Equal(decoy("redis")), "it is put back")

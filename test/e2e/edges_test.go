@@ -35,7 +35,7 @@ var _ = Describe("Values at their edges", func() {
 			}
 			s.Routes = edgeRoutes()
 			s.JWT = v1alpha1.JWTPlugin{
-				KeyClaimName: "https://example.com/claim", Anonymous: "nobody ü", Realm: "a b", CookieNames: &[]string{"a|b"}, HeaderNames: &[]string{},
+				KeyClaimName: "https://example.com/claim", Anonymous: "nobody ü", Realm: realm("a b"), CookieNames: &[]string{"a|b"}, HeaderNames: &[]string{},
 			}
 			s.Access = &v1alpha1.Access{Groups: []string{"a b/c ü", "%2F"}}
 			s.RateLimit = &v1alpha1.RateLimit{Minute: pointer[int32](1), LimitBy: "credential", Policy: "cluster"}

@@ -33,7 +33,7 @@ var _ = Describe("What the options of the jwt plugin do", Ordered, func() {
 			with("anywhere", func(j *v1alpha1.JWTPlugin) {
 				j.HeaderNames, j.URIParamNames, j.CookieNames = &[]string{"x-token"}, &[]string{"t"}, &[]string{"c"}
 			}),
-			with("realm", func(j *v1alpha1.JWTPlugin) { j.Realm = "orders" }),
+			with("realm", func(j *v1alpha1.JWTPlugin) { j.Realm = realm("orders") }),
 			with("preflight", func(j *v1alpha1.JWTPlugin) { j.RunOnPreflight = pointer(false) }),
 			with("anonymous", func(j *v1alpha1.JWTPlugin) { j.Anonymous = nobody.Spec.Username }),
 		}
@@ -92,7 +92,13 @@ var _ = Describe("What the options of the jwt plugin do", Ordered, func() {
 		}),
 	)
 
-	It("names the realm in the challenge", func(ctx SpecContext) {
+	It("names the realm in the challenge, or says which Kong it needs", func(ctx SpecContext) {
+		if !takes.TakesJWTOption("realm") {
+			service := newService(namespace, "realm-refused", func(s *v1alpha1.JwtProtectedServiceSpec) { s.JWT.Realm = "orders" })
+			create(ctx, service)
+			awaitReason(ctx, service, v1alpha1.ReasonInvalidSpec, "spec.jwt.realm: realm needs Kong 3.8", "runs "+takes.Version)
+			return
+		}
 		expectRefused(ctx, at(path("realm")), http.StatusUnauthorized, "Unauthorized")
 		a, err := at(path("realm")).send(ctx)
 		Expect(err).NotTo(HaveOccurred())

@@ -68,7 +68,7 @@ func fullService(namespace string) *v1alpha1.JwtProtectedService {
 		s.JWT = v1alpha1.JWTPlugin{
 			URIParamNames: &[]string{"token"}, CookieNames: &[]string{"session"}, HeaderNames: &[]string{"x-token"}, ClaimsToVerify: []string{"exp", "nbf"},
 			KeyClaimName: "kid", SecretIsBase64: pointer(true), RunOnPreflight: pointer(false), MaximumExpiration: pointer[int32](600),
-			Anonymous: named("guest"), Realm: "full",
+			Anonymous: named("guest"), Realm: realm("full"),
 		}
 		s.Access = &v1alpha1.Access{Groups: []string{named("readers"), named("writers")}}
 		s.RateLimit = &v1alpha1.RateLimit{
@@ -145,7 +145,7 @@ func pluginFields() []field {
 		{"jwt.runOnPreflight", collection, jwt, "config.run_on_preflight", false},
 		{"jwt.maximumExpiration", collection, jwt, "config.maximum_expiration", 600},
 		{"jwt.anonymous", collection, jwt, "config.anonymous", named("guest")},
-		{"jwt.realm", collection, jwt, "config.realm", "full"},
+		{"jwt.realm", collection, jwt, "config.realm", wantedRealm("full")},
 		{"access.groups", collection, acl, "config.allow", []string{named("readers"), named("writers")}},
 		{"rateLimit.second", collection, limit, "config.second", 1},
 		{"rateLimit.minute", collection, limit, "config.minute", 2},
@@ -207,15 +207,15 @@ func changedFields(namespace string) []field {
 		{"rateLimit.second left out", plugins, limit, "config.second", nil},
 		{"rateLimit.minute", plugins, limit, "config.minute", 10},
 		{"rateLimit.policy", plugins, limit, "config.policy", "redis"},
-		{"rateLimit.redis.host", plugins, limit, "config.redis.host", "redis.e2e.example.com"},
-		{"rateLimit.redis.port", plugins, limit, "config.redis.port", 6380},
-		{"rateLimit.redis.database", plugins, limit, "config.redis.database", 3},
-		{"rateLimit.redis.username", plugins, limit, "config.redis.username", "limiter"},
-		{"rateLimit.redis.passwordSecretRef", plugins, limit, "config.redis.password", "canary"},
-		{"rateLimit.redis.ssl", plugins, limit, "config.redis.ssl", true},
-		{"rateLimit.redis.sslVerify", plugins, limit, "config.redis.ssl_verify", true},
-		{"rateLimit.redis.serverName", plugins, limit, "config.redis.server_name", "limits.example.com"},
-		{"rateLimit.redis.timeout", plugins, limit, "config.redis.timeout", 500},
+		{"rateLimit.redis.host", plugins, limit, redisOption("host"), "redis.e2e.example.com"},
+		{"rateLimit.redis.port", plugins, limit, redisOption("port"), 6380},
+		{"rateLimit.redis.database", plugins, limit, redisOption("database"), 3},
+		{"rateLimit.redis.username", plugins, limit, redisOption("username"), "limiter"},
+		{"rateLimit.redis.passwordSecretRef", plugins, limit, redisOption("password"), "canary"},
+		{"rateLimit.redis.ssl", plugins, limit, redisOption("ssl"), true},
+		{"rateLimit.redis.sslVerify", plugins, limit, redisOption("ssl_verify"), true},
+		{"rateLimit.redis.serverName", plugins, limit, redisOption("server_name"), "limits.example.com"},
+		{"rateLimit.redis.timeout", plugins, limit, redisOption("timeout"), 500},
 	}
 }
 

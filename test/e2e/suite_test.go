@@ -74,7 +74,7 @@ var _ = SynchronizedBeforeSuite(func(ctx SpecContext) []byte {
 	// What it starts lives as long as its context, which has to be longer than this node's.
 	living, end := context.WithCancel(context.Background())
 	first, err := stack.Start(living, stack.Options{Dir: dir, Observed: true, Kong: kongsim.Options{
-		DBUpdateFrequency: simulatedUpdate, WorkerStateUpdateFrequency: simulatedUpdate,
+		Version: takes.Version, DBUpdateFrequency: simulatedUpdate, WorkerStateUpdateFrequency: simulatedUpdate,
 		Propagation: kongsim.Slowest(simulatedUpdate, simulatedUpdate),
 	}})
 	Expect(err).NotTo(HaveOccurred())
