@@ -5,11 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/bundle"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/check"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/complete"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/diff"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
@@ -39,7 +41,10 @@ var subcommands = []func(*env.Env) *cobra.Command{
 	diff.Command,
 	lint.Command,
 	graph.Command,
+	check.Command,
 	bundle.Command,
+	check.Version,
+	options,
 }
 
 // Run runs the plugin with the arguments after its name and returns the exit code.
@@ -81,8 +86,30 @@ answer is no (a token refused, a difference, a finding), 2 for an error.`,
 	cobra.CheckErr(errors.Join(
 		root.RegisterFlagCompletionFunc("namespace", complete.Namespaces(e)), root.RegisterFlagCompletionFunc("context", complete.Contexts(e)),
 	))
+	// Each page would end in the same thirty flags of kubectl's.
+	root.SetUsageTemplate(inherited.ReplaceAllString(root.UsageTemplate(), `{{if .HasAvailableInheritedFlags}}
+
+Use "kubectl kongjwt options" for the flags of all commands.{{end}}`))
 	for _, subcommand := range subcommands {
 		root.AddCommand(subcommand(e))
 	}
 	return root
+}
+
+// inherited is the part of cobra's usage that lists the flags of all commands.
+var inherited = regexp.MustCompile(`(?s)\{\{if \.HasAvailableInheritedFlags\}\}.*?\{\{end\}\}`)
+
+// options lists kubectl's own flags, as kubectl options does.
+func options(*env.Env) *cobra.Command {
+	return &cobra.Command{
+		Use:     "options",
+		Short:   "List the flags of all commands",
+		Long:    `List the flags that all commands take: kubectl's own.`,
+		Example: `  kubectl kongjwt options`,
+		Args:    usage.NoArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprint(cmd.OutOrStdout(), cmd.Root().PersistentFlags().FlagUsages())
+			return err
+		},
+	}
 }

@@ -183,3 +183,19 @@ func TestNoErrorRepeatsAToken(t *testing.T) {
 		t.Errorf("it does not say how: %s", errOut)
 	}
 }
+
+// TestHelpLeavesKubectlsFlagsOut: they are on a page of their own.
+func TestHelpLeavesKubectlsFlagsOut(t *testing.T) {
+	for args, shows := range map[string]bool{"rotate --help": false, "token create --help": false, "options": true} {
+		streams, _, out, _ := genericiooptions.NewTestIOStreams()
+		if code := cli.Run(t.Context(), "test", streams, strings.Fields(args)); code != env.ExitOK {
+			t.Fatalf("%s: %d", args, code)
+		}
+		if strings.Contains(out.String(), "--kubeconfig string") != shows {
+			t.Errorf("%s:\n%s", args, out)
+		}
+		if !shows && !strings.Contains(out.String(), "kubectl kongjwt options") {
+			t.Errorf("%s does not say where they are:\n%s", args, out)
+		}
+	}
+}

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/inventory"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/usage"
 )
 
@@ -76,7 +77,10 @@ func (o *options) run(ctx context.Context, e *env.Env) error {
 		kube: kube, clientset: clientset, files: &files{content: map[string]string{}}, guard: &scrubber{},
 		namespace: namespace, operator: o.operatorNamespace, selector: selector, tail: o.tail,
 	}
-	if err := c.resources(ctx); err != nil {
+	switch err := c.resources(ctx); {
+	case errors.Is(err, inventory.ErrNotInstalled): // which is when a bundle is asked for: the operator's pods say why
+		c.files.lacks("the resources", err)
+	case err != nil: // what is not read is not taken out of logs either
 		return err
 	}
 	c.events(ctx)

@@ -4,9 +4,11 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/base64"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -17,10 +19,12 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/bundle"
@@ -263,5 +267,29 @@ func TestABadSelectorIsRefusedWithTheFlagsName(t *testing.T) {
 	s := newSession(t)
 	if err := s.Run(t, bundle.Command, "-f", "-", "--selector", "a in"); err == nil || !strings.Contains(err.Error(), "--selector") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// TestWithoutTheKinds: an installation without its CustomResourceDefinitions is what a bundle is for.
+func TestWithoutTheKinds(t *testing.T) {
+	s := newSession(t)
+	missing := interceptor.NewClient(s.Client, interceptor.Funcs{
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+			if _, ours := list.(v1alpha1.ResourceList); ours {
+				return &meta.NoKindMatchError{GroupKind: v1alpha1.GroupVersion.WithKind("KongGateway").GroupKind()}
+			}
+			return c.List(ctx, list, opts...)
+		},
+	})
+	s.Env.NewClient = func() (client.WithWatch, error) { return missing, nil }
+	if err := s.Run(t, bundle.Command, "-A", "-f", "-"); err != nil {
+		t.Fatal(err)
+	}
+	files := unpack(t, s.Out)
+	if !strings.Contains(files["problems.txt"], "the resources: the cluster knows no KongGateway: is kong-jwt-operator installed?") {
+		t.Errorf("problems.txt says %s", files["problems.txt"])
+	}
+	if files["operator/operator_manager-0.yaml"] == "" || files["versions.yaml"] == "" {
+		t.Errorf("it has no pods or versions: %v", slices.Sorted(maps.Keys(files)))
 	}
 }

@@ -26,6 +26,9 @@ type Inventory struct {
 	Unreadable []string
 }
 
+// ErrNotInstalled says that the cluster does not have the operator's kinds.
+var ErrNotInstalled = errors.New("is kong-jwt-operator installed?")
+
 // errNothing says that the caller may read nothing.
 var errNothing = errors.New("you may list none of the operator's kinds")
 
@@ -46,7 +49,7 @@ func Read(ctx context.Context, kube client.Reader, namespace string) (Inventory,
 		switch {
 		case err == nil:
 		case meta.IsNoMatchError(err), apierrors.IsNotFound(err):
-			return Inventory{}, fmt.Errorf("the cluster knows no %s: is kong-jwt-operator installed? (%w)", kind.Name, err)
+			return Inventory{}, fmt.Errorf("the cluster knows no %s: %w (%w)", kind.Name, ErrNotInstalled, err)
 		case apierrors.IsForbidden(err):
 			i.Unreadable = append(i.Unreadable, kind.Name)
 		default:

@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/complete"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/inventory"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/output"
@@ -29,22 +30,27 @@ type options struct {
 func Command(e *env.Env) *cobra.Command {
 	var o options
 	cmd := &cobra.Command{
-		Use:   "status",
+		Use:   "status [KIND/NAME]",
 		Short: "How gateways, consumers, services and tokens are, what is wrong first",
 		Long: `How gateways, consumers, services and tokens are: those of a namespace with the gateways that they are on, or all.
 
-What is wrong comes first, with what the operator says about it and what to do.
+What is wrong comes first, with what the operator says about it and what to do. Of one resource: its credentials
+and Secrets with what is due, who may call, and its events.
 Exits with 1 while something does not work as its spec says.`,
 		Example: `  # This namespace
   kubectl kongjwt status
+
+  # One resource
+  kubectl kongjwt status jwtc/worker
 
   # All namespaces, anew with every change
   kubectl kongjwt status -A --watch
 
   # What is stalled, for a script
   kubectl kongjwt status -A -o json | jq -r '.resources[] | select(.health == "Stalled") | .name'`,
-		Args: usage.NoArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), e) },
+		Args:              usage.AtMostOne("KIND/NAME"),
+		ValidArgsFunction: complete.Resources(e),
+		RunE:              func(cmd *cobra.Command, args []string) error { return o.run(cmd.Context(), e, args) },
 	}
 	cmd.Flags().BoolVarP(&o.all, "all-namespaces", "A", false, "Look at all namespaces")
 	cmd.Flags().BoolVarP(&o.watch, "watch", "w", false, "Print anew when something changes, until interrupted")
@@ -53,7 +59,7 @@ Exits with 1 while something does not work as its spec says.`,
 	return cmd
 }
 
-func (o *options) run(ctx context.Context, e *env.Env) error {
+func (o *options) run(ctx context.Context, e *env.Env, args []string) error {
 	if err := o.output.Check(); err != nil {
 		return err
 	}
@@ -67,6 +73,9 @@ func (o *options) run(ctx context.Context, e *env.Env) error {
 	kube, err := e.Client()
 	if err != nil {
 		return err
+	}
+	if len(args) == 1 {
+		return o.one(ctx, e, kube, args[0])
 	}
 	if o.watch {
 		return o.follow(ctx, e, kube, namespace)

@@ -35,6 +35,16 @@ func One(name, what string) cobra.PositionalArgs {
 	}
 }
 
+// AtMostOne is for commands whose one argument may be left out.
+func AtMostOne(name string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return fmt.Errorf("%s takes one %s, and %d were given", cmd.CommandPath(), name, len(args))
+		}
+		return nil
+	}
+}
+
 // Subcommand is for commands that do nothing but hold others: it names those that are near.
 func Subcommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {

@@ -1,0 +1,88 @@
+package check
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/spf13/cobra"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/output"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/usage"
+)
+
+// Versions are those of the plugin and of the operator's pods.
+type Versions struct {
+	Client string `json:"client"`
+	// Operator has the images of the operator's pods, each once.
+	Operator []string `json:"operator,omitempty"`
+	// Problem says why the operator's are not known.
+	Problem string `json:"problem,omitempty"`
+}
+
+// Version returns the subcommand version.
+func Version(e *env.Env) *cobra.Command {
+	var format output.Flags
+	var namespace string
+	cmd := &cobra.Command{
+		Use:     "version",
+		Short:   "Say the versions of the plugin and of the operator",
+		Long:    `Say the versions of the plugin and of the operator: the images of its pods.`,
+		Example: `  kubectl kongjwt version`,
+		Args:    usage.NoArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := format.Check(); err != nil {
+				return err
+			}
+			versions := versionsOf(cmd.Context(), e, namespace)
+			return format.Print(e.Out, output.Answer{Kind: "Versions", Value: versions, Text: versions.print})
+		},
+	}
+	cmd.Flags().StringVar(&namespace, "operator-namespace", "", "Where the operator's pods are (default: all namespaces)")
+	format.Add(cmd, output.JSON, output.YAML)
+	return cmd
+}
+
+func versionsOf(ctx context.Context, e *env.Env, namespace string) Versions {
+	versions := Versions{Client: e.Version}
+	kube, err := e.Client()
+	var pods corev1.PodList
+	if err == nil {
+		err = kube.List(ctx, &pods, client.InNamespace(namespace), operatorLabels)
+	}
+	if err != nil {
+		versions.Problem = err.Error()
+		return versions
+	}
+	for _, pod := range pods.Items {
+		for _, container := range pod.Spec.Containers {
+			versions.Operator = append(versions.Operator, container.Image)
+		}
+	}
+	slices.Sort(versions.Operator)
+	versions.Operator = slices.Compact(versions.Operator)
+	if len(pods.Items) == 0 {
+		versions.Problem = "there is no pod of it; see --operator-namespace"
+	}
+	return versions
+}
+
+func (v Versions) print(out io.Writer, _ output.Style, _ bool) error {
+	if _, err := fmt.Fprintf(out, "client    %s\n", v.Client); err != nil {
+		return err
+	}
+	for _, image := range v.Operator {
+		if _, err := fmt.Fprintf(out, "operator  %s\n", output.Line(image)); err != nil {
+			return err
+		}
+	}
+	if v.Problem == "" {
+		return nil
+	}
+	_, err := fmt.Fprintf(out, "operator  unknown: %s\n", output.Line(v.Problem))
+	return err
+}
