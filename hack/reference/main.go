@@ -1,5 +1,5 @@
-// Command reference writes from the sources the pages metrics.md, reasons.md, flags.md and kubectl-kongjwt.md of docs/reference, and what the
-// kubectl plugin says about each reason.
+// Command reference writes from the sources the pages metrics.md, reasons.md, flags.md, compatibility.md and
+// kubectl-kongjwt.md of docs/reference, and what the kubectl plugin says about each reason.
 //
 //	reference PAGES_DIRECTORY REMEDIES_GO_FILE
 //
@@ -31,6 +31,7 @@ func run(root, directory, remedies string) error {
 		filepath.Join(directory, "reasons.md"):         reasonsPage,
 		filepath.Join(directory, "flags.md"):           flagsPage,
 		filepath.Join(directory, "kubectl-kongjwt.md"): cliPage,
+		filepath.Join(directory, "compatibility.md"):   compatibilityPage,
 		remedies: remediesSource,
 	}
 	var problems []error
