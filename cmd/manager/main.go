@@ -18,9 +18,8 @@ func main() {
 	if err != nil {
 		os.Exit(2) // the flag set has said what is wrong
 	}
-	ctx := ctrl.SetupSignalHandler()
-	boundHeap(ctx, flags)
-	if err := run(ctx, flags); err != nil {
+	setMemory(flags)
+	if err := run(ctrl.SetupSignalHandler(), flags); err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
 	}

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 	metricsregistry "sigs.k8s.io/controller-runtime/pkg/metrics"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
@@ -95,7 +96,7 @@ func managerOptions(s settings, scheme *runtime.Scheme) ctrl.Options {
 func metricsOptions(s settings) metricsserver.Options {
 	options := metricsserver.Options{BindAddress: s.metricsAddress, SecureServing: s.metricsSecure, CertDir: s.metricsCertDir}
 	if s.metricsSecure {
-		options.FilterProvider = metrics.Guard
+		options.FilterProvider = filters.WithAuthenticationAndAuthorization
 	}
 	return options
 }
