@@ -57,6 +57,9 @@ type Options struct {
 	Now func() time.Time
 }
 
+// stateSeedSecret is the Secret in the operator's namespace that seals what the operator keeps in the namespaces of tenants.
+const stateSeedSecret = "kong-jwt-operator-state"
+
 // Setup adds all controllers, their indexes and their watches to the manager.
 func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	if err := index.Add(ctx, mgr.GetFieldIndexer()); err != nil {
@@ -67,6 +70,9 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	o.Gateways.Listen(router.Route)
 	if err := mgr.Add(router); err != nil {
 		return fmt.Errorf("add the router of the engines' events: %w", err)
+	}
+	if len(o.GatewaySecretNamespaces) > 0 {
+		o.Secrets.SealBy(o.GatewaySecretNamespaces[0], stateSeedSecret)
 	}
 	life := lifecycle.New(kube, resolve.Gateways{Reader: kube, Engines: o.Gateways, ClusterDomain: o.ClusterDomain}, o.Recorder)
 	inputs := resolve.Inputs{Reader: kube, Secrets: o.Secrets}

@@ -43,15 +43,14 @@ var _ = Describe("Revocation", func() {
 		Expect(w.values(ctx, "jwts", "secret")).To(ConsistOf(before...))
 	})
 
-	It("is held up neither by a state that cannot be read nor by a Secret that is gone", func(ctx SpecContext) {
+	It("is held up neither by a state that somebody else controls nor by a Secret that is gone", func(ctx SpecContext) {
 		w := newWorld(ctx, kongsim.Options{})
 		consumer := w.rotated("r", nil)
 		create(ctx, consumer)
 		ready(ctx, consumer)
-		secret := w.secret("r-kongjwt-state", nil)
-		change(ctx, secret, func(s *corev1.Secret) { s.Data["state.json"] = []byte("{}") })
-		stalled(ctx, consumer, v1alpha1.ReasonSecretInvalid, ContainSubstring("state"))
-		Expect(w.list(ctx, "jwts")).To(HaveLen(1), "an unreadable state is no reason to give up what works")
+		change(ctx, w.secret("r-kongjwt-state", nil), func(s *corev1.Secret) { s.Labels[v1alpha1.LabelOwnerName] = "another" })
+		stalled(ctx, consumer, v1alpha1.ReasonSecretConflict, ContainSubstring("state"))
+		Expect(w.list(ctx, "jwts")).To(HaveLen(1), "a state that cannot be read is no reason to give up what works")
 		revoke(ctx, consumer, true)
 		Eventually(func() []map[string]any { return w.list(ctx, "jwts") }).WithTimeout(soon).WithPolling(poll).Should(BeEmpty())
 	})

@@ -74,7 +74,7 @@ var _ = Describe("Rotation", func() {
 			BeTemporally(">", time.Now().Add(50*time.Minute)), BeTemporally("<=", time.Now().Add(time.Hour))))
 
 		annotate(ctx, consumer, v1alpha1.AnnotationRotate, "1")
-		reconciling(ctx, consumer, v1alpha1.ReasonAwaitingDataPlane, ContainSubstring("generation 2"))
+		reconciling(ctx, consumer, v1alpha1.ReasonAwaitingDataPlane, ContainSubstring("revision 2"))
 		Expect(w.values(ctx, "jwts", "key")).To(ConsistOf(first, second))
 		Expect(w.published(ctx, "r-made", "key")).To(Equal(first), "it is not published before the data planes have to know it")
 		Expect(phases(ctx, consumer)(Default)).To(Equal([]string{"Active " + first, "Pending " + second}))
@@ -100,8 +100,8 @@ var _ = Describe("Rotation", func() {
 		change(ctx, consumer, func(c *v1alpha1.JwtConsumer) { c.Spec.Revoked = true })
 		ready(ctx, consumer)
 		story := map[string][]string{
-			v1alpha1.EventRotationStarted: {"generation 2"}, v1alpha1.EventPublished: {"generation 1", "generation 2"},
-			v1alpha1.EventPromoted: {"generation 2"}, v1alpha1.EventRetired: {"generation 1"}, v1alpha1.ReasonRevoked: {"1 credentials left Kong", "revoked"},
+			v1alpha1.EventRotationStarted: {"revision 2"}, v1alpha1.EventPublished: {"revision 1", "revision 2"},
+			v1alpha1.EventPromoted: {"revision 2"}, v1alpha1.EventRetired: {"revision 1"}, v1alpha1.ReasonRevoked: {"1 credentials left Kong", "revoked"},
 		}
 		for reason, texts := range story {
 			expected := make([]any, 0, len(texts))
@@ -131,7 +131,7 @@ var _ = Describe("Rotation", func() {
 		Eventually(phases(ctx, consumer)).WithTimeout(soon).WithPolling(poll).Should(Equal(
 			[]string{"Active " + made + "2", "Retiring " + made + "1", "Active " + other + "2", "Retiring " + other + "1"}))
 		By("a value that names none is for all")
-		annotate(ctx, consumer, v1alpha1.AnnotationRotate, "a=b")
+		annotate(ctx, consumer, v1alpha1.AnnotationRotate, "now")
 		Eventually(phases(ctx, consumer)).WithTimeout(soon).WithPolling(poll).Should(ContainElements("Active "+made+"3", "Active "+other+"3"))
 	})
 

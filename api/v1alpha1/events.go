@@ -18,6 +18,9 @@ const (
 	// EventRotationAbandoned: a generation that was not published yet is given up, as the spec asks for something else by now.
 	// Remedy: nothing.
 	EventRotationAbandoned = "RotationAbandoned"
+	// EventStateRecovered: the state of a consumer's credentials was lost, edited, or older than what Kong holds; what Kong and clients hold is taken up.
+	// Remedy: find out what deleted, edited or restored the Secret <consumer>-kongjwt-state. Nothing that Kong accepted is refused before its overlap is over.
+	EventStateRecovered = "StateRecovered"
 	// EventJWKSChanged: an issuer's key set has changed; the message names the keys that came, went or are kept for the overlap.
 	// Remedy: nothing.
 	EventJWKSChanged = "JWKSChanged"

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -34,11 +33,11 @@ type keySets struct {
 	revisions *revisions
 	// snapshot of the Secret that keeps them, kept as it was read, and next as it shall be.
 	snapshot   secrets.Snapshot
-	kept, next map[string]jwks.Kept
+	kept, next jwks.Sets
 	// sets by the name of their credential.
 	sets map[string]*keySet
-	// kids tells which credential has a key: Kong keeps one credential a key.
-	kids map[string]string
+	// kids tells which set has a key: Kong keeps one credential a key.
+	kids map[string]*keySet
 	// problem joins what is wrong with single sets: the others go on.
 	problem error
 }
@@ -46,16 +45,18 @@ type keySets struct {
 func newKeySets(s *subject, revisions *revisions) *keySets {
 	return &keySets{
 		subject: s, revisions: revisions,
-		sets: map[string]*keySet{}, next: map[string]jwks.Kept{}, kids: map[string]string{},
+		sets: map[string]*keySet{}, next: jwks.Sets{ByName: map[string]jwks.Kept{}}, kids: map[string]*keySet{},
 	}
 }
 
 // keySet is one of them.
 type keySet struct {
-	view      jwks.View
-	selection jwks.Selection
-	decision  jwks.Decision
-	overlap   time.Duration
+	// name of the credential, and part that its entities in Kong carry.
+	name, part string
+	view       jwks.View
+	selection  jwks.Selection
+	decision   jwks.Decision
+	overlap    time.Duration
 	// shadowed are the kids that an earlier credential has.
 	shadowed map[string]bool
 }
@@ -69,14 +70,25 @@ func (r *keySets) read(ctx context.Context) error {
 	}
 	var err error
 	name := credential.JWKSSecretName(r.consumer.Name)
-	if r.snapshot, err = r.Secrets.Snapshot(ctx, r.secretOwner(), "state", name); err != nil {
+	var intact bool
+	if r.snapshot, intact, err = r.Secrets.Kept(ctx, r.secretOwner(), name); err != nil {
 		return err
 	}
-	if r.snapshot.Found() {
+	if intact {
 		if r.kept, err = jwks.Decode(r.snapshot.Value(dataKeyKeySets)); err != nil {
 			return status.Stalled(v1alpha1.ReasonSecretInvalid,
 				"Secret %s/%s: %v; what is in Kong stays as it is. Restore it, or delete it, and the keys of the issuers are read anew", r.consumer.Namespace, name, err)
 		}
+	}
+	if r.snapshot, err = r.Secrets.Own(ctx, r.secretOwner(), name, r.snapshot); err != nil {
+		return err
+	}
+	revoke := r.request(v1alpha1.AnnotationRevokePrevious)
+	r.next.Requests = r.kept.Requests
+	if !r.kept.Requests.Has(revoke) && slices.ContainsFunc(r.consumer.Spec.Credentials, func(c v1alpha1.Credential) bool {
+		return c.JWKS != nil && revoke.Concerns(c.Name)
+	}) {
+		r.next.Requests = r.kept.Requests.With(revoke)
 	}
 	for i, spec := range r.consumer.Spec.Credentials {
 		if spec.JWKS == nil {
@@ -89,8 +101,6 @@ func (r *keySets) read(ctx context.Context) error {
 		}
 		r.problem = errors.Join(r.problem, problem)
 	}
-	// What a credential was before it followed an issuer goes once the issuer's keys have taken over.
-	r.revisions.dropWhere(func(name string) bool { return r.sets[name] != nil && !r.awaitsIssuer(name) })
 	return r.write(ctx)
 }
 
@@ -104,8 +114,10 @@ func (r *keySets) exist() bool {
 
 // readOne looks one set up, and decides about its keys. The error says what somebody has to change; the last good keys stay all the same.
 func (r *keySets) readOne(ctx context.Context, spec v1alpha1.Credential, field string) error {
-	kept := r.kept[spec.Name]
-	set := &keySet{overlap: spec.JWKS.Overlap.Or(defaultKeyOverlap), shadowed: map[string]bool{}}
+	kept := r.kept.Of(spec.Name, spec.JWKS.URL, func(name string) bool {
+		return slices.ContainsFunc(r.consumer.Spec.Credentials, func(c v1alpha1.Credential) bool { return c.Name == name && c.JWKS != nil })
+	})
+	set := &keySet{name: spec.Name, part: kept.Part, overlap: spec.JWKS.Overlap.Or(defaultKeyOverlap), shadowed: map[string]bool{}}
 	source, problem := r.sourceOf(ctx, spec, field)
 	var stalled *status.StalledError
 	if problem != nil && !errors.As(problem, &stalled) {
@@ -123,17 +135,18 @@ func (r *keySets) readOne(ctx context.Context, spec v1alpha1.Credential, field s
 		})
 		set.selection = set.view.Set.Select(string(spec.Algorithm), limit)
 	}
-	revokePrevious := r.consumer.Annotations[v1alpha1.AnnotationRevokePrevious]
+	revoke := r.request(v1alpha1.AnnotationRevokePrevious)
 	set.decision = jwks.Decide(jwks.Input{
-		Held: kept.Held, Fetched: set.view.Known, Keys: set.selection.Keys, Overlap: set.overlap, MaxLeaving: limit,
-		EndOverlap: revokePrevious != "" && revokePrevious != kept.RevokePrevious,
+		Held: kept.Held, Fetched: set.view.Current, Keys: set.selection.Keys, Overlap: set.overlap, MaxLeaving: limit,
+		EndOverlap: !r.kept.Requests.Has(revoke) && revoke.Concerns(spec.Name),
 	}, r.Now())
 	r.sets[spec.Name] = set
-	r.next[spec.Name] = jwks.Kept{Held: set.decision.Held, RevokePrevious: revokePrevious}
+	kept.Held = set.decision.Held
+	r.next.ByName[spec.Name] = kept
 	if problem == nil {
 		problem = set.problem(field)
 	}
-	return errors.Join(problem, r.assignKids(spec.Name, field, set))
+	return errors.Join(problem, r.assignKids(field, set))
 }
 
 // sourceOf says where a set is and under which rules it is fetched.
@@ -175,16 +188,22 @@ func (s *keySet) problem(field string) error {
 	}
 }
 
-// assignKids takes the kids of a set, in the order of the credentials. One that an earlier credential has is left to it.
-func (r *keySets) assignKids(name, field string, set *keySet) error {
+// assignKids takes the kids of a set, in the order of the credentials. One that an earlier credential has is left to it, unless Kong holds it for this.
+func (r *keySets) assignKids(field string, set *keySet) error {
 	var taken []string
 	for _, held := range set.decision.Held {
-		if other, found := r.kids[held.ID]; found && other != name {
+		other, found := r.kids[held.ID]
+		part, inKong := r.gateway.Engine.CredentialPart(r.owner(), held.ID)
+		if found && !(inKong && part == desired.KeySetPart(set.part, held.ID)) {
 			set.shadowed[held.ID] = true
-			taken = append(taken, fmt.Sprintf("%s (credential %s)", held.ID, other))
+			taken = append(taken, fmt.Sprintf("%s (credential %s)", held.ID, other.name))
 			continue
 		}
-		r.kids[held.ID] = name
+		if found {
+			other.shadowed[held.ID] = true
+			taken = append(taken, fmt.Sprintf("%s (credential %s)", held.ID, set.name))
+		}
+		r.kids[held.ID] = set
 	}
 	if len(taken) == 0 {
 		return nil
@@ -196,17 +215,17 @@ func (r *keySets) assignKids(name, field string, set *keySet) error {
 // write writes down what was decided, before anything rests on it.
 func (r *keySets) write(ctx context.Context) error {
 	name := credential.JWKSSecretName(r.consumer.Name)
-	if len(r.next) == 0 {
+	if len(r.next.ByName) == 0 {
 		return r.Secrets.Drop(ctx, r.secretOwner(), name)
 	}
-	if r.snapshot.Found() && maps.EqualFunc(r.kept, r.next, jwks.Kept.Equal) {
+	if r.kept.ByName != nil && r.kept.Equal(r.next) {
 		return nil
 	}
-	content, err := jwks.Encode(r.next)
+	content, err := r.next.Encode()
 	if err != nil {
 		return fmt.Errorf("encode the key sets: %w", err)
 	}
-	if r.snapshot, err = r.Secrets.Replace(ctx, r.secretOwner(), name, r.snapshot, map[string][]byte{dataKeyKeySets: content}); err != nil {
+	if r.snapshot, err = r.Secrets.Keep(ctx, r.secretOwner(), name, r.snapshot, map[string][]byte{dataKeyKeySets: content}); err != nil {
 		return err
 	}
 	r.announce()
@@ -230,10 +249,25 @@ func (r *keySets) wanted(c resolvedCredential) []desired.Credential {
 	var wanted []desired.Credential
 	for _, held := range set.decision.Held {
 		if !set.shadowed[held.ID] {
-			wanted = append(wanted, desired.KeySetCredential(c.field, c.spec.Name, materialOf(held)))
+			wanted = append(wanted, desired.KeySetCredential(c.field, set.part, materialOf(held)))
 		}
 	}
 	return wanted
+}
+
+// keyID is the id in Kong of a key of a set.
+func (r *keySets) keyID(set *keySet, kid string) string {
+	return desired.CredentialID(r.gateway.Scope, r.owner(), desired.KeySetPart(set.part, kid))
+}
+
+// has says whether entities in Kong that carry a name are those of a set that is followed.
+func (r *keySets) has(name string) bool {
+	for _, set := range r.sets {
+		if set.part == name {
+			return true
+		}
+	}
+	return false
 }
 
 func materialOf(held jwks.Held) credential.Material {

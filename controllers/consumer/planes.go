@@ -29,86 +29,99 @@ type planes struct {
 	sync      *kongSync
 	// holding says which credentials left Kong and not yet every data plane.
 	holding []string
+	// departure is how long it takes until the next look at them.
+	departure time.Duration
 	// confirmed names the data planes that were as wanted when they were asked last.
 	confirmed string
 	// askSoon says that data planes are to be asked again.
 	askSoon bool
 }
 
-// observe finds out how the generations stand after a Sync.
+// observe finds out how the revisions stand after a Sync, also those of credentials that the spec no longer has.
 func (r *planes) observe(ctx context.Context) {
-	r.holding = nil
-	for _, c := range r.sources.credentials {
-		if !c.stateful {
-			continue
-		}
-		seen := r.revisions.seen[c.spec.Name]
+	r.holding, r.departure = nil, 0
+	for name, history := range r.revisions.state.Credentials {
+		seen := r.revisions.seen[name]
 		seen.Verdicts = map[int64]credential.Verdict{}
-		wanted := r.revisions.outcome(c).Kong
-		for _, g := range r.revisions.of(c.spec.Name).Generations {
-			seen.Verdicts[g.Number] = r.verdict(ctx, c, g, wantsRevision(wanted, g))
+		wanted := r.revisions.outcome(name).Kong
+		for _, revision := range history.Revisions {
+			seen.Verdicts[revision.Number] = r.verdict(ctx, name, revision, wantsRevision(wanted, revision))
 		}
-		r.revisions.seen[c.spec.Name] = seen
+		r.revisions.seen[name] = seen
 	}
 }
 
-// verdict says how a generation stands. What Sync did not get to is unknown.
-func (r *planes) verdict(ctx context.Context, c resolvedCredential, g credential.Generation, wanted bool) credential.Verdict {
+// verdict says how a revision stands. What Sync did not get to is unknown.
+func (r *planes) verdict(ctx context.Context, name string, revision credential.Revision, wanted bool) credential.Verdict {
 	if !r.sync.result.Applied {
 		return credential.Verdict{}
 	}
-	id := r.credentialID(c.spec.Name, g.Slot)
+	id := r.credentialID(revision.Slot)
 	held, rest := r.gateway.Engine.Standing(id)
 	switch consumer, _ := r.gateway.Engine.Standing(r.consumer.Status.ConsumerID); {
 	case !held && consumer:
-		return r.departed(ctx, c, g)
+		return r.departed(ctx, name, revision)
 	case !held, !wanted, r.sync.result.Undone[id]:
 		return credential.Verdict{}
-	case g.Phase != v1alpha1.CredentialPending:
+	case revision.State != v1alpha1.CredentialPending:
 		return credential.Verdict{Standing: credential.Held} // it was held when it was promoted, or is the first
 	}
 	if r.gateway.AsksDataPlanes {
-		return r.arrived(ctx, c, g)
+		return r.arrived(ctx, name, revision)
 	}
 	if rest > 0 {
 		return credential.Verdict{
 			Standing: credential.Waiting, After: rest,
-			Message: fmt.Sprintf("credential %s, generation %d, is in Kong; waiting until every data plane has to know it (propagation delay)", c.spec.Name, g.Number),
+			Message: fmt.Sprintf("credential %s, revision %d, is in Kong; waiting until every data plane has to know it (propagation delay)", name, revision.Number),
 		}
 	}
 	return credential.Verdict{Standing: credential.Held}
 }
 
-// arrived says whether a Pending generation is on every data plane.
-func (r *planes) arrived(ctx context.Context, c resolvedCredential, g credential.Generation) credential.Verdict {
-	conclusion, message := r.DataPlanes.Ask(ctx, r.gateway.Scope.Gateway, g.Material, probe.Present)
+// arrived says whether a Pending revision is on every data plane.
+func (r *planes) arrived(ctx context.Context, name string, revision credential.Revision) credential.Verdict {
+	conclusion, message := r.DataPlanes.Ask(ctx, r.gateway.Scope.Gateway, revision.Material, probe.Present)
 	if conclusion == probe.Confirmed {
 		r.confirmed = message
 		return credential.Verdict{Standing: credential.Held}
 	}
 	return credential.Verdict{
 		Standing: credential.Waiting, After: askAgain,
-		Message: fmt.Sprintf("credential %s, generation %d, is in Kong; waiting until every data plane holds it: %s", c.spec.Name, g.Number, message),
+		Message: fmt.Sprintf("credential %s, revision %d, is in Kong; waiting until every data plane holds it: %s", name, revision.Number, message),
 	}
 }
 
-// departed says whether a generation that left Kong has left every data plane. Where another has the same key, only that one can be asked for.
-func (r *planes) departed(ctx context.Context, c resolvedCredential, g credential.Generation) credential.Verdict {
+// departed says whether a revision that left Kong has left every data plane: they are asked, or, for what was taken away before its time, the
+// propagation delay has to pass. Where another has the same key, only that one can be asked for.
+func (r *planes) departed(ctx context.Context, name string, revision credential.Revision) credential.Verdict {
 	absent := credential.Verdict{Standing: credential.Absent}
-	sharesKey := slices.ContainsFunc(r.revisions.of(c.spec.Name).Generations, func(other credential.Generation) bool {
-		return other.Number != g.Number && other.Material.Key == g.Material.Key
-	})
-	if !r.gateway.AsksDataPlanes || g.Phase != v1alpha1.CredentialRetiring || sharesKey {
+	if revision.State != v1alpha1.CredentialRetiring {
 		return absent
 	}
-	conclusion, message := r.DataPlanes.Ask(ctx, r.gateway.Scope.Gateway, g.Material, probe.Absent)
+	sharesKey := slices.ContainsFunc(r.revisions.of(name).Revisions, func(other credential.Revision) bool {
+		return other.Number != revision.Number && other.Material.Key == revision.Material.Key
+	})
+	what := fmt.Sprintf("credential %s, revision %d, left Kong", name, revision.Number)
+	if !r.gateway.AsksDataPlanes || sharesKey {
+		rest := r.gateway.Engine.RevocationRemaining(r.owner())
+		if rest == 0 || !revision.Ended {
+			return absent
+		}
+		return r.holds(rest, what+"; waiting until every data plane has to refuse it (propagation delay)")
+	}
+	conclusion, message := r.DataPlanes.Ask(ctx, r.gateway.Scope.Gateway, revision.Material, probe.Absent)
 	if conclusion == probe.Confirmed {
 		r.confirmed = message
 		return absent
 	}
-	r.holding = append(r.holding,
-		fmt.Sprintf("credential %s, generation %d, left Kong; waiting until no data plane holds it any more: %s", c.spec.Name, g.Number, message))
-	return credential.Verdict{Standing: credential.Waiting, After: askAgain, Message: message}
+	return r.holds(askAgain, what+"; waiting until no data plane holds it any more: "+message)
+}
+
+// holds notes that data planes may hold what left Kong.
+func (r *planes) holds(again time.Duration, message string) credential.Verdict {
+	r.holding = append(r.holding, message)
+	r.departure = status.Sooner(r.departure, again)
+	return credential.Verdict{Standing: credential.Waiting, After: again, Message: message}
 }
 
 // stillHolding says which of a revoked consumer's keys the data planes are not known to have lost.
@@ -118,8 +131,8 @@ func (r *planes) stillHolding(ctx context.Context) []string {
 		materials := []credential.Material{c.material}
 		if c.stateful {
 			materials = nil
-			for _, g := range r.revisions.of(c.spec.Name).Generations {
-				materials = append(materials, g.Material)
+			for _, revision := range r.revisions.of(c.spec.Name).Revisions {
+				materials = append(materials, revision.Material)
 			}
 		}
 		for _, material := range materials {

@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -9,6 +10,7 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/credential"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
 // publication keeps the Secrets that clients read.
@@ -25,23 +27,27 @@ type publication struct {
 // names, unless keepFormer is set.
 func (p *publication) publish(ctx context.Context, keepFormer bool) error {
 	for i, c := range p.sources.credentials {
-		outcome := p.revisions.outcome(c)
+		outcome := p.revisions.outcome(c.spec.Name)
 		if c.spec.Generate == nil || c.missing || !outcome.Published {
 			continue
 		}
 		name := c.spec.Generate.SecretName
 		next, written, err := p.Secrets.PublishOver(
 			ctx, p.secretOwner(), name, c.published, credential.PublishedData(outcome.Publish.Material))
+		var stalled *status.StalledError
+		if errors.As(err, &stalled) { // one Secret that cannot be written does not hold up the other credentials
+			p.sources.credentials[i].missing = true
+			p.sources.problem = errors.Join(p.sources.problem, err)
+			continue
+		}
 		if err != nil {
 			return err
 		}
 		p.sources.credentials[i].published = next
-		seen := p.revisions.seen[c.spec.Name]
-		seen.Published = outcome.Publish.Number
-		p.revisions.seen[c.spec.Name] = seen
+		p.revisions.sawPublished(c.spec.Name, outcome.Publish.Material)
 		if written {
 			p.Event(p.consumer, corev1.EventTypeNormal, v1alpha1.EventPublished, "Publish",
-				fmt.Sprintf("Credential %s, generation %d, is in Secret %s", c.spec.Name, outcome.Publish.Number, name))
+				fmt.Sprintf("Credential %s, revision %d, is in Secret %s", c.spec.Name, outcome.Publish.Number, name))
 		}
 	}
 	if keepFormer {
@@ -64,12 +70,18 @@ func (p *publication) formerSecrets() []string {
 			return secretName(c) == former.SecretName
 		})
 		// While nothing is known yet of what a credential is to be made of, what it was before stays.
-		awaitsSource := p.keySets.awaitsIssuer(former.Name) || p.sources.isMissing(former.Name)
+		awaitsSource := p.keySets.awaitsIssuer(former.Name) || p.sources.isMissing(former.Name) || p.isRetiring(former)
 		if former.Revision > 0 && !named && !awaitsSource && !slices.Contains(slices.Concat(names, p.dropped), former.SecretName) {
 			names = append(names, former.SecretName)
 		}
 	}
 	return names
+}
+
+// isRetiring says whether revisions that clients read from a Secret are still valid: pods that start now have to find it.
+func (p *publication) isRetiring(former v1alpha1.CredentialStatus) bool {
+	history := p.revisions.of(former.Name)
+	return history.SecretName == former.SecretName && slices.ContainsFunc(history.Revisions, func(r credential.Revision) bool { return !r.Ended })
 }
 
 // release takes the owner off the generated Secrets, so that they stay with the credentials that stay in Kong.

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/credential"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/jwks"
 	"github.com/kongjwt/kong-jwt-operator/internal/resolve"
 	"github.com/kongjwt/kong-jwt-operator/internal/secrets"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
@@ -25,13 +28,11 @@ type subject struct {
 
 func (s *subject) owner() desired.Owner { return resolve.OwnerOf(s.consumer) }
 
-func (s *subject) secretOwner() secrets.Owner {
-	return secrets.Owner{Kind: v1alpha1.KindJwtConsumer, Object: s.consumer}
-}
+func (s *subject) secretOwner() secrets.Owner { return resolve.SecretOwner(s.consumer) }
 
-// credentialID is the id in Kong of a credential, as the operator gives it. slot is 0 for one without revisions.
-func (s *subject) credentialID(name string, slot int64) string {
-	return desired.CredentialID(s.gateway.Scope, s.owner(), desired.CredentialPart(name, slot))
+// credentialID is the id in Kong of what a slot holds, as the operator gives it.
+func (s *subject) credentialID(slot credential.Slot) string {
+	return desired.CredentialID(s.gateway.Scope, s.owner(), desired.CredentialPart(slot))
 }
 
 // reconciliation is one reconcile of a JwtConsumer.
@@ -70,7 +71,7 @@ func (r *reconciliation) program(ctx context.Context, gateway resolve.Gateway) e
 			return r.removeWithdrawn(ctx, err)
 		}
 	}
-	return errors.Join(r.sources.problem, r.keySets.problem, r.sync.clash, r.sync.unsupported,
+	return errors.Join(r.sources.problem, r.keySets.problem, r.sync.clash, r.sync.unsupported, r.refusedRequests(),
 		r.awaitRotation(), r.keySets.await(), r.awaitRevocation(ctx))
 }
 
@@ -88,6 +89,7 @@ func (r *reconciliation) rotate(ctx context.Context) error {
 		}
 		refused := r.sync.apply(ctx, wanted)
 		r.planes.observe(ctx)
+		r.revisions.supersedeWhere(r.isReplacedByIssuer)
 		if refused != nil && !r.sync.result.Applied {
 			r.report.credentials()
 			return refused
@@ -104,9 +106,17 @@ func (r *reconciliation) rotate(ctx context.Context) error {
 	return status.Wait(time.Second, v1alpha1.ReasonRotating, "the credentials are still moving; looking again")
 }
 
+// isReplacedByIssuer says whether Kong holds a key of the issuer that a credential follows. What the credential was before stays until then.
+func (r *reconciliation) isReplacedByIssuer(name string) bool {
+	set := r.keySets.sets[name]
+	return set != nil && slices.ContainsFunc(set.decision.Held, func(held jwks.Held) bool {
+		return !held.Leaving() && r.sync.holds(r.keySets.keyID(set, held.ID))
+	})
+}
+
 // untilNextLook is how long it takes until something is due; zero where nothing is.
 func (r *reconciliation) untilNextLook() time.Duration {
-	next := r.revisions.untilNext(r.sources.credentials)
+	next := r.revisions.untilNext()
 	next = status.Sooner(next, r.keySets.untilNext())
 	return status.Sooner(next, r.planes.untilNext())
 }

@@ -48,7 +48,7 @@ func (r *reconciliation) awaitRevocation(ctx context.Context) error {
 }
 
 // removeWithdrawn takes out of Kong what was taken away from a consumer that cannot be programmed, whatever is wrong with it:
-// credentials that its spec no longer has, groups that neither its spec nor a service gives it. The service that no longer
+// credentials that its spec no longer has, revisions whose overlap is over or was ended, groups that neither its spec nor a service gives it. The service that no longer
 // names it is Ready, and nobody would look for the access here.
 func (r *reconciliation) removeWithdrawn(ctx context.Context, cause error) error {
 	var stalled *status.StalledError
@@ -67,7 +67,9 @@ func (r *reconciliation) removeWithdrawn(ctx context.Context, cause error) error
 		if !isCredential {
 			return keeps[part]
 		}
-		return r.hasCredential(name)
+		slot, isSlot := desired.CredentialSlot(part)
+		return isSlot && r.revisions.state.Known(slot) && !r.revisions.leaving(slot) ||
+			r.hasCredential(name) && !(isSlot && r.revisions.leaving(slot)) || r.keySets.has(name)
 	})
 	if err != nil {
 		return err

@@ -1,6 +1,8 @@
 package consumer
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -8,10 +10,9 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/credential"
-	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 )
 
-// credentials writes the status of each credential: of one with generations the Active first, then the Pending, then the Retiring, newest first.
+// credentials writes the status of each credential: of one with revisions the Active first, then the Pending, then the Retiring, newest first.
 func (r *report) credentials() {
 	former := r.consumer.Status.Credentials
 	r.consumer.Status.Credentials = nil
@@ -20,7 +21,10 @@ func (r *report) credentials() {
 		switch {
 		case c.spec.JWKS != nil && !r.keySets.awaitsIssuer(c.spec.Name):
 			r.keysOf(c.spec.Name, former)
-		case c.spec.JWKS != nil, c.missing && len(state.Generations) == 0:
+			r.revisionsOf(c, state, former)
+		case c.spec.JWKS != nil && len(state.Revisions) > 0:
+			r.revisionsOf(c, state, former)
+		case c.spec.JWKS != nil, c.missing && len(state.Revisions) == 0:
 			for _, s := range former {
 				if s.Name == c.spec.Name {
 					r.consumer.Status.Credentials = append(r.consumer.Status.Credentials, s)
@@ -30,6 +34,11 @@ func (r *report) credentials() {
 			r.revisionsOf(c, state, former)
 		default:
 			r.consumer.Status.Credentials = append(r.consumer.Status.Credentials, r.inPlace(c, former))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.revisions.state.Credentials)) {
+		if !r.hasCredential(name) { // it left Kong, and is not known to have left every data plane
+			r.revisionsOf(resolvedCredential{spec: v1alpha1.Credential{Name: name}}, r.revisions.of(name), former)
 		}
 	}
 	if len(r.consumer.Status.Credentials) > maxReported {
@@ -61,9 +70,9 @@ func nextRotation(credentials []v1alpha1.CredentialStatus) *metav1.Time {
 // maxReported is how many credentials a status takes.
 const maxReported = 256
 
-// inPlace is the status of a credential without generations.
+// inPlace is the status of a credential without revisions.
 func (r *report) inPlace(c resolvedCredential, former []v1alpha1.CredentialStatus) v1alpha1.CredentialStatus {
-	id := r.credentialID(c.spec.Name, 0)
+	id := r.credentialID(credential.Slot{Credential: c.spec.Name})
 	report := v1alpha1.CredentialStatus{
 		Name: c.spec.Name, Key: c.material.Key, KongID: r.gateway.Engine.ActualID(id), Algorithm: c.material.Algorithm,
 		State: v1alpha1.CredentialPending, SecretName: secretName(c.spec),
@@ -79,47 +88,51 @@ func (r *report) inPlace(c resolvedCredential, former []v1alpha1.CredentialStatu
 	return report
 }
 
-func (r *report) revisionsOf(c resolvedCredential, state credential.CredentialState, former []v1alpha1.CredentialStatus) {
-	generations := slices.Clone(state.Generations)
+func (r *report) revisionsOf(c resolvedCredential, state credential.History, former []v1alpha1.CredentialStatus) {
+	want := r.revisions.wantFor(c.spec.Name)
+	revisions := slices.Clone(state.Revisions)
 	order := []v1alpha1.CredentialState{v1alpha1.CredentialActive, v1alpha1.CredentialPending, v1alpha1.CredentialRetiring}
-	slices.SortStableFunc(generations, func(a, b credential.Generation) int {
-		if a.Phase != b.Phase {
-			return slices.Index(order, a.Phase) - slices.Index(order, b.Phase)
+	slices.SortStableFunc(revisions, func(a, b credential.Revision) int {
+		if a.State != b.State {
+			return slices.Index(order, a.State) - slices.Index(order, b.State)
 		}
 		return int(b.Number - a.Number)
 	})
 	_, rotating := state.Pending()
-	for _, g := range generations {
+	for _, revision := range revisions {
 		report := v1alpha1.CredentialStatus{
-			Name: c.spec.Name, Key: g.Material.Key, KongID: r.gateway.Engine.ActualID(r.credentialID(c.spec.Name, g.Slot)), Algorithm: g.Material.Algorithm,
-			State: g.Phase, Revision: g.Number, IssueTime: at(g.IssueTime), SecretName: secretName(c.spec),
+			Name: c.spec.Name, Key: revision.Material.Key, KongID: r.gateway.Engine.ActualID(r.credentialID(revision.Slot)),
+			Algorithm: revision.Material.Algorithm, State: revision.State, Revision: revision.Number, IssueTime: at(revision.IssueTime),
+			SecretName: cmp.Or(state.SecretName, secretName(c.spec)),
 		}
 		switch {
-		case g.Phase == v1alpha1.CredentialRetiring:
-			report.RetirementTime = at(c.want.RetiresAt(g))
-		case g.Phase == v1alpha1.CredentialActive && !rotating:
-			report.RotationTime = at(c.want.RotatesAt(g))
+		case revision.State == v1alpha1.CredentialRetiring:
+			report.RetirementTime = at(want.RetiresAt(revision))
+		case revision.State == v1alpha1.CredentialActive && !rotating:
+			report.RotationTime = at(want.RotatesAt(revision))
 		}
 		if c.missing {
 			report.SecretName = formerSecret(former, report) // what clients read stays until there is something else
 		}
-		report.State = r.stateOf(c, g, report, former)
+		report.State = r.stateOf(c.spec.Name, revision, report, former)
 		r.consumer.Status.Credentials = append(r.consumer.Status.Credentials, report)
 	}
 }
 
-// stateOf is the phase of a generation as far as Kong has it. What is not known now is as it was.
-func (r *report) stateOf(c resolvedCredential, g credential.Generation, report v1alpha1.CredentialStatus, former []v1alpha1.CredentialStatus) v1alpha1.CredentialState {
-	standing := r.revisions.seen[c.spec.Name].Verdicts[g.Number].Standing
+// stateOf is the state of a revision as far as Kong has it. What is not known now is as it was.
+func (r *report) stateOf(
+	name string, revision credential.Revision, report v1alpha1.CredentialStatus, former []v1alpha1.CredentialStatus,
+) v1alpha1.CredentialState {
+	standing := r.revisions.seen[name].Verdicts[revision.Number].Standing
 	switch {
-	case g.Phase == v1alpha1.CredentialRetiring:
-		return g.Phase
+	case revision.State == v1alpha1.CredentialRetiring:
+		return revision.State
 	case r.consumer.Spec.Revoked, standing == credential.Absent:
 		return v1alpha1.CredentialPending
 	case standing == credential.Unknown:
 		return formerState(former, report)
 	default:
-		return g.Phase
+		return revision.State
 	}
 }
 
@@ -130,7 +143,7 @@ func (r *report) keysOf(name string, former []v1alpha1.CredentialStatus) {
 		return
 	}
 	for _, held := range set.decision.Held {
-		id := desired.CredentialID(r.gateway.Scope, r.owner(), desired.KeySetPart(name, held.ID))
+		id := r.keySets.keyID(set, held.ID)
 		report := v1alpha1.CredentialStatus{
 			Name: name, Key: held.ID, KongID: r.gateway.Engine.ActualID(id), Algorithm: v1alpha1.Algorithm(held.Algorithm), IssueTime: at(held.Since),
 			State: v1alpha1.CredentialPending, SecretName: credential.JWKSSecretName(r.consumer.Name),
@@ -149,7 +162,7 @@ func (r *report) keysOf(name string, former []v1alpha1.CredentialStatus) {
 	}
 }
 
-// formerSecret is where the status said that a generation is.
+// formerSecret is where the status said that a revision is.
 func formerSecret(former []v1alpha1.CredentialStatus, report v1alpha1.CredentialStatus) string {
 	for _, s := range former {
 		if s.Name == report.Name && s.Revision == report.Revision && s.SecretName != "" {

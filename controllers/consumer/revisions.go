@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/credential"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/request"
 	"github.com/kongjwt/kong-jwt-operator/internal/resolve"
 	"github.com/kongjwt/kong-jwt-operator/internal/secrets"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
@@ -41,36 +43,79 @@ func (r *revisions) exists() bool {
 	}) || slices.ContainsFunc(r.consumer.Status.Credentials, func(s v1alpha1.CredentialStatus) bool { return s.Revision > 0 })
 }
 
+// read reads the state, and makes its Secret the consumer's again where a restore from a backup took it from the consumer.
 func (r *revisions) read(ctx context.Context) (err error) {
-	if r.exists() {
-		r.state, r.snapshot, err = resolve.CredentialState(ctx, r.Secrets, r.consumer)
+	if !r.exists() {
+		return nil
 	}
+	if r.state, r.snapshot, err = resolve.CredentialState(ctx, r.Secrets, r.consumer); err != nil {
+		return err
+	}
+	name := credential.StateSecretName(r.consumer.Name)
+	if r.snapshot.Found() && r.state.Credentials == nil {
+		r.Event(r.consumer, corev1.EventTypeWarning, v1alpha1.EventStateRecovered, "Recover",
+			fmt.Sprintf("Secret %s is not as the operator wrote it: it counts for nothing, and what Kong and clients hold is taken up", name))
+	}
+	r.snapshot, err = r.Secrets.Own(ctx, r.secretOwner(), name, r.snapshot)
 	return err
 }
 
-// of is the state of one credential.
-func (r *revisions) of(name string) credential.CredentialState { return r.state.Credentials[name] }
+// of is the history of one credential.
+func (r *revisions) of(name string) credential.History { return r.state.Credentials[name] }
 
 func (r *revisions) knows(name string) bool {
 	_, known := r.state.Credentials[name]
 	return known
 }
 
-// active is the material of a credential that clients shall use; nil where there is none.
-func (r *revisions) active(name string) *credential.Material {
-	if active, found := r.of(name).Active(); found {
-		return &active.Material
-	}
-	return nil
+// sawPublished notes what the Secret for clients of a credential holds.
+func (r *revisions) sawPublished(name string, material credential.Material) {
+	seen := r.seen[name]
+	seen.Clients = &material
+	r.seen[name] = seen
 }
 
-// sawPublished notes which revision the Secret of a credential holds. known is false where the state has no such credential.
-func (r *revisions) sawPublished(name string, published secrets.Snapshot) (known bool) {
-	if !r.knows(name) {
-		return false
+// lookInKong finds what Kong holds and the state does not know: the state was lost, or is older than what was made since. Nothing is asked of
+// Kong where they agree.
+func (r *revisions) lookInKong(ctx context.Context) error {
+	if r.consumer.Spec.Revoked {
+		return nil
 	}
-	r.seen[name] = credential.Seen{Published: r.of(name).Holding(published.Data())}
-	return true
+	slots := map[string][]credential.Slot{}
+	r.gateway.Engine.CredentialIDs(r.owner(), func(part string) bool {
+		if slot, ok := desired.CredentialSlot(part); ok {
+			slots[slot.Credential] = append(slots[slot.Credential], slot)
+		}
+		return false
+	})
+	for _, want := range r.wants {
+		seen := r.seen[want.Name]
+		inPlace := false
+		for _, s := range r.former {
+			if s.Name == want.Name {
+				seen.Last = max(seen.Last, s.Revision)
+				inPlace = inPlace || s.Revision == 0 && s.SecretName != credential.JWKSSecretName(r.consumer.Name)
+			}
+		}
+		for _, slot := range slots[want.Name] {
+			seen.Last = max(seen.Last, slot.Number)
+		}
+		outdated := seen.Last > r.of(want.Name).Last
+		for _, slot := range slots[want.Name] {
+			if r.state.Known(slot) && !outdated {
+				continue
+			}
+			entity, found, err := r.gateway.Engine.Credential(ctx, r.credentialID(slot))
+			if err != nil {
+				return fmt.Errorf("read credential %s in Kong: %w", want.Name, err)
+			}
+			if found {
+				seen.InKong = append(seen.InKong, credential.Holding{Slot: slot, Material: desired.MaterialOf(entity), InPlace: inPlace})
+			}
+		}
+		r.seen[want.Name] = seen
+	}
+	return nil
 }
 
 // want takes a credential in, with what the spec asks of its revisions where it has some.
@@ -84,13 +129,10 @@ func (r *revisions) want(c *resolvedCredential) {
 
 // wantOf says what the spec asks of the revisions of a credential.
 func (r *revisions) wantOf(c resolvedCredential) credential.Want {
-	handled := r.of(c.spec.Name)
 	want := credential.Want{
 		Name: c.spec.Name, Username: desired.Username(r.consumer), Key: c.spec.Key,
-		Seed:           r.consumer.Namespace + "/" + r.consumer.Name,
-		Rotate:         r.requestFor(c.spec.Name, v1alpha1.AnnotationRotate, handled.Rotate),
-		RevokePrevious: r.requestFor(c.spec.Name, v1alpha1.AnnotationRevokePrevious, handled.RevokePrevious),
-		Revoked:        r.consumer.Spec.Revoked, Missing: c.missing, Published: c.unknown, Former: c.former,
+		Seed:    r.consumer.Namespace + "/" + r.consumer.Name,
+		Revoked: r.consumer.Spec.Revoked, Missing: c.missing,
 	}
 	generate := c.spec.Generate
 	switch {
@@ -99,6 +141,7 @@ func (r *revisions) wantOf(c resolvedCredential) credential.Want {
 		if !c.missing {
 			want.Given = &c.material
 		}
+		return want
 	case generate.Rotation == nil:
 		want.Recipe, want.Overlap = credential.NewRecipe(c.spec.Algorithm, *generate), credential.DefaultOverlap
 	default:
@@ -106,34 +149,51 @@ func (r *revisions) wantOf(c resolvedCredential) credential.Want {
 		want.Interval = generate.Rotation.Interval.Or(0)
 		want.Overlap = generate.Rotation.Overlap.Or(min(credential.DefaultOverlap, want.Interval/2))
 	}
+	want.SecretName = generate.SecretName
 	return want
 }
 
-// requestFor gives the value of an annotation as it is meant for one credential. One that begins with a credential's name and
-// = is for that credential alone: for the others nothing was asked since what they handled last.
-func (r *revisions) requestFor(name, annotation, handled string) string {
-	value := r.consumer.Annotations[annotation]
-	scope, _, scoped := strings.Cut(value, "=")
-	if !scoped || scope == name || !r.hasCredential(scope) {
-		return value
-	}
-	return handled
+// request reads an annotation.
+func (s *subject) request(annotation string) request.Request {
+	return request.Parse(annotation, s.consumer.Annotations[annotation])
 }
 
-// keepWhileIssuerIsUnknown keeps the state of a credential that was generated before it followed an issuer, until keys of
-// that issuer are known.
+// refusedRequests says which annotations ask something of a credential that is not there.
+func (r *reconciliation) refusedRequests() error {
+	var names []string
+	for _, c := range r.consumer.Spec.Credentials {
+		names = append(names, c.Name)
+	}
+	return errors.Join(
+		r.request(v1alpha1.AnnotationRotate).Check(names, r.revisions.state.Requests),
+		r.request(v1alpha1.AnnotationRevokePrevious).Check(names, r.revisions.state.Requests, r.keySets.next.Requests),
+	)
+}
+
+// keepWhileIssuerIsUnknown keeps the history of a credential that was generated before it followed an issuer, until Kong holds a key of that issuer.
 func (r *revisions) keepWhileIssuerIsUnknown(spec v1alpha1.Credential) {
-	if state, generated := r.state.Credentials[spec.Name]; generated {
+	if r.knows(spec.Name) {
 		r.wants = append(r.wants, credential.Want{
-			Name: spec.Name, Missing: true, Overlap: credential.DefaultOverlap,
-			Rotate: state.Rotate, RevokePrevious: state.RevokePrevious, Revoked: r.consumer.Spec.Revoked,
+			Name: spec.Name, Missing: true, Overlap: credential.DefaultOverlap, Revoked: r.consumer.Spec.Revoked,
 		})
 	}
 }
 
-// dropWhere asks nothing more of the credentials that replaced names: their state goes.
-func (r *revisions) dropWhere(replaced func(name string) bool) {
-	r.wants = slices.DeleteFunc(r.wants, func(w credential.Want) bool { return replaced(w.Name) })
+// supersedeWhere retires the credentials that another source has replaced.
+func (r *revisions) supersedeWhere(replaced func(name string) bool) {
+	for i := range r.wants {
+		r.wants[i].Superseded = replaced(r.wants[i].Name)
+	}
+}
+
+// wantFor is what the spec asks of a credential; nothing where it does not have it.
+func (r *revisions) wantFor(name string) credential.Want {
+	for _, want := range r.wants {
+		if want.Name == name {
+			return want
+		}
+	}
+	return credential.Want{Name: name, Revoked: r.consumer.Spec.Revoked}
 }
 
 // advance takes all steps that are due now, and writes the state once, before anything rests on it. moved says whether there
@@ -142,7 +202,10 @@ func (r *revisions) advance(ctx context.Context) (moved bool, err error) {
 	next, now := r.state, r.Now()
 	var taken []credential.Step
 	for {
-		decision := credential.Decide(credential.Input{State: next, Wants: r.wants, Seen: r.seen}, now)
+		decision := credential.Decide(credential.Input{
+			State: next, Wants: r.wants, Seen: r.seen,
+			Rotate: r.request(v1alpha1.AnnotationRotate), RevokePrevious: r.request(v1alpha1.AnnotationRevokePrevious),
+		}, now)
 		if len(decision.Steps) == 0 {
 			break
 		}
@@ -159,7 +222,7 @@ func (r *revisions) advance(ctx context.Context) (moved bool, err error) {
 		return false, fmt.Errorf("encode the state: %w", err)
 	}
 	name := credential.StateSecretName(r.consumer.Name)
-	r.snapshot, err = r.Secrets.Replace(ctx, r.secretOwner(), name, r.snapshot, map[string][]byte{credential.StateDataKey: content})
+	r.snapshot, err = r.Secrets.Keep(ctx, r.secretOwner(), name, r.snapshot, map[string][]byte{credential.StateDataKey: content})
 	if err != nil {
 		return false, err
 	}
@@ -171,40 +234,51 @@ func (r *revisions) advance(ctx context.Context) (moved bool, err error) {
 // announce records an event for each step that a person wants to know of.
 func (r *revisions) announce(steps []credential.Step) {
 	for _, step := range steps {
-		reason, note := "", ""
+		kind, reason, note := corev1.EventTypeNormal, "", ""
 		switch step.Kind {
 		case credential.StepGenerate, credential.StepReplace:
-			reason, note = v1alpha1.EventRotationStarted, "Credential %s: generation %d is made"
+			reason, note = v1alpha1.EventRotationStarted, "Credential %s: revision %d is made"
 		case credential.StepPromote:
-			reason, note = v1alpha1.EventPromoted, "Credential %s: generation %d is the one to use from now on"
+			reason, note = v1alpha1.EventPromoted, "Credential %s: revision %d is the one to use from now on"
 		case credential.StepRemove:
-			reason, note = v1alpha1.EventRetired, "Credential %s: generation %d is gone from Kong"
+			reason, note = v1alpha1.EventRetired, "Credential %s: revision %d is gone from Kong"
 		case credential.StepAbandon:
-			reason, note = v1alpha1.EventRotationAbandoned, "Credential %s: generation %d is no longer what the spec asks for"
+			reason, note = v1alpha1.EventRotationAbandoned, "Credential %s: revision %d is no longer what the spec asks for"
+		case credential.StepRecover:
+			kind, reason = corev1.EventTypeWarning, v1alpha1.EventStateRecovered
+			note = "Credential %s: its state was lost, or older than what Kong holds; that stays, and revision %d is the last"
+			step.Revision = step.Recovered.Last
 		default:
 			continue
 		}
-		r.Event(r.consumer, corev1.EventTypeNormal, reason, "Rotate", fmt.Sprintf(note, step.Credential, step.Generation))
+		r.Event(r.consumer, kind, reason, "Rotate", fmt.Sprintf(note, step.Credential, step.Revision))
 	}
 }
 
 // outcome says what of a credential shall be in Kong and in the Secret for clients now, and when to look again.
-func (r *revisions) outcome(c resolvedCredential) credential.Outcome {
-	return r.of(c.spec.Name).Outcome(c.want, r.seen[c.spec.Name], r.Now())
+func (r *revisions) outcome(name string) credential.Outcome {
+	return r.of(name).Outcome(r.wantFor(name), r.seen[name], r.Now())
+}
+
+// leaving says whether a slot shall not be in Kong, or not any longer, by the state alone.
+func (r *revisions) leaving(slot credential.Slot) bool {
+	for name, history := range r.state.Credentials {
+		if slices.Contains(history.Leaving(r.wantFor(name), r.seen[name], r.Now()), slot) {
+			return true
+		}
+	}
+	return false
 }
 
 // overdue is the time until the next look at what is due and could not be done.
 const overdue = time.Second
 
 // untilNext is how long it takes until something is due; zero where nothing is.
-func (r *revisions) untilNext(credentials []resolvedCredential) time.Duration {
+func (r *revisions) untilNext() time.Duration {
 	var next time.Duration
 	now := r.Now()
-	for _, c := range credentials {
-		if !c.stateful {
-			continue
-		}
-		at := r.outcome(c).Next
+	for name := range r.state.Credentials {
+		at := r.outcome(name).Next
 		switch {
 		case at.After(now):
 			next = status.Sooner(next, at.Sub(now))
@@ -220,7 +294,7 @@ func (r *reconciliation) awaitRotation() error {
 	var messages []string
 	reason := v1alpha1.ReasonRotating
 	for _, c := range r.sources.credentials {
-		if outcome := r.revisions.outcome(c); c.stateful && outcome.Wait != "" {
+		if outcome := r.revisions.outcome(c.spec.Name); c.stateful && outcome.Wait != "" {
 			messages = append(messages, outcome.Wait)
 			if outcome.AwaitsDataPlane {
 				reason = v1alpha1.ReasonAwaitingDataPlane
@@ -233,5 +307,5 @@ func (r *reconciliation) awaitRotation() error {
 	if len(messages) == 0 {
 		return nil
 	}
-	return status.Wait(r.revisions.untilNext(r.sources.credentials), reason, "%s", strings.Join(messages, "; "))
+	return status.Wait(status.Sooner(r.revisions.untilNext(), r.planes.departure), reason, "%s", strings.Join(messages, "; "))
 }

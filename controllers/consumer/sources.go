@@ -8,8 +8,6 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/credential"
-	"github.com/kongjwt/kong-jwt-operator/internal/desired"
-	"github.com/kongjwt/kong-jwt-operator/internal/resolve"
 	"github.com/kongjwt/kong-jwt-operator/internal/secrets"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
@@ -34,10 +32,6 @@ type resolvedCredential struct {
 	material credential.Material
 	// published is the Secret that clients read, as it was found or written.
 	published secrets.Snapshot
-	// unknown is what that Secret holds though the state knows nothing of the credential.
-	unknown *credential.Material
-	// former is what Kong holds from another source, or under another name, of the credential.
-	former *credential.Material
 	// missing says that there is no material now: what is in Kong stays.
 	missing bool
 }
@@ -59,9 +53,6 @@ func (s *sources) read(ctx context.Context) error {
 			continue
 		}
 		problem := s.readOne(ctx, &c)
-		if problem == nil {
-			problem = s.readFormer(ctx, &c)
-		}
 		var stalled *status.StalledError
 		if problem != nil && !errors.As(problem, &stalled) {
 			return problem
@@ -72,6 +63,9 @@ func (s *sources) read(ctx context.Context) error {
 		}
 		s.revisions.want(&c)
 		s.credentials = append(s.credentials, c)
+	}
+	if err := s.revisions.lookInKong(ctx); err != nil {
+		return err
 	}
 	_, err := s.revisions.advance(ctx)
 	return err
@@ -88,37 +82,8 @@ func (s *sources) readOne(ctx context.Context, c *resolvedCredential) (err error
 	if err != nil || !c.published.Found() {
 		return err
 	}
-	if !s.revisions.sawPublished(c.spec.Name, c.published) {
-		if material, ok := credential.FromPublished(c.published.Data()); ok {
-			c.unknown = &material
-		}
-	}
-	return nil
-}
-
-// readFormer finds what clients use of a credential whose source was another, or whose name was. It goes on beside what the
-// spec asks for now, for the overlap.
-func (s *sources) readFormer(ctx context.Context, c *resolvedCredential) error {
-	if s.revisions.knows(c.spec.Name) || c.spec.Generate == nil && !resolve.KeepsFormer(c.spec) {
-		return nil
-	}
-	for _, reported := range s.consumer.Status.Credentials {
-		renamed := c.spec.Generate != nil && reported.Revision > 0 &&
-			reported.SecretName == c.spec.Generate.SecretName && !s.hasCredential(reported.Name)
-		switch {
-		case renamed:
-			c.former = s.revisions.active(reported.Name)
-			return nil
-		// Active: Kong holds it as this resource wanted it. Of anything else nobody here has to learn the secret.
-		case reported.Name == c.spec.Name && reported.Revision == 0 && reported.State == v1alpha1.CredentialActive &&
-			reported.SecretName != credential.JWKSSecretName(s.consumer.Name):
-			entity, found, err := s.gateway.Engine.Credential(ctx, s.credentialID(c.spec.Name, 0))
-			if found {
-				material := desired.MaterialOf(entity)
-				c.former = &material
-			}
-			return err
-		}
+	if material, ok := credential.FromPublished(c.published.Data()); ok {
+		s.revisions.sawPublished(c.spec.Name, material)
 	}
 	return nil
 }

@@ -55,7 +55,7 @@ func (k *kongSync) findGroups(ctx context.Context) error {
 func (k *kongSync) build() (desired.Set, error) {
 	k.reportIdentity()
 	k.wantCredentials()
-	k.input.Credentials, k.clash = desired.DistinctKeys(k.input.Credentials)
+	k.distinctKeys()
 	k.input.Kong = k.gateway.Engine.Capabilities()
 	set, err := desired.BuildConsumer(k.gateway.Scope, k.gateway.Policy, k.input)
 	set.Keep = k.keep
@@ -98,13 +98,14 @@ func (k *kongSync) wantCredentials() {
 				k.keepInKong(name)
 			}
 			k.input.Credentials = append(k.input.Credentials, k.keySets.wanted(c)...)
+			k.wantRevisions(c, desired.Credential{Field: c.field})
 			continue
 		}
 		entity := desired.Credential{
-			Field: c.field, Part: desired.CredentialPart(name, 0), TenantKey: choosesKey(c.spec), Material: c.material,
+			Field: c.field, Part: desired.CredentialPart(credential.Slot{Credential: name}), TenantKey: choosesKey(c.spec), Material: c.material,
 		}
 		state := k.revisions.of(name)
-		if c.missing && len(state.Generations) == 0 {
+		if c.missing && len(state.Revisions) == 0 {
 			k.keepInKong(name)
 			continue
 		}
@@ -115,10 +116,7 @@ func (k *kongSync) wantCredentials() {
 			}
 			continue
 		}
-		for _, g := range k.revisions.outcome(c).Kong {
-			entity.Part, entity.Material = desired.CredentialPart(name, g.Slot), g.Material
-			k.input.Credentials = append(k.input.Credentials, entity)
-		}
+		k.wantRevisions(c, entity)
 		if active, found := state.Active(); found {
 			noteWeakness(name, active.Material)
 		}
@@ -126,6 +124,25 @@ func (k *kongSync) wantCredentials() {
 	// RFC 7518 section 3.2 says how long a secret has to be.
 	status.Flag(&k.consumer.Status.Conditions, k.consumer.Generation,
 		v1alpha1.ConditionWeakSecret, v1alpha1.ReasonShortSecret, strings.Join(weak, "; "))
+}
+
+// wantRevisions adds the revisions of a credential that shall be in Kong now.
+func (k *kongSync) wantRevisions(c resolvedCredential, entity desired.Credential) {
+	for _, revision := range k.revisions.outcome(c.spec.Name).Kong {
+		entity.Part, entity.Material = desired.CredentialPart(revision.Slot), revision.Material
+		entity.Pending = revision.State == v1alpha1.CredentialPending
+		k.input.Credentials = append(k.input.Credentials, entity)
+	}
+}
+
+// distinctKeys leaves out what another credential of the consumer has the key of.
+func (k *kongSync) distinctKeys() {
+	for i := range k.input.Credentials {
+		c := &k.input.Credentials[i]
+		part, held := k.gateway.Engine.CredentialPart(k.owner(), c.Material.Key)
+		c.Held = held && part == c.Part
+	}
+	k.input.Credentials, k.clash = desired.DistinctKeys(k.input.Credentials)
 }
 
 // keepInKong leaves what Kong holds of a credential as it is, whatever source it is from.
@@ -146,6 +163,6 @@ func (k *kongSync) holds(id string) bool {
 }
 
 // wantsRevision says whether a revision is among what shall be in Kong.
-func wantsRevision(wanted []credential.Generation, g credential.Generation) bool {
-	return slices.ContainsFunc(wanted, func(w credential.Generation) bool { return w.Number == g.Number })
+func wantsRevision(wanted []credential.Revision, revision credential.Revision) bool {
+	return slices.ContainsFunc(wanted, func(w credential.Revision) bool { return w.Number == revision.Number })
 }

@@ -55,13 +55,20 @@ func signsFromSecret(spec v1alpha1.Credential) bool {
 
 // readMaterial reads what to sign with: the Active generation of a credential that has generations, else what is in the Secret now.
 func (r *reconciliation) readMaterial(ctx context.Context) error {
-	if r.spec.Generate == nil && !resolve.KeepsFormer(r.spec) {
+	hadRevisions := slices.ContainsFunc(r.consumer.Status.Credentials, func(s v1alpha1.CredentialStatus) bool {
+		return s.Name == r.spec.Name && s.Revision > 0
+	})
+	stateful := r.spec.Generate != nil || resolve.KeepsFormer(r.spec)
+	var state credential.State
+	if stateful || hadRevisions {
+		var err error
+		if state, _, err = resolve.CredentialState(ctx, r.secrets, &r.consumer); err != nil {
+			return err
+		}
+	}
+	if _, known := state.Credentials[r.spec.Name]; !known && !stateful {
 		var err error
 		r.material, err = r.inputs.Material(ctx, &r.consumer, r.spec, "spec.consumerRef")
-		return err
-	}
-	state, _, err := resolve.CredentialState(ctx, r.secrets, &r.consumer)
-	if err != nil {
 		return err
 	}
 	active, found := state.Credentials[r.spec.Name].Active()
@@ -91,19 +98,21 @@ func (r *reconciliation) checkLive(ctx context.Context) error {
 		return err
 	}
 	if err == nil && to.Engine.Filled() {
-		return r.checkHeld(to)
+		return r.checkHeld(ctx, to)
 	}
 	// What Kong holds is not known, as after a restart while Kong is away. A token that is signed with this material was signed while it was live.
 	if r.reportedLive() && token.SignedWith(r.published, r.material) {
 		return nil
 	}
 	notLive := r.notLive()
-	notLive.Quiet = true
+	// While the token that clients have is valid there is nothing to tell: Kong comes back before it matters.
+	expires := r.token.Status.ExpirationTime
+	notLive.Quiet = r.published != "" && expires != nil && r.now().Before(expires.Time)
 	return notLive
 }
 
 // checkHeld compares what to sign with to what Kong is known to hold.
-func (r *reconciliation) checkHeld(to resolve.Gateway) error {
+func (r *reconciliation) checkHeld(ctx context.Context, to resolve.Gateway) error {
 	owner := desired.ConsumerOwner(r.consumer.Namespace, r.consumer.Name)
 	part, found := to.Engine.CredentialPart(owner, r.material.Key)
 	if !found {
@@ -113,7 +122,15 @@ func (r *reconciliation) checkHeld(to resolve.Gateway) error {
 		Consumer:    &v1alpha1.JwtConsumer{ObjectMeta: r.consumer.ObjectMeta, Spec: v1alpha1.JwtConsumerSpec{Tags: r.consumer.Spec.Tags}},
 		Credentials: []desired.Credential{{Field: "spec.consumerRef", Part: part, Material: r.material}},
 	})
-	if err != nil || !to.Engine.HasCredentials(set) {
+	if err != nil {
+		return r.notLive()
+	}
+	if to.Engine.HasCredentials(set) {
+		return nil
+	}
+	// It may differ in its tags only, which do not matter here.
+	entity, found, err := to.Engine.Credential(ctx, desired.CredentialID(to.Scope, owner, part))
+	if err != nil || !found || !desired.MaterialOf(entity).SameInKong(r.material) {
 		return r.notLive()
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/request"
 )
 
 // Want is what the spec asks of one credential.
@@ -15,84 +16,66 @@ type Want struct {
 	Username string
 	// Key that is pinned. Kong holds a key once, so that pinned material is replaced in place, without overlap.
 	Key string
-	// Numbered keys end in the generation's number from the first on; else from the second.
+	// Numbered keys end in the revision's number from the first on; else from the second.
 	Numbered bool
 	Recipe   Recipe
+	// SecretName is the Secret that clients read; empty where the operator publishes none.
+	SecretName string
 	// Given is the material in a Secret that somebody else owns; nil where it is generated.
 	Given *Material
-	// Published is what the Secret for clients holds where the state knows nothing of the credential; nil where it holds nothing usable.
-	Published *Material
-	// Former is what Kong holds for the credential where the state knows nothing of it: its source was another, or its name. Nil where there is nothing.
-	Former *Material
-	// Missing says that the material should be given and cannot be read now: what is there stays.
+	// Missing says that the material should be given, or its Secret written, and cannot be now: what is there stays.
 	Missing bool
+	// Superseded says that the credential has a source without revisions now, and that Kong holds what comes from there.
+	Superseded bool
 	// Interval between rotations; zero for never. Overlap is how long former material stays valid.
 	Interval, Overlap time.Duration
 	// Seed tells consumers apart, for the jitter. It outlives a restore from a backup.
 	Seed string
-	// Rotate and RevokePrevious are the values of the annotations of those names.
-	Rotate, RevokePrevious string
 	// Revoked says that nothing shall be in Kong.
 	Revoked bool
 }
 
-// keyOf is the key of a generation.
-func (w Want) keyOf(number int64) string {
-	switch {
-	case w.Key != "":
-		return w.Key
-	case number == 1 && !w.Numbered:
-		return DefaultKey(w.Username, w.Name, 0)
-	default:
-		return DefaultKey(w.Username, w.Name, number)
-	}
-}
-
-// fits says whether a generation is what the spec asks for.
-func (w Want) fits(g Generation) bool {
-	switch {
-	case w.Missing:
-		return true
-	case w.Given != nil:
-		return g.Given && g.Material.Equal(*w.Given)
-	case g.Given || g.Recipe != w.Recipe:
-		return false
-	case w.Key != "":
-		return g.Material.Key == w.Key
-	default:
-		return g.Material.Key == DefaultKey(w.Username, w.Name, 0) || g.Material.Key == DefaultKey(w.Username, w.Name, g.Number)
-	}
-}
-
-// Standing is what is known of a generation in Kong.
+// Standing is what is known of a revision in Kong.
 type Standing int
 
-// What can be known of a generation in Kong. Nothing is what nobody asked: it is no reason to give anything up.
+// What can be known of a revision in Kong. Unknown is what nobody asked: it is no reason to give anything up.
 const (
 	Unknown Standing = iota
-	// Absent: Kong was just asked to agree with the spec, and does not have it.
+	// Absent: Kong was just asked to agree with the spec and does not have it, nor has any data plane.
 	Absent
-	// Waiting: Kong has acknowledged it, and not every data plane is known to have it.
+	// Waiting: Kong has acknowledged it, and not every data plane is known to have it, or to have lost it.
 	Waiting
 	// Held: every data plane has it.
 	Held
 )
 
-// Verdict is what is known of a generation in Kong, and what is waited for.
+// Verdict is what is known of a revision in Kong, and what is waited for.
 type Verdict struct {
 	Standing Standing
-	// Message says what a Waiting generation waits for.
+	// Message says what a Waiting revision waits for.
 	Message string
 	// After is when to ask again; zero where something else will wake the consumer.
 	After time.Duration
 }
 
+// Holding is a credential that Kong holds for a consumer.
+type Holding struct {
+	Slot     Slot
+	Material Material
+	// InPlace says that it came from a Secret that somebody else owns, and had no revisions.
+	InPlace bool
+}
+
 // Seen is what was found out about one credential since the reconcile began.
 type Seen struct {
-	// Verdicts by generation.
+	// Verdicts by revision.
 	Verdicts map[int64]Verdict
-	// Published is the generation that the Secret for clients holds; zero where it holds none of them, or does not exist.
-	Published int64
+	// Clients is what the Secret for clients holds; nil where it does not exist or holds nothing that can be used.
+	Clients *Material
+	// Last is the highest number of a revision that the status and Kong tell of.
+	Last int64
+	// InKong is what Kong holds of the credential and the state does not know. Where Last is beyond the state's, it is all that Kong holds.
+	InKong []Holding
 }
 
 // Input is all that a decision rests on.
@@ -102,31 +85,43 @@ type Input struct {
 	Wants []Want
 	// Seen by credential.
 	Seen map[string]Seen
+	// Rotate and RevokePrevious are the requests that the consumer carries.
+	Rotate, RevokePrevious request.Request
 }
 
-// StepKind is what a step does to the state of a credential.
+// StepKind is what a step does to the state.
 type StepKind string
 
 const (
-	// StepBegin makes the first generation, Active, or takes up what is published where the state is lost, or what Kong holds from a former source.
+	// StepBegin makes the first revision, Active.
 	StepBegin StepKind = "Begin"
-	// StepGenerate makes the next generation, Pending. One that was Pending retires: it may have been published just before a crash.
+	// StepRecover takes up what Kong and clients hold, where the state is lost or older than they are.
+	StepRecover StepKind = "Recover"
+	// StepMove gives a credential the history of one that the spec calls otherwise now.
+	StepMove StepKind = "Move"
+	// StepAsk binds the requests that were not seen before to the revisions that there are.
+	StepAsk StepKind = "Ask"
+	// StepRecord notes that requests were seen.
+	StepRecord StepKind = "Record"
+	// StepGenerate makes the next revision, Pending. One that was Pending retires: it may have been published just before a crash.
 	StepGenerate StepKind = "Generate"
-	// StepPromote makes the Pending generation Active. The one before retires, unless the two share a slot or Kong never took it.
+	// StepPromote makes the Pending revision Active. The one before retires, unless the two share a slot or Kong never took it.
 	StepPromote StepKind = "Promote"
-	// StepAbandon retires the Pending generation: the spec is back at the Active one.
+	// StepAbandon retires the Pending revision: the spec is back at the Active one.
 	StepAbandon StepKind = "Abandon"
-	// StepReplace makes the next generation Active and drops all others, while nothing is in Kong.
+	// StepReplace makes the next revision Active and ends all others, while nothing is in Kong.
 	StepReplace StepKind = "Replace"
+	// StepRelocate notes that clients read another Secret now.
+	StepRelocate StepKind = "Relocate"
 	// StepRestamp sets a time that lies ahead of the clock, or of what clients hold, to now.
 	StepRestamp StepKind = "Restamp"
-	// StepHandle notes that an annotation was handled.
-	StepHandle StepKind = "Handle"
-	// StepEnd ends the overlap of all Retiring generations.
+	// StepSupersede retires all revisions: the credential has another source now.
+	StepSupersede StepKind = "Supersede"
+	// StepEnd retires all revisions without overlap: the spec no longer has the credential.
 	StepEnd StepKind = "End"
-	// StepRemove drops a generation that is gone from Kong.
+	// StepRemove drops a revision that is gone from Kong and from every data plane.
 	StepRemove StepKind = "Remove"
-	// StepForget drops a credential that the spec no longer names.
+	// StepForget drops a credential of which nothing is left.
 	StepForget StepKind = "Forget"
 )
 
@@ -134,12 +129,22 @@ const (
 type Step struct {
 	Kind       StepKind
 	Credential string
-	// Generation that the step is about; zero for StepHandle, StepEnd and StepForget.
-	Generation int64
-	Want       Want
-	Time       time.Time
-	// Drop says of StepPromote that the generation before is dropped at once: Kong does not hold it.
+	// Revision that the step is about; zero where it is about none or all.
+	Revision int64
+	Want     Want
+	Time     time.Time
+	// Drop says of StepPromote that the revision before is dropped at once: Kong does not hold it.
 	Drop bool
+	// Salted says of StepGenerate that the key gets a random end.
+	Salted bool
+	// Rotate and RevokePrevious say which requests StepAsk binds.
+	Rotate, RevokePrevious bool
+	// Requests are those that StepRecord leaves recorded.
+	Requests request.Record
+	// From is where StepMove takes the history from.
+	From string
+	// Recovered is what StepRecover leaves.
+	Recovered History
 }
 
 // Decision is what has to become of a state. Its steps are to be applied, and the outcome written, before anything rests on them.
@@ -147,138 +152,238 @@ type Decision struct{ Steps []Step }
 
 // Decide says what has to become of a state for a spec: at most one step a credential. It is pure, and without steps where there is nothing to do.
 //
-// A rotation is a way through the phases: StepGenerate makes a Pending generation; Kong gets it beside the Active one; once every data plane has it,
+// A rotation is a way through the states: StepGenerate makes a Pending revision; Kong gets it beside the Active one; once every data plane has it,
 // it is what Outcome says to publish; once it is published, StepPromote makes it Active and the former one Retiring; after the overlap that is no longer
 // what Outcome wants in Kong; once it is gone there, StepRemove drops it. Whatever is seen late, twice or not at all only delays the next step.
 func Decide(in Input, now time.Time) Decision {
 	var d Decision
+	asks := in.asks()
 	wanted := make(map[string]bool, len(in.Wants))
 	for _, want := range in.Wants {
 		wanted[want.Name] = true
-		if step, due := decideOne(in.State.Credentials[want.Name], want, in.Seen[want.Name], now); due {
+	}
+	moved := map[string]bool{}
+	for _, want := range in.Wants {
+		step, due := in.move(want, wanted, moved)
+		if due {
+			moved[step.From] = true
+		} else {
+			step, due = in.decideOne(want, asks, now)
+		}
+		if due {
 			step.Credential, step.Want, step.Time = want.Name, want, now.UTC()
 			d.Steps = append(d.Steps, step)
 		}
 	}
+	if asks.any && len(in.Wants) > 0 {
+		d.Steps = append(d.Steps, Step{Kind: StepRecord, Requests: in.State.Requests.With(in.Rotate, in.RevokePrevious)})
+	}
 	for _, name := range slices.Sorted(maps.Keys(in.State.Credentials)) {
-		if !wanted[name] {
-			d.Steps = append(d.Steps, Step{Kind: StepForget, Credential: name})
+		if wanted[name] || moved[name] {
+			continue
+		}
+		if step, due := leave(in.State.Credentials[name], in.Seen[name]); due {
+			step.Credential, step.Time = name, now.UTC()
+			d.Steps = append(d.Steps, step)
 		}
 	}
 	return d
 }
 
-// decideOne tries the steps in the order in which they are safe: what happened already is noted before anything new begins.
-func decideOne(current CredentialState, want Want, seen Seen, now time.Time) (Step, bool) {
-	if len(current.Generations) == 0 {
-		return begin(current, want)
+// asks are the requests of an Input that were not seen before.
+type asks struct {
+	any                    bool
+	rotate, revokePrevious request.Request
+}
+
+// asks finds the requests that are new and meant for a credential that there is. One that names nobody stays unseen: whoever reads the
+// annotation refuses it.
+func (in Input) asks() asks {
+	var a asks
+	names := func(r request.Request) bool {
+		return slices.ContainsFunc(in.Wants, func(w Want) bool { return r.Concerns(w.Name) })
 	}
-	for _, decide := range []func(CredentialState, Want, Seen, time.Time) (Step, bool){restamp, promote, renew, revokePrevious, retire} {
-		if step, due := decide(current, want, seen, now); due {
+	if !in.State.Requests.Has(in.Rotate) && names(in.Rotate) {
+		a.any, a.rotate = true, in.Rotate
+	}
+	if !in.State.Requests.Has(in.RevokePrevious) && names(in.RevokePrevious) {
+		a.any, a.revokePrevious = true, in.RevokePrevious
+	}
+	return a
+}
+
+// move finds the history of a credential that the spec has under a new name: the Secret for clients is the same.
+func (in Input) move(want Want, wanted, moved map[string]bool) (Step, bool) {
+	if want.SecretName == "" || len(in.State.Credentials[want.Name].Revisions) > 0 {
+		return Step{}, false
+	}
+	for _, name := range slices.Sorted(maps.Keys(in.State.Credentials)) {
+		h := in.State.Credentials[name]
+		if _, lives := h.current(); lives && h.SecretName == want.SecretName && !wanted[name] && !moved[name] {
+			return Step{Kind: StepMove, From: name}, true
+		}
+	}
+	return Step{}, false
+}
+
+// decideOne tries the steps in the order in which they are safe: what happened already is noted before anything new begins. What is asked
+// is bound to what was there before it was asked: a history that is only just taken up, or begun, is not meant.
+func (in Input) decideOne(want Want, asks asks, now time.Time) (Step, bool) {
+	h, seen := in.State.Credentials[want.Name], in.Seen[want.Name]
+	if step, due := in.takeUp(h, want, seen, now); due {
+		return step, true
+	}
+	_, lives := h.current()
+	if !lives && !want.Missing && !want.Superseded {
+		return Step{Kind: StepBegin, Revision: max(h.Last, seen.Last) + 1}, true
+	}
+	ask := Step{Kind: StepAsk, Rotate: asks.rotate.Concerns(want.Name), RevokePrevious: asks.revokePrevious.Concerns(want.Name)}
+	if len(h.Revisions) > 0 && (ask.Rotate || ask.RevokePrevious) {
+		ask.Revision = h.bound(want, seen)
+		return ask, true
+	}
+	steps := []func(History, Want, Seen, time.Time) (Step, bool){restamp, promote, supersede, relocate, renew, retire}
+	if !lives {
+		steps = []func(History, Want, Seen, time.Time) (Step, bool){restamp, retire, forget}
+	}
+	for _, decide := range steps {
+		if step, due := decide(h, want, seen, now); due {
 			return step, true
 		}
 	}
 	return Step{}, false
 }
 
-func begin(current CredentialState, want Want) (Step, bool) {
-	step := Step{Kind: StepBegin, Generation: current.Last + 1}
-	if salvaged, found := want.salvage(); found {
-		step.Generation = salvaged.Number
+// bound is the newest revision that a request to rotate can mean. What is on its way and was never published is new enough, unless the
+// consumer is revoked: then whatever was made may have leaked.
+func (h History) bound(want Want, seen Seen) int64 {
+	newest, _ := h.current()
+	active, found := h.Active()
+	if found && newest.State == v1alpha1.CredentialPending && !want.Revoked && h.Published(seen) != newest.Number {
+		return active.Number
 	}
-	return step, !want.Missing
+	return newest.Number
 }
 
 // restamp mends times that would hold a rotation or a retirement back, or bring it too early.
-func restamp(current CredentialState, want Want, seen Seen, now time.Time) (Step, bool) {
-	for _, g := range current.Generations {
-		retiring := g.Phase == v1alpha1.CredentialRetiring
+func restamp(h History, want Want, seen Seen, now time.Time) (Step, bool) {
+	published := h.Published(seen)
+	for _, r := range h.Revisions {
+		retiring := r.State == v1alpha1.CredentialRetiring
 		// Somebody put a former Secret back: clients may have it again.
-		revived := retiring && !g.Ended && g.Number == seen.Published && want.overlap() > 0 && now.Sub(g.RetiredAt) > want.overlap()/jitterShare
-		if ahead(g.IssueTime, now) || retiring && ahead(g.RetiredAt, now) || revived {
-			return Step{Kind: StepRestamp, Generation: g.Number}, true
+		revived := retiring && !r.Ended && !want.Superseded && r.Number == published && want.overlap() > 0 && now.Sub(r.RetiredAt) > want.overlap()/jitterShare
+		if ahead(r.IssueTime, now) || retiring && ahead(r.RetiredAt, now) || revived {
+			return Step{Kind: StepRestamp, Revision: r.Number}, true
 		}
 	}
 	return Step{}, false
 }
 
-// promote notes that the generation on its way has arrived.
-func promote(current CredentialState, want Want, seen Seen, _ time.Time) (Step, bool) {
-	pending, found := current.Pending()
+// promote notes that the revision on its way has arrived.
+func promote(h History, want Want, seen Seen, _ time.Time) (Step, bool) {
+	pending, found := h.Pending()
 	if !found || want.Revoked {
 		return Step{}, false
 	}
-	active, replaces := current.Active()
-	arrived := seen.Published == pending.Number
+	active, replaces := h.Active()
+	arrived := h.Published(seen) == pending.Number
 	if pending.Given {
 		arrived = arrivesAt(pending, active, replaces) <= seen.Verdicts[pending.Number].Standing
 	}
 	return Step{
-		Kind: StepPromote, Generation: pending.Number,
+		Kind: StepPromote, Revision: pending.Number,
 		Drop: seen.Verdicts[active.Number].Standing == Absent,
 	}, arrived
 }
 
-// arrivesAt is what has to be known of a generation before clients may have it. What replaces another in place is published at once: the former material
+// arrivesAt is what has to be known of a revision before clients may have it. What replaces another in place is published at once: the former material
 // is refused from then on, and each moment counts. So does what has nothing before it.
-func arrivesAt(pending, active Generation, replaces bool) Standing {
+func arrivesAt(pending, active Revision, replaces bool) Standing {
 	if !replaces || pending.Slot == active.Slot {
 		return Waiting
 	}
 	return Held
 }
 
-// maxGenerations of a credential at a time. A Secret holds a MiB: enough for sixteen credentials of twelve RSA keys of 4096 bits.
-const maxGenerations = 12
+// supersede retires everything once another source has taken its place.
+func supersede(_ History, want Want, _ Seen, _ time.Time) (Step, bool) {
+	return Step{Kind: StepSupersede}, want.Superseded
+}
 
-// renew begins a new generation where the spec, the interval or a person asks for one.
-func renew(current CredentialState, want Want, _ Seen, now time.Time) (Step, bool) {
-	newest, _ := current.current()
-	active, _ := current.Active()
-	fits := want.fits(newest)
-	pending := newest.Phase == v1alpha1.CredentialPending
-	asked := want.Rotate != current.Rotate
-	next := Step{Kind: StepGenerate, Generation: current.Last + 1}
+// relocate notes where clients read: by that a credential is found again that gets another name.
+func relocate(h History, want Want, _ Seen, _ time.Time) (Step, bool) {
+	return Step{Kind: StepRelocate}, !want.Missing && h.SecretName != want.SecretName
+}
+
+// forget drops a history that has come to its end.
+func forget(h History, _ Want, _ Seen, _ time.Time) (Step, bool) {
+	return Step{Kind: StepForget}, h.Last > 0 && len(h.Revisions) == 0
+}
+
+// maxRevisions of a credential at a time. A Secret holds a MiB: enough for sixteen credentials of twelve RSA keys of 4096 bits.
+const maxRevisions = 12
+
+// renew begins a new revision where the spec, the interval or a person asks for one.
+func renew(h History, want Want, seen Seen, now time.Time) (Step, bool) {
+	newest, _ := h.current()
+	active, _ := h.Active()
+	fits, asked := want.fits(newest), h.asked(newest)
+	pending := newest.State == v1alpha1.CredentialPending
+	next := Step{Kind: StepGenerate, Revision: h.Last + 1}
 	switch {
 	case want.Missing:
 		return Step{}, false
-	case want.Given != nil && fits && asked:
-		return Step{Kind: StepHandle}, true // somebody else's material is somebody else's to rotate
 	case want.Revoked && (!fits || asked):
 		next.Kind = StepReplace
 		return next, true
 	case want.Revoked:
 		return Step{}, false
-	case pending && !fits && want.fits(active):
-		return Step{Kind: StepAbandon, Generation: newest.Number}, true
-	case pending && fits && asked:
-		// What is on its way was never published: it is new enough for whoever asks.
-		return Step{Kind: StepHandle}, true
+	case pending && !fits && want.fits(active) && !h.asked(active):
+		return Step{Kind: StepAbandon, Revision: newest.Number}, true
+	case pending && fits && want.takenFrom(newest, seen):
+		next.Salted = true
+		return next, len(h.Revisions) < maxRevisions
 	case !fits, !pending && asked, !pending && due(want, newest, now):
-		return next, len(current.Generations) < maxGenerations
+		return next, len(h.Revisions) < maxRevisions
 	}
 	return Step{}, false
 }
 
-func due(want Want, g Generation, now time.Time) bool {
-	at := want.dueAt(g)
+// asked says whether somebody asked for a revision to be replaced. Somebody else's material is somebody else's to rotate.
+func (h History) asked(r Revision) bool { return !r.Given && r.Number <= h.ReplaceThrough }
+
+// takenFrom says whether Kong refuses a generated revision under the key that anybody can guess: somebody else holds it. The next gets a
+// key that nobody can guess, and is not given up in its turn.
+func (w Want) takenFrom(pending Revision, seen Seen) bool {
+	return w.Key == "" && w.Given == nil && pending.Salt == "" && seen.Verdicts[pending.Number].Standing == Absent
+}
+
+func due(want Want, r Revision, now time.Time) bool {
+	at := want.dueAt(r)
 	return !at.IsZero() && !now.Before(at)
 }
 
-// revokePrevious ends overlaps on demand. Whoever asks for a rotation and for this at once means the material that is in use now.
-func revokePrevious(current CredentialState, want Want, _ Seen, _ time.Time) (Step, bool) {
-	_, pending := current.Pending()
-	return Step{Kind: StepEnd}, want.RevokePrevious != current.RevokePrevious && (!pending || want.Revoked)
-}
-
 // retire drops what is over and gone from Kong.
-func retire(current CredentialState, want Want, seen Seen, now time.Time) (Step, bool) {
-	for _, g := range current.Generations {
-		// A superseded generation that Kong refuses, over a key that another holds, say, serves nobody.
-		gone := seen.Verdicts[g.Number].Standing == Absent
-		if g.Phase == v1alpha1.CredentialRetiring && gone && (!want.Revoked || want.retired(g, now)) {
-			return Step{Kind: StepRemove, Generation: g.Number}, true
+func retire(h History, want Want, seen Seen, now time.Time) (Step, bool) {
+	for _, r := range h.Revisions {
+		// A superseded revision that Kong refuses, over a key that another holds, say, serves nobody.
+		gone := seen.Verdicts[r.Number].Standing == Absent
+		if r.State == v1alpha1.CredentialRetiring && gone && (!want.Revoked || want.retired(r, now)) {
+			return Step{Kind: StepRemove, Revision: r.Number}, true
 		}
 	}
 	return Step{}, false
+}
+
+// leave ends what the spec no longer has. It is forgotten once no data plane holds any of it.
+func leave(h History, seen Seen) (Step, bool) {
+	for _, r := range h.Revisions {
+		switch {
+		case r.State != v1alpha1.CredentialRetiring || !r.Ended:
+			return Step{Kind: StepEnd}, true
+		case seen.Verdicts[r.Number].Standing == Absent:
+			return Step{Kind: StepRemove, Revision: r.Number}, true
+		}
+	}
+	return forget(h, Want{}, seen, time.Time{})
 }

@@ -10,14 +10,12 @@ import (
 	"time"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/request"
 )
 
-// stateVersion is the version of the document. It goes up with every field or phase that is added: an operator that did not know it
-// would lose it with its next write. Documents of former versions stay readable.
-const stateVersion = 2
-
-// oldestVersion is the oldest that is read.
-const oldestVersion = 1
+// stateVersion is the version of the document. It goes up with every field or state that is added: an operator that did not know it
+// would lose it with its next write.
+const stateVersion = 3
 
 // StateDataKey is where in the Secret the document is.
 const StateDataKey = "state.json"
@@ -27,23 +25,25 @@ var ErrUnreadableState = errors.New("the state cannot be read")
 
 // stateDocument and the types below are the state as it is stored: the one place where material is written out.
 type stateDocument struct {
-	Version     int                           `json:"version"`
-	Credentials map[string]credentialDocument `json:"credentials"`
+	Version     int                        `json:"version"`
+	Requests    request.Record             `json:"requests"`
+	Credentials map[string]historyDocument `json:"credentials"`
 }
 
-type credentialDocument struct {
-	Last           int64                `json:"lastGeneration"`
-	Rotate         string               `json:"rotate,omitempty"`
-	RevokePrevious string               `json:"revokePrevious,omitempty"`
-	Generations    []generationDocument `json:"generations"`
+type historyDocument struct {
+	Last           int64              `json:"lastRevision"`
+	ReplaceThrough int64              `json:"replaceThrough,omitempty"`
+	SecretName     string             `json:"secretName,omitempty"`
+	Revisions      []revisionDocument `json:"revisions"`
 }
 
-type generationDocument struct {
-	Generation int64                    `json:"generation"`
-	Slot       int64                    `json:"slot,omitempty"`
+type revisionDocument struct {
+	Revision   int64                    `json:"revision"`
+	Slot       Slot                     `json:"slot"`
 	Given      bool                     `json:"given,omitempty"`
-	Phase      v1alpha1.CredentialState `json:"phase"`
+	State      v1alpha1.CredentialState `json:"state"`
 	Recipe     Recipe                   `json:"recipe"`
+	Salt       string                   `json:"salt,omitempty"`
 	Key        string                   `json:"key"`
 	Secret     string                   `json:"secret,omitempty"`
 	PublicKey  string                   `json:"publicKey,omitempty"`
@@ -55,15 +55,15 @@ type generationDocument struct {
 
 // Encode writes a state for its Secret. Equal states are written in equal bytes.
 func (s State) Encode() ([]byte, error) {
-	document := stateDocument{Version: stateVersion, Credentials: make(map[string]credentialDocument, len(s.Credentials))}
-	for name, state := range s.Credentials {
-		stored := credentialDocument{Last: state.Last, Rotate: state.Rotate, RevokePrevious: state.RevokePrevious}
-		for _, g := range state.Generations {
-			stored.Generations = append(stored.Generations, generationDocument{
-				Generation: g.Number, Slot: g.Slot, Phase: g.Phase, Given: g.Given, Recipe: g.Recipe,
-				IssueTime: g.IssueTime.UTC(), RetiredAt: g.RetiredAt.UTC(), Ended: g.Ended,
-				Key: g.Material.Key, Secret: g.Material.Secret.Reveal(),
-				PublicKey: g.Material.PublicKeyPEM, PrivateKey: g.Material.PrivateKeyPEM.Reveal(),
+	document := stateDocument{Version: stateVersion, Requests: s.Requests, Credentials: make(map[string]historyDocument, len(s.Credentials))}
+	for name, h := range s.Credentials {
+		stored := historyDocument{Last: h.Last, ReplaceThrough: h.ReplaceThrough, SecretName: h.SecretName, Revisions: []revisionDocument{}}
+		for _, r := range h.Revisions {
+			stored.Revisions = append(stored.Revisions, revisionDocument{
+				Revision: r.Number, Slot: r.Slot, State: r.State, Given: r.Given, Recipe: r.Recipe, Salt: r.Salt,
+				IssueTime: r.IssueTime.UTC(), RetiredAt: r.RetiredAt.UTC(), Ended: r.Ended,
+				Key: r.Material.Key, Secret: r.Material.Secret.Reveal(),
+				PublicKey: r.Material.PublicKeyPEM, PrivateKey: r.Material.PrivateKeyPEM.Reveal(),
 			})
 		}
 		document.Credentials[name] = stored
@@ -71,29 +71,29 @@ func (s State) Encode() ([]byte, error) {
 	return json.Marshal(document)
 }
 
-// DecodeState reads a state. Every error is ErrUnreadableState. It quotes nothing of the content but version and generation numbers.
+// DecodeState reads a state. Every error is ErrUnreadableState. It quotes nothing of the content but version and revision numbers.
 func DecodeState(content []byte) (State, error) {
 	document, err := readDocument(content)
 	if err != nil {
 		return State{}, err
 	}
-	state := State{Credentials: make(map[string]CredentialState, len(document.Credentials))}
+	state := State{Requests: document.Requests, Credentials: make(map[string]History, len(document.Credentials))}
 	for name, stored := range document.Credentials {
-		credential := CredentialState{Last: stored.Last, Rotate: stored.Rotate, RevokePrevious: stored.RevokePrevious}
-		for _, g := range stored.Generations {
-			credential.Generations = append(credential.Generations, Generation{
-				Number: g.Generation, Slot: g.Slot, Phase: g.Phase, Given: g.Given, Recipe: g.Recipe,
-				IssueTime: g.IssueTime, RetiredAt: g.RetiredAt, Ended: g.Ended,
+		h := History{Last: stored.Last, ReplaceThrough: stored.ReplaceThrough, SecretName: stored.SecretName}
+		for _, r := range stored.Revisions {
+			h.Revisions = append(h.Revisions, Revision{
+				Number: r.Revision, Slot: r.Slot, State: r.State, Given: r.Given, Recipe: r.Recipe, Salt: r.Salt,
+				IssueTime: r.IssueTime, RetiredAt: r.RetiredAt, Ended: r.Ended,
 				Material: Material{
-					Key: g.Key, Algorithm: g.Recipe.Algorithm, Secret: Conceal(g.Secret),
-					PublicKeyPEM: g.PublicKey, PrivateKeyPEM: Conceal(g.PrivateKey),
+					Key: r.Key, Algorithm: r.Recipe.Algorithm, Secret: Conceal(r.Secret),
+					PublicKeyPEM: r.PublicKey, PrivateKeyPEM: Conceal(r.PrivateKey),
 				},
 			})
 		}
-		if err := credential.check(); err != nil {
+		if err := h.check(); err != nil {
 			return State{}, err
 		}
-		state.Credentials[name] = credential
+		state.Credentials[name] = h
 	}
 	return state, nil
 }
@@ -107,8 +107,8 @@ func readDocument(content []byte) (stateDocument, error) {
 	if err := json.Unmarshal(content, &head); err != nil {
 		return stateDocument{}, fmt.Errorf("%w: it is no JSON of ours", ErrUnreadableState)
 	}
-	if head.Version < oldestVersion || head.Version > stateVersion {
-		return stateDocument{}, fmt.Errorf("%w: it has version %d, and this operator reads %d to %d", ErrUnreadableState, head.Version, oldestVersion, stateVersion)
+	if head.Version != stateVersion {
+		return stateDocument{}, fmt.Errorf("%w: it has version %d, and this operator reads %d", ErrUnreadableState, head.Version, stateVersion)
 	}
 	var document stateDocument
 	decoder := json.NewDecoder(bytes.NewReader(content))
@@ -126,31 +126,28 @@ func readDocument(content []byte) (stateDocument, error) {
 }
 
 // check holds what was read to what Apply writes.
-func (s CredentialState) check() error {
-	if len(s.Generations) == 0 {
-		return fmt.Errorf("%w: a credential has no generations", ErrUnreadableState)
-	}
-	last, phases := int64(0), map[v1alpha1.CredentialState]int{}
-	for _, g := range s.Generations {
-		if !g.whole() {
-			return fmt.Errorf("%w: generation %d of a credential is not whole", ErrUnreadableState, g.Number)
+func (h History) check() error {
+	last, states := int64(0), map[v1alpha1.CredentialState]int{}
+	for _, r := range h.Revisions {
+		if !r.whole() {
+			return fmt.Errorf("%w: revision %d of a credential is not whole", ErrUnreadableState, r.Number)
 		}
-		if g.Number <= last || g.Number > s.Last {
-			return fmt.Errorf("%w: generation %d of a credential is out of order", ErrUnreadableState, g.Number)
+		if r.Number <= last || r.Number > h.Last {
+			return fmt.Errorf("%w: revision %d of a credential is out of order", ErrUnreadableState, r.Number)
 		}
-		last = g.Number
-		phases[g.Phase]++
+		last = r.Number
+		states[r.State]++
 	}
-	if active := phases[v1alpha1.CredentialActive]; active > 1 {
-		return fmt.Errorf("%w: a credential has %d active generations", ErrUnreadableState, active)
+	if active := states[v1alpha1.CredentialActive]; active > 1 {
+		return fmt.Errorf("%w: a credential has %d active revisions", ErrUnreadableState, active)
 	}
 	return nil
 }
 
-func (g Generation) whole() bool {
-	phases := []v1alpha1.CredentialState{v1alpha1.CredentialPending, v1alpha1.CredentialActive, v1alpha1.CredentialRetiring}
-	asymmetric := FamilyOf(g.Recipe.Algorithm) != HMAC
+func (r Revision) whole() bool {
+	states := []v1alpha1.CredentialState{v1alpha1.CredentialPending, v1alpha1.CredentialActive, v1alpha1.CredentialRetiring}
+	asymmetric := FamilyOf(r.Recipe.Algorithm) != HMAC
 	// Of somebody else's material the private half may be unknown.
-	return slices.Contains(phases, g.Phase) && slices.Contains(Algorithms(), g.Recipe.Algorithm) &&
-		g.Material.Key != "" && (g.Given && asymmetric || g.Material.CanSign()) && asymmetric == (g.Material.PublicKeyPEM != "")
+	return slices.Contains(states, r.State) && slices.Contains(Algorithms(), r.Recipe.Algorithm) && r.Slot.Credential != "" &&
+		r.Material.Key != "" && (r.Given && asymmetric || r.Material.CanSign()) && asymmetric == (r.Material.PublicKeyPEM != "")
 }

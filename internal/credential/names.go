@@ -1,6 +1,7 @@
 package credential
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -14,15 +15,56 @@ import (
 // maxKey is the longest key: in characters where a person chose it, as in the schema, and in bytes where we did.
 const maxKey = 255
 
-// DefaultKey is the key of a credential that sets none: <username>.<name>, and behind it the generation where it is not zero.
+// DefaultKey is the key of a credential that sets none: <username>.<name>, and behind it the revision where it is not zero.
 // One that would be longer than 255 bytes ends in a hash of it instead.
-func DefaultKey(username, name string, generation int64) string {
+func DefaultKey(username, name string, revision int64) string {
 	key := username + "." + name
-	if generation > 0 {
-		key = fmt.Sprintf("%s.%d", key, generation)
+	if revision > 0 {
+		key = fmt.Sprintf("%s.%d", key, revision)
 	}
 	return bounded(key, maxKey)
 }
+
+// keyOf is the key of a revision.
+func (w Want) keyOf(number int64, salt string) string {
+	switch {
+	case w.Key != "":
+		return w.Key
+	case number == 1 && !w.Numbered && salt == "":
+		return DefaultKey(w.Username, w.Name, 0)
+	default:
+		return w.numberedKey(number, salt)
+	}
+}
+
+// numberedKey ends in a revision's number, and in its salt where it has one.
+func (w Want) numberedKey(number int64, salt string) string {
+	if salt == "" {
+		return DefaultKey(w.Username, w.Name, number)
+	}
+	return bounded(fmt.Sprintf("%s.%s.%d-%s", w.Username, w.Name, number, salt), maxKey)
+}
+
+// fits says whether a revision is what the spec asks for.
+func (w Want) fits(r Revision) bool {
+	switch {
+	case w.Missing:
+		return true
+	case w.Given != nil:
+		return r.Given && r.Material.Equal(*w.Given)
+	case r.Given || r.Recipe != w.Recipe:
+		return false
+	case w.Key != "":
+		return r.Material.Key == w.Key
+	default:
+		return r.Material.Key == DefaultKey(w.Username, w.Name, 0) || r.Material.Key == w.numberedKey(r.Number, r.Salt)
+	}
+}
+
+// saltLength makes 40 random bits: somebody who wants to take a key beforehand cannot take them all.
+const saltLength = 8
+
+func newSalt() string { return strings.ToLower(rand.Text()[:saltLength]) }
 
 const (
 	maxSecretName = 253

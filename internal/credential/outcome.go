@@ -2,17 +2,18 @@ package credential
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 )
 
-// Outcome is what a state means for Kong, for clients and for whoever looks at it, once Decide has no more steps.
+// Outcome is what a history means for Kong, for clients and for whoever looks at it, once Decide has no more steps.
 type Outcome struct {
-	// Kong are the generations that shall be in Kong, oldest first, one a slot.
-	Kong []Generation
-	// Publish is the generation that the Secret for clients shall hold now, if Published is true. Where it is false the Secret stays as it is.
-	Publish   Generation
+	// Kong are the revisions that shall be in Kong, oldest first, one a slot.
+	Kong []Revision
+	// Publish is the revision that the Secret for clients shall hold now, if Published is true. Where it is false the Secret stays as it is.
+	Publish   Revision
 	Published bool
 	// Wait says what the rotation waits for; empty where it waits for nothing.
 	Wait string
@@ -23,28 +24,28 @@ type Outcome struct {
 }
 
 // Outcome says what has to be in Kong and in the Secret for clients. It is pure.
-func (s CredentialState) Outcome(want Want, seen Seen, now time.Time) Outcome {
+func (h History) Outcome(want Want, seen Seen, now time.Time) Outcome {
 	var out Outcome
 	if want.Revoked {
 		return out
 	}
-	out.Kong = s.inKong(want, seen, now)
-	active, hasActive := s.Active()
-	pending, hasPending := s.Pending()
-	for _, g := range s.Generations {
-		if g.Phase == v1alpha1.CredentialRetiring {
-			out.sooner(want.RetiresAt(g))
+	out.Kong = h.inKong(want, seen, now)
+	active, hasActive := h.Active()
+	pending, hasPending := h.Pending()
+	for _, r := range h.Revisions {
+		if r.State == v1alpha1.CredentialRetiring {
+			out.sooner(want.RetiresAt(r))
 		}
 	}
 	if hasPending {
 		out.pending(pending, active, hasActive, seen, now)
 	} else if hasActive {
-		asked := !want.fits(active) || want.Rotate != s.Rotate || due(want, active, now)
-		if !asked {
+		renews := !want.fits(active) || h.asked(active) || due(want, active, now)
+		if !renews {
 			out.sooner(want.dueAt(active))
-		} else if len(s.Generations) >= maxGenerations {
-			out.Wait = fmt.Sprintf("credential %s has %d generations that are still valid, and can have no more; wait until one retires, or end the overlap with the annotation %s",
-				want.Name, len(s.Generations), v1alpha1.AnnotationRevokePrevious)
+		} else if len(h.Revisions) >= maxRevisions {
+			out.Wait = fmt.Sprintf("credential %s has %d revisions that are still valid, and can have no more; wait until one retires, or end the overlap with the annotation %s",
+				want.Name, len(h.Revisions), v1alpha1.AnnotationRevokePrevious)
 		}
 	}
 	// The pending one is published once it has arrived; until then, or without one, what is in use, where Kong is known to have it. What came from a former
@@ -55,8 +56,8 @@ func (s CredentialState) Outcome(want Want, seen Seen, now time.Time) Outcome {
 	return out
 }
 
-// pending says how far the generation on its way is.
-func (o *Outcome) pending(pending, active Generation, hasActive bool, seen Seen, now time.Time) {
+// pending says how far the revision on its way is.
+func (o *Outcome) pending(pending, active Revision, hasActive bool, seen Seen, now time.Time) {
 	verdict := seen.Verdicts[pending.Number]
 	if verdict.Standing >= arrivesAt(pending, active, hasActive) {
 		o.Publish, o.Published = pending, true
@@ -70,24 +71,36 @@ func (o *Outcome) pending(pending, active Generation, hasActive bool, seen Seen,
 }
 
 // inKong lists what shall be in Kong: all but what is over, and of each slot the newest.
-func (s CredentialState) inKong(want Want, seen Seen, now time.Time) []Generation {
-	newest := map[int64]int64{}
-	for _, g := range s.Generations {
-		newest[g.Slot] = max(newest[g.Slot], g.Number)
-	}
-	var in []Generation
-	for _, g := range s.Generations {
-		over := g.Phase == v1alpha1.CredentialRetiring && want.retired(g, now) && s.replaced(g, seen)
-		if !over && newest[g.Slot] == g.Number {
-			in = append(in, g)
-		}
-	}
-	return in
+func (h History) inKong(want Want, seen Seen, now time.Time) []Revision {
+	leaving := h.Leaving(want, seen, now)
+	newest := h.newest()
+	return slices.DeleteFunc(slices.Clone(h.Revisions), func(r Revision) bool {
+		return newest[r.Slot] != r.Number || slices.Contains(leaving, r.Slot)
+	})
 }
 
-// replaced says whether a Retiring generation is known not to be what the Secret for clients holds. One whose overlap was ended goes all the same.
-func (s CredentialState) replaced(g Generation, seen Seen) bool {
-	return g.Ended || g.Given || seen.Published != g.Number
+// Leaving lists the slots that shall not be in Kong, or not any longer: a revision whose overlap is over, or was ended. It rests on the state,
+// the overlap and the clock alone, so that nothing else that is wrong with a consumer holds it up.
+func (h History) Leaving(want Want, seen Seen, now time.Time) []Slot {
+	var leaving []Slot
+	newest, published := h.newest(), h.Published(seen)
+	for _, r := range h.Revisions {
+		// What clients still read stays, unless somebody ended it.
+		over := r.State == v1alpha1.CredentialRetiring && want.retired(r, now) && (r.Ended || r.Given || want.Superseded || r.Number != published)
+		if newest[r.Slot] == r.Number && (over || want.Revoked) {
+			leaving = append(leaving, r.Slot)
+		}
+	}
+	return leaving
+}
+
+// newest is the newest revision of each slot.
+func (h History) newest() map[Slot]int64 {
+	newest := map[Slot]int64{}
+	for _, r := range h.Revisions {
+		newest[r.Slot] = max(newest[r.Slot], r.Number)
+	}
+	return newest
 }
 
 func (o *Outcome) sooner(at time.Time) {

@@ -16,11 +16,11 @@ const (
 
 // dueAt is when material of an age has to be replaced; zero where it never has. Up to a tenth of the interval is taken off, by the credential's
 // name: what was created together does not rotate together, and each keeps its pace.
-func (w Want) dueAt(g Generation) time.Time {
+func (w Want) dueAt(r Revision) time.Time {
 	if w.Interval <= 0 || w.Given != nil || w.Missing {
 		return time.Time{}
 	}
-	return g.IssueTime.Add(w.Interval - w.jitter())
+	return r.IssueTime.Add(w.Interval - w.jitter())
 }
 
 func (w Want) jitter() time.Duration {
@@ -33,19 +33,19 @@ func (w Want) jitter() time.Duration {
 // overlap is at least a moment shorter than the interval where there is one, as the schema has it.
 func (w Want) overlap() time.Duration { return max(w.Overlap, 0) }
 
-// RetiresAt is when a Retiring generation leaves Kong. It follows the overlap of the spec as it is now.
-func (w Want) RetiresAt(g Generation) time.Time {
-	if g.Ended {
-		return g.RetiredAt
+// RetiresAt is when a Retiring revision leaves Kong. It follows the overlap of the spec as it is now.
+func (w Want) RetiresAt(r Revision) time.Time {
+	if r.Ended {
+		return r.RetiredAt
 	}
-	return g.RetiredAt.Add(w.overlap())
+	return r.RetiredAt.Add(w.overlap())
 }
 
 // RotatesAt is when the next material is due; zero where it never is.
-func (w Want) RotatesAt(g Generation) time.Time { return w.dueAt(g) }
+func (w Want) RotatesAt(r Revision) time.Time { return w.dueAt(r) }
 
-func (w Want) retired(g Generation, now time.Time) bool {
-	return g.Ended || !now.Before(w.RetiresAt(g))
+func (w Want) retired(r Revision, now time.Time) bool {
+	return r.Ended || !now.Before(w.RetiresAt(r))
 }
 
 // ahead says whether a stored time is one that the clock has not reached: it was set back since.

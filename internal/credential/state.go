@@ -4,82 +4,101 @@ import (
 	"time"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/request"
 )
 
 // State is what the operator keeps of one consumer's credentials, in a Secret of its own. It is the truth: the Secret that
 // clients read and the status are made from it.
 type State struct {
-	// Credentials by name.
-	Credentials map[string]CredentialState
+	// Credentials by name. One that the spec no longer has stays until no data plane holds any of it.
+	Credentials map[string]History
+	// Requests that were seen. They are recorded in the same write as what they ask.
+	Requests request.Record
 }
 
-// CredentialState holds the generations of one credential.
-type CredentialState struct {
-	// Last is the highest number that a generation ever had. No number is given twice.
+// History holds the revisions of one credential.
+type History struct {
+	// Last is the highest number that a revision ever had. No number is given twice.
 	Last int64
-	// Rotate and RevokePrevious are the values of the annotations of those names that were handled last.
-	Rotate, RevokePrevious string
-	// Generations, oldest first.
-	Generations []Generation
+	// ReplaceThrough is a request to rotate: revisions up to this number are to be replaced.
+	ReplaceThrough int64
+	// SecretName is the Secret that clients read; empty where they read none of the operator's.
+	SecretName string
+	// Revisions, oldest first.
+	Revisions []Revision
 }
 
-// Generation is material that was made, or read, once.
-type Generation struct {
+// Slot names the entity in Kong that holds a revision. Revisions with one key share it: of those, Kong holds the newest.
+type Slot struct {
+	// Credential is the name that the credential had when the entity was made. A credential that gets another name keeps its entities.
+	Credential string `json:"credential"`
+	Number     int64  `json:"number,omitempty"`
+}
+
+// Revision is material that was made, or read, once.
+type Revision struct {
 	Number int64
-	// Slot names the entity in Kong that holds the generation. Generations with one key share it: of those, Kong holds the newest.
-	Slot int64
-	// Phase is Pending until every data plane knows the material and clients can read it, then Active, then Retiring. The first begins Active.
-	// At most one generation is Active, and at most one Pending: the newest.
-	Phase v1alpha1.CredentialState
+	Slot   Slot
+	// State is Pending until every data plane knows the material and clients can read it, then Active, then Retiring. The first begins
+	// Active. At most one revision is Active, and at most one Pending: the newest.
+	State v1alpha1.CredentialState
 	// Given says that the material comes from a Secret that somebody else owns. Else it was made by Recipe.
-	Given     bool
-	Recipe    Recipe
+	Given  bool
+	Recipe Recipe
+	// Salt is the random end of a key that was made because somebody else holds the usual one.
+	Salt      string
 	Material  Material
 	IssueTime time.Time
-	// RetiredAt is when a newer one took the place of a Retiring generation: the overlap runs from here.
+	// RetiredAt is when a newer one took the place of a Retiring revision: the overlap runs from here.
 	RetiredAt time.Time
-	// Ended says that the overlap of a Retiring generation was ended early.
+	// Ended says that there is no overlap: a Retiring revision leaves now, and an Active one as soon as it retires.
 	Ended bool
 }
 
-// Active is the generation to sign with: the last that every data plane had and that clients could read.
-func (s CredentialState) Active() (Generation, bool) { return s.inPhase(v1alpha1.CredentialActive) }
+// Active is the revision to sign with: the last that every data plane had and that clients could read.
+func (h History) Active() (Revision, bool) { return h.inState(v1alpha1.CredentialActive) }
 
-// Pending is the generation that is on its way.
-func (s CredentialState) Pending() (Generation, bool) { return s.inPhase(v1alpha1.CredentialPending) }
+// Pending is the revision that is on its way.
+func (h History) Pending() (Revision, bool) { return h.inState(v1alpha1.CredentialPending) }
 
-func (s CredentialState) inPhase(phase v1alpha1.CredentialState) (Generation, bool) {
-	for i := len(s.Generations) - 1; i >= 0; i-- {
-		if s.Generations[i].Phase == phase {
-			return s.Generations[i], true
+func (h History) inState(state v1alpha1.CredentialState) (Revision, bool) {
+	for i := len(h.Revisions) - 1; i >= 0; i-- {
+		if h.Revisions[i].State == state {
+			return h.Revisions[i], true
 		}
 	}
-	return Generation{}, false
+	return Revision{}, false
 }
 
-// current is the generation that the spec is compared with: the one on its way, else the one in use.
-func (s CredentialState) current() (Generation, bool) {
-	if pending, found := s.Pending(); found {
+// current is the revision that the spec is compared with: the one on its way, else the one in use.
+func (h History) current() (Revision, bool) {
+	if pending, found := h.Pending(); found {
 		return pending, true
 	}
-	return s.Active()
+	return h.Active()
 }
 
-// Holding finds the generation whose published form is what a Secret for clients holds; zero where it is none of them.
-func (s CredentialState) Holding(data map[string][]byte) int64 {
-	for i := len(s.Generations) - 1; i >= 0; i-- {
-		if g := s.Generations[i]; samePublished(PublishedData(g.Material), data) {
-			return g.Number
+// Published is the number of the revision that the Secret for clients holds; zero where it holds none of them.
+func (h History) Published(seen Seen) int64 {
+	if seen.Clients == nil {
+		return 0
+	}
+	for i := len(h.Revisions) - 1; i >= 0; i-- {
+		if r := h.Revisions[i]; r.Material.Equal(*seen.Clients) {
+			return r.Number
 		}
 	}
 	return 0
 }
 
-func samePublished(published, data map[string][]byte) bool {
-	for key, value := range published {
-		if !Conceal(string(value)).Equal(Conceal(string(data[key]))) {
-			return false
+// Known says whether the state has a revision in a slot.
+func (s State) Known(slot Slot) bool {
+	for _, h := range s.Credentials {
+		for _, r := range h.Revisions {
+			if r.Slot == slot {
+				return true
+			}
 		}
 	}
-	return true
+	return false
 }

@@ -13,146 +13,203 @@ type Generator func(recipe Recipe, key string) (Material, error)
 
 // Apply gives the state that a decision leads to. s stays as it is. An error comes from the generator.
 func (s State) Apply(d Decision, generate Generator) (State, error) {
-	next := State{Credentials: maps.Clone(s.Credentials)}
+	next := State{Credentials: maps.Clone(s.Credentials), Requests: s.Requests}
 	if next.Credentials == nil {
-		next.Credentials = map[string]CredentialState{}
+		next.Credentials = map[string]History{}
 	}
 	for _, step := range d.Steps {
-		if step.Kind == StepForget {
+		switch step.Kind {
+		case StepRecord:
+			next.Requests = step.Requests
+		case StepForget:
 			delete(next.Credentials, step.Credential)
-			continue
+		case StepMove:
+			next.Credentials[step.Credential] = next.Credentials[step.From]
+			delete(next.Credentials, step.From)
+		default:
+			taken := func(slot Slot) bool { return next.Known(slot) }
+			h, err := next.Credentials[step.Credential].apply(step, taken, generate)
+			if err != nil {
+				return s, err
+			}
+			next.Credentials[step.Credential] = h
 		}
-		credential, err := next.Credentials[step.Credential].apply(step, generate)
-		if err != nil {
-			return s, err
-		}
-		next.Credentials[step.Credential] = credential
 	}
 	return next, nil
 }
 
-func (s CredentialState) apply(step Step, generate Generator) (CredentialState, error) {
-	next := s
-	next.Generations = slices.Clone(s.Generations)
+func (h History) apply(step Step, taken func(Slot) bool, generate Generator) (History, error) {
+	if step.Kind == StepRecover {
+		return step.Recovered, nil
+	}
+	next := h
+	next.Revisions = slices.Clone(h.Revisions)
+	if want := step.Want; want.Name != "" && !want.Missing && !want.Superseded {
+		next.SecretName = step.Want.SecretName
+	}
 	switch step.Kind {
-	case StepBegin, StepReplace:
-		next.RevokePrevious = step.Want.RevokePrevious
-		next.Generations = nil
-		return next.grow(step, v1alpha1.CredentialActive, generate)
+	case StepBegin:
+		return next.grow(step, v1alpha1.CredentialActive, taken, generate)
+	case StepReplace:
+		next.end(step.Time)
+		next.Revisions = next.Revisions[max(0, len(next.Revisions)+1-maxRevisions):]
+		return next.grow(step, v1alpha1.CredentialActive, taken, generate)
 	case StepGenerate:
 		next.supersede(step)
-		return next.grow(step, v1alpha1.CredentialPending, generate)
+		return next.grow(step, v1alpha1.CredentialPending, taken, generate)
+	case StepAsk:
+		next.ask(step)
 	case StepPromote:
 		next.promote(step)
 	case StepAbandon:
-		next.supersede(step)
+		next.abandon(step)
 	case StepRestamp:
 		next.restamp(step)
-	case StepHandle:
-		next.Rotate = step.Want.Rotate
+	case StepSupersede:
+		next.retireAll(step.Time)
 	case StepEnd:
-		next.RevokePrevious = step.Want.RevokePrevious
-		for i := range next.Generations {
-			g := &next.Generations[i]
-			g.Ended = g.Ended || g.Phase == v1alpha1.CredentialRetiring
-		}
+		next.end(step.Time)
 	case StepRemove:
-		next.Generations = slices.DeleteFunc(next.Generations, func(g Generation) bool { return g.Number == step.Generation })
+		next.Revisions = slices.DeleteFunc(next.Revisions, func(r Revision) bool { return r.Number == step.Revision })
 	}
 	return next, nil
 }
 
-// grow adds a generation.
-func (s CredentialState) grow(step Step, phase v1alpha1.CredentialState, generate Generator) (CredentialState, error) {
+// grow adds a revision.
+func (h History) grow(step Step, state v1alpha1.CredentialState, taken func(Slot) bool, generate Generator) (History, error) {
 	want := step.Want
-	g := Generation{Number: step.Generation, Recipe: want.Recipe}
-	if salvaged, found := want.salvage(); found && step.Kind == StepBegin {
-		g = salvaged
-	} else if former, found := want.former(); found && step.Kind == StepBegin {
-		g.Given, g.Material, g.Recipe = true, former, Recipe{Algorithm: former.Algorithm}
-	} else if want.Given != nil {
-		g.Given, g.Material, g.Recipe = true, *want.Given, Recipe{Algorithm: want.Given.Algorithm}
+	r := Revision{Number: step.Revision, Recipe: want.Recipe, State: state, IssueTime: step.Time.Truncate(time.Second)}
+	if step.Salted {
+		r.Salt = newSalt()
+	}
+	if want.Given != nil {
+		r.Given, r.Material, r.Recipe = true, *want.Given, Recipe{Algorithm: want.Given.Algorithm}
 	} else {
-		material, err := generate(want.Recipe, want.keyOf(step.Generation))
+		material, err := generate(want.Recipe, want.keyOf(step.Revision, r.Salt))
 		if err != nil {
-			return s, err
+			return h, err
 		}
-		g.Material = material
+		r.Material = material
 	}
-	g.Phase, g.IssueTime = phase, step.Time.Truncate(time.Second)
-	if step.Kind != StepBegin {
-		g.Slot = s.slotFor(g)
-	}
-	s.Last, s.Rotate = step.Generation, want.Rotate
-	s.Generations = append(s.Generations, g)
-	return s, nil
+	r.Slot = h.slotFor(r, want.Name, taken)
+	h.Last = max(h.Last, step.Revision)
+	h.Revisions = append(h.Revisions, r)
+	h.dropShadowed()
+	return h, nil
 }
 
-// slotFor gives a generation the slot of those with its key: Kong holds a key once. The first of all has slot zero, without this.
-func (s CredentialState) slotFor(g Generation) int64 {
-	for _, other := range s.Generations {
-		if other.Material.Key == g.Material.Key {
+// slotFor gives a revision the slot of those with its key: Kong holds a key once. The first of all has slot zero, where it is free.
+func (h History) slotFor(r Revision, credential string, taken func(Slot) bool) Slot {
+	for _, other := range h.Revisions {
+		if other.Material.Key == r.Material.Key {
 			return other.Slot
 		}
 	}
-	return g.Number
+	first := Slot{Credential: credential}
+	if h.Last == 0 && r.Number == 1 && !taken(first) {
+		return first
+	}
+	return Slot{Credential: credential, Number: r.Number}
+}
+
+// ask binds requests to the revisions that there are. Whoever asks for a rotation and for the end of the overlaps at once means the material
+// that is in use now: it goes as soon as it is replaced. The caller owns the slice.
+func (h *History) ask(step Step) {
+	if step.Rotate {
+		h.ReplaceThrough = max(h.ReplaceThrough, step.Revision)
+	}
+	if !step.RevokePrevious {
+		return
+	}
+	newest, _ := h.current()
+	leaving := newest.State == v1alpha1.CredentialPending || h.asked(newest)
+	for i := range h.Revisions {
+		r := &h.Revisions[i]
+		r.Ended = r.Ended || r.State == v1alpha1.CredentialRetiring || r.State == v1alpha1.CredentialActive && leaving
+	}
 }
 
 // supersede retires what is Pending. The caller owns the slice.
-func (s *CredentialState) supersede(step Step) {
-	for i := range s.Generations {
-		if s.Generations[i].Phase == v1alpha1.CredentialPending {
-			s.Generations[i].retire(step.Time)
+func (h *History) supersede(step Step) {
+	for i := range h.Revisions {
+		if h.Revisions[i].State == v1alpha1.CredentialPending {
+			h.Revisions[i].retire(step.Time)
 		}
 	}
-	s.dropShadowed()
+	h.dropShadowed()
 }
 
-func (g *Generation) retire(at time.Time) {
-	g.Phase, g.RetiredAt = v1alpha1.CredentialRetiring, at
+// abandon retires what is Pending; what is Active stays, and is no longer one to go.
+func (h *History) abandon(step Step) {
+	h.supersede(step)
+	for i := range h.Revisions {
+		if h.Revisions[i].State == v1alpha1.CredentialActive {
+			h.Revisions[i].Ended = false
+		}
+	}
 }
 
-// promote makes the step's generation Active, and retires the one before. The caller owns the slice.
-func (s *CredentialState) promote(step Step) {
+func (h *History) retireAll(at time.Time) {
+	for i := range h.Revisions {
+		if h.Revisions[i].State != v1alpha1.CredentialRetiring {
+			h.Revisions[i].retire(at)
+		}
+	}
+}
+
+// end retires everything without overlap.
+func (h *History) end(at time.Time) {
+	h.retireAll(at)
+	for i := range h.Revisions {
+		h.Revisions[i].Ended = true
+	}
+}
+
+func (r *Revision) retire(at time.Time) {
+	r.State, r.RetiredAt = v1alpha1.CredentialRetiring, at
+}
+
+// promote makes the step's revision Active, and retires the one before. The caller owns the slice.
+func (h *History) promote(step Step) {
 	if step.Drop {
-		s.Generations = slices.DeleteFunc(s.Generations, func(g Generation) bool { return g.Phase == v1alpha1.CredentialActive })
+		h.Revisions = slices.DeleteFunc(h.Revisions, func(r Revision) bool { return r.State == v1alpha1.CredentialActive })
 	}
-	for i := range s.Generations {
-		g := &s.Generations[i]
+	for i := range h.Revisions {
+		r := &h.Revisions[i]
 		switch {
-		case g.Number == step.Generation:
-			g.Phase = v1alpha1.CredentialActive
-		case g.Phase == v1alpha1.CredentialActive:
-			g.retire(step.Time)
+		case r.Number == step.Revision:
+			r.State = v1alpha1.CredentialActive
+		case r.State == v1alpha1.CredentialActive:
+			r.retire(step.Time)
 		}
 	}
-	s.dropShadowed()
+	h.dropShadowed()
 }
 
-// dropShadowed drops Retiring generations whose slot another holds: Kong has no room for them.
-func (s *CredentialState) dropShadowed() {
-	taken := map[int64]bool{}
-	for _, g := range s.Generations {
-		if g.Phase != v1alpha1.CredentialRetiring {
-			taken[g.Slot] = true
+// dropShadowed drops Retiring revisions whose slot another holds: Kong has no room for them.
+func (h *History) dropShadowed() {
+	taken := map[Slot]bool{}
+	for _, r := range h.Revisions {
+		if r.State != v1alpha1.CredentialRetiring {
+			taken[r.Slot] = true
 		}
 	}
-	s.Generations = slices.DeleteFunc(s.Generations, func(g Generation) bool {
-		return g.Phase == v1alpha1.CredentialRetiring && taken[g.Slot]
+	h.Revisions = slices.DeleteFunc(h.Revisions, func(r Revision) bool {
+		return r.State == v1alpha1.CredentialRetiring && taken[r.Slot]
 	})
 }
 
-func (s *CredentialState) restamp(step Step) {
-	for i := range s.Generations {
-		g := &s.Generations[i]
-		if g.Number != step.Generation {
+func (h *History) restamp(step Step) {
+	for i := range h.Revisions {
+		r := &h.Revisions[i]
+		if r.Number != step.Revision {
 			continue
 		}
-		if ahead(g.IssueTime, step.Time) {
-			g.IssueTime = step.Time.Truncate(time.Second)
+		if ahead(r.IssueTime, step.Time) {
+			r.IssueTime = step.Time.Truncate(time.Second)
 		}
-		if g.Phase == v1alpha1.CredentialRetiring {
-			g.RetiredAt = step.Time
+		if r.State == v1alpha1.CredentialRetiring {
+			r.RetiredAt = step.Time
 		}
 	}
 }

@@ -51,7 +51,7 @@ func TestConsumerOnAKongThatLacksSomething(t *testing.T) {
 		return credential.Material{Key: key, Algorithm: algorithm, PublicKeyPEM: "pem"}
 	}
 	in := ConsumerInput{Consumer: testConsumer(), Credentials: []Credential{
-		{Field: "spec.credentials[0]", Part: CredentialPart("old", 0), Material: material("team-a.old", "RS256")},
+		{Field: "spec.credentials[0]", Part: CredentialPart(credential.Slot{Credential: "old", Number: 0}), Material: material("team-a.old", "RS256")},
 		{Field: "spec.credentials[1]", Part: CredentialPart("new", 0), Material: material("team-a.new", "PS256")},
 		KeySetCredential("spec.credentials[2]", "idp", material("kid-1", "ES256")),
 		KeySetCredential("spec.credentials[2]", "idp", material("kid-2", "EdDSA")),

@@ -32,20 +32,38 @@ type Credential struct {
 	Part string
 	// TenantKey says that the tenant chose the key, so that policy.identities bounds it.
 	TenantKey bool
-	Material  credential.Material
+	// Held says that Kong holds its key for it now, and Pending that nobody uses it yet: who has a key keeps it where two want it.
+	Held, Pending bool
+	Material      credential.Material
 }
 
 // Parts of a JwtConsumer.
 const partConsumer = "consumer"
 
-// CredentialPart is the part of a slot of a credential of the spec: its generations with other keys than the first have slots, and entities in Kong, of
+// CredentialPart is the part of a slot of a credential: its revisions with other keys than the first have slots, and entities in Kong, of
 // their own. No name has a dot in it.
-func CredentialPart(name string, slot int64) string {
-	part := "credential:" + name
-	if slot != 0 {
-		part += "." + strconv.FormatInt(slot, 10)
+func CredentialPart(slot credential.Slot) string {
+	part := "credential:" + slot.Credential
+	if slot.Number != 0 {
+		part += "." + strconv.FormatInt(slot.Number, 10)
 	}
 	return part
+}
+
+// CredentialSlot reads what CredentialPart gives; ok is false for a key of an issuer's set, and for what is no credential.
+func CredentialSlot(part string) (slot credential.Slot, ok bool) {
+	text, ok := strings.CutPrefix(part, "credential:")
+	if !ok || strings.Contains(text, ":") {
+		return credential.Slot{}, false
+	}
+	name, number, numbered := strings.Cut(text, ".")
+	slot.Credential = name
+	if numbered {
+		var err error
+		slot.Number, err = strconv.ParseInt(number, 10, 64)
+		ok = err == nil && slot.Number > 0
+	}
+	return slot, ok
 }
 
 // GroupPart is the part of a group that a consumer is in.
@@ -142,27 +160,39 @@ func BuildConsumer(scope Scope, policy Policy, in ConsumerInput) (Set, error) {
 	return Set{Owner: b.owner, Entities: b.entities}, nil
 }
 
-// DistinctKeys leaves out the credentials whose key one before them has: Kong keeps one credential a key, and the schema sees neither default keys nor those in
-// Secrets and key sets. The error is a *status.StalledError that names the first of them.
+// DistinctKeys leaves out the credentials whose key another of the consumer has: Kong keeps one credential a key, and the schema sees neither default
+// keys nor those in Secrets and key sets. Who holds the key in Kong keeps it, then who uses it already, then who comes first: what works does not
+// stop for a mistake elsewhere. The error is a *status.StalledError that names the first that is left out.
 func DistinctKeys(credentials []Credential) ([]Credential, error) {
+	holders := map[string]int{}
+	for i, c := range credentials {
+		if holder, taken := holders[c.Material.Key]; !taken || c.precedes(credentials[holder]) {
+			holders[c.Material.Key] = i
+		}
+	}
 	var kept []Credential
 	var clash error
-	holders := map[string]string{}
-	for _, c := range credentials {
-		name, _ := CredentialOf(c.Part)
-		holder, taken := holders[c.Material.Key]
-		if !taken {
-			holders[c.Material.Key] = name
+	for i, c := range credentials {
+		holder := holders[c.Material.Key]
+		switch {
+		case holder == i:
 			kept = append(kept, c)
-			continue
-		}
-		if clash == nil {
+		case clash == nil:
+			name, _ := CredentialOf(credentials[holder].Part)
 			clash = status.Stalled(v1alpha1.ReasonConflict,
-				"%s: Kong keeps one credential a key, and %s is taken (credential %s of this consumer). Change one of the keys.",
-				c.Field, c.Material.Key, holder)
+				"%s: Kong keeps one credential a key, and this key is taken (credential %s of this consumer). Change one of the keys.",
+				c.Field, name)
 		}
 	}
 	return kept, clash
+}
+
+// precedes says whether a credential has more of a right to its key than one that comes before it.
+func (c Credential) precedes(other Credential) bool {
+	if c.Held != other.Held {
+		return c.Held
+	}
+	return !c.Pending && other.Pending
 }
 
 func (b *builder) checkConsumer(consumer *v1alpha1.JwtConsumer) error {

@@ -16,7 +16,7 @@ func KeySetPart(name, kid string) string {
 }
 
 // KeySetCredential is a key of an issuer's set as it shall be in Kong. The issuer chose its kid, not the tenant: policy.identities does not bound it, but
-// policy.jwks does the issuer.
+// policy.jwks does the issuer. name is the one that the set's entities carry.
 func KeySetCredential(field, name string, material credential.Material) Credential {
 	return Credential{Field: field, Part: KeySetPart(name, material.Key), Material: material}
 }

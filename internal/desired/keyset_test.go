@@ -31,8 +31,8 @@ func TestPartsOfAKeySetDiffer(t *testing.T) {
 		seen[part] = what
 	}
 	for _, name := range []string{"idp", "idp2"} {
-		add(CredentialPart(name, 0), "credential "+name)
-		add(CredentialPart(name, 2), "a generation of "+name)
+		add(CredentialPart(credential.Slot{Credential: name, Number: 0}), "credential "+name)
+		add(CredentialPart(credential.Slot{Credential: name, Number: 2}), "a generation of "+name)
 		for _, kid := range []string{"1", "2", "idp", strings.Repeat("k", 255), strings.Repeat("k", 254) + "l"} {
 			add(KeySetPart(name, kid), "kid "+kid+" of "+name)
 		}

@@ -24,7 +24,7 @@ func (h Held) LeaveTime(overlap time.Duration) time.Time { return h.Removed.Add(
 type Input struct {
 	// Held are the keys so far.
 	Held []Held
-	// Fetched says that the set could be read; Keys are what is used of it.
+	// Fetched says that the set is current; Keys are what is used of it.
 	Fetched bool
 	Keys    []Key
 	// Overlap is how long a key stays after it left the set.

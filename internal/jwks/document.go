@@ -5,36 +5,78 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/request"
 )
 
 // documentVersion goes up with every field that is added: an operator that did not know it would lose it with its next write.
-const documentVersion = 1
+const documentVersion = 2
 
 // ErrUnreadable says that what is kept cannot be read. What is in Kong stays then.
 var ErrUnreadable = errors.New("what is kept of the key sets cannot be read")
 
-// Kept is what is kept of one key set, so that it survives a restart, and an issuer that is away.
+// Sets are what is kept of a consumer's key sets, so that it survives a restart, and an issuer that is away.
+type Sets struct {
+	// Requests that were seen.
+	Requests request.Record
+	// ByName has a set for each credential that follows an issuer.
+	ByName map[string]Kept
+}
+
+// Kept is what is kept of one key set.
 type Kept struct {
+	// URL of the set.
+	URL string
+	// Part is the name that the credential had when its keys were first put into Kong. One that gets another name keeps its entities.
+	Part string
 	Held []Held
-	// RevokePrevious is the last request to end the overlaps that was handled.
-	RevokePrevious string
 }
 
 // Equal compares in everything that is kept.
-func (k Kept) Equal(other Kept) bool {
-	return k.RevokePrevious == other.RevokePrevious && slices.EqualFunc(k.Held, other.Held, Held.equal)
+func (s Sets) Equal(other Sets) bool {
+	return s.Requests.Equal(other.Requests) && maps.EqualFunc(s.ByName, other.ByName, func(a, b Kept) bool {
+		return a.URL == b.URL && a.Part == b.Part && slices.EqualFunc(a.Held, b.Held, Held.equal)
+	})
+}
+
+// Of gives what is kept for a credential that follows a set. Under a new name it is what was kept under a name that followed the same set and
+// that follows none any more: follows says whether a name does.
+func (s Sets) Of(name, url string, follows func(name string) bool) Kept {
+	if kept, found := s.ByName[name]; found {
+		kept.URL = url
+		return kept
+	}
+	for _, former := range slices.Sorted(maps.Keys(s.ByName)) {
+		if kept := s.ByName[former]; kept.URL == url && !follows(former) {
+			return kept
+		}
+	}
+	return Kept{URL: url, Part: s.freePart(name)}
+}
+
+// freePart is a name for the entities of a new set, which no other set has taken along.
+func (s Sets) freePart(name string) string {
+	for _, kept := range s.ByName {
+		if kept.Part == name {
+			return s.freePart(name + "-")
+		}
+	}
+	return name
 }
 
 type document struct {
-	Version int                     `json:"version"`
-	Sets    map[string]keptDocument `json:"sets"`
+	Version  int                     `json:"version"`
+	Requests request.Record          `json:"requests"`
+	Sets     map[string]keptDocument `json:"sets"`
 }
 
 type keptDocument struct {
-	RevokePrevious string        `json:"revokePrevious,omitempty"`
-	Keys           []keyDocument `json:"keys"`
+	URL  string        `json:"url"`
+	Part string        `json:"part"`
+	Keys []keyDocument `json:"keys"`
 }
 
 type keyDocument struct {
@@ -45,11 +87,11 @@ type keyDocument struct {
 	Removed   *time.Time `json:"removed,omitempty"`
 }
 
-// Encode writes what is kept of key sets, by name. Equal content gives equal bytes.
-func Encode(sets map[string]Kept) ([]byte, error) {
-	stored := document{Version: documentVersion, Sets: make(map[string]keptDocument, len(sets))}
-	for name, kept := range sets {
-		set := keptDocument{RevokePrevious: kept.RevokePrevious, Keys: []keyDocument{}}
+// Encode writes what is kept. Equal content gives equal bytes.
+func (s Sets) Encode() ([]byte, error) {
+	stored := document{Version: documentVersion, Requests: s.Requests, Sets: make(map[string]keptDocument, len(s.ByName))}
+	for name, kept := range s.ByName {
+		set := keptDocument{URL: kept.URL, Part: kept.Part, Keys: []keyDocument{}}
 		for _, h := range kept.Held {
 			key := keyDocument{ID: h.ID, Algorithm: h.Algorithm, PublicKey: h.PublicKeyPEM, Since: h.Since.UTC()}
 			if h.Leaving() {
@@ -64,28 +106,28 @@ func Encode(sets map[string]Kept) ([]byte, error) {
 }
 
 // Decode reads what Encode wrote. Every error is ErrUnreadable, and quotes nothing.
-func Decode(content []byte) (map[string]Kept, error) {
+func Decode(content []byte) (Sets, error) {
 	var head struct {
 		Version int `json:"version"`
 	}
 	if err := json.Unmarshal(content, &head); err != nil {
-		return nil, fmt.Errorf("%w: it is no JSON of ours", ErrUnreadable)
+		return Sets{}, fmt.Errorf("%w: it is no JSON of ours", ErrUnreadable)
 	}
 	if head.Version != documentVersion {
-		return nil, fmt.Errorf("%w: it has version %d, and this operator reads %d", ErrUnreadable, head.Version, documentVersion)
+		return Sets{}, fmt.Errorf("%w: it has version %d, and this operator reads %d", ErrUnreadable, head.Version, documentVersion)
 	}
 	var stored document
 	decoder := json.NewDecoder(bytes.NewReader(content))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&stored); err != nil {
-		return nil, fmt.Errorf("%w: it has fields that this operator does not know, or values of the wrong type", ErrUnreadable)
+		return Sets{}, fmt.Errorf("%w: it has fields that this operator does not know, or values of the wrong type", ErrUnreadable)
 	}
-	sets := make(map[string]Kept, len(stored.Sets))
+	sets := Sets{Requests: stored.Requests, ByName: make(map[string]Kept, len(stored.Sets))}
 	for name, set := range stored.Sets {
-		kept := Kept{RevokePrevious: set.RevokePrevious}
+		kept := Kept{URL: set.URL, Part: set.Part}
 		for _, key := range set.Keys {
 			if key.ID == "" || key.Algorithm == "" || key.PublicKey == "" {
-				return nil, fmt.Errorf("%w: a key is not whole", ErrUnreadable)
+				return Sets{}, fmt.Errorf("%w: a key is not whole", ErrUnreadable)
 			}
 			held := Held{Key: Key{ID: key.ID, Algorithm: key.Algorithm, PublicKeyPEM: key.PublicKey}, Since: key.Since}
 			if key.Removed != nil {
@@ -93,7 +135,7 @@ func Decode(content []byte) (map[string]Kept, error) {
 			}
 			kept.Held = append(kept.Held, held)
 		}
-		sets[name] = kept
+		sets.ByName[name] = kept
 	}
 	return sets, nil
 }

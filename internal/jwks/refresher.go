@@ -48,6 +48,9 @@ type entry struct {
 	validators Validators
 	inFlight   bool
 	lookedUp   time.Time
+	// read is when the set was last read, and readAge how old the issuer said that it may become.
+	read    time.Time
+	readAge time.Duration
 	// waiting are woken when the fetch in flight is done, by who they are.
 	waiting map[string]func()
 	// requests are the last values of Query.Request, by who asked.
@@ -77,6 +80,9 @@ type View struct {
 	// Set as it was last read; Known says that it ever was, since this process began.
 	Set   Set
 	Known bool
+	// Current says that the set is not older than the interval, or than the issuer said that it may become. An older one decides nothing:
+	// a key may have been taken out of it since.
+	Current bool
 	// Err is why the last look brought nothing, and FailingSince when that began. The error is an *Error.
 	Err          error
 	FailingSince time.Time
@@ -109,6 +115,7 @@ func (r *Refresher) Lookup(ctx context.Context, q Query) View {
 	}
 	view := e.view
 	view.Pending, view.After = e.inFlight, max(0, next.Sub(now))
+	view.Current = view.Known && !now.After(e.read.Add(lifetime(e.readAge, q.Interval)))
 	return view
 }
 
@@ -172,6 +179,7 @@ func (e *entry) take(answer Answer, set Set, err error, now time.Time) {
 		return
 	}
 	e.outcome = Outcome{Time: now, MaxAge: answer.MaxAge}
+	e.read, e.readAge = now, answer.MaxAge
 	e.validators = answer.Validators
 	e.view.Err, e.view.FailingSince = nil, time.Time{}
 	if !answer.NotModified {

@@ -220,3 +220,44 @@ func TestAnswersThatAreNoSet(t *testing.T) {
 		t.Fatalf("got %+v", view)
 	}
 }
+
+// A set that nobody looked up for long is not what the issuer says now: whoever follows it anew waits for the issuer.
+func TestOldSetDecidesNothing(t *testing.T) {
+	provider := issuer.Start()
+	defer provider.Close()
+	if err := provider.Add("stolen", "ES256"); err != nil {
+		t.Fatal(err)
+	}
+	clock := &clock{now: noon}
+	refresher := jwks.NewRefresher(jwks.Fetcher{}.Fetch, clock.Now)
+	source := jwks.Source{URL: provider.URL(), CA: provider.CA(), Policy: local}
+	first := follow(refresher, source)
+	first.look(t)
+	if view := first.lookAgain(t); !view.Current {
+		t.Fatal("a set that was just read is not current")
+	}
+	clock.pass(10 * time.Minute)
+	if view := first.look(t); !view.Current || !view.Pending {
+		t.Error("it counts until its interval is over")
+	}
+	if view := first.lookAgain(t); !view.Current {
+		t.Error("it was just read again")
+	}
+	provider.Withdraw("stolen")
+	clock.pass(40 * time.Hour)
+	second := follow(refresher, source)
+	second.query.Who = "team-b/second"
+	if view := second.look(t); view.Current || !view.Known || !view.Pending {
+		t.Errorf("Current %v, Known %v, Pending %v", view.Current, view.Known, view.Pending)
+	}
+	if view := second.lookAgain(t); !view.Current || len(ids(view)) != 0 {
+		t.Errorf("keys %v", ids(view))
+	}
+	// An issuer that is away says nothing either.
+	provider.Answer(503)
+	clock.pass(time.Hour)
+	second.look(t)
+	if view := second.lookAgain(t); view.Current || view.Err == nil {
+		t.Errorf("Current %v", view.Current)
+	}
+}

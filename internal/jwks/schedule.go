@@ -29,11 +29,16 @@ type Outcome struct {
 // MaxRefresh at the latest. After failures: in growing pauses from 30 seconds to the interval, or as the issuer asks, an hour at most.
 func NextLook(last Outcome, interval time.Duration) time.Time {
 	if last.Failures == 0 {
-		return last.Time.Add(min(max(interval, last.MaxAge, minRefresh), MaxRefresh))
+		return last.Time.Add(lifetime(last.MaxAge, interval))
 	}
 	pause := firstRetry
 	for i := 1; i < last.Failures && pause < interval; i++ {
 		pause *= 2
 	}
 	return last.Time.Add(max(min(pause, interval), min(last.RetryAfter, maxRetryAfter), minRefresh))
+}
+
+// lifetime is how long a set counts, from when it was read.
+func lifetime(maxAge, interval time.Duration) time.Duration {
+	return min(max(interval, maxAge, minRefresh), MaxRefresh)
 }

@@ -34,22 +34,28 @@ func KeepsFormer(spec v1alpha1.Credential) bool {
 	return spec.SecretRef != nil && spec.SecretRef.Overlap != ""
 }
 
-// CredentialState reads the state of a consumer's credentials, and the Secret that it is in. The error is a
-// *status.StalledError where what is there cannot be read.
+// SecretOwner is the owner of a consumer's Secrets. They outlive a consumer whose deletion policy is Retain.
+func SecretOwner(consumer *v1alpha1.JwtConsumer) secrets.Owner {
+	return secrets.Owner{
+		Kind: v1alpha1.KindJwtConsumer, Object: consumer, Retain: consumer.Spec.DeletionPolicy == v1alpha1.DeletionPolicyRetain,
+	}
+}
+
+// CredentialState reads the state of a consumer's credentials, and the Secret that it is in. A Secret that the operator did not write as it is
+// counts for nothing: the state is empty then, as if it were lost. The error is a *status.StalledError where what is there cannot be read.
 func CredentialState(
 	ctx context.Context, store *secrets.Store, consumer *v1alpha1.JwtConsumer,
 ) (credential.State, secrets.Snapshot, error) {
-	owner := secrets.Owner{Kind: v1alpha1.KindJwtConsumer, Object: consumer}
-	name := credential.StateSecretName(consumer.Name)
-	snapshot, err := store.Snapshot(ctx, owner, "state", name)
-	if err != nil || !snapshot.Found() {
+	snapshot, intact, err := store.Kept(ctx, SecretOwner(consumer), credential.StateSecretName(consumer.Name))
+	if err != nil || !intact {
 		return credential.State{}, snapshot, err
 	}
 	state, err := credential.DecodeState(snapshot.Value(credential.StateDataKey))
 	if err != nil {
 		return credential.State{}, snapshot, status.Stalled(v1alpha1.ReasonSecretInvalid,
-			"Secret %s/%s: %v; nothing is generated anew, so that nothing in use is lost. "+
-				"Restore it, or delete it: what is published is kept, all else begins anew", consumer.Namespace, name, err)
+			"spec.credentials: the operator cannot read what it keeps in Secret %s/%s, and changes nothing (%v). "+
+				"Run the version that wrote it, or delete the Secret: what Kong and clients hold is taken up from there.",
+			consumer.Namespace, credential.StateSecretName(consumer.Name), err)
 	}
 	return state, snapshot, nil
 }

@@ -99,7 +99,7 @@ func (s *Store) update(ctx context.Context, owner Owner, secret *corev1.Secret) 
 	case !secret.DeletionTimestamp.IsZero():
 		return status.Wait(0, v1alpha1.ReasonProgressing, "Secret %s/%s is being deleted; waiting until it is gone", secret.Namespace, secret.Name)
 	case secret.Immutable != nil && *secret.Immutable:
-		return status.Stalled(v1alpha1.ReasonSecretInvalid, "Secret %s/%s is immutable and cannot be written (it belongs to %s). "+
+		return status.Stalled(v1alpha1.ReasonSecretInvalid, "spec: Secret %s/%s is immutable and cannot be written (it belongs to %s). "+
 			"Delete it: it is made anew at once, with what is in use.", secret.Namespace, secret.Name, owner)
 	default:
 		return s.wrote(owner, secret, func() error { return s.write.Update(ctx, secret, client.FieldOwner(v1alpha1.ManagedBy)) })

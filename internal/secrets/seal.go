@@ -8,6 +8,8 @@ import (
 	"encoding/hex"
 	"maps"
 	"slices"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // Seal tells what the operator wrote from what somebody else did. Tenants may write every Secret of their namespace, those of the operator too.
@@ -61,16 +63,42 @@ func (s Seal) mac(namespace, name string, data map[string][]byte) []byte {
 	return sum.Sum(nil)
 }
 
-// OpenSeal gives the Seal of the seed that a Secret holds; the first one makes the seed. It reads once. Errors are those of Seed.
-func (s *Store) OpenSeal(ctx context.Context, namespace, name string) (Seal, error) {
+// SealBy names the Secret with the operator's seed: what Keep writes carries its seal, and Kept holds to it. It is called before the store is used.
+func (s *Store) SealBy(namespace, name string) { s.seed = client.ObjectKey{Namespace: namespace, Name: name} }
+
+// openSeal reads the seed once; the first one makes it. Errors are those of Seed.
+func (s *Store) openSeal(ctx context.Context) (Seal, error) {
 	s.sealing.Lock()
 	defer s.sealing.Unlock()
 	if s.seal.key == nil {
-		seed, err := s.Seed(ctx, namespace, name)
+		seed, err := s.Seed(ctx, s.seed.Namespace, s.seed.Name)
 		if err != nil {
 			return Seal{}, err
 		}
 		s.seal = NewSeal(seed)
 	}
 	return s.seal, nil
+}
+
+// Kept reads a Secret in which the operator keeps something of an owner's. intact says that the operator wrote it as it is. Errors are those of
+// Snapshot and Seed.
+func (s *Store) Kept(ctx context.Context, owner Owner, name string) (snapshot Snapshot, intact bool, err error) {
+	snapshot, err = s.Snapshot(ctx, owner, "state", name)
+	if err != nil || !snapshot.Found() || s.seed.Name == "" {
+		return snapshot, snapshot.Found(), err
+	}
+	seal, err := s.openSeal(ctx)
+	return snapshot, err == nil && seal.Intact(snapshot), err
+}
+
+// Keep is Replace for a Secret that Kept reads.
+func (s *Store) Keep(ctx context.Context, owner Owner, name string, from Snapshot, data map[string][]byte) (Snapshot, error) {
+	if s.seed.Name != "" {
+		seal, err := s.openSeal(ctx)
+		if err != nil {
+			return from, err
+		}
+		data = seal.Close(owner.Object.GetNamespace(), name, data)
+	}
+	return s.Replace(ctx, owner, name, from, data)
 }

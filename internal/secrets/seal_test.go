@@ -61,22 +61,23 @@ func TestSealTellsWhoWroteASecret(t *testing.T) {
 
 func TestSealOfOneSeed(t *testing.T) {
 	c := newCluster(t, nil)
-	first, err := c.store.OpenSeal(t.Context(), namespace, "seed")
-	if err != nil {
-		t.Fatal(err)
-	}
-	sealed := first.Close(namespace, name, data("state"))
-	if _, err := c.store.Publish(t.Context(), consumer("john"), field, name, sealed); err != nil {
-		t.Fatal(err)
-	}
-	snapshot, err := c.store.Snapshot(t.Context(), consumer("john"), field, name)
-	if err != nil {
+	c.store.SealBy(namespace, "seed")
+	if _, err := c.store.Keep(t.Context(), consumer("john"), name, secrets.Snapshot{}, data("state")); err != nil {
 		t.Fatal(err)
 	}
 	// Another process, or this one after a restart.
-	again, err := secrets.NewStore(c.Client, c.Client).OpenSeal(t.Context(), namespace, "seed")
-	if err != nil || !again.Intact(snapshot) {
+	again := secrets.NewStore(c.Client, c.Client)
+	again.SealBy(namespace, "seed")
+	if _, intact, err := again.Kept(t.Context(), consumer("john"), name); err != nil || !intact {
 		t.Errorf("what another process wrote is not known: %v", err)
+	}
+	edited := c.read(t)
+	edited.Data["secret"] = []byte("theirs")
+	if err := c.Update(t.Context(), edited); err != nil {
+		t.Fatal(err)
+	}
+	if _, intact, err := again.Kept(t.Context(), consumer("john"), name); err != nil || intact {
+		t.Errorf("what somebody edited is taken for the operator's: %v", err)
 	}
 }
 

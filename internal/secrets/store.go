@@ -24,6 +24,7 @@ type Store struct {
 	write  client.Client
 	echoes *echoes
 	// seal of what the operator keeps in namespaces of tenants, once its seed was read.
+	seed    client.ObjectKey
 	sealing sync.Mutex
 	seal    Seal
 }

@@ -55,7 +55,7 @@ func inJSON(value any) string {
 
 // A secret is found in whatever way it gets into a line.
 func TestWaysOut(t *testing.T) {
-	document := inJSON(map[string]any{"credentials": map[string]any{"a": map[string]any{"generations": []any{map[string]any{"key": "a-public-key-name", "secret": secretText}}}}})
+	document := inJSON(map[string]any{"credentials": map[string]any{"a": map[string]any{"revisions": []any{map[string]any{"key": "a-public-key-name", "secret": secretText}}}}})
 	for name, c := range map[string]struct {
 		data map[string]string
 		line string

@@ -113,7 +113,7 @@ func (w world) consumer(c *v1alpha1.JwtConsumer) (desired.Set, error) {
 // credential is one of a consumer: nil where its Secret is not there. Where the Secret is not of the files, its material stands for where it comes from: of a
 // credential that keeps its source, nothing changes.
 func (w world) credential(c *v1alpha1.JwtConsumer, spec v1alpha1.Credential, field string) (*desired.Credential, error) {
-	wanted := &desired.Credential{Field: field, Part: desired.CredentialPart(spec.Name, 0), TenantKey: spec.Key != ""}
+	wanted := &desired.Credential{Field: field, Part: desired.CredentialPart(credential.Slot{Credential: spec.Name, Number: 0}), TenantKey: spec.Key != ""}
 	m := credential.Material{Key: material.Key(c, spec), Algorithm: spec.Algorithm}
 	source := ""
 	switch {
@@ -133,7 +133,7 @@ func (w world) credential(c *v1alpha1.JwtConsumer, spec v1alpha1.Credential, fie
 	case spec.Generate != nil:
 		source = fmt.Sprintf("generated %+v", credential.NewRecipe(spec.Algorithm, *spec.Generate))
 		if w.remakes(c, spec) {
-			wanted.Part, m.Key = desired.CredentialPart(spec.Name, 1), "(a new key of "+spec.Name+")"
+			wanted.Part, m.Key = desired.CredentialPart(credential.Slot{Credential: spec.Name, Number: 1}), "(a new key of "+spec.Name+")"
 		}
 	}
 	if m.Algorithm == "" {

@@ -130,7 +130,7 @@ func (d *directory) material(f *found) (credential.Material, error) {
 	if err == nil && current.Key == f.key {
 		return current, nil
 	}
-	kept, keptErr := material.Generations(d.ctx, d.cluster.kube, f.consumer, f.spec.Name)
+	kept, keptErr := material.Revisions(d.ctx, d.cluster.kube, f.consumer, f.spec.Name)
 	for _, m := range kept {
 		if m.Key == f.key {
 			return m, nil
@@ -157,7 +157,7 @@ func (d *directory) issuersKey(f *found) (credential.Material, error) {
 	if err != nil {
 		return credential.Material{}, fmt.Errorf("read Secret %s/%s: %w", f.consumer.Namespace, name, err)
 	}
-	for _, held := range sets[f.spec.Name].Held {
+	for _, held := range sets.ByName[f.spec.Name].Held {
 		if held.ID == f.key {
 			return credential.Material{Key: held.ID, Algorithm: v1alpha1.Algorithm(held.Algorithm), PublicKeyPEM: held.PublicKeyPEM}, nil
 		}

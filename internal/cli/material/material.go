@@ -41,9 +41,9 @@ func Of(ctx context.Context, kube client.Reader, consumer *v1alpha1.JwtConsumer,
 	}
 }
 
-// Generations reads all generations that the operator keeps of a credential, the newest first: its state, which fewer people may read than
+// Revisions reads all revisions that the operator keeps of a credential, the newest first: its state, which fewer people may read than
 // the Secret for clients. Errors are ErrUnknown.
-func Generations(ctx context.Context, kube client.Reader, consumer *v1alpha1.JwtConsumer, name string) ([]credential.Material, error) {
+func Revisions(ctx context.Context, kube client.Reader, consumer *v1alpha1.JwtConsumer, name string) ([]credential.Material, error) {
 	secret := credential.StateSecretName(consumer.Name)
 	data, err := read(ctx, kube, consumer.Namespace, secret)
 	if err != nil {
@@ -54,8 +54,8 @@ func Generations(ctx context.Context, kube client.Reader, consumer *v1alpha1.Jwt
 		return nil, fmt.Errorf("%w: Secret %s/%s: %w", ErrUnknown, consumer.Namespace, secret, err)
 	}
 	var all []credential.Material
-	for _, generation := range slices.Backward(state.Credentials[name].Generations) {
-		all = append(all, generation.Material)
+	for _, revision := range slices.Backward(state.Credentials[name].Revisions) {
+		all = append(all, revision.Material)
 	}
 	return all, nil
 }

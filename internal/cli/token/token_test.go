@@ -47,9 +47,9 @@ func consumer(name string, credentials ...v1alpha1.Credential) *v1alpha1.JwtCons
 // objects are a consumer with a Secret of its own, one that rotated, one that follows a key set, and one with two credentials.
 func objects(t *testing.T) []client.Object {
 	t.Helper()
-	state := credential.State{Credentials: map[string]credential.CredentialState{"primary": {Last: 2, Generations: []credential.Generation{
-		{Number: 1, Slot: 1, Phase: v1alpha1.CredentialRetiring, Recipe: credential.Recipe{Algorithm: "HS256"}, Material: material("default.worker.primary.1", former), IssueTime: clitest.Now, RetiredAt: clitest.Now},
-		{Number: 2, Slot: 2, Phase: v1alpha1.CredentialActive, Recipe: credential.Recipe{Algorithm: "HS256"}, Material: material("default.worker.primary.2", current), IssueTime: clitest.Now},
+	state := credential.State{Credentials: map[string]credential.History{"primary": {Last: 2, Revisions: []credential.Revision{
+		{Number: 1, Slot: credential.Slot{Credential: "primary", Number: 1}, State: v1alpha1.CredentialRetiring, Recipe: credential.Recipe{Algorithm: "HS256"}, Material: material("default.worker.primary.1", former), IssueTime: clitest.Now, RetiredAt: clitest.Now},
+		{Number: 2, Slot: credential.Slot{Credential: "primary", Number: 2}, State: v1alpha1.CredentialActive, Recipe: credential.Recipe{Algorithm: "HS256"}, Material: material("default.worker.primary.2", current), IssueTime: clitest.Now},
 	}}}}
 	content, err := state.Encode()
 	if err != nil {

@@ -130,7 +130,7 @@ func (o *verifyOptions) candidates(ctx context.Context, e *env.Env, args []strin
 		all = append(all, current)
 	}
 	// The state is a help where it can be read, and no condition.
-	if former, stateErr := material.Generations(ctx, kube, consumer, spec.Name); stateErr == nil {
+	if former, stateErr := material.Revisions(ctx, kube, consumer, spec.Name); stateErr == nil {
 		all = append(all, former...)
 	}
 	if len(all) == 0 {
