@@ -52,7 +52,7 @@ func TestConsumerOnAKongThatLacksSomething(t *testing.T) {
 	}
 	in := ConsumerInput{Consumer: testConsumer(), Credentials: []Credential{
 		{Field: "spec.credentials[0]", Part: CredentialPart(credential.Slot{Credential: "old", Number: 0}), Material: material("team-a.old", "RS256")},
-		{Field: "spec.credentials[1]", Part: CredentialPart("new", 0), Material: material("team-a.new", "PS256")},
+		{Field: "spec.credentials[1]", Part: CredentialPart(credential.Slot{Credential: "new"}), Material: material("team-a.new", "PS256")},
 		KeySetCredential("spec.credentials[2]", "idp", material("kid-1", "ES256")),
 		KeySetCredential("spec.credentials[2]", "idp", material("kid-2", "EdDSA")),
 	}}
