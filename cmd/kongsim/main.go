@@ -43,7 +43,6 @@ func parse(arguments []string) (settings, error) {
 	flags.StringVar(&o.ProxyAddress, "proxy-listen", "127.0.0.1:8000", "address of the proxy, host:port")
 	flags.StringVar(&s.control, "control-listen", "", "address that takes faults to inject, host:port; none by default")
 	flags.StringVar(&o.Version, "version", "3.9.3", "the version of Kong that it is: 3.4.2 and 3.9.3 as recorded, others as documented")
-	flags.StringVar(&o.RouterFlavor, "router-flavor", "traditional_compatible", "traditional_compatible or traditional")
 	flags.BoolVar(&o.TLSCertificateVerify, "tls-certificate-verify", false, "Kong 3.14's tls_certificate_verify")
 	flags.StringVar(&o.Database, "database", "postgres", "postgres or off")
 	flags.IntVar(&o.Workers, "workers", 2, "number of workers, each with its own router, plugins and caches")
@@ -68,9 +67,6 @@ func (s *settings) complete(rest []string) error {
 	}
 	if s.kong.Database != "postgres" && s.kong.Database != "off" {
 		return fmt.Errorf("--database is postgres or off, not %q", s.kong.Database)
-	}
-	if s.kong.RouterFlavor != "traditional_compatible" && s.kong.RouterFlavor != "traditional" {
-		return fmt.Errorf("--router-flavor is traditional_compatible or traditional, not %q", s.kong.RouterFlavor)
 	}
 	if kong.ParseVersion(s.kong.Version) == (kong.Version{}) {
 		return fmt.Errorf("--version is a version of Kong, not %q", s.kong.Version)

@@ -51,8 +51,8 @@ func TestRunServesUntilItIsStopped(t *testing.T) {
 
 func TestParseRefuses(t *testing.T) {
 	for _, arguments := range [][]string{
-		{"--database=cassandra"}, {"--workers=0"}, {"--propagation=never"}, {"extra"}, {"--no-such-flag"}, {"--service-time=5"}, {"--version=new"},
-		{"--router-flavor=expressions"},
+		{"--database=cassandra"}, {"--workers=0"}, {"--propagation=never"}, {"extra"}, {"--no-such-flag"}, {"--service-time=5"},
+		{"--version=new"},
 	} {
 		if _, err := parse(arguments); err == nil {
 			t.Errorf("%v was taken", arguments)

@@ -47,7 +47,7 @@ func TestANodeThatRefusesWhatOthersRunIsGivenTheRest(t *testing.T) {
 	api.Entities[1].Fields["config"] = map[string]any{"key_claim_name": "kid", "realm": "team"}
 	f.pushed(john, api)
 	f.eventually("both run it, and that is known", func() bool { return f.onBoth("k1") && f.settled() })
-	next, err := f.second.Replace("3.7.1", kongsim.Before38())
+	next, err := f.second.Replace("3.7.1", kongsim.Schemas{})
 	if err != nil {
 		t.Fatal(err)
 	}

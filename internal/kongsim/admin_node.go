@@ -58,7 +58,7 @@ func (a *admin) configuration() object {
 		loaded[name] = true
 	}
 	return object{
-		"database": a.options.Database, "role": "traditional", "router_flavor": a.options.RouterFlavor,
+		"database": a.options.Database, "role": "traditional", "router_flavor": "traditional_compatible",
 		"worker_consistency": "eventual", "worker_state_update_frequency": a.options.WorkerStateUpdateFrequency.Seconds(),
 		"db_update_frequency": a.options.DBUpdateFrequency.Seconds(), "db_update_propagation": 0, "db_cache_ttl": 0,
 		"tls_certificate_verify": a.options.TLSCertificateVerify,

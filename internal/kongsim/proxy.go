@@ -25,8 +25,6 @@ type ProxyOptions struct {
 	Seed uint64
 	// Version is Kong's; "3.9.3" when empty.
 	Version string
-	// RouterFlavor is "traditional_compatible" (also when empty) or "traditional".
-	RouterFlavor string
 	// Now is the clock; time.Now when nil.
 	Now func() time.Time
 }

@@ -23,8 +23,6 @@ type Options struct {
 	Version string
 	// Schemas are how this Kong's differ from those of its version.
 	Schemas Schemas
-	// RouterFlavor is "traditional_compatible" (the default) or "traditional".
-	RouterFlavor string
 	// TLSCertificateVerify is tls_certificate_verify of Kong 3.14 or newer: no service may switch the check of
 	// certificates off.
 	TLSCertificateVerify bool
@@ -87,7 +85,7 @@ func Start(o Options) (*Server, error) {
 	}
 	s.database = database
 	s.proxy = newProxy(database, ProxyOptions{
-		Workers: o.Workers, Propagation: o.Propagation, Seed: o.Seed, Version: o.Version, RouterFlavor: o.RouterFlavor,
+		Workers: o.Workers, Propagation: o.Propagation, Seed: o.Seed, Version: o.Version,
 	})
 	database.notify = s.proxy.changed
 	if o.database != nil {
@@ -131,7 +129,6 @@ func (o Options) withDefaults() Options {
 	set(&o.ProxyAddress, "127.0.0.1:0")
 	set(&o.Version, "3.9.3")
 	set(&o.Database, "postgres")
-	set(&o.RouterFlavor, "traditional_compatible")
 	if o.Workers == 0 {
 		o.Workers = 2
 	}

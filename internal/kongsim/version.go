@@ -57,6 +57,3 @@ func (s *recordSchema) read(row object, now time.Time) object {
 	})
 	return seen
 }
-
-// Before38 are the schemas of Kong 3.7, which Options.Version gives by itself.
-func Before38() Schemas { return Schemas{} }
