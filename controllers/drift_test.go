@@ -44,7 +44,7 @@ var _ = Describe("What somebody else changes in Kong", func() {
 		service  *v1alpha1.JwtProtectedService
 		consumer *v1alpha1.JwtConsumer
 	}
-	set := func(ctx context.Context, policy string) scene {
+	set := func(ctx context.Context, policy v1alpha1.DriftPolicy) scene {
 		GinkgoHelper()
 		s := scene{world: newWorld(ctx, kongsim.Options{}, func(g *v1alpha1.KongGateway) {
 			g.Spec.Drift = v1alpha1.Drift{Policy: policy, Interval: "1h"}

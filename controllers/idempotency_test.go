@@ -19,7 +19,7 @@ var _ = Describe("What is as it should be", func() {
 		})
 		limit := int32(100)
 		service := w.service("orders", func(s *v1alpha1.JwtProtectedService) {
-			s.Spec.JWT.ClaimsToVerify = []string{"exp"}
+			s.Spec.JWT.ClaimsToVerify = []v1alpha1.TimeClaim{"exp"}
 			s.Spec.Access = &v1alpha1.Access{Groups: []string{"readers"}, Consumers: []v1alpha1.ConsumerReference{{Name: "john"}}}
 			s.Spec.RateLimit = &v1alpha1.RateLimit{Minute: &limit}
 			s.Spec.Plugins = []v1alpha1.ServicePlugin{{PluginSpec: v1alpha1.PluginSpec{Name: "browser", Plugin: "cors"}}}

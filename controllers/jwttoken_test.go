@@ -119,17 +119,17 @@ var _ = Describe("A JwtToken", Ordered, func() {
 	})
 
 	It("says which services its ttl is too long for", func(ctx SpecContext) {
-		bounded := func(seconds int32) func(*v1alpha1.JwtProtectedService) {
+		bounded := func(bound v1alpha1.Duration) func(*v1alpha1.JwtProtectedService) {
 			return func(s *v1alpha1.JwtProtectedService) {
-				s.Spec.JWT.ClaimsToVerify, s.Spec.JWT.MaximumExpiration = []string{"exp"}, &seconds
+				s.Spec.JWT.ClaimsToVerify, s.Spec.JWT.MaximumExpiration = []v1alpha1.TimeClaim{"exp"}, bound
 			}
 		}
-		strict := w.service("strict", bounded(600))
-		closed := w.service("closed", bounded(60), func(s *v1alpha1.JwtProtectedService) {
+		strict := w.service("strict", bounded("10m"))
+		closed := w.service("closed", bounded("1m"), func(s *v1alpha1.JwtProtectedService) {
 			s.Spec.Access = &v1alpha1.Access{Groups: []string{"others"}}
 		})
 		t := jwtToken("long", "primary")
-		create(ctx, strict, closed, w.service("wide", bounded(3600)),
+		create(ctx, strict, closed, w.service("wide", bounded("1h")),
 			w.secret("long-jwt", map[string]string{"secret": longSecret}), w.consumer("long"), t)
 		said := func() string {
 			Expect(kube.Get(ctx, client.ObjectKeyFromObject(t), t)).To(Succeed())
@@ -139,14 +139,14 @@ var _ = Describe("A JwtToken", Ordered, func() {
 			return ""
 		}
 		Eventually(said).WithTimeout(soon).WithPolling(poll).Should(And(
-			ContainSubstring("strict (10m0s)"), ContainSubstring("10m0s or less"), Not(ContainSubstring("closed")), Not(ContainSubstring("wide"))))
+			ContainSubstring("strict (10m)"), ContainSubstring("10m or less"), Not(ContainSubstring("closed")), Not(ContainSubstring("wide"))))
 		ready(ctx, t)
 		change(ctx, closed, func(s *v1alpha1.JwtProtectedService) {
 			s.Spec.Access = &v1alpha1.Access{Consumers: []v1alpha1.ConsumerReference{{Name: "long"}}}
 		})
-		Eventually(said).WithTimeout(soon).WithPolling(poll).Should(And(ContainSubstring("closed (1m0s)"), ContainSubstring("1m0s or less")))
-		change(ctx, closed, func(s *v1alpha1.JwtProtectedService) { s.Spec.JWT.MaximumExpiration = nil })
-		change(ctx, strict, func(s *v1alpha1.JwtProtectedService) { *s.Spec.JWT.MaximumExpiration = 3600 })
+		Eventually(said).WithTimeout(soon).WithPolling(poll).Should(And(ContainSubstring("closed (1m)"), ContainSubstring("1m or less")))
+		change(ctx, closed, func(s *v1alpha1.JwtProtectedService) { s.Spec.JWT.MaximumExpiration = "" })
+		change(ctx, strict, func(s *v1alpha1.JwtProtectedService) { s.Spec.JWT.MaximumExpiration = "1h" })
 		Eventually(said).WithTimeout(soon).WithPolling(poll).Should(BeEmpty())
 	})
 })

@@ -76,12 +76,13 @@ type JwtConsumerSpec struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.key) || !has(self.secretRef) || !has(self.secretRef.overlap)",fieldPath=".key",message="a pinned key cannot overlap: Kong keeps one credential a key. Remove key, or secretRef.overlap"
 // +kubebuilder:validation:XValidation:rule="!has(self.key) || !has(self.secretRef) || !has(self.secretRef.dataKeys) || !has(self.secretRef.dataKeys.key)",fieldPath=".key",message="the key comes from key or from secretRef.dataKeys.key, not from both"
 // +kubebuilder:validation:XValidation:rule="!has(self.key) || !has(self.jwks)",fieldPath=".key",message="with jwks every kid of the set is a key; remove key"
-// +kubebuilder:validation:XValidation:rule="!has(self.generate) || !has(self.generate.secretBytes) || self.algorithm.startsWith('HS')",fieldPath=".generate.secretBytes",message="secretBytes is for HMAC secrets (HS256, HS384, HS512); for RSA use rsaBits"
-// +kubebuilder:validation:XValidation:rule="!has(self.generate) || !has(self.generate.rsaBits) || self.algorithm.startsWith('RS') || self.algorithm.startsWith('PS')",fieldPath=".generate.rsaBits",message="rsaBits is for RSA keys (RS256 to RS512, PS256 to PS512)"
-// +kubebuilder:validation:XValidation:rule="!has(self.generate) || !has(self.generate.rsaBits) || !self.algorithm.startsWith('PS') || self.generate.rsaBits == 2048",fieldPath=".generate.rsaBits",message="Kong verifies PS256, PS384 and PS512 with 2048-bit keys only; set 2048"
-// +kubebuilder:validation:XValidation:rule="!has(self.generate) || !has(self.generate.secretBytes) || self.generate.secretBytes >= (self.algorithm == 'HS512' ? 64 : (self.algorithm == 'HS384' ? 48 : 32))",fieldPath=".generate.secretBytes",message="must be at least the hash's size (RFC 7518 section 3.2): 32 for HS256, 48 for HS384, 64 for HS512"
-// +kubebuilder:validation:XValidation:rule="!has(self.secretRef) || !has(self.secretRef.dataKeys) || !has(self.secretRef.dataKeys.secret) || self.algorithm.startsWith('HS')",fieldPath=".secretRef.dataKeys.secret",message="secret is for HMAC (HS256, HS384, HS512); other algorithms take publicKey"
-// +kubebuilder:validation:XValidation:rule="!has(self.secretRef) || !has(self.secretRef.dataKeys) || !(has(self.secretRef.dataKeys.publicKey) || has(self.secretRef.dataKeys.privateKey)) || !self.algorithm.startsWith('HS')",fieldPath=".secretRef.dataKeys",message="publicKey and privateKey are for asymmetric algorithms; HMAC (HS256, HS384, HS512) takes secret"
+// +kubebuilder:validation:XValidation:rule="!has(self.jwks) || !has(self.algorithm) || !self.algorithm.startsWith('HS')",fieldPath=".algorithm",message="a key set holds public keys, and HMAC (HS256, HS384, HS512) has none; remove algorithm, or name that of the keys"
+// +kubebuilder:validation:XValidation:rule="!has(self.generate) || !has(self.generate.secretBytes) || (has(self.algorithm) ? self.algorithm : 'HS256').startsWith('HS')",fieldPath=".generate.secretBytes",message="secretBytes is for HMAC secrets (HS256, HS384, HS512); for RSA use rsaBits"
+// +kubebuilder:validation:XValidation:rule="!has(self.generate) || !has(self.generate.rsaBits) || (has(self.algorithm) ? self.algorithm : 'HS256').startsWith('RS') || (has(self.algorithm) ? self.algorithm : 'HS256').startsWith('PS')",fieldPath=".generate.rsaBits",message="rsaBits is for RSA keys (RS256 to RS512, PS256 to PS512)"
+// +kubebuilder:validation:XValidation:rule="!has(self.generate) || !has(self.generate.rsaBits) || !(has(self.algorithm) ? self.algorithm : 'HS256').startsWith('PS') || self.generate.rsaBits == 2048",fieldPath=".generate.rsaBits",message="Kong verifies PS256, PS384 and PS512 with 2048-bit keys only; set 2048"
+// +kubebuilder:validation:XValidation:rule="!has(self.generate) || !has(self.generate.secretBytes) || self.generate.secretBytes >= (has(self.algorithm) && self.algorithm == 'HS512' ? 64 : (has(self.algorithm) && self.algorithm == 'HS384' ? 48 : 32))",fieldPath=".generate.secretBytes",message="must be at least the hash's size (RFC 7518 section 3.2): 32 for HS256, 48 for HS384, 64 for HS512"
+// +kubebuilder:validation:XValidation:rule="!has(self.secretRef) || !has(self.secretRef.dataKeys) || !has(self.secretRef.dataKeys.secret) || (has(self.algorithm) ? self.algorithm : 'HS256').startsWith('HS')",fieldPath=".secretRef.dataKeys.secret",message="secret is for HMAC (HS256, HS384, HS512); other algorithms take publicKey"
+// +kubebuilder:validation:XValidation:rule="!has(self.secretRef) || !has(self.secretRef.dataKeys) || !(has(self.secretRef.dataKeys.publicKey) || has(self.secretRef.dataKeys.privateKey)) || !(has(self.algorithm) ? self.algorithm : 'HS256').startsWith('HS')",fieldPath=".secretRef.dataKeys",message="publicKey and privateKey are for asymmetric algorithms; HMAC (HS256, HS384, HS512) takes secret"
 type Credential struct {
 	// Name tells the credentials of one consumer apart.
 	// +kubebuilder:validation:MinLength=1
@@ -89,9 +90,8 @@ type Credential struct {
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	// +required
 	Name string `json:"name"`
-	// Algorithm of the tokens, default HS256. With jwks it is for keys that name none themselves, and HS256 then stands for none:
-	// the key's curve decides, and RS256 for RSA.
-	// +kubebuilder:default=HS256
+	// Algorithm of the tokens. Default: HS256. With jwks it is for the keys of the set that name no algorithm; where it is left
+	// out there, an EC key's curve decides, and an RSA key verifies RS256.
 	// +optional
 	Algorithm Algorithm `json:"algorithm,omitempty"`
 	// Key is what tokens carry in the claim that the service reads (iss, or kid). It is unique in Kong.
@@ -128,7 +128,7 @@ type CredentialSecretReference struct {
 	// +optional
 	DataKeys *CredentialDataKeys `json:"dataKeys,omitempty"`
 	// Overlap is how long the former material stays valid after the Secret's content changed.
-	// +kubebuilder:validation:XValidation:rule="duration(self) <= duration('8760h')",message="must be at most 8760h (a year)"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') && duration(self) <= duration('8760h')",message="must be a duration from 0s to 8760h, such as 24h or 720h. Units are h, m, s and ms; write 30 days as 720h."
 	// +optional
 	Overlap Duration `json:"overlap,omitempty"`
 }
@@ -186,14 +186,14 @@ type Generate struct {
 
 // Rotation says when material is replaced.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.overlap) || duration(self.overlap) < duration(self.interval)",fieldPath=".overlap",message="must be below interval: the former material has to be gone before the next change"
+// +kubebuilder:validation:XValidation:rule="!has(self.overlap) || !self.overlap.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') || !self.interval.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') || duration(self.overlap) < duration(self.interval)",fieldPath=".overlap",message="must be below interval: the former material has to be gone before the next change"
 type Rotation struct {
 	// Interval between two rotations. At least 1m, at most 43800h (five years). A part of it at random is taken off, so that many do not rotate at once.
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m') && duration(self) <= duration('43800h')",message="must be from 1m to 43800h (five years)"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') && duration(self) >= duration('1m') && duration(self) <= duration('43800h')",message="must be a duration from 1m to 43800h, such as 720h or 12h. Units are h, m, s and ms; write 30 days as 720h."
 	// +required
 	Interval Duration `json:"interval"`
 	// Overlap is how long the former material stays valid after the new one is published. Default: 24h, or half the interval if that is less.
-	// +kubebuilder:validation:XValidation:rule="duration(self) <= duration('8760h')",message="must be at most 8760h (a year)"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') && duration(self) <= duration('8760h')",message="must be a duration from 0s to 8760h, such as 24h or 720h. Units are h, m, s and ms; write 30 days as 720h."
 	// +optional
 	Overlap Duration `json:"overlap,omitempty"`
 }
@@ -210,7 +210,7 @@ type JWKS struct {
 	URL string `json:"url"`
 	// RefreshInterval between two looks at the set. Default 10m, at least 30s, at most 24h. Cache-Control may ask for longer.
 	// +kubebuilder:default="10m"
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('30s') && duration(self) <= duration('24h')",message="must be from 30s to 24h"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') && duration(self) >= duration('30s') && duration(self) <= duration('24h')",message="must be a duration from 30s to 24h, such as 10m or 1h. Units are h, m, s and ms; write a day as 24h."
 	// +optional
 	RefreshInterval Duration `json:"refreshInterval,omitempty"`
 	// CASecretRef names the Secret key with the certificate authorities (PEM) to trust instead of the system's.
@@ -218,7 +218,7 @@ type JWKS struct {
 	CASecretRef *LocalSecretKeyReference `json:"caSecretRef,omitempty"`
 	// Overlap is how long a key stays after it left the set. Default 24h.
 	// +kubebuilder:default="24h"
-	// +kubebuilder:validation:XValidation:rule="duration(self) <= duration('8760h')",message="must be at most 8760h (a year)"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') && duration(self) <= duration('8760h')",message="must be a duration from 0s to 8760h, such as 24h or 720h. Units are h, m, s and ms; write 30 days as 720h."
 	// +optional
 	Overlap Duration `json:"overlap,omitempty"`
 	// MaxKeys that are taken from the set, in its order. As many that left it stay for their overlap. Default 16.
@@ -230,6 +230,8 @@ type JWKS struct {
 }
 
 // CredentialState is where in its life a credential is.
+//
+// +kubebuilder:validation:Enum=Pending;Active;Retiring
 type CredentialState string
 
 const (

@@ -103,15 +103,15 @@ type Upstream struct {
 	// +optional
 	Retries *int32 `json:"retries,omitempty"`
 	// ConnectTimeout, default 60s, from 1ms to 24h.
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1ms') && duration(self) <= duration('24h')",message="must be from 1ms to 24h"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') && duration(self) >= duration('1ms') && duration(self) <= duration('24h')",message="must be a duration from 1ms to 24h, such as 60s or 500ms. Units are h, m, s and ms; a minute is 1m or 60s."
 	// +optional
 	ConnectTimeout Duration `json:"connectTimeout,omitempty"`
 	// ReadTimeout between two reads, default 60s, from 1ms to 24h.
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1ms') && duration(self) <= duration('24h')",message="must be from 1ms to 24h"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') && duration(self) >= duration('1ms') && duration(self) <= duration('24h')",message="must be a duration from 1ms to 24h, such as 60s or 500ms. Units are h, m, s and ms; a minute is 1m or 60s."
 	// +optional
 	ReadTimeout Duration `json:"readTimeout,omitempty"`
 	// WriteTimeout between two writes, default 60s, from 1ms to 24h.
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1ms') && duration(self) <= duration('24h')",message="must be from 1ms to 24h"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') && duration(self) >= duration('1ms') && duration(self) <= duration('24h')",message="must be a duration from 1ms to 24h, such as 60s or 500ms. Units are h, m, s and ms; a minute is 1m or 60s."
 	// +optional
 	WriteTimeout Duration `json:"writeTimeout,omitempty"`
 	// TLSVerify says whether the upstream's certificate is verified. Without it, Kong's own setting counts. https only.
@@ -138,10 +138,9 @@ type UpstreamServiceReference struct {
 	// +required
 	Port int32 `json:"port"`
 	// Scheme is http, https, grpc or grpcs. Default http.
-	// +kubebuilder:validation:Enum=http;https;grpc;grpcs
 	// +kubebuilder:default=http
 	// +optional
-	Scheme string `json:"scheme,omitempty"`
+	Scheme Protocol `json:"scheme,omitempty"`
 }
 
 // Route says which requests are meant. All of what it sets has to match; of each list, one.
@@ -211,10 +210,9 @@ type Route struct {
 	// Protocols: http and https, or grpc and grpcs. Default: https, and http, which tokens should not travel over.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=2
-	// +kubebuilder:validation:items:Enum=http;https;grpc;grpcs
 	// +listType=set
 	// +optional
-	Protocols []string `json:"protocols,omitempty"`
+	Protocols []Protocol `json:"protocols,omitempty"`
 	// StripPath takes the matched path off before the request goes upstream. Default true.
 	// +optional
 	StripPath *bool `json:"stripPath,omitempty"`
@@ -227,9 +225,8 @@ type Route struct {
 	// +optional
 	RegexPriority *int32 `json:"regexPriority,omitempty"`
 	// PathHandling is v0 or v1, Kong's two ways to join paths. Default v0.
-	// +kubebuilder:validation:Enum=v0;v1
 	// +optional
-	PathHandling string `json:"pathHandling,omitempty"`
+	PathHandling PathHandling `json:"pathHandling,omitempty"`
 	// HTTPSRedirectStatusCode answers a plain request to an https route. Default 426.
 	// +kubebuilder:validation:Enum=301;302;307;308;426
 	// +optional
@@ -241,6 +238,18 @@ type Route struct {
 	// +optional
 	ResponseBuffering *bool `json:"responseBuffering,omitempty"`
 }
+
+// PathHandling is one of Kong's two ways to join the path of a service, of a route and of a request.
+//
+// +kubebuilder:validation:Enum=v0;v1
+type PathHandling string
+
+const (
+	// PathHandlingV0 puts one / between the paths.
+	PathHandlingV0 PathHandling = "v0"
+	// PathHandlingV1 joins the paths as they are.
+	PathHandlingV1 PathHandling = "v1"
+)
 
 // HeaderValues are the values of which one has to match.
 //
@@ -273,7 +282,7 @@ type AttachTo struct {
 
 // JWTPlugin is the configuration of Kong's jwt plugin.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.maximumExpiration) || self.maximumExpiration == 0 || (has(self.claimsToVerify) && 'exp' in self.claimsToVerify)",fieldPath=".maximumExpiration",message="needs exp in claimsToVerify: else expired tokens pass; add exp there"
+// +kubebuilder:validation:XValidation:rule="!has(self.maximumExpiration) || (has(self.claimsToVerify) && 'exp' in self.claimsToVerify)",fieldPath=".maximumExpiration",message="needs exp in claimsToVerify: else expired tokens pass; add exp there"
 type JWTPlugin struct {
 	// URIParamNames are query parameters to look for a token in. Default: jwt. An empty list turns it off.
 	// +kubebuilder:validation:MaxItems=8
@@ -302,10 +311,9 @@ type JWTPlugin struct {
 	HeaderNames *[]string `json:"headerNames,omitempty"`
 	// ClaimsToVerify: exp (expiry), nbf (not before). Default: none, so expired tokens pass. Set [exp].
 	// +kubebuilder:validation:MaxItems=2
-	// +kubebuilder:validation:items:Enum=exp;nbf
 	// +listType=set
 	// +optional
-	ClaimsToVerify []string `json:"claimsToVerify,omitempty"`
+	ClaimsToVerify []TimeClaim `json:"claimsToVerify,omitempty"`
 	// KeyClaimName is the claim, or the field of the token's header, that holds the credential's key. Default: iss. For JWKS and rotation: kid.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
@@ -319,11 +327,10 @@ type JWTPlugin struct {
 	// RunOnPreflight says whether OPTIONS requests need a token. Default true.
 	// +optional
 	RunOnPreflight *bool `json:"runOnPreflight,omitempty"`
-	// MaximumExpiration is how far in the future exp may be, in seconds. 0, the default: any. At most 31536000 (a year).
-	// +kubebuilder:validation:Minimum=0
-	// +kubebuilder:validation:Maximum=31536000
+	// MaximumExpiration is how far in the future exp may be. Whole seconds, from 1s to 8760h (a year). Default: any.
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}s)+$') && duration(self) >= duration('1s') && duration(self) <= duration('8760h')",message="must be a duration from 1s to 8760h, such as 1h or 24h. Units are h, m and s; write 30 days as 720h."
 	// +optional
-	MaximumExpiration *int32 `json:"maximumExpiration,omitempty"`
+	MaximumExpiration Duration `json:"maximumExpiration,omitempty"`
 	// Anonymous is the username of the consumer that requests without a valid token become. Default: none, they are refused.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
@@ -337,6 +344,18 @@ type JWTPlugin struct {
 	// +optional
 	Realm string `json:"realm,omitempty"`
 }
+
+// TimeClaim is a claim about time that the jwt plugin can verify (RFC 7519 section 4.1).
+//
+// +kubebuilder:validation:Enum=exp;nbf
+type TimeClaim string
+
+const (
+	// ClaimExpiration is the time from which a token is refused.
+	ClaimExpiration TimeClaim = "exp"
+	// ClaimNotBefore is the time until which a token is refused.
+	ClaimNotBefore TimeClaim = "nbf"
+)
 
 // Access narrows who may call. Whoever any of it names may.
 //
@@ -430,15 +449,13 @@ type RateLimit struct {
 	// +optional
 	Year *int32 `json:"year,omitempty"`
 	// LimitBy is whose requests are counted together. Default consumer.
-	// +kubebuilder:validation:Enum=consumer;credential;ip;service
 	// +kubebuilder:default=consumer
 	// +optional
-	LimitBy string `json:"limitBy,omitempty"`
+	LimitBy LimitBy `json:"limitBy,omitempty"`
 	// Policy is where is counted: local (each node for itself), cluster (Kong's database) or redis. Default local.
-	// +kubebuilder:validation:Enum=local;cluster;redis
 	// +kubebuilder:default=local
 	// +optional
-	Policy string `json:"policy,omitempty"`
+	Policy RateLimitPolicy `json:"policy,omitempty"`
 	// FaultTolerant lets requests pass while the place of counting is away. Default true.
 	// +optional
 	FaultTolerant *bool `json:"faultTolerant,omitempty"`
@@ -449,6 +466,36 @@ type RateLimit struct {
 	// +optional
 	Redis *RateLimitRedis `json:"redis,omitempty"`
 }
+
+// LimitBy is what requests are counted by.
+//
+// +kubebuilder:validation:Enum=consumer;credential;ip;service
+type LimitBy string
+
+const (
+	// LimitByConsumer counts the requests of each consumer.
+	LimitByConsumer LimitBy = "consumer"
+	// LimitByCredential counts the requests of each credential.
+	LimitByCredential LimitBy = "credential"
+	// LimitByIP counts the requests of each client's address.
+	LimitByIP LimitBy = "ip"
+	// LimitByService counts the requests to the service.
+	LimitByService LimitBy = "service"
+)
+
+// RateLimitPolicy is where requests are counted.
+//
+// +kubebuilder:validation:Enum=local;cluster;redis
+type RateLimitPolicy string
+
+const (
+	// RateLimitLocal counts in each node for itself.
+	RateLimitLocal RateLimitPolicy = "local"
+	// RateLimitCluster counts in Kong's database.
+	RateLimitCluster RateLimitPolicy = "cluster"
+	// RateLimitByRedis counts in a Redis server.
+	RateLimitByRedis RateLimitPolicy = "redis"
+)
 
 // RateLimitRedis is a Redis server.
 type RateLimitRedis struct {
@@ -490,7 +537,7 @@ type RateLimitRedis struct {
 	// +optional
 	ServerName string `json:"serverName,omitempty"`
 	// Timeout of one request, default 2s, from 1ms to 1m.
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1ms') && duration(self) <= duration('1m')",message="must be from 1ms to 1m"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') && duration(self) >= duration('1ms') && duration(self) <= duration('1m')",message="must be a duration from 1ms to 1m, such as 2s or 500ms. Units are h, m, s and ms; a minute is 1m or 60s."
 	// +optional
 	Timeout Duration `json:"timeout,omitempty"`
 }
@@ -507,10 +554,9 @@ type ServicePlugin struct {
 	// Protocols the plugin runs for. Default: all that it can.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=4
-	// +kubebuilder:validation:items:Enum=http;https;grpc;grpcs
 	// +listType=set
 	// +optional
-	Protocols []string `json:"protocols,omitempty"`
+	Protocols []Protocol `json:"protocols,omitempty"`
 }
 
 // EntityStatus is one entity in Kong.

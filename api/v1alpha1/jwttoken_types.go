@@ -7,7 +7,7 @@ import (
 
 // JwtTokenSpec is a signed token, kept fresh in a Secret, for workloads that should not sign themselves.
 //
-// +kubebuilder:validation:XValidation:rule="duration(self.ttl) > duration(self.renewBefore)",fieldPath=".ttl",message="must be above renewBefore (20m where it is left out): else the token would be renewed for ever. Raise ttl, or lower renewBefore"
+// +kubebuilder:validation:XValidation:rule="!has(self.renewBefore) || !self.renewBefore.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') || !self.ttl.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') || duration(self.ttl) > duration(self.renewBefore)",fieldPath=".renewBefore",message="must be below ttl: else the token would be renewed for ever. Lower renewBefore, or raise ttl"
 type JwtTokenSpec struct {
 	// Suspend stops all work on this resource until it is false again. The token then expires.
 	// +optional
@@ -43,12 +43,11 @@ type JwtTokenSpec struct {
 	Claims *apiextensionsv1.JSON `json:"claims,omitempty"`
 	// TTL is how long a token is valid. Default 1h, at least 10s, at most 8760h (a year).
 	// +kubebuilder:default="1h"
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('10s') && duration(self) <= duration('8760h')",message="must be from 10s to 8760h (a year)"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') && duration(self) >= duration('10s') && duration(self) <= duration('8760h')",message="must be a duration from 10s to 8760h, such as 90m or 720h. Units are h, m, s and ms; write 30 days as 720h."
 	// +optional
 	TTL Duration `json:"ttl,omitempty"`
-	// RenewBefore is how long before its expiry a token is replaced. Default 20m, at least 1s.
-	// +kubebuilder:default="20m"
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('8760h')",message="must be from 1s to 8760h (a year)"
+	// RenewBefore is how long before its expiry a token is replaced. From 1s to 8760h, below ttl. Default: a third of ttl.
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') && duration(self) >= duration('1s') && duration(self) <= duration('8760h')",message="must be a duration from 1s to 8760h, such as 20m or 12h. Units are h, m, s and ms; write 30 days as 720h."
 	// +optional
 	RenewBefore Duration `json:"renewBefore,omitempty"`
 }

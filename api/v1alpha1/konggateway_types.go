@@ -20,12 +20,12 @@ type KongGatewaySpec struct {
 	// +kubebuilder:default={}
 	// +optional
 	Policy GatewayPolicy `json:"policy,omitempty"`
-	// Adoption says whether an entity in Kong that nobody's tag claims is taken over when a resource asks for its name.
-	// Unowned takes it over under its own id and writes nothing but its tags.
-	// +kubebuilder:validation:Enum=Never;Unowned
+	// Adoption says what the operator may take over of what it did not make in Kong. Never: nothing. Unowned: an entity that
+	// no tag claims, when a resource asks for its name; it keeps its id, and its tags are all that is written. Replace: the
+	// whole configuration of a Kong without a database; a Kong with a database is treated as by Never. Default: Never.
 	// +kubebuilder:default=Never
 	// +optional
-	Adoption string `json:"adoption,omitempty"`
+	Adoption AdoptionPolicy `json:"adoption,omitempty"`
 	// Drift says what happens to changes that are made in Kong behind the operator's back.
 	// +kubebuilder:default={}
 	// +optional
@@ -34,16 +34,24 @@ type KongGatewaySpec struct {
 	// +kubebuilder:default={}
 	// +optional
 	Prune Prune `json:"prune,omitempty"`
-	// Takeover lets the operator replace a DB-less Kong's configuration that is not its own.
-	// +optional
-	Takeover bool `json:"takeover,omitempty"`
 	// Suspend stops all work on this gateway, for all its resources, until it is false again.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
 }
 
-// AdoptionUnowned is the value of KongGatewaySpec.Adoption that takes over what no tag claims.
-const AdoptionUnowned = "Unowned"
+// AdoptionPolicy says what the operator may take over of what it did not make in Kong.
+//
+// +kubebuilder:validation:Enum=Never;Unowned;Replace
+type AdoptionPolicy string
+
+const (
+	// AdoptionNever takes over nothing.
+	AdoptionNever AdoptionPolicy = "Never"
+	// AdoptionUnowned takes over an entity that no tag claims, when a resource asks for its name.
+	AdoptionUnowned AdoptionPolicy = "Unowned"
+	// AdoptionReplace replaces the whole configuration of a Kong without a database.
+	AdoptionReplace AdoptionPolicy = "Replace"
+)
 
 // AdminAPI says how to reach Kong's Admin API.
 //
@@ -72,7 +80,7 @@ type AdminAPI struct {
 	TLS *ClientTLS `json:"tls,omitempty"`
 	// Timeout of one request. Default 10s, at least 100ms, at most 5m.
 	// +kubebuilder:default="10s"
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('100ms') && duration(self) <= duration('5m')",message="must be from 100ms to 5m"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') && duration(self) >= duration('100ms') && duration(self) <= duration('5m')",message="must be a duration from 100ms to 5m, such as 10s or 500ms. Units are h, m, s and ms; a minute is 1m or 60s."
 	// +optional
 	Timeout Duration `json:"timeout,omitempty"`
 	// Concurrency is how many requests may be under way at once.
@@ -103,11 +111,22 @@ type GatewayServiceReference struct {
 	// +required
 	Port int32 `json:"port"`
 	// Scheme is http or https.
-	// +kubebuilder:validation:Enum=http;https
 	// +kubebuilder:default=https
 	// +optional
-	Scheme string `json:"scheme,omitempty"`
+	Scheme HTTPScheme `json:"scheme,omitempty"`
 }
+
+// HTTPScheme is the scheme of a URL.
+//
+// +kubebuilder:validation:Enum=http;https
+type HTTPScheme string
+
+const (
+	// SchemeHTTP is HTTP without TLS.
+	SchemeHTTP HTTPScheme = "http"
+	// SchemeHTTPS is HTTP over TLS.
+	SchemeHTTPS HTTPScheme = "https"
+)
 
 // AdminAuth is a header with a secret value.
 type AdminAuth struct {
@@ -169,30 +188,35 @@ type DataPlanes struct {
 // +kubebuilder:validation:XValidation:rule="(has(self.from) && self.from == 'Selector') == has(self.selector)",message="selector goes with from: Selector, and only with it"
 type AllowedNamespaces struct {
 	// From is None (nobody), All (every namespace) or Selector (the namespaces that selector matches).
-	// +kubebuilder:validation:Enum=None;All;Selector
 	// +kubebuilder:default=None
 	// +optional
-	From string `json:"from,omitempty"`
+	From FromNamespaces `json:"from,omitempty"`
 	// Selector matches namespaces by their labels.
 	// +optional
 	Selector *metav1.LabelSelector `json:"selector,omitempty"`
 }
 
-// Values of AllowedNamespaces.From.
+// FromNamespaces says which namespaces a gateway takes resources from.
+//
+// +kubebuilder:validation:Enum=None;All;Selector
+type FromNamespaces string
+
 const (
-	NamespacesNone     = "None"
-	NamespacesAll      = "All"
-	NamespacesSelector = "Selector"
+	// NamespacesNone is no namespace.
+	NamespacesNone FromNamespaces = "None"
+	// NamespacesAll is every namespace.
+	NamespacesAll FromNamespaces = "All"
+	// NamespacesSelector is the namespaces that the selector matches.
+	NamespacesSelector FromNamespaces = "Selector"
 )
 
 // GatewayPolicy bounds what tenants may ask for.
 type GatewayPolicy struct {
 	// Identities is Namespaced or Any. Namespaced: usernames, keys and groups that a tenant sets have to begin with
 	// "<namespace>.", and customID may not be set. Any: tenants may claim any identity that is free.
-	// +kubebuilder:validation:Enum=Namespaced;Any
 	// +kubebuilder:default=Namespaced
 	// +optional
-	Identities string `json:"identities,omitempty"`
+	Identities IdentityPolicy `json:"identities,omitempty"`
 	// Plugins that tenants may use. An empty list allows none. Plugins that run code from their configuration are refused whatever the list says, and so is
 	// Lua in the configuration of others (custom_fields_by_lua).
 	// +kubebuilder:default={"cors","rate-limiting","request-size-limiting","ip-restriction","correlation-id","http-log","prometheus","bot-detection","response-ratelimiting"}
@@ -201,7 +225,7 @@ type GatewayPolicy struct {
 	// +kubebuilder:validation:items:MaxLength=63
 	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	// +kubebuilder:validation:XValidation:rule="!self.exists(p, p in ['pre-function', 'post-function', 'serverless-functions', 'exit-transformer', 'jwt'])",message="pre-function, post-function, serverless-functions and exit-transformer run Lua from their configuration and jwt is the operator's: none of them can be allowed"
-	// +listType=set
+	// +listType=atomic
 	// +optional
 	Plugins []string `json:"plugins,omitzero"`
 	// Upstreams bounds where tenants may have Kong send requests to.
@@ -223,10 +247,16 @@ type GatewayPolicy struct {
 	MinSecretBytes int32 `json:"minSecretBytes,omitempty"`
 }
 
-// Values of GatewayPolicy.Identities.
+// IdentityPolicy says which usernames, keys and groups tenants may set.
+//
+// +kubebuilder:validation:Enum=Namespaced;Any
+type IdentityPolicy string
+
 const (
-	IdentitiesNamespaced = "Namespaced"
-	IdentitiesAny        = "Any"
+	// IdentitiesNamespaced is those that begin with the resource's namespace.
+	IdentitiesNamespaced IdentityPolicy = "Namespaced"
+	// IdentitiesAny is all that are free.
+	IdentitiesAny IdentityPolicy = "Any"
 )
 
 // UpstreamPolicy bounds where tenants may send requests to.
@@ -242,7 +272,7 @@ type UpstreamPolicy struct {
 	// +kubebuilder:validation:items:XValidation:rule="!(self.lowerAscii() in ['loopback', 'linklocal', 'adminapi', 'externalname']) || self in ['Loopback', 'LinkLocal', 'AdminAPI', 'ExternalName']",message="write it Loopback, LinkLocal, AdminAPI or ExternalName: else it is the name of a host"
 	// +kubebuilder:validation:items:XValidation:rule="self.contains('/') || self.matches('^([*]|([*][.])?[0-9A-Za-z_]([0-9A-Za-z_.-]*[0-9A-Za-z_])?|[0-9A-Fa-f:]*:[0-9A-Fa-f:]*)$')",message="must be Loopback, LinkLocal, AdminAPI, ExternalName, an address, a host or *.host; no port"
 	// +kubebuilder:validation:items:XValidation:rule="!self.contains('/') || self.matches('^((25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])[.]){3}(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])/(3[0-2]|[12]?[0-9])$') || self.matches('^[0-9A-Fa-f:]*:[0-9A-Fa-f:]*/(12[0-8]|1[01][0-9]|[1-9]?[0-9])$')",message="a network is an address and the length of its prefix, such as 10.0.0.0/8 or fd00::/8"
-	// +listType=set
+	// +listType=atomic
 	// +optional
 	Deny []string `json:"deny,omitzero"`
 }
@@ -306,13 +336,12 @@ type JWKSPolicy struct {
 type Drift struct {
 	// Policy is Correct (put back) or Report (only say so: what was taken away stays away, be it a credential or what protects a route). A change of the
 	// resource itself is programmed all the same.
-	// +kubebuilder:validation:Enum=Correct;Report
 	// +kubebuilder:default=Correct
 	// +optional
-	Policy string `json:"policy,omitempty"`
+	Policy DriftPolicy `json:"policy,omitempty"`
 	// Interval between two looks at what Kong holds. Default 5m, at least 5s, at most 24h.
 	// +kubebuilder:default="5m"
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('5s') && duration(self) <= duration('24h')",message="must be from 5s to 24h"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') && duration(self) >= duration('5s') && duration(self) <= duration('24h')",message="must be a duration from 5s to 24h, such as 5m or 1h. Units are h, m, s and ms; write a day as 24h."
 	// +optional
 	Interval Duration `json:"interval,omitempty"`
 }
@@ -320,10 +349,9 @@ type Drift struct {
 // Prune says what happens to entities in Kong that carry our tags and whose resource is gone.
 type Prune struct {
 	// Policy is Delete or Report.
-	// +kubebuilder:validation:Enum=Delete;Report
 	// +kubebuilder:default=Delete
 	// +optional
-	Policy string `json:"policy,omitempty"`
+	Policy PrunePolicy `json:"policy,omitempty"`
 	// MaxPercent of the gateway's entities that may be pruned at once, but never fewer than ten. More than that looks like a mistake: nothing is pruned, and the
 	// gateway says so.
 	// +kubebuilder:default=20
@@ -333,12 +361,43 @@ type Prune struct {
 	MaxPercent int32 `json:"maxPercent,omitempty"`
 }
 
-// DriftReport is the policy that puts nothing back, and says what was changed.
-const DriftReport = "Report"
+// DriftPolicy says what happens to changes that somebody else makes in Kong.
+//
+// +kubebuilder:validation:Enum=Correct;Report
+type DriftPolicy string
+
+const (
+	// DriftCorrect puts back what was changed.
+	DriftCorrect DriftPolicy = "Correct"
+	// DriftReport puts nothing back, and says what was changed.
+	DriftReport DriftPolicy = "Report"
+)
+
+// PrunePolicy says what happens to entities in Kong whose resource is gone.
+//
+// +kubebuilder:validation:Enum=Delete;Report
+type PrunePolicy string
+
+const (
+	// PruneDelete deletes them.
+	PruneDelete PrunePolicy = "Delete"
+	// PruneReport deletes nothing, and says what could be deleted.
+	PruneReport PrunePolicy = "Report"
+)
 
 // DriftChange is what somebody else did to an entity in Kong.
+//
 // +kubebuilder:validation:Enum=Changed;Deleted;Appeared
 type DriftChange string
+
+const (
+	// DriftChanged is an entity that has other fields.
+	DriftChanged DriftChange = "Changed"
+	// DriftDeleted is an entity that is gone.
+	DriftDeleted DriftChange = "Deleted"
+	// DriftAppeared is an entity that carries the operator's tags and was not made by it.
+	DriftAppeared DriftChange = "Appeared"
+)
 
 // DriftedEntity is an entity in Kong that somebody else changed, and that is left so.
 type DriftedEntity struct {
@@ -361,10 +420,9 @@ type DriftedEntity struct {
 	Fields []string `json:"fields,omitempty"`
 }
 
-// PruneReport is the policy that deletes nothing, and says what could be.
-const PruneReport = "Report"
-
 // GatewayMode is how Kong keeps its configuration.
+//
+// +kubebuilder:validation:Enum=Database;DBLess
 type GatewayMode string
 
 const (

@@ -8,6 +8,8 @@ import (
 )
 
 // Resource is what every kind of this API has. Code that treats all kinds alike takes a Resource and knows none of them.
+//
+// +kubebuilder:object:generate=false
 type Resource interface {
 	metav1.Object
 	runtime.Object
@@ -26,6 +28,8 @@ type Resource interface {
 }
 
 // GatewayUser is a Resource whose entities live in the Kong of a KongGateway.
+//
+// +kubebuilder:object:generate=false
 type GatewayUser interface {
 	Resource
 	// GetProgrammedGateway points at status.gateway: the KongGateway whose Kong holds the entities now.
@@ -39,6 +43,8 @@ type GatewayUser interface {
 }
 
 // ResourceList is a list of one kind.
+//
+// +kubebuilder:object:generate=false
 type ResourceList interface {
 	metav1.ListInterface
 	runtime.Object

@@ -1,32 +1,55 @@
 package v1alpha1
 
 import (
+	"strings"
 	"time"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 )
 
-// Duration is a length of time as Go writes it: numbers with the units h, m, s or ms, such as "720h" or "1h30m".
-// Days are not a unit of Go's. It is text, so that a value that got past validation can never break a list of resources.
+// Duration is a length of time as Go writes it: numbers with the units h, m, s and ms, such as "720h", "1h30m" or
+// "500ms". A day is 24h. Each field of this type has one rule that says its bounds. The type is text: a value that Go
+// cannot read never fails the list of resources that an informer asks for.
 //
 // +kubebuilder:validation:Type=string
-// +kubebuilder:validation:MinLength=2
 // +kubebuilder:validation:MaxLength=32
-// +kubebuilder:validation:Pattern=`^([0-9]{1,9}(\.[0-9]{1,6})?(ms|s|m|h))+$`
-// +kubebuilder:validation:XValidation:rule="duration(self) <= duration('87600h')",message="must be a duration as Go writes it, such as 720h, 90m or 1h30m (a day is 24h), and at most 87600h (ten years)"
 type Duration string
+
+// NewDuration writes a duration as people do: 1h, not 1h0m0s.
+func NewDuration(d time.Duration) Duration {
+	text := d.String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, zero) {
+			text = text[:len(text)-2]
+		}
+	}
+	return Duration(text)
+}
 
 // Or gives the duration, or fallback where it is empty or cannot be read.
 func (d Duration) Or(fallback time.Duration) time.Duration {
-	if d == "" {
-		return fallback
-	}
 	parsed, err := time.ParseDuration(string(d))
 	if err != nil {
 		return fallback
 	}
 	return parsed
 }
+
+// Protocol is what a connection speaks, as Kong names it.
+//
+// +kubebuilder:validation:Enum=http;https;grpc;grpcs
+type Protocol string
+
+const (
+	// ProtocolHTTP is HTTP without TLS.
+	ProtocolHTTP Protocol = "http"
+	// ProtocolHTTPS is HTTP over TLS.
+	ProtocolHTTPS Protocol = "https"
+	// ProtocolGRPC is gRPC without TLS.
+	ProtocolGRPC Protocol = "grpc"
+	// ProtocolGRPCS is gRPC over TLS.
+	ProtocolGRPCS Protocol = "grpcs"
+)
 
 // GatewayReference names the KongGateway a resource is programmed on.
 type GatewayReference struct {
@@ -55,6 +78,35 @@ const (
 //
 // +kubebuilder:validation:Enum=HS256;HS384;HS512;RS256;RS384;RS512;ES256;ES384;ES512;PS256;PS384;PS512;EdDSA
 type Algorithm string
+
+const (
+	// HS256 is HMAC with SHA-256.
+	HS256 Algorithm = "HS256"
+	// HS384 is HMAC with SHA-384.
+	HS384 Algorithm = "HS384"
+	// HS512 is HMAC with SHA-512.
+	HS512 Algorithm = "HS512"
+	// RS256 is RSASSA-PKCS1-v1_5 with SHA-256.
+	RS256 Algorithm = "RS256"
+	// RS384 is RSASSA-PKCS1-v1_5 with SHA-384.
+	RS384 Algorithm = "RS384"
+	// RS512 is RSASSA-PKCS1-v1_5 with SHA-512.
+	RS512 Algorithm = "RS512"
+	// ES256 is ECDSA on P-256 with SHA-256.
+	ES256 Algorithm = "ES256"
+	// ES384 is ECDSA on P-384 with SHA-384.
+	ES384 Algorithm = "ES384"
+	// ES512 is ECDSA on P-521 with SHA-512. Kong 3.7 or newer.
+	ES512 Algorithm = "ES512"
+	// PS256 is RSASSA-PSS with SHA-256. Kong 3.7 or newer.
+	PS256 Algorithm = "PS256"
+	// PS384 is RSASSA-PSS with SHA-384. Kong 3.7 or newer.
+	PS384 Algorithm = "PS384"
+	// PS512 is RSASSA-PSS with SHA-512. Kong 3.7 or newer.
+	PS512 Algorithm = "PS512"
+	// EdDSA is Ed25519 or Ed448 (RFC 8037). Kong 3.7 or newer.
+	EdDSA Algorithm = "EdDSA"
+)
 
 // LocalSecretKeyReference names one key of a Secret in the resource's own namespace.
 type LocalSecretKeyReference struct {

@@ -548,7 +548,7 @@ func (in *JWTPlugin) DeepCopyInto(out *JWTPlugin) {
 	}
 	if in.ClaimsToVerify != nil {
 		in, out := &in.ClaimsToVerify, &out.ClaimsToVerify
-		*out = make([]string, len(*in))
+		*out = make([]TimeClaim, len(*in))
 		copy(*out, *in)
 	}
 	if in.SecretIsBase64 != nil {
@@ -559,11 +559,6 @@ func (in *JWTPlugin) DeepCopyInto(out *JWTPlugin) {
 	if in.RunOnPreflight != nil {
 		in, out := &in.RunOnPreflight, &out.RunOnPreflight
 		*out = new(bool)
-		**out = **in
-	}
-	if in.MaximumExpiration != nil {
-		in, out := &in.MaximumExpiration, &out.MaximumExpiration
-		*out = new(int32)
 		**out = **in
 	}
 }
@@ -1312,7 +1307,7 @@ func (in *Route) DeepCopyInto(out *Route) {
 	}
 	if in.Protocols != nil {
 		in, out := &in.Protocols, &out.Protocols
-		*out = make([]string, len(*in))
+		*out = make([]Protocol, len(*in))
 		copy(*out, *in)
 	}
 	if in.StripPath != nil {
@@ -1424,7 +1419,7 @@ func (in *ServicePlugin) DeepCopyInto(out *ServicePlugin) {
 	in.PluginSpec.DeepCopyInto(&out.PluginSpec)
 	if in.Protocols != nil {
 		in, out := &in.Protocols, &out.Protocols
-		*out = make([]string, len(*in))
+		*out = make([]Protocol, len(*in))
 		copy(*out, *in)
 	}
 }

@@ -96,7 +96,7 @@ func (d *DataPlanes) addresses(ctx context.Context, spec v1alpha1.DataPlanes) ([
 	var addresses []string
 	for _, node := range nodesOf(service, ref.Port, found.Items) {
 		if node.Ready {
-			addresses = append(addresses, ref.Scheme+"://"+node.Address)
+			addresses = append(addresses, string(ref.Scheme)+"://"+node.Address)
 		}
 	}
 	return addresses, nil

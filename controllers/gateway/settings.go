@@ -49,7 +49,7 @@ func (r *Reconciler) settings(ctx context.Context, object *v1alpha1.KongGateway)
 		DriftInterval: object.Spec.Drift.Interval.Or(defaultDriftInterval),
 		ReportDrift:   object.Spec.Drift.Policy == v1alpha1.DriftReport,
 		Pods:          admin.ServiceRef != nil,
-		Takeover:      object.Spec.Takeover,
+		Takeover:      object.Spec.Adoption == v1alpha1.AdoptionReplace,
 		Adopt:         object.Spec.Adoption == v1alpha1.AdoptionUnowned,
 	}, nil
 }

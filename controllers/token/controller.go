@@ -37,11 +37,8 @@ func New(life *lifecycle.Lifecycle, inputs resolve.Inputs, store *secrets.Store,
 	return &Reconciler{Lifecycle: life, inputs: inputs, secrets: store, now: now}
 }
 
-// Defaults of a JwtToken, where a field is not set.
-const (
-	defaultTTL         = time.Hour
-	defaultRenewBefore = 20 * time.Minute
-)
+// defaultTTL is spec.ttl where it is not set. spec.renewBefore is then a third of ttl.
+const defaultTTL = time.Hour
 
 // Keys of a token's Secret.
 const (
@@ -121,7 +118,8 @@ func (r *reconciliation) check(context.Context) error {
 func (r *reconciliation) sign(ctx context.Context) error {
 	owner := secrets.Owner{Kind: v1alpha1.KindJwtToken, Object: r.token}
 	spec := r.token.Spec
-	ttl, renewBefore := spec.TTL.Or(defaultTTL), spec.RenewBefore.Or(defaultRenewBefore)
+	ttl := spec.TTL.Or(defaultTTL)
+	renewBefore := spec.RenewBefore.Or(ttl / 3)
 	text := r.published
 	issued, expires, fresh := token.Fresh(text, r.material, r.claims, ttl, renewBefore, r.now())
 	if !fresh {

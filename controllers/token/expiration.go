@@ -31,7 +31,7 @@ func (r *reconciliation) flagTTL(ctx context.Context) error {
 		service := &list.Items[i]
 		bound := desired.MaximumExpiration(service)
 		if bound < ttl && service.DeletionTimestamp.IsZero() && reads(service, &r.consumer) {
-			refusing = append(refusing, fmt.Sprintf("%s/%s (%s)", service.Namespace, service.Name, bound))
+			refusing = append(refusing, fmt.Sprintf("%s/%s (%s)", service.Namespace, service.Name, v1alpha1.NewDuration(bound)))
 			least = min(least, bound)
 		}
 	}
@@ -39,7 +39,7 @@ func (r *reconciliation) flagTTL(ctx context.Context) error {
 	if len(refusing) > 0 {
 		slices.Sort(refusing)
 		message = fmt.Sprintf("spec.ttl %s is beyond jwt.maximumExpiration of JwtProtectedService %s: Kong refuses the token there until less is left of it; set ttl to %s or less",
-			ttl, strings.Join(refusing, ", "), least)
+			v1alpha1.NewDuration(ttl), strings.Join(refusing, ", "), v1alpha1.NewDuration(least))
 	}
 	status.Flag(&r.token.Status.Conditions, r.token.Generation, v1alpha1.ConditionTTLTooLong, v1alpha1.ReasonMaximumExpiration, message)
 	return nil

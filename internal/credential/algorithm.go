@@ -19,7 +19,7 @@ const (
 )
 
 // DefaultAlgorithm is that of a credential which names none, here as in Kong.
-const DefaultAlgorithm v1alpha1.Algorithm = "HS256"
+const DefaultAlgorithm = v1alpha1.HS256
 
 // Algorithms are all that the API takes, and all that Kong's jwt plugin verifies.
 func Algorithms() []v1alpha1.Algorithm {

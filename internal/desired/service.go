@@ -225,7 +225,7 @@ func routeFields(route v1alpha1.Route) kong.Fields {
 	}
 	setPointer(fields, "preserve_host", route.PreserveHost)
 	setPointer(fields, "regex_priority", route.RegexPriority)
-	setText(fields, "path_handling", route.PathHandling)
+	setText(fields, "path_handling", string(route.PathHandling))
 	setPointer(fields, "https_redirect_status_code", route.HTTPSRedirectStatusCode)
 	setPointer(fields, "request_buffering", route.RequestBuffering)
 	setPointer(fields, "response_buffering", route.ResponseBuffering)
@@ -235,10 +235,15 @@ func routeFields(route v1alpha1.Route) kong.Fields {
 	return withDefaults(fields, routeDefaults)
 }
 
-func setStrings(into map[string]any, name string, values []string) {
-	if len(values) > 0 {
-		into[name] = values
+func setStrings[S ~string](into map[string]any, name string, values []S) {
+	if len(values) == 0 {
+		return
 	}
+	texts := make([]string, 0, len(values))
+	for _, value := range values {
+		texts = append(texts, string(value))
+	}
+	into[name] = texts
 }
 
 // upstreamFields makes a service's Kong fields but for its name.

@@ -91,8 +91,8 @@ func TestJWTOptionsAreSentAsWritten(t *testing.T) {
 		t.Errorf("with no option set, %v is sent", got)
 	}
 	got := pluginconfig.EncodeJWT(v1alpha1.JWTPlugin{
-		URIParamNames: new([]string{}), CookieNames: new([]string{"c"}), HeaderNames: new([]string{"h"}), ClaimsToVerify: []string{"exp"}, KeyClaimName: "kid",
-		SecretIsBase64: new(true), RunOnPreflight: new(false), MaximumExpiration: new(int32(60)), Anonymous: "nobody", Realm: "r",
+		URIParamNames: new([]string{}), CookieNames: new([]string{"c"}), HeaderNames: new([]string{"h"}), ClaimsToVerify: []v1alpha1.TimeClaim{"exp"}, KeyClaimName: "kid",
+		SecretIsBase64: new(true), RunOnPreflight: new(false), MaximumExpiration: "1m", Anonymous: "nobody", Realm: "r",
 	})
 	want := map[string]any{
 		"uri_param_names": []string{}, "cookie_names": []string{"c"}, "header_names": []string{"h"}, "claims_to_verify": []string{"exp"}, "key_claim_name": "kid",

@@ -178,7 +178,7 @@ func TestAConfigurationOfOthersIsNotReplaced(t *testing.T) {
 	r.scope = r.gateway.Scope()
 	r.eventually("it is said", func() bool { return r.gateway.State().Reason == v1alpha1.ReasonConflict })
 	_, err = r.sync(r.consumer("john", "john"))
-	r.waits(err, "spec.takeover")
+	r.waits(err, "spec.adoption")
 	if message := r.gateway.State().Message; !strings.Contains(message, "1 consumers") {
 		t.Errorf("%q does not say what is there", message)
 	}

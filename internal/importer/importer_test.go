@@ -66,9 +66,9 @@ func TestImportService(t *testing.T) {
 		GatewayRef: v1alpha1.GatewayReference{Name: "main"}, ServiceName: "shop", Tags: []v1alpha1.Tag{"mine"},
 		Upstream: &v1alpha1.Upstream{URL: "https://shop.example.com:8443/v1", Retries: &retries, ReadTimeout: "1.5s"},
 		Routes: []v1alpha1.Route{{
-			Name: "api", Paths: []string{"/shop"}, StripPath: &strip, Protocols: []string{"http", "https"}, Headers: map[string]v1alpha1.HeaderValues{"x-v": {"1"}},
+			Name: "api", Paths: []string{"/shop"}, StripPath: &strip, Protocols: []v1alpha1.Protocol{"http", "https"}, Headers: map[string]v1alpha1.HeaderValues{"x-v": {"1"}},
 		}},
-		JWT:       v1alpha1.JWTPlugin{KeyClaimName: "kid", ClaimsToVerify: []string{"exp"}, HeaderNames: &none},
+		JWT:       v1alpha1.JWTPlugin{KeyClaimName: "kid", ClaimsToVerify: []v1alpha1.TimeClaim{"exp"}, HeaderNames: &none},
 		Access:    &v1alpha1.Access{Groups: []string{"a", "b"}},
 		RateLimit: &v1alpha1.RateLimit{Minute: &minute},
 	}
@@ -285,7 +285,7 @@ func TestReadDeckThatSharesThings(t *testing.T) {
 		t.Fatalf("%+v", result)
 	}
 	s := result.Services[0].Spec
-	if s.JWT.KeyClaimName != "kid" || !slices.Equal(s.JWT.ClaimsToVerify, []string{"exp"}) || s.JWT.Realm != "shop" {
+	if s.JWT.KeyClaimName != "kid" || !slices.Equal(s.JWT.ClaimsToVerify, []v1alpha1.TimeClaim{"exp"}) || s.JWT.Realm != "shop" {
 		t.Errorf("jwt %+v", s.JWT)
 	}
 	if *s.Upstream.Retries != 3 || s.Upstream.ReadTimeout != "1.5s" || s.Routes[0].StripPath == nil || *s.Routes[0].StripPath {

@@ -65,12 +65,12 @@ func TestReadKICIngress(t *testing.T) {
 	preserve := true
 	route := v1alpha1.Route{
 		Name: "rule-1", Hosts: []string{"orders.example.com"}, Paths: []string{"/orders/", "~/orders$", `~/health\.txt$`, "~/items/[0-9]+"},
-		Headers: map[string]v1alpha1.HeaderValues{"x-env": {"live", "test"}}, Protocols: []string{"https"}, PreserveHost: &preserve,
+		Headers: map[string]v1alpha1.HeaderValues{"x-env": {"live", "test"}}, Protocols: []v1alpha1.Protocol{"https"}, PreserveHost: &preserve,
 	}
 	if len(s.Spec.Routes) != 1 || !reflect.DeepEqual(s.Spec.Routes[0], route) {
 		t.Errorf("routes %+v", s.Spec.Routes)
 	}
-	if s.Spec.JWT.KeyClaimName != "kid" || !slices.Equal(s.Spec.JWT.ClaimsToVerify, []string{"exp"}) {
+	if s.Spec.JWT.KeyClaimName != "kid" || !slices.Equal(s.Spec.JWT.ClaimsToVerify, []v1alpha1.TimeClaim{"exp"}) {
 		t.Errorf("jwt %+v", s.Spec.JWT)
 	}
 	if s.Spec.Access == nil || !slices.Equal(s.Spec.Access.Groups, []string{"buyers"}) || s.Spec.RateLimit == nil || *s.Spec.RateLimit.Minute != 60 {

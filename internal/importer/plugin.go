@@ -26,7 +26,7 @@ func (m *importing) plugin(e kong.Entity, route, owner string) (v1alpha1.Service
 	}
 	p := v1alpha1.ServicePlugin{Route: route}
 	if !usual(e) {
-		p.Protocols = e.Fields.Strings("protocols")
+		p.Protocols = protocolsOf(e)
 	}
 	p.Name, p.Plugin = name, name
 	if route != "" {

@@ -161,7 +161,7 @@ func upstreamOf(e kong.Entity) (upstream *v1alpha1.Upstream, reason string) {
 	if ref := kong.Fields(e.Fields.Object(serviceRefField)); len(ref) > 0 {
 		upstream.ServiceRef, upstream.Path = &v1alpha1.UpstreamServiceReference{Name: ref.Text("name"), Port: int32(number(ref["port"]))}, e.Fields.Text("path")
 		if protocol != "http" {
-			upstream.ServiceRef.Scheme = protocol
+			upstream.ServiceRef.Scheme = v1alpha1.Protocol(protocol)
 		}
 	} else {
 		upstream.URL = addressOf(protocol, host, port) + e.Fields.Text("path")
@@ -207,7 +207,7 @@ func routeOf(service string, e kong.Entity) (route v1alpha1.Route, reason string
 	}
 	route = v1alpha1.Route{
 		Name: name, Paths: e.Fields.Strings("paths"), Hosts: e.Fields.Strings("hosts"), Methods: e.Fields.Strings("methods"),
-		SNIs: e.Fields.Strings("snis"), Protocols: e.Fields.Strings("protocols"),
+		SNIs: e.Fields.Strings("snis"), Protocols: protocolsOf(e),
 	}
 	for header := range e.Fields.Object("headers") {
 		if route.Headers == nil {
@@ -228,7 +228,7 @@ func routeOf(service string, e kong.Entity) (route v1alpha1.Route, reason string
 		route.RegexPriority = pointer(int32(n))
 	}
 	if handling := e.Fields.Text("path_handling"); handling != "v0" {
-		route.PathHandling = handling
+		route.PathHandling = v1alpha1.PathHandling(handling)
 	}
 	if n := number(e.Fields["https_redirect_status_code"]); n != 0 && n != 426 {
 		route.HTTPSRedirectStatusCode = pointer(int32(n))
@@ -242,4 +242,12 @@ func label(name string) bool {
 		return false
 	}
 	return !strings.ContainsFunc(name, func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' })
+}
+
+// protocolsOf reads the protocols of a route or plugin.
+func protocolsOf(e kong.Entity) (protocols []v1alpha1.Protocol) {
+	for _, protocol := range e.Fields.Strings("protocols") {
+		protocols = append(protocols, v1alpha1.Protocol(protocol))
+	}
+	return protocols
 }

@@ -1,6 +1,8 @@
 package pluginconfig
 
 import (
+	"time"
+
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/jwtplugin"
 )
@@ -10,13 +12,13 @@ var jwtOptions = []option[v1alpha1.JWTPlugin]{
 	optional("uri_param_names", func(s *v1alpha1.JWTPlugin) **[]string { return &s.URIParamNames }),
 	optional("cookie_names", func(s *v1alpha1.JWTPlugin) **[]string { return &s.CookieNames }),
 	optional("header_names", func(s *v1alpha1.JWTPlugin) **[]string { return &s.HeaderNames }),
-	plain("claims_to_verify", func(s *v1alpha1.JWTPlugin) *[]string { return &s.ClaimsToVerify }),
+	plain("claims_to_verify", func(s *v1alpha1.JWTPlugin) *[]v1alpha1.TimeClaim { return &s.ClaimsToVerify }),
 	plain("key_claim_name", func(s *v1alpha1.JWTPlugin) *string { return &s.KeyClaimName }),
 	plain("anonymous", func(s *v1alpha1.JWTPlugin) *string { return &s.Anonymous }),
 	plain("realm", func(s *v1alpha1.JWTPlugin) *string { return &s.Realm }),
 	optional("secret_is_base64", func(s *v1alpha1.JWTPlugin) **bool { return &s.SecretIsBase64 }),
 	optional("run_on_preflight", func(s *v1alpha1.JWTPlugin) **bool { return &s.RunOnPreflight }),
-	optional("maximum_expiration", func(s *v1alpha1.JWTPlugin) **int32 { return &s.MaximumExpiration }),
+	duration("maximum_expiration", time.Second, func(s *v1alpha1.JWTPlugin) *v1alpha1.Duration { return &s.MaximumExpiration }),
 }
 
 var jwtDefaults = jsonObject(jwtplugin.DefaultConfig())

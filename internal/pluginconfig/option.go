@@ -65,7 +65,7 @@ func plain[T, V any](name string, field func(*T) *V) option[T] {
 		name: name,
 		get: func(spec *T) any {
 			if value := reflect.ValueOf(field(spec)).Elem(); !empty(value.Interface()) {
-				return value.Interface()
+				return asText(value)
 			}
 			return nil
 		},
@@ -79,10 +79,26 @@ func plain[T, V any](name string, field func(*T) *V) option[T] {
 	}
 }
 
+// asText gives a value whose type names an enumeration of the API, or a list of such, as Kong's: a string, or strings.
+func asText(value reflect.Value) any {
+	switch {
+	case value.Kind() == reflect.String:
+		return value.String()
+	case value.Kind() == reflect.Slice && value.Type().Elem().Kind() == reflect.String:
+		texts := make([]string, 0, value.Len())
+		for i := range value.Len() {
+			texts = append(texts, value.Index(i).String())
+		}
+		return texts
+	default:
+		return value.Interface()
+	}
+}
+
 // always is an option that is written where its field is empty too.
 func always[T, V any](name string, field func(*T) *V) option[T] {
 	o := plain(name, field)
-	o.get = func(spec *T) any { return *field(spec) }
+	o.get = func(spec *T) any { return asText(reflect.ValueOf(field(spec)).Elem()) }
 	return o
 }
 
@@ -99,22 +115,11 @@ func duration[T any](name string, unit time.Duration, field func(*T) *v1alpha1.D
 		set: func(spec *T, value any) bool {
 			n, ok := convert[int64](value)
 			if ok && n > 0 {
-				*field(spec) = durationText(time.Duration(n) * unit)
+				*field(spec) = v1alpha1.NewDuration(time.Duration(n) * unit)
 			}
 			return ok
 		},
 	}
-}
-
-// durationText writes a duration as people do: 1h, not 1h0m0s.
-func durationText(d time.Duration) v1alpha1.Duration {
-	text := d.String()
-	for _, zero := range []string{"m0s", "h0m"} {
-		if strings.HasSuffix(text, zero) {
-			text = text[:len(text)-2]
-		}
-	}
-	return v1alpha1.Duration(text)
 }
 
 // encode gives the options that a spec sets.

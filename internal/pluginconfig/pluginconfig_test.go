@@ -125,7 +125,7 @@ func TestEncodeIsReadBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		limit := v1alpha1.RateLimit{
 			Minute: rapid.Ptr(rapid.Int32Min(1), true).Draw(t, "minute"), Year: rapid.Ptr(rapid.Int32Min(1), true).Draw(t, "year"),
-			LimitBy: rapid.SampledFrom([]string{"", "credential", "ip", "service"}).Draw(t, "limitBy"), Policy: "redis",
+			LimitBy: rapid.SampledFrom([]v1alpha1.LimitBy{"", "credential", "ip", "service"}).Draw(t, "limitBy"), Policy: "redis",
 			Redis: &v1alpha1.RateLimitRedis{
 				Host: rapid.StringMatching(`[a-z]{1,9}`).Draw(t, "host"), Port: rapid.Int32Range(1, 6378).Draw(t, "port"),
 				Database: rapid.Int32Range(0, 1023).Draw(t, "database"), SSL: rapid.Bool().Draw(t, "ssl"),

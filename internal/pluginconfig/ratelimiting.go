@@ -92,8 +92,8 @@ var rateLimitOptions = []option[v1alpha1.RateLimit]{
 	optional("day", func(s *v1alpha1.RateLimit) **int32 { return &s.Day }),
 	optional("month", func(s *v1alpha1.RateLimit) **int32 { return &s.Month }),
 	optional("year", func(s *v1alpha1.RateLimit) **int32 { return &s.Year }),
-	plain("limit_by", func(s *v1alpha1.RateLimit) *string { return &s.LimitBy }),
-	plain("policy", func(s *v1alpha1.RateLimit) *string { return &s.Policy }),
+	plain("limit_by", func(s *v1alpha1.RateLimit) *v1alpha1.LimitBy { return &s.LimitBy }),
+	plain("policy", func(s *v1alpha1.RateLimit) *v1alpha1.RateLimitPolicy { return &s.Policy }),
 	optional("fault_tolerant", func(s *v1alpha1.RateLimit) **bool { return &s.FaultTolerant }),
 	optional("hide_client_headers", func(s *v1alpha1.RateLimit) **bool { return &s.HideClientHeaders }),
 }

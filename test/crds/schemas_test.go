@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"testing"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -41,32 +40,6 @@ func readDefinitions(t *testing.T) []apiextensionsv1.CustomResourceDefinition {
 		all = append(all, definition)
 	}
 	return all
-}
-
-// countDurations walks the schemas for fields that look like durations, so that a new one cannot be forgotten.
-func countDurations(t *testing.T) int {
-	t.Helper()
-	count := 0
-	for _, definition := range readDefinitions(t) {
-		count += durationsIn(*definition.Spec.Versions[0].Schema.OpenAPIV3Schema)
-	}
-	return count
-}
-
-func durationsIn(schema apiextensionsv1.JSONSchemaProps) int {
-	count := 0
-	if slices.ContainsFunc(schema.XValidations, func(rule apiextensionsv1.ValidationRule) bool {
-		return rule.Rule == "duration(self) <= duration('87600h')"
-	}) {
-		count++
-	}
-	for _, property := range schema.Properties {
-		count += durationsIn(property)
-	}
-	if schema.Items != nil && schema.Items.Schema != nil {
-		count += durationsIn(*schema.Items.Schema)
-	}
-	return count
 }
 
 func TestSamplesAreAccepted(t *testing.T) {

@@ -143,7 +143,7 @@ var _ = Describe("A Kong without a database", Ordered, Serial, func() {
 	It("is not taken from somebody else", func(ctx SpecContext) {
 		second := newGateway(named("dbless-second"))
 		create(ctx, second)
-		awaitReason(ctx, second, v1alpha1.ReasonConflict, "spec.takeover", "2 services")
+		awaitReason(ctx, second, v1alpha1.ReasonConflict, "spec.adoption", "2 services")
 		remove(ctx, second)
 	})
 

@@ -28,8 +28,8 @@ var _ = Describe("What the options of the jwt plugin do", Ordered, func() {
 		}
 		services := []*v1alpha1.JwtProtectedService{
 			with("iss", func(j *v1alpha1.JWTPlugin) { j.KeyClaimName = "iss" }),
-			with("nbf", func(j *v1alpha1.JWTPlugin) { j.ClaimsToVerify = []string{"exp", "nbf"} }),
-			with("unlimited", func(j *v1alpha1.JWTPlugin) { j.ClaimsToVerify = []string{} }),
+			with("nbf", func(j *v1alpha1.JWTPlugin) { j.ClaimsToVerify = []v1alpha1.TimeClaim{"exp", "nbf"} }),
+			with("unlimited", func(j *v1alpha1.JWTPlugin) { j.ClaimsToVerify = []v1alpha1.TimeClaim{} }),
 			with("anywhere", func(j *v1alpha1.JWTPlugin) {
 				j.HeaderNames, j.URIParamNames, j.CookieNames = &[]string{"x-token"}, &[]string{"t"}, &[]string{"c"}
 			}),

@@ -158,9 +158,9 @@ func newService(namespace, name string, change ...func(*v1alpha1.JwtProtectedSer
 			GatewayRef: v1alpha1.GatewayReference{Name: gateway.Name},
 			Upstream:   &v1alpha1.Upstream{URL: env.UpstreamURL},
 			Routes: []v1alpha1.Route{{
-				Name: "api", Paths: []string{pathOfService(namespace, name)}, Protocols: []string{"http", "https"},
+				Name: "api", Paths: []string{pathOfService(namespace, name)}, Protocols: []v1alpha1.Protocol{"http", "https"},
 			}},
-			JWT: v1alpha1.JWTPlugin{KeyClaimName: "kid", ClaimsToVerify: []string{"exp"}},
+			JWT: v1alpha1.JWTPlugin{KeyClaimName: "kid", ClaimsToVerify: []v1alpha1.TimeClaim{"exp"}},
 		},
 	}
 	for _, f := range change {

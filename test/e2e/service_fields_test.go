@@ -57,17 +57,17 @@ func fullService(namespace string) *v1alpha1.JwtProtectedService {
 		}
 		s.Routes = []v1alpha1.Route{{
 			Name: "web", Paths: []string{pathOf("full"), pathOf("full-too")}, Hosts: []string{hostOf("full")}, Methods: []string{"GET", "POST"},
-			Headers: map[string]v1alpha1.HeaderValues{"x-version": {"1", "2"}}, Protocols: []string{"http", "https"},
+			Headers: map[string]v1alpha1.HeaderValues{"x-version": {"1", "2"}}, Protocols: []v1alpha1.Protocol{"http", "https"},
 			StripPath: pointer(false), PreserveHost: pointer(true), RegexPriority: pointer[int32](7), PathHandling: "v1",
 			HTTPSRedirectStatusCode: pointer[int32](308), RequestBuffering: pointer(false), ResponseBuffering: pointer(false),
 		}, {
-			Name: "tls", Hosts: []string{hostOf("tls")}, SNIs: []string{hostOf("tls")}, Protocols: []string{"https"},
+			Name: "tls", Hosts: []string{hostOf("tls")}, SNIs: []string{hostOf("tls")}, Protocols: []v1alpha1.Protocol{"https"},
 		}, {
-			Name: "rpc", Paths: []string{pathOf("rpc")}, Protocols: []string{"grpc", "grpcs"},
+			Name: "rpc", Paths: []string{pathOf("rpc")}, Protocols: []v1alpha1.Protocol{"grpc", "grpcs"},
 		}}
 		s.JWT = v1alpha1.JWTPlugin{
-			URIParamNames: &[]string{"token"}, CookieNames: &[]string{"session"}, HeaderNames: &[]string{"x-token"}, ClaimsToVerify: []string{"exp", "nbf"},
-			KeyClaimName: "kid", SecretIsBase64: pointer(true), RunOnPreflight: pointer(false), MaximumExpiration: pointer[int32](600),
+			URIParamNames: &[]string{"token"}, CookieNames: &[]string{"session"}, HeaderNames: &[]string{"x-token"}, ClaimsToVerify: []v1alpha1.TimeClaim{"exp", "nbf"},
+			KeyClaimName: "kid", SecretIsBase64: pointer(true), RunOnPreflight: pointer(false), MaximumExpiration: "10m",
 			Anonymous: named("guest"), Realm: realm("full"),
 		}
 		s.Access = &v1alpha1.Access{Groups: []string{named("readers"), named("writers")}}
@@ -77,7 +77,7 @@ func fullService(namespace string) *v1alpha1.JwtProtectedService {
 		}
 		s.Plugins = []v1alpha1.ServicePlugin{{
 			PluginSpec: v1alpha1.PluginSpec{Name: "origins", Plugin: "cors", Enabled: pointer(false), Config: raw(map[string]any{"max_age": 60})},
-			Protocols:  []string{"https"},
+			Protocols:  []v1alpha1.Protocol{"https"},
 		}, {
 			PluginSpec: v1alpha1.PluginSpec{
 				Name: "log", Plugin: "http-log", Config: raw(map[string]any{"http_endpoint": "http://log.e2e.example.com", "timeout": 1000}),
@@ -172,7 +172,7 @@ func changeFull(s *v1alpha1.JwtProtectedService) {
 	spec := &s.Spec
 	spec.ServiceName, spec.Tags = named("changed"), []v1alpha1.Tag{"team-b"}
 	spec.Upstream = &v1alpha1.Upstream{ServiceRef: &v1alpha1.UpstreamServiceReference{Name: "backend", Port: 9090, Scheme: "http"}}
-	spec.Routes = []v1alpha1.Route{{Name: "web", Paths: []string{pathOf("changed")}, Protocols: []string{"http", "https"}}}
+	spec.Routes = []v1alpha1.Route{{Name: "web", Paths: []string{pathOf("changed")}, Protocols: []v1alpha1.Protocol{"http", "https"}}}
 	spec.JWT = v1alpha1.JWTPlugin{URIParamNames: &[]string{}}
 	spec.Access.Groups = []string{named("writers")}
 	spec.RateLimit = &v1alpha1.RateLimit{Minute: pointer[int32](10), Policy: "redis", Redis: &v1alpha1.RateLimitRedis{

@@ -30,7 +30,7 @@ var _ = Describe("The tutorial", Ordered, func() {
 		secret = newSecret(namespace, "john-jwt", map[string]string{"secret": johns})
 		service = newService(namespace, "my-api", func(s *v1alpha1.JwtProtectedServiceSpec) {
 			s.ServiceName = named("my-api")
-			s.JWT.MaximumExpiration = pointer[int32](3600)
+			s.JWT.MaximumExpiration = "1h"
 			s.JWT.URIParamNames, s.JWT.CookieNames = &[]string{"jwt"}, &[]string{"jwt"}
 		})
 		john = newConsumer(namespace, "john", func(s *v1alpha1.JwtConsumerSpec) {

@@ -84,7 +84,7 @@ var _ = Describe("Never reachable unprotected", func() {
 		awaitReady(ctx, service)
 		changes := []func(*v1alpha1.JwtProtectedService){
 			func(s *v1alpha1.JwtProtectedService) {
-				s.Spec.Routes = append(s.Spec.Routes, v1alpha1.Route{Name: "second", Paths: []string{second}, Protocols: []string{"http"}})
+				s.Spec.Routes = append(s.Spec.Routes, v1alpha1.Route{Name: "second", Paths: []string{second}, Protocols: []v1alpha1.Protocol{"http"}})
 			},
 			func(s *v1alpha1.JwtProtectedService) { s.Spec.JWT = v1alpha1.JWTPlugin{KeyClaimName: "iss"} },
 			func(s *v1alpha1.JwtProtectedService) { s.Spec.ServiceName = named("changing") },

@@ -131,7 +131,7 @@ func watchSample(namespace, endpoint string) (*corev1.Secret, *v1alpha1.JwtProte
 	service.Spec.GatewayRef.Name = gateway.Name
 	service.Spec.Upstream.URL = env.UpstreamURL
 	service.Spec.Routes[0].Paths = []string{pathOfService(namespace, "watched")}
-	service.Spec.Routes[0].Protocols = []string{"http", "https"}
+	service.Spec.Routes[0].Protocols = []v1alpha1.Protocol{"http", "https"}
 	log := &service.Spec.Plugins[1]
 	log.Config.Raw = []byte(strings.Replace(string(log.Config.Raw), "https://log.example.com/kong", endpoint, 1))
 	return secret, service

@@ -181,7 +181,7 @@ func foreignError(c content) error {
 	}
 	return &backend.UnusableError{Reason: v1alpha1.ReasonConflict, Message: fmt.Sprintf(
 		"this Kong has no database and runs a configuration that is not of this KongGateway (%s)%s; "+
-			"a configuration is replaced as a whole: set spec.takeover to true to have it replaced, or use another Kong",
+			"a configuration is replaced as a whole: set spec.adoption to Replace to have it replaced, or use another Kong",
 		text[2:], at)}
 }
 

@@ -1,6 +1,7 @@
 package explain
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -100,7 +101,7 @@ func holding(consumer *v1alpha1.JwtConsumer, key string) *found {
 func (d *directory) load(f *found) jwtplugin.Credential {
 	c := jwtplugin.Credential{
 		ID: f.consumer.Namespace + "/" + f.consumer.Name + "/" + f.spec.Name, Key: f.key,
-		Algorithm: string(f.spec.Algorithm), ConsumerID: consumerID(f.consumer),
+		Algorithm: string(cmp.Or(f.spec.Algorithm, credential.DefaultAlgorithm)), ConsumerID: consumerID(f.consumer),
 	}
 	for _, s := range f.consumer.Status.Credentials {
 		if s.Name == f.spec.Name && s.Key == f.key && s.Algorithm != "" {

@@ -31,7 +31,7 @@ func service(namespace, name string, change func(*v1alpha1.JwtProtectedService))
 	s := &v1alpha1.JwtProtectedService{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
 	s.Spec.GatewayRef.Name = "kong"
 	s.Spec.Routes = []v1alpha1.Route{{Name: "api", Hosts: []string{"kong.example.com"}, Paths: []string{"/" + name}}}
-	s.Spec.JWT = v1alpha1.JWTPlugin{KeyClaimName: "kid", ClaimsToVerify: []string{"exp"}}
+	s.Spec.JWT = v1alpha1.JWTPlugin{KeyClaimName: "kid", ClaimsToVerify: []v1alpha1.TimeClaim{"exp"}}
 	s.Status.Conditions = ready
 	if change != nil {
 		change(s)

@@ -47,7 +47,10 @@ func routesOf(service *v1alpha1.JwtProtectedService) []*router.Route {
 	for _, spec := range service.Spec.Routes {
 		route := &router.Route{
 			ID: id + "/" + spec.Name, Name: spec.Name + " of JwtProtectedService " + id, ServiceID: id,
-			Protocols: spec.Protocols, Methods: spec.Methods, Hosts: spec.Hosts, Paths: spec.Paths, SNIs: spec.SNIs,
+			Methods: spec.Methods, Hosts: spec.Hosts, Paths: spec.Paths, SNIs: spec.SNIs,
+		}
+		for _, protocol := range spec.Protocols {
+			route.Protocols = append(route.Protocols, string(protocol))
 		}
 		if len(route.Protocols) == 0 {
 			route.Protocols = []string{"http", "https"}

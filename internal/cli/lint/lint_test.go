@@ -15,7 +15,7 @@ import (
 
 const (
 	head     = "apiVersion: kongjwt.dev/v1alpha1\nmetadata: {name: a}\n"
-	strict   = `jwt: {claimsToVerify: [exp], uriParamNames: [], maximumExpiration: 3600}, access: {groups: [g]}, rateLimit: {minute: 1}`
+	strict   = `jwt: {claimsToVerify: [exp], uriParamNames: [], maximumExpiration: 1h}, access: {groups: [g]}, rateLimit: {minute: 1}`
 	upstream = `upstream: {url: "https://a.example.com"}, routes: [{name: r, paths: [/a], protocols: [https]}]`
 )
 
@@ -61,7 +61,7 @@ func findings(t *testing.T, manifest string, args ...string) map[string]string {
 // broken has a manifest for each rule that breaks it alone.
 var broken = map[string]struct{ manifest, severity string }{
 	"invalid":                  {service(upstream + ", " + strict + ", ratelimit: {minute: 1}"), "error"},
-	"no-expiry":                {service(upstream + ", " + strings.Replace(strict, "[exp], uriParamNames: [], maximumExpiration: 3600", "[nbf], uriParamNames: []", 1)), "warning"},
+	"no-expiry":                {service(upstream + ", " + strings.Replace(strict, "[exp], uriParamNames: [], maximumExpiration: 1h", "[nbf], uriParamNames: []", 1)), "warning"},
 	"anonymous-consumer":       {service(upstream + ", " + strings.Replace(strict, "[exp]", "[exp], anonymous: guest", 1)), "warning"},
 	"clear-text-route":         {service(strings.Replace(upstream, "[https]", "[http, https]", 1) + ", " + strict), "warning"},
 	"pinned-key-rotates":       {consumer("key: k, generate: {secretName: s, rotation: {interval: 1h}}"), "warning"},
@@ -69,7 +69,7 @@ var broken = map[string]struct{ manifest, severity string }{
 	"token-in-query":           {service(upstream + ", " + strings.Replace(strict, "uriParamNames: [], ", "", 1)), "info"},
 	"token-in-cookie":          {service(upstream + ", " + strings.Replace(strict, "[exp]", "[exp], cookieNames: [t]", 1)), "warning"},
 	"default-http":             {service(strings.Replace(upstream, ", protocols: [https]", "", 1) + ", " + strict), "info"},
-	"no-maximum-expiration":    {service(upstream + ", " + strings.Replace(strict, ", maximumExpiration: 3600", "", 1)), "info"},
+	"no-maximum-expiration":    {service(upstream + ", " + strings.Replace(strict, ", maximumExpiration: 1h", "", 1)), "info"},
 	"no-rate-limit":            {service(upstream + ", " + strings.Replace(strict, ", rateLimit: {minute: 1}", "", 1)), "info"},
 	"no-access":                {service(upstream + ", " + strings.Replace(strict, ", access: {groups: [g]}", "", 1)), "info"},
 	"no-routes":                {service(`upstream: {url: "https://a.example.com"}, ` + strict), "warning"},

@@ -128,10 +128,10 @@ func defaultHTTP(s *v1alpha1.JwtProtectedServiceSpec) []string {
 }
 
 func noMaximumExpiration(s *v1alpha1.JwtProtectedServiceSpec) []string {
-	if s.JWT.MaximumExpiration != nil && *s.JWT.MaximumExpiration > 0 {
+	if s.JWT.MaximumExpiration != "" {
 		return nil
 	}
-	return []string{"spec.jwt.maximumExpiration: tokens are taken however far their exp is. Write the seconds that yours live, such as maximumExpiration: 3600"}
+	return []string{"spec.jwt.maximumExpiration: tokens are taken however far their exp is. Write how long yours live, such as maximumExpiration: 1h"}
 }
 
 func noRateLimit(s *v1alpha1.JwtProtectedServiceSpec) []string {
