@@ -407,8 +407,5 @@ func ServiceEntities(scope Scope, service *v1alpha1.JwtProtectedService) (servic
 
 // MaximumExpiration is the longest time to live that a service takes a token with; zero where it takes any.
 func MaximumExpiration(service *v1alpha1.JwtProtectedService) time.Duration {
-	if service.Spec.JWT.MaximumExpiration == nil {
-		return 0
-	}
-	return time.Duration(*service.Spec.JWT.MaximumExpiration) * time.Second
+	return service.Spec.JWT.MaximumExpiration.Or(0)
 }
