@@ -69,7 +69,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	router := newEventRouter(kube)
 	o.Gateways.Listen(router.Route)
 	if err := mgr.Add(router); err != nil {
-		return fmt.Errorf("add the router of the engines' events: %w", err)
+		return fmt.Errorf("add the lookup of gateways' users: %w", err)
 	}
 	if len(o.GatewaySecretNamespaces) > 0 {
 		o.Secrets.SealBy(o.GatewaySecretNamespaces[0], stateSeedSecret)

@@ -12,6 +12,7 @@ import (
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
@@ -155,6 +156,13 @@ var _ = Describe("A Kong without a database", func() {
 		service := w.service("api")
 		create(ctx, consumer, service)
 		ready(ctx, w.gateway, consumer, service)
+		// The counts of a gateway are written a heartbeat later. An operator that stops before leaves that to the next one.
+		Eventually(func(g Gomega) {
+			g.Expect(kube.Get(ctx, client.ObjectKeyFromObject(w.gateway), w.gateway)).To(Succeed())
+			managed := w.gateway.Status.Managed
+			g.Expect(managed).NotTo(BeNil())
+			g.Expect([]int32{managed.Consumers, managed.Credentials, managed.Groups, managed.Services, managed.Routes}).To(HaveEach(int32(1)))
+		}).WithTimeout(soon).WithPolling(poll).Should(Succeed())
 		return w, consumer, service
 	}
 

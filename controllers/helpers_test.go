@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
+	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -144,7 +146,7 @@ func blocked(ctx context.Context, object client.Object, present, absent, reason 
 	}).WithTimeout(soon).WithPolling(poll).Should(Succeed(), "%T %s is %s for %s", object, object.GetName(), present, reason)
 }
 
-// list reads a collection of the Admin API.
+// list reads a collection of the Admin API, but for the consumer that holds the revision of a configuration without a database.
 func (w *world) list(ctx context.Context, collection string) []map[string]any {
 	GinkgoHelper()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, w.kong.AdminURL()+"/"+collection+"?size=1000", nil)
@@ -156,7 +158,10 @@ func (w *world) list(ctx context.Context, collection string) []map[string]any {
 		Data []map[string]any `json:"data"`
 	}
 	Expect(json.NewDecoder(response.Body).Decode(&body)).To(Succeed())
-	return body.Data
+	return slices.DeleteFunc(body.Data, func(entity map[string]any) bool {
+		username, _ := entity["username"].(string)
+		return strings.HasPrefix(username, "kongjwt-revision:")
+	})
 }
 
 // values collects one field of all entities of a collection.

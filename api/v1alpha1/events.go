@@ -39,7 +39,7 @@ const (
 	// EventPruned: entities in Kong were deleted because the resource that they belong to is gone.
 	// Remedy: nothing. Resources that go without their finalizer, as after a restore, leave something behind.
 	EventPruned = "Pruned"
-	// EventKongGone: a KongGateway is deleted while its Kong cannot be written to. The route that data planes are asked by stays.
+	// EventKongGone: a KongGateway is deleted, and what its Kong holds of it stays there: Kong is away, or the spec says so.
 	// Remedy: delete in Kong, if you still have it, what carries the tag that the message names.
 	EventKongGone = "KongGone"
 )

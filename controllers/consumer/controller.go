@@ -6,6 +6,7 @@ package consumer
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -116,7 +117,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	before := consumer.DeepCopy()
 	run := newReconciliation(r, consumer)
-	err := r.Run(ctx, consumer, run.publication.release, run.program)
+	err := run.removeRevoked(ctx)
+	err = errors.Join(r.Run(ctx, consumer, run.publication.release, run.program), err)
 	result, err := r.WriteStatus(ctx, lifecycle.Outcome{
 		Before: before, Object: consumer, Message: run.message(), Reason: run.reason(), Err: err,
 	})

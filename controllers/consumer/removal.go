@@ -9,18 +9,28 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
-// removeRevoked takes the credentials of a revoked consumer out of Kong before anything else is looked at: no Secret that is
-// missing, no state that cannot be read and no policy may hold up a revocation.
+// removeRevoked takes the credentials of a revoked consumer out of Kong before anything else is looked at: no Secret that
+// is missing, no state that cannot be read, no policy, and no gateway that takes the consumer no longer may hold up a
+// revocation. They leave the gateway whose Kong has them, whatever the spec names now.
 func (r *reconciliation) removeRevoked(ctx context.Context) error {
-	if !r.consumer.Spec.Revoked {
+	spec := r.consumer.Spec
+	name := *r.consumer.GetProgrammedGateway()
+	if !spec.Revoked || spec.Suspend || !r.consumer.DeletionTimestamp.IsZero() || name == "" {
 		return nil
 	}
-	result, err := r.gateway.Engine.Revoke(ctx, r.owner())
+	engine, running := r.Gateways.Engines.Get(name)
+	var gateway v1alpha1.KongGateway
+	if err := r.Client.Get(ctx, client.ObjectKey{Name: name}, &gateway); err != nil || !running || gateway.Spec.Suspend {
+		return client.IgnoreNotFound(err) // without an engine Run says what is waited for
+	}
+	result, err := engine.Revoke(ctx, r.owner())
 	if result.Writes > 0 {
 		r.Event(r.consumer, corev1.EventTypeNormal, v1alpha1.ReasonRevoked, "Revoke",
 			fmt.Sprintf("%d credentials left Kong, since spec.revoked is true", result.Writes))

@@ -3,6 +3,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -86,6 +87,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	before := object.DeepCopy()
 	again, err := r.run(ctx, object)
+	if r.isPassing(object.Name, err) {
+		return ctrl.Result{}, err
+	}
 	result, err := r.WriteStatus(ctx, lifecycle.Outcome{Before: before, Object: object, Message: readyMessage(object.Status), Err: err})
 	result.RequeueAfter = status.Sooner(result.RequeueAfter, again)
 	return result, err
@@ -101,19 +105,8 @@ func (r *Reconciler) run(ctx context.Context, object *v1alpha1.KongGateway) (aga
 	if err := r.AddFinalizer(ctx, object); err != nil {
 		return 0, err
 	}
-	settings, err := r.settings(ctx, object)
+	engine, err := r.connect(ctx, object)
 	if err != nil {
-		r.engines.Remove(object.Name)
-		return 0, err
-	}
-	if err := r.setProxy(ctx, object); err != nil {
-		return 0, err
-	}
-	engine, err := r.engines.Ensure(object.Name, settings)
-	if err != nil {
-		return 0, status.Stalled(v1alpha1.ReasonInvalidSpec, "spec.adminAPI: %v", err)
-	}
-	if err := r.setNodes(ctx, object, engine); err != nil {
 		return 0, err
 	}
 	engine.Relist(desired.GatewayOwner(object.Name), object.Annotations[v1alpha1.AnnotationReconcile])
@@ -125,4 +118,35 @@ func (r *Reconciler) run(ctx context.Context, object *v1alpha1.KongGateway) (aga
 		return 0, err
 	}
 	return r.prune(ctx, object, engine)
+}
+
+// connect keeps the engine of a gateway as the spec, the Secrets and the pods of Kong are now. A read that fails
+// leaves the engine as it is: it says nothing of what is there.
+func (r *Reconciler) connect(ctx context.Context, object *v1alpha1.KongGateway) (*engine.Engine, error) {
+	settings, err := r.settings(ctx, object)
+	var stalled *status.StalledError
+	if errors.As(err, &stalled) {
+		r.engines.Remove(object.Name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := r.setProxy(ctx, object); err != nil {
+		return nil, err
+	}
+	running, err := r.engines.Ensure(object.Name, settings)
+	if err != nil {
+		return nil, status.Stalled(v1alpha1.ReasonInvalidSpec, "spec.adminAPI: %v", err)
+	}
+	return running, r.setNodes(ctx, object, running)
+}
+
+// isPassing says whether an error is a failed read or write of Kubernetes while the engine is ready: the gateway is
+// as it was, and so is what its status says.
+func (r *Reconciler) isPassing(gateway string, err error) bool {
+	if _, failure := status.Next(err); failure == nil || errors.Is(err, lifecycle.ErrReleased) {
+		return false
+	}
+	running, found := r.engines.Get(gateway)
+	return found && running.State().Ready
 }

@@ -54,8 +54,9 @@ func (d *DataPlanes) get(gateway string) (proxies, bool) {
 	return p, found
 }
 
-// Ask says whether every data plane of a gateway has, or no longer has, a credential, and which data planes are meant. It is
-// asked only about what the Admin API has acknowledged. Nothing is sent before every worker has to have the route that asks: a request that it does not match could reach somebody else's.
+// Ask says whether every data plane of a gateway has, or no longer has, a credential, and which data planes are
+// meant. It is asked only about what the Admin API has acknowledged. Nothing is sent before every worker has to have
+// the route that asks: a request that it does not match could reach somebody else's.
 func (d *DataPlanes) Ask(ctx context.Context, gateway string, material credential.Material, want probe.Want) (probe.Conclusion, string) {
 	p, found := d.get(gateway)
 	if !found {
@@ -79,7 +80,8 @@ func (d *DataPlanes) Ask(ctx context.Context, gateway string, material credentia
 	return probe.Conclude(results, want)
 }
 
-// addresses of the data planes. Endpoints are read when they are needed: to follow those of every Service would cost more than a few reads a rotation.
+// addresses of the data planes. Endpoints are read when they are needed: to follow those of every Service would cost
+// more than a few reads a rotation.
 func (d *DataPlanes) addresses(ctx context.Context, spec v1alpha1.DataPlanes) ([]string, error) {
 	ref := spec.ServiceRef
 	if ref == nil {

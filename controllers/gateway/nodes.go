@@ -18,7 +18,8 @@ import (
 
 // +kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,verbs=get;list;watch
 
-// setNodes tells an engine its Kong pods, where Kong has no database and the Admin API is named by its Service: each pod has to be given the configuration.
+// setNodes tells an engine its Kong pods, where Kong has no database and the Admin API is named by its Service: each
+// pod has to be given the configuration.
 func (r *Reconciler) setNodes(ctx context.Context, object *v1alpha1.KongGateway, engine *engine.Engine) error {
 	ref := object.Spec.AdminAPI.ServiceRef
 	if ref == nil || engine.State().Database != "off" {
@@ -35,7 +36,8 @@ func (r *Reconciler) setNodes(ctx context.Context, object *v1alpha1.KongGateway,
 	return engine.SetNodes(nodesOf(service, ref.Port, found.Items))
 }
 
-// nodesOf reads the pods behind a port of a Service. One that is not ready yet is among them: Kong is not, before it has a configuration.
+// nodesOf reads the pods behind a port of a Service. One that is not ready yet is among them: Kong is not, before it
+// has a configuration.
 func nodesOf(service corev1.Service, port int32, endpoints []discoveryv1.EndpointSlice) []engine.Node {
 	i := slices.IndexFunc(service.Spec.Ports, func(p corev1.ServicePort) bool { return p.Port == port })
 	if i < 0 {

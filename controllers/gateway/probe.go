@@ -49,7 +49,8 @@ func (r *Reconciler) probeRoute(ctx context.Context, scope desired.Scope) (desir
 	return desired.NewProbeRoute(scope, seed), nil
 }
 
-// proxyTLS reads spec.dataPlanes.tls. A pod's certificate is taken to be for its Service, where no name is given: nobody has one for a pod's address.
+// proxyTLS reads spec.dataPlanes.tls. A pod's certificate is taken to be for its Service, where no name is given:
+// nobody has one for a pod's address.
 func (r *Reconciler) proxyTLS(ctx context.Context, spec v1alpha1.DataPlanes) (probe.TLS, error) {
 	var settings probe.TLS
 	if ref := spec.ServiceRef; ref != nil {
@@ -96,35 +97,4 @@ func (r *Reconciler) programProbe(ctx context.Context, object *v1alpha1.KongGate
 		return nil
 	}
 	return running.Delete(ctx, owner)
-}
-
-// releaseProbe takes that route out of the Kong of a gateway that is being deleted. A Kong that is away keeps it, and that is said: it leads nowhere, and a
-// gateway whose Kong is gone for good could else never go.
-func (r *Reconciler) releaseProbe(ctx context.Context, object *v1alpha1.KongGateway) error {
-	r.planes.forget(object.Name)
-	connected, running := r.engines.Get(object.Name)
-	if !running && object.Spec.DataPlanes != nil && !object.Spec.Suspend {
-		if settings, err := r.settings(ctx, object); err == nil {
-			connected, err = r.engines.Ensure(object.Name, settings)
-			running = err == nil
-		}
-	}
-	owner := desired.GatewayOwner(object.Name)
-	var state engine.State
-	if running {
-		state = connected.State()
-	}
-	switch {
-	case running && state.Ready && !connected.Holds(owner), !running && object.Spec.DataPlanes == nil:
-		return nil
-	case running && state.Ready && !object.Spec.Suspend:
-		return connected.Delete(ctx, owner)
-	case running && state.Reason == v1alpha1.ReasonProgressing && !object.Spec.Suspend:
-		return status.Wait(0, v1alpha1.ReasonDeleting, "waiting for Kong, to take the route out that data planes are asked by")
-	case object.Spec.DataPlanes == nil:
-		return nil
-	}
-	r.Event(object, corev1.EventTypeWarning, v1alpha1.EventKongGone, "Release",
-		"Kong cannot be written to: the route that data planes are asked by stays there, and leads nowhere. Look for the tag kongjwt-owner:KongGateway::"+object.Name)
-	return nil
 }

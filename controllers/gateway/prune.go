@@ -30,7 +30,8 @@ const (
 	pruneAgain = time.Second
 )
 
-// prune deletes from Kong what belongs to resources that are gone, as spec.prune says, and writes into the status what it leaves. It says when to go on.
+// prune deletes from Kong what belongs to resources that are gone, as spec.prune says, and writes into the status
+// what it leaves. It says when to go on.
 func (r *Reconciler) prune(ctx context.Context, object *v1alpha1.KongGateway, engine *engine.Engine) (again time.Duration, err error) {
 	orphans, err := engine.Orphans(r.seemsGone(ctx, object.Name), maxPercent(object.Spec.Prune))
 	if err != nil {
@@ -154,8 +155,9 @@ func (r *Reconciler) pruneConfirmed(
 // askedOneByOne is for how many owners the API server is asked for one each: for more, all resources are listed once.
 const askedOneByOne = 16
 
-// seemsGone says whether an owner is no more, for one look at all of them: by the cache, and, where that has some of the resources only, by the API server. What
-// other processes work on would be taken for gone else, and would be reported as too much to prune.
+// seemsGone says whether an owner is no more, for one look at all of them: by the cache, and, where that has some of
+// the resources only, by the API server. What other processes work on would be taken for gone else, and would be
+// reported as too much to prune.
 func (r *Reconciler) seemsGone(ctx context.Context, gatewayName string) func(desired.Owner) (bool, error) {
 	asked := 0
 	var everything map[desired.Owner]bool
@@ -204,7 +206,8 @@ func (r *Reconciler) allOwners(ctx context.Context) (map[desired.Owner]bool, err
 	return found, nil
 }
 
-// gone says whether an owner is no more, or names another gateway now, as a reader sees it. What is not known to be so is not gone.
+// gone says whether an owner is no more, or names another gateway now, as a reader sees it. What is not known to be
+// so is not gone.
 func (r *Reconciler) gone(ctx context.Context, reader client.Reader, owner desired.Owner, gatewayName string) (bool, error) {
 	if len(r.Namespaces) > 0 && !slices.Contains(r.Namespaces, owner.Namespace) {
 		return false, nil // another process's

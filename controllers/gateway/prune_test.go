@@ -77,7 +77,8 @@ func TestGone(t *testing.T) {
 	}
 }
 
-// A process that works on some of the resources has only those in its cache. What the others work on is not gone for that, and not looked for one by one.
+// A process that works on some of the resources has only those in its cache. What the others work on is not gone for
+// that, and not looked for one by one.
 func TestWhatOthersWorkOnIsNotGone(t *testing.T) {
 	scheme := runtime.NewScheme()
 	if err := v1alpha1.AddToScheme(scheme); err != nil {

@@ -84,7 +84,8 @@ func adminURL(admin v1alpha1.AdminAPI) string {
 	return admin.URL
 }
 
-// gatewaySecret reads one key of a gateway's Secret. Its namespace is bounded: whoever may write a KongGateway could else have any Secret sent to a server of theirs.
+// gatewaySecret reads one key of a gateway's Secret. Its namespace is bounded: whoever may write a KongGateway could
+// else have any Secret sent to a server of theirs.
 func (r *Reconciler) gatewaySecret(ctx context.Context, field string, ref v1alpha1.SecretReference, key string) ([]byte, error) {
 	if !slices.Contains(r.SecretNamespaces, ref.Namespace) {
 		return nil, status.Stalled(v1alpha1.ReasonPolicyViolation,

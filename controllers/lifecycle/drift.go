@@ -16,8 +16,8 @@ import (
 // maxDrifted is how many drifted entities a status takes.
 const maxDrifted = 64
 
-// KnownDrift lists the ids of what was left as somebody else made it, as the status remembers. Where the spec has changed
-// since, what is wanted now counts.
+// KnownDrift lists the ids of what was left as somebody else made it, as the status remembers. Where the spec has
+// changed since, what is wanted now counts.
 func KnownDrift(object v1alpha1.GatewayUser) []string {
 	if *object.GetObservedGeneration() != object.GetGeneration() {
 		return nil
@@ -30,8 +30,8 @@ func KnownDrift(object v1alpha1.GatewayUser) []string {
 	return ids
 }
 
-// ReportDrift says what somebody else had changed in Kong: by an event when it was put back or is new, and in the status as
-// long as it is left.
+// ReportDrift says what somebody else had changed in Kong: by an event when it was put back or is new, and in the
+// status as long as it is left.
 func (l *Lifecycle) ReportDrift(object v1alpha1.GatewayUser, gateway string, result engine.Result) {
 	drift, conditions := object.GetDrift(), object.GetConditions()
 	former := *drift

@@ -41,9 +41,9 @@ func shorten(note string) string {
 	return note[:end] + "..."
 }
 
-// Events are written one by one, and are gone after an hour. When thousands of resources change at once theirs would be half
-// of all that is written to the API server, and nobody reads them: conditions and the log say the same. So each type has a
-// rate, a second, and a reserve.
+// Events are written one by one, and are gone after an hour. When thousands of resources change at once theirs would
+// be half of all that is written to the API server, and nobody reads them: conditions and the log say the same. So
+// each type has a rate, a second, and a reserve.
 const (
 	normalRate, normalReserve   = 5, 100
 	warningRate, warningReserve = 20, 500

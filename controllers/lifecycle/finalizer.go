@@ -28,8 +28,8 @@ func (l *Lifecycle) RemoveFinalizer(ctx context.Context, object client.Object) e
 	return client.IgnoreNotFound(l.patchFinalizers(ctx, object))
 }
 
-// patchFinalizers patches the finalizers alone, under the version that was read: their list is replaced whole. The answer
-// goes into a copy, so that what a phase has already put into the status is not lost.
+// patchFinalizers patches the finalizers alone, under the version that was read: their list is replaced whole. The
+// answer goes into a copy, so that what a phase has already put into the status is not lost.
 func (l *Lifecycle) patchFinalizers(ctx context.Context, object client.Object) error {
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{
 		"finalizers": object.GetFinalizers(), "resourceVersion": object.GetResourceVersion(),

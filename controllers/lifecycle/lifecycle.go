@@ -40,11 +40,19 @@ var ErrReleased = errors.New("released")
 // Program brings Kong to what a resource's spec says. The gateway can be written to.
 type Program func(ctx context.Context, gateway resolve.Gateway) error
 
-// Run leads a resource through its life: deletion, suspension, its gateway, a move to another, its finalizer; then program.
-// releaseSecrets takes the resource off the Secrets that stay where it is deleted and its entities are retained.
+// Run leads a resource through its life: deletion, suspension, its gateway, a move to another, its finalizer; then
+// program. releaseSecrets takes the resource off the Secrets that stay where it is deleted and its entities are
+// retained.
 func (l *Lifecycle) Run(ctx context.Context, object v1alpha1.GatewayUser, releaseSecrets func(context.Context) error, program Program) error {
 	if !object.GetDeletionTimestamp().IsZero() {
 		return l.release(ctx, object, releaseSecrets)
+	}
+	if *object.GetProgrammedGateway() != "" {
+		// Somebody may have taken it off, as a replacement of the whole object does. Whatever is wrong, the deletion
+		// has to find it.
+		if err := l.AddFinalizer(ctx, object); err != nil {
+			return err
+		}
 	}
 	if object.IsSuspended() {
 		return status.Stalled(v1alpha1.ReasonSuspended, "spec.suspend is true: nothing is changed until it is false")
@@ -75,7 +83,7 @@ func (l *Lifecycle) Run(ctx context.Context, object v1alpha1.GatewayUser, releas
 
 // release takes a deleted resource out of Kong, and then lets Kubernetes delete it.
 func (l *Lifecycle) release(ctx context.Context, object v1alpha1.GatewayUser, releaseSecrets func(context.Context) error) error {
-	if !controllerutil.ContainsFinalizer(object, v1alpha1.Finalizer) {
+	if !controllerutil.ContainsFinalizer(object, v1alpha1.Finalizer) && !l.holds(object) {
 		return ErrReleased
 	}
 	if object.IsSuspended() {
@@ -99,11 +107,19 @@ func (l *Lifecycle) release(ctx context.Context, object v1alpha1.GatewayUser, re
 	return ErrReleased
 }
 
+// holds says whether Kong still has entities of a resource that is deleted without our finalizer, which nobody can
+// put back then.
+func (l *Lifecycle) holds(object v1alpha1.GatewayUser) bool {
+	engine, running := l.Gateways.Engines.Get(*object.GetProgrammedGateway())
+	return running && engine.Holds(resolve.OwnerOf(object))
+}
+
 func retains(object v1alpha1.GatewayUser) bool {
 	return object.GetDeletionPolicy() == v1alpha1.DeletionPolicyRetain
 }
 
-// leave takes a resource's entities out of a gateway, or our tags off them. A gateway that is gone keeps them: that is said.
+// leave takes a resource's entities out of a gateway, or our tags off them. A gateway that is gone keeps them: that
+// is said.
 func (l *Lifecycle) leave(ctx context.Context, object v1alpha1.GatewayUser, name string) error {
 	owner := resolve.OwnerOf(object)
 	var gateway v1alpha1.KongGateway

@@ -38,7 +38,8 @@ func (l *Lifecycle) WriteStatus(ctx context.Context, out Outcome) (ctrl.Result, 
 		return ctrl.Result{}, nil
 	}
 	var wait *status.WaitError
-	if errors.As(out.Err, &wait) && wait.Quiet {
+	var stalled *status.StalledError
+	if errors.As(out.Err, &wait) && wait.Quiet && !errors.As(out.Err, &stalled) {
 		return ctrl.Result{RequeueAfter: wait.After}, nil
 	}
 	conditions, generation := out.Object.GetConditions(), out.Object.GetGeneration()
@@ -60,11 +61,14 @@ func (l *Lifecycle) WriteStatus(ctx context.Context, out Outcome) (ctrl.Result, 
 		l.announce(ctx, out, former)
 	}
 	after, err := status.Next(out.Err)
-	return ctrl.Result{RequeueAfter: after}, err
+	if err != nil {
+		return ctrl.Result{}, err // it backs off
+	}
+	return ctrl.Result{RequeueAfter: after}, nil
 }
 
-// patchStatus writes the status under the version that was read: a stale read would else write a former status again. Where
-// nothing differs, this asks whether what was read is there.
+// patchStatus writes the status under the version that was read: a stale read would else write a former status again.
+// Where nothing differs, this asks whether what was read is there.
 func (l *Lifecycle) patchStatus(ctx context.Context, out Outcome) (conflict bool, err error) {
 	before := out.Before.DeepCopyObject().(client.Object)
 	before.SetResourceVersion(out.Object.GetResourceVersion())

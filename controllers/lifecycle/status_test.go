@@ -18,7 +18,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
-// The answer to a write of a status is lost, and the cache does not know of it yet: the resource must not go on to say what was true at that moment.
+// The answer to a write of a status is lost, and the cache does not know of it yet: the resource must not go on to
+// say what was true at that moment.
 func TestAStatusWhoseAnswerWasLostIsWrittenAnew(t *testing.T) {
 	scheme := runtime.NewScheme()
 	if err := v1alpha1.AddToScheme(scheme); err != nil {

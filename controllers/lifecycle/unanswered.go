@@ -7,9 +7,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// unanswered remembers the resources whose last write of a status had no answer. It may have been done, unseen by the cache:
-// what is read then looks as it should be, nothing would be written, and the resource would say for ever what was true when
-// the answer was lost.
+// unanswered remembers the resources whose last write of a status had no answer. It may have been done, unseen by the
+// cache: what is read then looks as it should be, nothing would be written, and the resource would say for ever what
+// was true when the answer was lost.
 type unanswered struct {
 	mu   sync.Mutex
 	uids map[types.UID]bool

@@ -5,23 +5,26 @@ import (
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 )
 
-// OwnChanged passes changes that a person made to a resource of the controller's own kind: to the spec, to annotations, to
-// labels (selectors look at them), and deletion. Our own writes of status and finalizers are not among them, but for one:
-// what was Ready and is not. A former leader may have written that, or this process long ago, by a request whose answer was
-// lost; nobody would look again.
+// OwnChanged passes changes that a person made to a resource of the controller's own kind: to the spec, to
+// annotations, to labels (selectors look at them), and deletion. Our own writes of status and finalizers are not
+// among them, but for one: what was Ready and is not. A former leader may have written that, or this process long
+// ago, by a request whose answer was lost; nobody would look again. A finalizer that somebody took off is put back.
 func OwnChanged() builder.Predicates {
 	return builder.WithPredicates(predicate.Or[client.Object](
 		predicate.GenerationChangedPredicate{},
 		predicate.AnnotationChangedPredicate{},
 		predicate.LabelChangedPredicate{},
 		predicate.Funcs{
-			UpdateFunc: func(e event.UpdateEvent) bool { return isReady(e.ObjectOld) && !isReady(e.ObjectNew) },
+			UpdateFunc: func(e event.UpdateEvent) bool {
+				return isReady(e.ObjectOld) && !isReady(e.ObjectNew) || hasFinalizer(e.ObjectOld) && !hasFinalizer(e.ObjectNew)
+			},
 			CreateFunc: never[event.CreateEvent], DeleteFunc: never[event.DeleteEvent], GenericFunc: never[event.GenericEvent],
 		},
 	))
@@ -34,8 +37,12 @@ func isReady(object client.Object) bool {
 	return ok && apimeta.IsStatusConditionTrue(*resource.GetConditions(), v1alpha1.ConditionReady)
 }
 
-// SpecChanged passes changes of a spec that others depend on, and deletion. An annotation is between a resource and its own
-// controller: to ask a gateway for a drift check is not to ask all that use it.
+func hasFinalizer(object client.Object) bool {
+	return controllerutil.ContainsFinalizer(object, v1alpha1.Finalizer)
+}
+
+// SpecChanged passes changes of a spec that others depend on, and deletion. An annotation is between a resource and
+// its own controller: to ask a gateway for a drift check is not to ask all that use it.
 func SpecChanged() builder.Predicates {
 	return builder.WithPredicates(predicate.And[client.Object](afterStart(), predicate.GenerationChangedPredicate{}))
 }
@@ -50,8 +57,8 @@ func LabelsChanged() builder.Predicates {
 	return builder.WithPredicates(predicate.And[client.Object](afterStart(), predicate.LabelChangedPredicate{}))
 }
 
-// afterStart leaves out what there is when the operator starts: all resources are looked at then, so what they name need not
-// ask for that too.
+// afterStart leaves out what there is when the operator starts: all resources are looked at then, so what they name
+// need not ask for that too.
 func afterStart() predicate.Predicate {
 	return predicate.Funcs{CreateFunc: func(e event.CreateEvent) bool { return !e.IsInInitialList }}
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 )
 
-// Find lists the resources of a kind that have a value in an index; namespace is empty where they may be anywhere. An error
-// is logged: a watch has nobody to give it to.
+// Find lists the resources of a kind that have a value in an index; namespace is empty where they may be anywhere. An
+// error is logged: a watch has nobody to give it to.
 func Find(ctx context.Context, reader client.Reader, kind, name, namespace, value string) []reconcile.Request {
 	var found []reconcile.Request
 	err := ForEach(ctx, reader, kind, name, namespace, value, func(resource v1alpha1.Resource) {
@@ -24,7 +24,8 @@ func Find(ctx context.Context, reader client.Reader, kind, name, namespace, valu
 	return found
 }
 
-// ForEach gives the resources of a kind that have a value in an index. They are the cache's own, and must not be changed.
+// ForEach gives the resources of a kind that have a value in an index. They are the cache's own, and must not be
+// changed.
 func ForEach(
 	ctx context.Context, reader client.Reader, kind, name, namespace, value string, give func(v1alpha1.Resource),
 ) error {

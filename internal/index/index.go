@@ -62,9 +62,9 @@ func Each(add func(object client.Object, name string, values client.IndexerFunc)
 	return nil
 }
 
-// buckets is how many sets the values of an index share that has nearly as many values as there are resources. The cache
-// has two sets of some 300 bytes for every value: with four values a consumer they would be the largest part of all that is
-// kept of one.
+// buckets is how many sets the values of an index share that has nearly as many values as there are resources. The
+// cache has two sets of some 300 bytes for every value: with four values a consumer they would be the largest part of
+// all that is kept of one.
 const buckets = 512
 
 // stored gives what the cache indexes an object by.

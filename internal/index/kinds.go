@@ -139,7 +139,8 @@ func pluginSecrets(plugins []v1alpha1.PluginSpec) []string {
 	return names
 }
 
-// gatewaySecrets lists the Secrets that the connections to a gateway need: to its Admin API, and to the data planes that are asked.
+// gatewaySecrets lists the Secrets that the connections to a gateway need: to its Admin API, and to the data planes
+// that are asked.
 func gatewaySecrets(spec v1alpha1.KongGatewaySpec) []v1alpha1.SecretReference {
 	var refs []v1alpha1.SecretReference
 	if auth := spec.AdminAPI.Auth; auth != nil {

@@ -86,18 +86,33 @@ func set(conditions *[]metav1.Condition, generation int64, kind string, value me
 	})
 }
 
-// Next says when to look at the resource again, and whether the error should count as a failure that backs off.
+// Next says when to look at the resource again, and whether the error should count as a failure that backs off. Of several
+// errors that are joined, the one that asks for the soonest look counts, and any that is a failure.
 func Next(err error) (after time.Duration, retry error) {
-	var stalled *StalledError
-	var wait *WaitError
-	switch {
-	case err == nil:
+	switch e := err.(type) { //nolint:errorlint // It goes through the tree of errors itself.
+	case nil:
 		return 0, nil
-	case errors.As(err, &stalled):
-		return stalled.RetryAfter, nil
-	case errors.As(err, &wait):
-		return wait.After, nil
+	case *StalledError:
+		return e.RetryAfter, nil
+	case *WaitError:
+		return e.After, nil
+	case interface{ Unwrap() []error }:
+		for _, each := range e.Unwrap() {
+			soon, failure := Next(each)
+			after = Sooner(after, soon)
+			if failure != nil {
+				retry = err
+			}
+		}
+		return after, retry
 	default:
+		if cause := errors.Unwrap(err); cause != nil {
+			after, failure := Next(cause)
+			if failure != nil {
+				failure = err
+			}
+			return after, failure
+		}
 		return 0, err
 	}
 }
