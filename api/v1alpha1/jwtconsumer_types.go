@@ -186,7 +186,7 @@ type Generate struct {
 
 // Rotation says when material is replaced.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.overlap) || !self.overlap.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') || !self.interval.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') || duration(self.overlap) < duration(self.interval)",fieldPath=".overlap",message="must be below interval: the former material has to be gone before the next change"
+// +kubebuilder:validation:XValidation:rule="!has(self.overlap) || !self.overlap.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') || !self.interval.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') || duration(self.overlap) > duration('8760h') || duration(self.overlap) < duration(self.interval)",fieldPath=".overlap",message="must be below interval: the former material has to be gone before the next change"
 type Rotation struct {
 	// Interval between two rotations. At least 1m, at most 43800h (five years). A part of it at random is taken off, so that many do not rotate at once.
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') && duration(self) >= duration('1m') && duration(self) <= duration('43800h')",message="must be a duration from 1m to 43800h, such as 720h or 12h. Units are h, m, s and ms; write 30 days as 720h."

@@ -7,7 +7,7 @@ import (
 
 // JwtTokenSpec is a signed token, kept fresh in a Secret, for workloads that should not sign themselves.
 //
-// +kubebuilder:validation:XValidation:rule="!has(self.renewBefore) || !self.renewBefore.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') || !self.ttl.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') || duration(self.ttl) > duration(self.renewBefore)",fieldPath=".renewBefore",message="must be below ttl: else the token would be renewed for ever. Lower renewBefore, or raise ttl"
+// +kubebuilder:validation:XValidation:rule="!has(self.renewBefore) || !self.renewBefore.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') || !self.ttl.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') || duration(self.renewBefore) > duration('8760h') || duration(self.ttl) > duration(self.renewBefore)",fieldPath=".renewBefore",message="must be below ttl: else the token would be renewed for ever. Lower renewBefore, or raise ttl"
 type JwtTokenSpec struct {
 	// Suspend stops all work on this resource until it is false again. The token then expires.
 	// +optional

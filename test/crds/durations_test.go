@@ -16,7 +16,7 @@ import (
 
 // badDurations are what Go cannot read, and what no field may be.
 var badDurations = []string{
-	"30d", "", "1", "-5m", "1h30", "1e3s", "9999999999h", "h", "1 h", "999999999h", "87601h", strings.Repeat("1h", 16), strings.Repeat("1h", 17),
+	"30d", "", "1", "-5m", "1h30", "1e3s", "9999999999h", "h", "1 h", "999999999h", "87601h",
 }
 
 // durationField is a field that holds a duration.
@@ -99,12 +99,8 @@ func TestEveryDurationFieldRefusesInOneLine(t *testing.T) {
 		}
 		for _, value := range bad {
 			t.Run(f.path+" "+value, func(t *testing.T) {
-				says := f.bounds
-				if len(value) > 32 {
-					says = "32"
-				}
 				err := kube.Create(t.Context(), object(t, f.kind, f.with(t, value)))
-				wantRefused(t, err, f.path, says)
+				wantRefused(t, err, f.path, f.bounds)
 				var status apierrors.APIStatus
 				if errors.As(err, &status) && len(status.Status().Details.Causes) != 1 {
 					t.Errorf("got %d lines, want one: %v", len(status.Status().Details.Causes), err)
