@@ -1,7 +1,6 @@
 package desired
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 
@@ -16,8 +15,6 @@ type ConsumerInput struct {
 	Consumer *v1alpha1.JwtConsumer
 	// Credentials that shall be in Kong now, in the order of the spec. None where the consumer is revoked.
 	Credentials []Credential
-	// AccessGroups are the reserved groups of the services that name the consumer.
-	AccessGroups []string
 	// Configs of spec.plugins.
 	Configs Configs
 	// Kong is what the gateway takes; the zero value is the newest. What it does not take is left out, and said by Unsupported.
@@ -138,19 +135,20 @@ func BuildConsumer(scope Scope, policy Policy, in ConsumerInput) (Set, error) {
 			return Set{}, err
 		}
 	}
-	groups := slices.Concat(consumer.Spec.Groups, in.AccessGroups)
-	slices.Sort(groups)
-	if !in.Kong.HasPlugin("acl") {
-		groups = nil
-	}
-	for _, group := range slices.Compact(groups) {
-		b.add(kong.KindACL, scope.ACLID(id, group), id, GroupPart(group), kong.Fields{"group": group})
+	if in.Kong.HasPlugin("acl") {
+		for _, group := range Groups(consumer) {
+			b.add(kong.KindACL, scope.ACLID(id, group), id, GroupPart(group), kong.Fields{"group": group})
+		}
 	}
 	for i, plugin := range consumer.Spec.Plugins {
+		field := path("spec.plugins[%d]", i)
+		if err := policy.checkConsumerPlugin(field+".plugin", plugin.Plugin); err != nil {
+			return Set{}, err
+		}
 		if !in.Kong.HasPlugin(plugin.Plugin) {
 			continue
 		}
-		fields, err := pluginFields(policy, path("spec.plugins[%d]", i), plugin, in.Configs[plugin.Name])
+		fields, err := b.pluginFields(field, plugin, in.Configs[plugin.Name])
 		if err != nil {
 			return Set{}, err
 		}
@@ -195,13 +193,30 @@ func (c Credential) precedes(other Credential) bool {
 	return !c.Pending && other.Pending
 }
 
+// CheckConsumer says what in the spec of a JwtConsumer policy forbids, without its Secrets. The error is a *status.StalledError.
+func CheckConsumer(policy Policy, consumer *v1alpha1.JwtConsumer) error {
+	b := builder{policy: policy, owner: ConsumerOwner(consumer.Namespace, consumer.Name), tags: consumer.Spec.Tags}
+	if err := b.checkConsumer(consumer); err != nil {
+		return err
+	}
+	for i, c := range consumer.Spec.Credentials {
+		if err := policy.checkIdentity(path("spec.credentials[%d].key", i), consumer.Namespace, c.Key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (b *builder) checkConsumer(consumer *v1alpha1.JwtConsumer) error {
 	spec := consumer.Spec
 	if err := b.policy.checkIdentity("spec.username", consumer.Namespace, spec.Username); err != nil {
 		return err
 	}
 	if spec.CustomID != "" && b.policy.Identities != v1alpha1.IdentitiesAny {
-		return b.policy.violation("spec.customID", "may be set only where policy.identities is Any; remove it")
+		return b.policy.violation("spec.customID", "it may be set only where policy.identities is Any", "Remove it")
+	}
+	if err := b.policy.checkRetain(spec.DeletionPolicy); err != nil {
+		return err
 	}
 	for i, group := range spec.Groups {
 		if err := b.policy.checkIdentity(path("spec.groups[%d]", i), consumer.Namespace, group); err != nil {
@@ -259,4 +274,12 @@ func ConsumerUniqueKeys(consumer *v1alpha1.JwtConsumer) []UniqueKey {
 		}
 	}
 	return keys
+}
+
+// ConsumerClaims are the unique keys of a JwtConsumer that policy lets it have: all or none.
+func ConsumerClaims(policy Policy, consumer *v1alpha1.JwtConsumer) []UniqueKey {
+	if CheckConsumer(policy, consumer) != nil {
+		return nil
+	}
+	return ConsumerUniqueKeys(consumer)
 }
