@@ -44,7 +44,7 @@ func materialFor(t testing.TB, algorithm v1alpha1.Algorithm) credential.Material
 		material.Secret = credential.Conceal(hmacSecret)
 		return material
 	}
-	content, err := os.ReadFile(filepath.Join("..", "..", "test", "contract", "testdata", "keys.json"))
+	content, err := os.ReadFile(filepath.Join("..", "..", "test", "contract", "testdata", "3.9.3", "keys.json"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -46,7 +46,7 @@ var _ = Describe("kubectl kongjwt rotate", func() {
 
 		out, code := kongjwt(ctx, "", "rotate", "caller/made", "-n", namespace, "--wait=retired", "--timeout", patience.String())
 		Expect(code).To(BeZero())
-		Expect(out).To(HavePrefix("jwtconsumer.kongjwt.dev/caller: rotation of made asked for\n"))
+		Expect(out).To(HavePrefix("jwtconsumer.kongjwt.dev/caller rotation of made requested\n"))
 		var steps []string
 		for line := range strings.Lines(out) {
 			if number, rest, isStep := strings.Cut(line, "/5  made: "); isStep {
@@ -85,14 +85,14 @@ var _ = Describe("kubectl kongjwt revoke", func() {
 
 		out, code := kongjwt(ctx, "", "revoke", "caller", "-n", namespace, "--yes", "--wait", "--timeout", patience.String())
 		Expect(code).To(BeZero())
-		Expect(out).To(MatchRegexp(`(?s)^jwtconsumer\.kongjwt\.dev/caller revoked\n.*  Revoked: `))
+		Expect(out).To(MatchRegexp(`(?s)^jwtconsumer\.kongjwt\.dev/caller revocation requested; .*Revoked`))
 		expectRefused(ctx, orders.with(token), http.StatusUnauthorized, "No credentials found")
 		warned := runPlugin(ctx, "", "token", "create", "caller", "-n", namespace)
 		Expect(warned.stderr).To(ContainSubstring("is revoked; Kong refuses its tokens"))
 
 		out, code = kongjwt(ctx, "", "revoke", "caller", "-n", namespace, "--undo", "--wait", "--timeout", patience.String())
 		Expect(code).To(BeZero())
-		Expect(out).To(HavePrefix("jwtconsumer.kongjwt.dev/caller no longer revoked\n"))
+		Expect(out).To(HavePrefix("jwtconsumer.kongjwt.dev/caller the end of the revocation is requested"))
 		expectPassed(ctx, orders.with(token))
 	})
 })
@@ -128,7 +128,7 @@ var _ = Describe("kubectl kongjwt reconcile", func() {
 
 		out, code := kongjwt(ctx, "", "reconcile", "jwtc/caller", "-n", namespace)
 		Expect(code).To(BeZero())
-		Expect(out).To(Equal("jwtconsumer.kongjwt.dev/caller asked for\n"))
+		Expect(out).To(Equal("jwtconsumer.kongjwt.dev/caller a look is requested\n"))
 		Eventually(groups).WithContext(ctx).Should(HaveLen(1))
 	})
 })
