@@ -131,7 +131,8 @@ func (r *Reconciler) connect(ctx context.Context, object *v1alpha1.KongGateway) 
 	if err != nil {
 		return nil, err
 	}
-	if err := r.setProxy(ctx, object); err != nil {
+	// A gateway in deletion leaves Kong whether or not its data planes can be asked.
+	if err := r.setProxy(ctx, object); err != nil && object.DeletionTimestamp.IsZero() {
 		return nil, err
 	}
 	running, err := r.engines.Ensure(object.Name, settings)

@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -54,7 +55,7 @@ var _ = Describe("kubectl kongjwt rotate", func() {
 			}
 		}
 		Expect(steps).To(HaveExactElements(
-			MatchRegexp(`^1 generation \d+ is made, key `+namespace+`\.caller\.made\.`), HavePrefix("2 it is in Kong"), HavePrefix("3 every data plane knows it"),
+			MatchRegexp(`^1 revision \d+ is made, key `+namespace+`\.caller\.made\.`), HavePrefix("2 it is in Kong"), HavePrefix("3 every data plane knows it"),
 			HavePrefix("4 it is published in Secret made"), HavePrefix("5 the former is gone from Kong"),
 		))
 		expectRefused(ctx, orders.with(former), http.StatusUnauthorized, "No credentials found")
@@ -85,7 +86,7 @@ var _ = Describe("kubectl kongjwt revoke", func() {
 
 		out, code := kongjwt(ctx, "", "revoke", "caller", "-n", namespace, "--yes", "--wait", "--timeout", patience.String())
 		Expect(code).To(BeZero())
-		Expect(out).To(MatchRegexp(`(?s)^jwtconsumer\.kongjwt\.dev/caller revocation requested; .*Revoked`))
+		Expect(out).To(MatchRegexp(`(?s)^jwtconsumer\.kongjwt\.dev/caller revocation requested; .*revoked: Kong refuses its tokens`))
 		expectRefused(ctx, orders.with(token), http.StatusUnauthorized, "No credentials found")
 		warned := runPlugin(ctx, "", "token", "create", "caller", "-n", namespace)
 		Expect(warned.stderr).To(ContainSubstring("is revoked; Kong refuses its tokens"))
@@ -119,7 +120,10 @@ var _ = Describe("kubectl kongjwt reconcile", func() {
 			defer cancel()
 			remove(ctx, caller)
 		})
-		groups := func() ([]entity, error) { return list(ctx, "acls", ownerTag(caller)) }
+		groups := func() ([]entity, error) {
+			rows, err := list(ctx, "acls", ownerTag(caller))
+			return slices.DeleteFunc(rows, func(row entity) bool { return row["group"] != named("reconciled") }), err
+		}
 		held, err := groups()
 		Expect(err).NotTo(HaveOccurred())
 		Expect(held).To(HaveLen(1))
