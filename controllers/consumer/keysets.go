@@ -200,7 +200,7 @@ func (r *keySets) assignKids(field string, set *keySet) error {
 	for _, held := range set.decision.Held {
 		other, found := r.kids[held.ID]
 		part, inKong := r.gateway.Engine.CredentialPart(r.owner(), held.ID)
-		if found && !(inKong && part == desired.KeySetPart(set.part, held.ID)) {
+		if found && (!inKong || part != desired.KeySetPart(set.part, held.ID)) {
 			set.shadowed[held.ID] = true
 			taken = append(taken, fmt.Sprintf("%s (credential %s)", held.ID, other.name))
 			continue

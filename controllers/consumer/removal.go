@@ -74,7 +74,7 @@ func (r *reconciliation) removeWithdrawn(ctx context.Context, cause error) error
 		}
 		slot, isSlot := desired.CredentialSlot(part)
 		return isSlot && r.revisions.state.Known(slot) && !r.revisions.leaving(slot) ||
-			r.hasCredential(name) && !(isSlot && r.revisions.leaving(slot)) || r.keySets.has(name)
+			r.hasCredential(name) && (!isSlot || !r.revisions.leaving(slot)) || r.keySets.has(name)
 	})
 	if err != nil {
 		return err

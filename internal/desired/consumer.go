@@ -1,6 +1,7 @@
 package desired
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -236,10 +237,11 @@ func (b *builder) checkConsumer(consumer *v1alpha1.JwtConsumer) error {
 
 func (b *builder) addCredential(consumerID string, c Credential) error {
 	material := c.Material
-	if c.TenantKey {
-		if err := b.policy.checkIdentity(c.Field+".key", b.owner.Namespace, material.Key); err != nil {
-			return err
-		}
+	if c.TenantKey && !b.policy.mayClaim(b.owner.Namespace, material.Key) {
+		// The key may come from a Secret: it is not quoted, whatever it is.
+		prefix := b.owner.Namespace + "."
+		return b.policy.violation(c.Field+".key", fmt.Sprintf("the key has to begin with %q", prefix),
+			"Choose such a key, in the spec or in the Secret that dataKeys.key reads it from")
 	}
 	id := CredentialID(b.scope, b.owner, c.Part)
 	fields := kong.Fields{"key": material.Key, "algorithm": string(material.Algorithm)}

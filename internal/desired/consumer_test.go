@@ -165,7 +165,7 @@ func TestConsumerIsRefused(t *testing.T) {
 		},
 		"a key of another namespace": {
 			change: anything, in: ConsumerInput{Credentials: []Credential{{Field: "spec.credentials[2]", TenantKey: true, Material: hmacMaterial("team-b.x", "s")}}},
-			reason: v1alpha1.ReasonPolicyViolation, message: []string{"spec.credentials[2].key", "team-b.x"},
+			reason: v1alpha1.ReasonPolicyViolation, message: []string{"spec.credentials[2].key", `begin with "team-a."`},
 		},
 		"a vault reference in a Secret": {
 			change: anything, in: ConsumerInput{Credentials: secret("{vault://env/pg-password}")},
@@ -281,5 +281,18 @@ func TestMaterialOfWhatKongHolds(t *testing.T) {
 		if got := MaterialOf(b.entities[0]); !got.Equal(material) {
 			t.Errorf("%s is read back differently", material.Algorithm)
 		}
+	}
+}
+
+// A data key that is not a credential's key, such as a password, can be named by mistake: its value is not repeated.
+func TestAKeyFromASecretIsNotQuoted(t *testing.T) {
+	material := hmacMaterial("Tr0ub4dor-and-3", "s3cret")
+	in := ConsumerInput{Consumer: testConsumer(), Credentials: []Credential{
+		{Field: "spec.credentials[0]", Part: CredentialPart(credential.Slot{Credential: "primary"}), Material: material, TenantKey: true},
+	}}
+	_, err := BuildConsumer(testScope, testPolicy(), in)
+	wantStalled(t, err, v1alpha1.ReasonPolicyViolation, "spec.credentials[0].key", `begin with "team-a."`)
+	if strings.Contains(err.Error(), material.Key) {
+		t.Errorf("a value from a Secret is quoted: %v", err)
 	}
 }

@@ -95,7 +95,7 @@ func (c UniqueKey) overlapsHost(d UniqueKey) bool {
 	if c.Namespace == d.Namespace || !hostsMeet(c.Host, d.Host) {
 		return false
 	}
-	if c.Host != "" && !(c.Shared && d.Shared) {
+	if c.Host != "" && (!c.Shared || !d.Shared) {
 		return true
 	}
 	return holdsPrefix(c.Prefix, d.Prefix) || holdsPrefix(d.Prefix, c.Prefix)

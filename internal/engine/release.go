@@ -99,8 +99,8 @@ func (e *Engine) Prune(ctx context.Context, owner desired.Owner) (entities int, 
 			continue
 		}
 		entities++
-		if e.about.options.Pruned != nil {
-			e.about.options.Pruned(e.scope.Gateway, entry.Kind)
+		if e.options.Pruned != nil {
+			e.options.Pruned(e.scope.Gateway, entry.Kind)
 		}
 	}
 	if entities > 0 {

@@ -17,8 +17,7 @@ import (
 func (m *importing) consumer(e kong.Entity) {
 	username := e.Fields.Text("username")
 	credentials, groups, plugins := m.below(e.ID, kong.KindJWT), m.below(e.ID, kong.KindACL), m.below(e.ID, kong.KindPlugin)
-	switch {
-	case username == "":
+	if username == "" {
 		m.left(e, "it has a custom_id and no username, and a JwtConsumer always has one")
 		return
 	}

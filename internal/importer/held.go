@@ -23,7 +23,7 @@ func faults(resource v1alpha1.Resource) []schema.Fault {
 	if err != nil {
 		return []schema.Fault{{Field: "spec", Message: "it cannot be written"}}
 	}
-	found, err := schema.Check(context.Background(), resource.KindName(), fields) //nolint:contextcheck // nothing is waited for
+	found, err := schema.Check(context.Background(), resource.KindName(), fields)
 	if err != nil {
 		return []schema.Fault{{Field: "spec", Message: err.Error()}}
 	}

@@ -112,10 +112,6 @@ services:
 		t.Fatal(err)
 	}
 	result := importer.Import(entities, importer.Options{Namespace: "shop", Gateway: "main", PlainSecrets: true})
-	written, err := json.Marshal(result)
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, name := range []string{"DECK_KEY", "DECK_HOST", "DECK_LOG"} {
 		if !slices.ContainsFunc(result.Left, func(l importer.Left) bool {
 			return strings.Contains(l.Why, "the environment variable "+name+" of decK")
@@ -124,7 +120,7 @@ services:
 		}
 	}
 	result.Left = nil
-	if written, err = json.Marshal(result); err != nil || strings.Contains(string(written), "{{") {
+	if written, err := json.Marshal(result); err != nil || strings.Contains(string(written), "{{") {
 		t.Errorf("it is written: %v\n%s", err, written)
 	}
 	if len(result.Services) != 1 || len(result.Consumers) != 1 {
@@ -166,11 +162,11 @@ func (f field) draw(t *rapid.T, label string) any {
 		if len(f.Between) == 2 {
 			low, high = f.Between[0], f.Between[1]
 		}
-		if n := rapid.Float64Range(low, high).Draw(t, label); f.Type == "number" {
+		n := rapid.Float64Range(low, high).Draw(t, label)
+		if f.Type == "number" {
 			return n
-		} else {
-			return float64(int64(n))
 		}
+		return float64(int64(n))
 	case "boolean":
 		return rapid.Bool().Draw(t, label)
 	case "array", "set":

@@ -1,10 +1,11 @@
 package index
 
 import (
+	"slices"
+
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/credential"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
-	"slices"
 )
 
 func gatewayIndexes() []definition {

@@ -77,7 +77,9 @@ type Record struct{ ids []string }
 const recorded = 32
 
 // Has says whether a request was seen. What asks nothing always was.
-func (r Record) Has(request Request) bool { return request.Empty() || slices.Contains(r.ids, request.id) }
+func (r Record) Has(request Request) bool {
+	return request.Empty() || slices.Contains(r.ids, request.id)
+}
 
 // With remembers the requests that an object carries now.
 func (r Record) With(requests ...Request) Record {

@@ -64,7 +64,9 @@ func (s Seal) mac(namespace, name string, data map[string][]byte) []byte {
 }
 
 // SealBy names the Secret with the operator's seed: what Keep writes carries its seal, and Kept holds to it. It is called before the store is used.
-func (s *Store) SealBy(namespace, name string) { s.seed = client.ObjectKey{Namespace: namespace, Name: name} }
+func (s *Store) SealBy(namespace, name string) {
+	s.seed = client.ObjectKey{Namespace: namespace, Name: name}
+}
 
 // openSeal reads the seed once; the first one makes it. Errors are those of Seed.
 func (s *Store) openSeal(ctx context.Context) (Seal, error) {
