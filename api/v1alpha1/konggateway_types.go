@@ -210,6 +210,128 @@ const (
 	NamespacesSelector FromNamespaces = "Selector"
 )
 
+// GatewayPolicy bounds what tenants may ask for.
+type GatewayPolicy struct {
+	// Identities is Namespaced or Any. Namespaced: usernames, keys and groups that a tenant sets have to begin with
+	// "<namespace>.", and customID may not be set. Any: tenants may claim any identity that is free.
+	// +kubebuilder:default=Namespaced
+	// +optional
+	Identities IdentityPolicy `json:"identities,omitempty"`
+	// Plugins that tenants may use. An empty list allows none. Plugins that run code from their configuration are refused whatever the list says, and so is
+	// Lua in the configuration of others (custom_fields_by_lua).
+	// +kubebuilder:default={"cors","rate-limiting","request-size-limiting","ip-restriction","correlation-id","http-log","prometheus","bot-detection","response-ratelimiting"}
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule="!self.exists(p, p in ['pre-function', 'post-function', 'serverless-functions', 'exit-transformer', 'jwt'])",message="pre-function, post-function, serverless-functions and exit-transformer run Lua from their configuration and jwt is the operator's: none of them can be allowed"
+	// +listType=atomic
+	// +optional
+	Plugins []string `json:"plugins,omitzero"`
+	// Upstreams bounds where tenants may have Kong send requests to.
+	// +kubebuilder:default={}
+	// +optional
+	Upstreams UpstreamPolicy `json:"upstreams,omitempty"`
+	// Routes says which namespaces may claim which hosts and paths. Empty: anyone, the first holder wins.
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=atomic
+	// +optional
+	Routes []RouteClaimPolicy `json:"routes,omitempty"`
+	// JWKS bounds which key sets consumers may use.
+	// +optional
+	JWKS *JWKSPolicy `json:"jwks,omitempty"`
+	// MinSecretBytes refuses HMAC secrets that are shorter, in bytes. 0 refuses none and warns (RFC 7518 section 3.2).
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=512
+	// +optional
+	MinSecretBytes int32 `json:"minSecretBytes,omitempty"`
+}
+
+// IdentityPolicy says which usernames, keys and groups tenants may set.
+//
+// +kubebuilder:validation:Enum=Namespaced;Any
+type IdentityPolicy string
+
+const (
+	// IdentitiesNamespaced is those that begin with the resource's namespace.
+	IdentitiesNamespaced IdentityPolicy = "Namespaced"
+	// IdentitiesAny is all that are free.
+	IdentitiesAny IdentityPolicy = "Any"
+)
+
+// UpstreamPolicy bounds where tenants may send requests to.
+type UpstreamPolicy struct {
+	// Deny lists what an upstream, and a host or URL in a plugin's configuration, may not be: Loopback, LinkLocal (which holds cloud metadata), AdminAPI (Kong's own),
+	// ExternalName (Services of that type), a network such as 10.0.0.0/8, or a host, where *.example.com stands for all below it.
+	// Names are judged as they are written; they are not looked up. * alone stands for every host. An empty list denies nothing.
+	// +kubebuilder:default={"Loopback","LinkLocal","AdminAPI","ExternalName"}
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=253
+	// +kubebuilder:validation:items:Pattern=`^[0-9A-Za-z*:./_-]+$`
+	// +kubebuilder:validation:items:XValidation:rule="!(self.lowerAscii() in ['loopback', 'linklocal', 'adminapi', 'externalname']) || self in ['Loopback', 'LinkLocal', 'AdminAPI', 'ExternalName']",message="write it Loopback, LinkLocal, AdminAPI or ExternalName: else it is the name of a host"
+	// +kubebuilder:validation:items:XValidation:rule="self.contains('/') || self.matches('^([*]|([*][.])?[0-9A-Za-z_]([0-9A-Za-z_.-]*[0-9A-Za-z_])?|[0-9A-Fa-f:]*:[0-9A-Fa-f:]*)$')",message="must be Loopback, LinkLocal, AdminAPI, ExternalName, an address, a host or *.host; no port"
+	// +kubebuilder:validation:items:XValidation:rule="!self.contains('/') || self.matches('^((25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])[.]){3}(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])/(3[0-2]|[12]?[0-9])$') || self.matches('^[0-9A-Fa-f:]*:[0-9A-Fa-f:]*/(12[0-8]|1[01][0-9]|[1-9]?[0-9])$')",message="a network is an address and the length of its prefix, such as 10.0.0.0/8 or fd00::/8"
+	// +listType=atomic
+	// +optional
+	Deny []string `json:"deny,omitzero"`
+}
+
+// Words of UpstreamPolicy.Deny.
+const (
+	DenyLoopback     = "Loopback"
+	DenyLinkLocal    = "LinkLocal"
+	DenyAdminAPI     = "AdminAPI"
+	DenyExternalName = "ExternalName"
+)
+
+// RouteClaimPolicy lets some namespaces claim some hosts and paths.
+type RouteClaimPolicy struct {
+	// Namespaces that may claim.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	// +listType=set
+	// +required
+	Namespaces []string `json:"namespaces"`
+	// Hosts they may claim; *.example.com stands for all below it. Empty: any.
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=253
+	// +kubebuilder:validation:items:Pattern=`^(\*\.)?[0-9A-Za-z_]([0-9A-Za-z_.-]*[0-9A-Za-z_])?$`
+	// +listType=set
+	// +optional
+	Hosts []string `json:"hosts,omitempty"`
+	// PathPrefixes they may claim. Empty: any.
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=1024
+	// +kubebuilder:validation:items:Pattern=`^/[^\s]*$`
+	// +listType=set
+	// +optional
+	PathPrefixes []string `json:"pathPrefixes,omitempty"`
+}
+
+// JWKSPolicy bounds which key sets consumers may use.
+type JWKSPolicy struct {
+	// URLs that may be used; a URL that ends in / stands for all below it. Empty: any.
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=8
+	// +kubebuilder:validation:items:MaxLength=2048
+	// +kubebuilder:validation:items:Pattern=`^https?://[^\s/?#@]+(/[^\s#]*)?$`
+	// +listType=set
+	// +optional
+	URLs []string `json:"urls,omitempty"`
+	// AllowHTTP permits http URLs. Whoever sits on the way can then issue tokens.
+	// +optional
+	AllowHTTP bool `json:"allowHTTP,omitempty"`
+	// AllowPrivateAddresses permits issuers on private, loopback and link-local addresses.
+	// +optional
+	AllowPrivateAddresses bool `json:"allowPrivateAddresses,omitempty"`
+}
+
 // Drift says what happens to changes that are made in Kong behind the operator's back.
 type Drift struct {
 	// Policy is Correct (put back) or Report (only say so: what was taken away stays away, be it a credential or what protects a route). A change of the
