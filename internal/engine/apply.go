@@ -72,7 +72,7 @@ func (r *syncRun) leave(current []plan.Entry, want []plan.Wanted) {
 	}
 	for _, e := range current {
 		d, drifted := r.drifts.Get(e.ID)
-		if drifted && d.Change == observed.Appeared && !(r.withdraws && plan.TakesAccess(e.Kind)) {
+		if drifted && d.Change == observed.Appeared && (!r.withdraws || !plan.TakesAccess(e.Kind)) {
 			r.left[e.ID] = true
 		}
 	}
