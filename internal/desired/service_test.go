@@ -96,7 +96,7 @@ func TestJWTOptionsAreSentAsWritten(t *testing.T) {
 	})
 	want := map[string]any{
 		"uri_param_names": []string{}, "cookie_names": []string{"c"}, "header_names": []string{"h"}, "claims_to_verify": []string{"exp"}, "key_claim_name": "kid",
-		"secret_is_base64": true, "run_on_preflight": false, "maximum_expiration": int32(60), "anonymous": "nobody", "realm": "r",
+		"secret_is_base64": true, "run_on_preflight": false, "maximum_expiration": int64(60), "anonymous": "nobody", "realm": "r",
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v\nwant %v", got, want)
