@@ -87,7 +87,7 @@ var _ = Describe("A protected service", func() {
 		stalled(ctx, service, v1alpha1.ReasonInvalidSpec, And(ContainSubstring("spec.upstream.serviceRef"), ContainSubstring("does not exist")))
 		target := &corev1.Service{ObjectMeta: w.meta("orders"), Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}}}
 		create(ctx, target)
-		stalled(ctx, service, v1alpha1.ReasonInvalidSpec, And(ContainSubstring("8080"), ContainSubstring("it has 80")))
+		stalled(ctx, service, v1alpha1.ReasonInvalidSpec, And(ContainSubstring("8080"), ContainSubstring("Use one of 80")))
 		change(ctx, target, func(s *corev1.Service) { s.Spec.Ports[0].Port = 8080 })
 		ready(ctx, service)
 		Expect(w.values(ctx, "services", "host")).To(ConsistOf("orders." + w.namespace + ".svc.cluster.local"))
