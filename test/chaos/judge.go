@@ -163,6 +163,8 @@ func (s *site) holds(ctx context.Context, n *node, want map[string]int) error {
 	}
 	for line, count := range got {
 		switch {
+		case strings.HasPrefix(line, "consumer kongjwt-revision:"):
+			// What carries the number of a configuration, where Kong has no database.
 		case want[line] == 0:
 			differ = append(differ, "left over in Kong: "+line)
 		case want[line] < count:
