@@ -147,8 +147,8 @@ func (r *syncRun) ambiguousAdoption(w plan.Wanted, found map[string]kong.Entity)
 		names = append(names, r.describeForeign(found[id]))
 	}
 	stalled := status.Stalled(v1alpha1.ReasonConflict,
-		"the %s cannot be adopted: what it asks for is held by several, %s; delete all but one, or ask for one's alone",
-		w.Kind.Singular(), strings.Join(names, " and "))
+		"%s: the %s cannot be adopted, because what it asks for is held by several (%s). Ask for what one of them has alone.",
+		entityField(w.Entry), w.Kind.Singular(), strings.Join(names, " and "))
 	stalled.RetryAfter = r.arbiter.Retry(w.Owner)
 	return stalled
 }

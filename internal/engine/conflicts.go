@@ -83,10 +83,15 @@ func (r *syncRun) holder(key desired.UniqueKey, w plan.Wanted, foreign map[desir
 	return ""
 }
 
+// adoptionRemedy ends a message about a holder. It advises nobody to delete what belongs to somebody else: a foreign jwt
+// plugin, say, may be all that protects a route.
+const adoptionRemedy = "what nobody manages is taken over where the KongGateway has spec.adoption: Unowned."
+
 // refuse says that a key is held. The owner waits for it.
 func (r *syncRun) refuse(key desired.UniqueKey, holder string) error {
 	r.turn.Wait([]desired.UniqueKey{key})
-	stalled := status.Stalled(v1alpha1.ReasonConflict, "%s is held by %s; choose another, or delete that one", key, holder)
+	stalled := status.Stalled(v1alpha1.ReasonConflict, "%s: %s is held by %s. Choose another; "+adoptionRemedy,
+		keyField(key.Kind), key, holder)
 	stalled.RetryAfter = r.arbiter.Retry(r.set.Owner)
 	return stalled
 }
@@ -105,8 +110,8 @@ func (r *syncRun) conflict(ctx context.Context, w plan.Wanted, cause error) erro
 		switch {
 		case ours && ownership.Owner == w.Owner && slices.Contains(r.keep, holder.ID):
 			stalled := status.Stalled(v1alpha1.ReasonConflict,
-				"%s is held by %s of the same resource, which stays because its Secret cannot be read; "+
-					"restore that Secret, or choose another key", key, ownership.Part)
+				"%s: %s is held by %s of the same resource, which stays because its Secret cannot be read. "+
+					"Restore that Secret, or choose another key.", keyField(key.Kind), key, ownership.Part)
 			stalled.RetryAfter = r.arbiter.Retry(w.Owner)
 			return stalled
 		case ours && ownership.Owner == w.Owner:
@@ -144,8 +149,8 @@ func (r *syncRun) unnamedConflict(ctx context.Context, w plan.Wanted, cause erro
 		rival = "something in Kong that this operator does not manage"
 	}
 	stalled := status.Stalled(v1alpha1.ReasonConflict,
-		"Kong takes no second %s with the same %s: that of %s is there already; delete it, or leave it out here",
-		w.Kind.Singular(), strings.Join(conflict.Fields, ", "), rival)
+		"%s: Kong takes no second %s with the same %s (%s has it). Leave it out here; "+adoptionRemedy,
+		entityField(w.Entry), w.Kind.Singular(), strings.Join(conflict.Fields, ", "), rival)
 	stalled.RetryAfter = r.arbiter.Retry(r.set.Owner)
 	return stalled
 }

@@ -101,6 +101,44 @@ func (r *syncRun) chargeFailure(ctx context.Context, o plan.Op, what string, err
 		failed.Status, what)
 }
 
+// keyField is the field of a spec that a unique key comes from.
+func keyField(kind desired.UniqueKind) string {
+	switch kind {
+	case desired.UniqueUsername:
+		return "spec.username"
+	case desired.UniqueCustomID:
+		return "spec.customID"
+	case desired.UniqueCredentialKey:
+		return "spec.credentials"
+	case desired.UniqueServiceName:
+		return "spec.serviceName"
+	}
+	return "spec.routes"
+}
+
+// entityField is the field of a spec that an entity comes from.
+func entityField(e plan.Entry) string {
+	switch e.Kind {
+	case kong.KindConsumer:
+		return "spec.username"
+	case kong.KindJWT:
+		return "spec.credentials"
+	case kong.KindACL:
+		return "spec.groups"
+	case kong.KindService:
+		return "spec.upstream"
+	case kong.KindRoute:
+		return "spec.routes"
+	}
+	switch e.Plugin {
+	case "jwt":
+		return "spec.jwt"
+	case plan.PluginACL:
+		return "spec.access"
+	}
+	return "spec.plugins"
+}
+
 // lacksPlugin says that this Kong has no such entities, because it does not run their plugin.
 func lacksPlugin(w plan.Wanted, gateway string) error {
 	return status.Stalled(v1alpha1.ReasonKongRejected,

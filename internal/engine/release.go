@@ -166,8 +166,8 @@ func (r *syncRun) checkChildren(ctx context.Context, o plan.Op) error {
 		}
 	}
 	if len(strangers) > 0 {
-		stalled := status.Stalled(v1alpha1.ReasonConflict, "the %s is not deleted from Kong: others hung on it %s, "+
-			"which would go along; delete these in Kong, or set spec.deletionPolicy to Retain",
+		stalled := status.Stalled(v1alpha1.ReasonConflict, "spec.deletionPolicy: the %s is not deleted from Kong: others hung on it %s, "+
+			"which would go along. Have their owners take them out, or set it to Retain.",
 			parent.Kind.Singular(), strings.Join(strangers, ", "))
 		stalled.RetryAfter = r.arbiter.Retry(parent.Owner)
 		return stalled
