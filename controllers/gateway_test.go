@@ -80,7 +80,7 @@ var _ = Describe("A KongGateway", func() {
 		})
 		create(ctx, named, local, lua, vault)
 		stalled(ctx, named, v1alpha1.ReasonPolicyViolation, And(ContainSubstring("spec.username"), ContainSubstring(w.namespace+".admin")))
-		stalled(ctx, local, v1alpha1.ReasonPolicyViolation, ContainSubstring("Loopback"))
+		stalled(ctx, local, v1alpha1.ReasonPolicyViolation, ContainSubstring("not a public address"))
 		stalled(ctx, lua, v1alpha1.ReasonPolicyViolation, ContainSubstring("pre-function"))
 		stalled(ctx, vault, v1alpha1.ReasonPolicyViolation, ContainSubstring("vault"))
 		Expect(w.list(ctx, "services")).To(BeEmpty())

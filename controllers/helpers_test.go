@@ -174,6 +174,17 @@ func (w *world) values(ctx context.Context, collection, field string) []any {
 	return found
 }
 
+// admitted lists the groups that the one acl plugin in Kong lets in.
+func (w *world) admitted(ctx context.Context) []any {
+	GinkgoHelper()
+	for _, plugin := range w.list(ctx, "plugins") {
+		if plugin["name"] == "acl" {
+			return plugin["config"].(map[string]any)["allow"].([]any)
+		}
+	}
+	return nil
+}
+
 // send writes to the Admin API as somebody else.
 func (w *world) send(ctx context.Context, method, path string, body any) int {
 	GinkgoHelper()

@@ -169,9 +169,9 @@ var _ = Describe("A JwtConsumer that follows an issuer", func() {
 		create(ctx, good)
 		ready(ctx, good)
 		change(ctx, w.gateway, func(g *v1alpha1.KongGateway) {
-			g.Spec.Policy.JWKS = &v1alpha1.JWKSPolicy{AllowPrivateAddresses: true, URLs: []string{"https://login.example.com/"}}
+			g.Spec.Policy.JWKS = &v1alpha1.JWKSPolicy{AllowPrivateAddresses: true, Issuers: []v1alpha1.AllowedIssuer{{URL: "https://login.example.com/"}}}
 		})
-		stalled(ctx, good, v1alpha1.ReasonPolicyViolation, ContainSubstring("policy.jwks.urls"))
+		stalled(ctx, good, v1alpha1.ReasonPolicyViolation, ContainSubstring("policy.jwks.issuers"))
 		Expect(keys(ctx)()).To(ConsistOf("one"), "what was there stays until somebody decides")
 
 		By("taking private addresses away")

@@ -93,7 +93,7 @@ var _ = Describe("A protected service", func() {
 		Expect(w.values(ctx, "services", "host")).To(ConsistOf("orders." + w.namespace + ".svc.cluster.local"))
 	})
 
-	It("gives its group to the consumers that it names, and takes it back", func(ctx SpecContext) {
+	It("admits the consumers that it names, and lets them out, by its own acl plugin alone", func(ctx SpecContext) {
 		w := newWorld(ctx, kongsim.Options{})
 		create(ctx, w.secret("a-jwt", map[string]string{"secret": longSecret}), w.secret("b-jwt", map[string]string{"secret": longSecret}))
 		a := w.consumer("a")
@@ -103,12 +103,17 @@ var _ = Describe("A protected service", func() {
 		})
 		create(ctx, service, a, b)
 		ready(ctx, a, b, service)
-		group := "kongjwt:" + w.namespace + ".orders"
-		Eventually(func() []any { return w.values(ctx, "acls", "group") }).WithTimeout(soon).WithPolling(poll).Should(ConsistOf(group, group))
+		own := "kongjwt:" + w.namespace
+		eventually := func(groups ...any) {
+			GinkgoHelper()
+			Eventually(w.admitted).WithContext(ctx).WithTimeout(soon).WithPolling(poll).Should(ConsistOf(groups...))
+		}
+		eventually(own+".a", own+".b")
 		change(ctx, b, func(c *v1alpha1.JwtConsumer) { c.Labels = nil })
-		Eventually(func() []any { return w.values(ctx, "acls", "group") }).WithTimeout(soon).WithPolling(poll).Should(ConsistOf(group))
+		eventually(own + ".a")
 		change(ctx, service, func(s *v1alpha1.JwtProtectedService) { s.Spec.Access = &v1alpha1.Access{Groups: []string{"readers"}} })
-		Eventually(func() []any { return w.values(ctx, "acls", "group") }).WithTimeout(soon).WithPolling(poll).Should(BeEmpty())
+		eventually("readers")
+		Expect(w.values(ctx, "acls", "group")).To(ConsistOf(own+".a", own+".b", own, own), "nobody writes to another's object")
 	})
 })
 

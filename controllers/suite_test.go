@@ -184,8 +184,9 @@ func newWorld(ctx context.Context, kong kongsim.Options, change ...func(*v1alpha
 			AdminAPI:          v1alpha1.AdminAPI{URL: w.kong.AdminURL()},
 			AllowedNamespaces: v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll},
 			Policy: v1alpha1.GatewayPolicy{
-				Identities: v1alpha1.IdentitiesAny,
-				Upstreams:  v1alpha1.UpstreamPolicy{Deny: []string{v1alpha1.DenyLinkLocal, v1alpha1.DenyAdminAPI}},
+				Identities:      v1alpha1.IdentitiesAny,
+				Upstreams:       v1alpha1.UpstreamPolicy{Allow: []v1alpha1.AllowedUpstream{{CIDRs: []string{"127.0.0.0/8"}}}},
+				ConsumerPlugins: []string{"cors", "http-log", "request-size-limiting", "rate-limiting", "ip-restriction"}, RegularExpressions: true, Retain: true,
 			},
 		},
 	}

@@ -49,7 +49,8 @@ type JwtProtectedServiceSpec struct {
 	// +kubebuilder:default={}
 	// +optional
 	JWT JWTPlugin `json:"jwt,omitempty"`
-	// Access narrows who of the consumers may call (Kong's acl plugin). Without it every consumer with a valid token may.
+	// Access narrows who of the consumers may call (Kong's acl plugin). Without it the consumers of the resource's own namespace may, or, where the
+	// gateway's policy for identities is Any, every consumer of the gateway.
 	// +optional
 	Access *Access `json:"access,omitempty"`
 	// RateLimit bounds how often (Kong's rate-limiting plugin).
@@ -359,7 +360,8 @@ const (
 
 // Access narrows who may call. Whoever any of it names may.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.groups) || has(self.consumers) || has(self.consumerSelector)",message="set groups, consumers or consumerSelector"
+// +kubebuilder:validation:XValidation:rule="has(self.groups) || has(self.consumers) || has(self.consumerSelector) || has(self.from)",message="set groups, consumers, consumerSelector or from"
+// +kubebuilder:validation:XValidation:rule="!has(self.from) || self.from != 'AnyNamespace' || (!has(self.groups) && !has(self.consumers) && !has(self.consumerSelector))",fieldPath=".from",message="AnyNamespace lets every consumer in; remove it, or the rest of access"
 // +kubebuilder:validation:XValidation:rule="!has(self.consumerNamespaces) || has(self.consumerSelector)",fieldPath=".consumerNamespaces",message="goes with consumerSelector; set that too, or remove consumerNamespaces"
 type Access struct {
 	// Groups of consumers.
@@ -379,9 +381,14 @@ type Access struct {
 	// +listType=atomic
 	// +optional
 	Consumers []ConsumerReference `json:"consumers,omitempty"`
-	// ConsumerSelector matches JwtConsumers by their labels, in the resource's own namespace unless consumerNamespaces names others.
+	// ConsumerSelector matches JwtConsumers by their labels, in the resource's own namespace unless consumerNamespaces names others. Of more than 256
+	// the oldest are admitted: use groups for more.
 	// +optional
 	ConsumerSelector *metav1.LabelSelector `json:"consumerSelector,omitempty"`
+	// From admits all consumers of the resource's own namespace (OwnNamespace), or of every namespace (AnyNamespace).
+	// +kubebuilder:validation:Enum=OwnNamespace;AnyNamespace
+	// +optional
+	From string `json:"from,omitempty"`
 	// ConsumerNamespaces in which consumerSelector looks.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
@@ -392,6 +399,12 @@ type Access struct {
 	// +optional
 	ConsumerNamespaces []string `json:"consumerNamespaces,omitempty"`
 }
+
+// Values of Access.From.
+const (
+	AccessFromOwnNamespace = "OwnNamespace"
+	AccessFromAnyNamespace = "AnyNamespace"
+)
 
 // ConsumerReference names a JwtConsumer.
 type ConsumerReference struct {

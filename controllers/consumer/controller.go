@@ -13,15 +13,12 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
-	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/controllers/lifecycle"
 	"github.com/kongjwt/kong-jwt-operator/controllers/watch"
 	"github.com/kongjwt/kong-jwt-operator/internal/credential"
-	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/index"
 	"github.com/kongjwt/kong-jwt-operator/internal/jwks"
 	"github.com/kongjwt/kong-jwt-operator/internal/probe"
@@ -74,39 +71,9 @@ func (r *Reconciler) Setup(mgr ctrl.Manager, woken source.Source, options contro
 		WatchesMetadata(&corev1.Secret{}, watch.NamingSecret(r.Client, r.Secrets, kind), watch.ContentChanged()).
 		Watches(&v1alpha1.KongGateway{}, watch.Naming(r.Client, kind, index.Gateway, watch.ByClusterName), watch.SpecChanged()).
 		Watches(&corev1.Namespace{}, watch.AllIn(r.Client, kind), watch.LabelsChanged()).
-		Watches(&v1alpha1.JwtProtectedService{}, r.consumersNamed(), watch.OnlyWhen(serviceChanged)).
 		WatchesRawSource(woken).
 		WithOptions(options).
 		Complete(r)
-}
-
-// serviceChanged says whether a service's change may matter to the consumers that it names.
-func serviceChanged(before, after *v1alpha1.JwtProtectedService) bool {
-	return before.Generation != after.Generation || before.DeletionTimestamp.IsZero() != after.DeletionTimestamp.IsZero()
-}
-
-// consumersNamed enqueues the consumers that a changed service names, and those that still have its group.
-func (r *Reconciler) consumersNamed() handler.EventHandler {
-	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, object client.Object) []reconcile.Request {
-		service, ok := object.(*v1alpha1.JwtProtectedService)
-		if !ok {
-			return nil
-		}
-		var found []reconcile.Request
-		if desired.NamesConsumers(service.Spec.Access) {
-			if named, err := r.Inputs.NamedConsumers(ctx, service); err == nil {
-				found = index.Requests(&v1alpha1.JwtConsumerList{Items: named})
-			}
-		}
-		engine, running := r.Gateways.Engines.Get(service.Spec.GatewayRef.Name)
-		if !running {
-			return found
-		}
-		for _, owner := range engine.GroupMembers(desired.AccessGroup(service.Namespace, service.Name)) {
-			found = append(found, reconcile.Request{NamespacedName: client.ObjectKey{Namespace: owner.Namespace, Name: owner.Name}})
-		}
-		return found
-	})
 }
 
 // Reconcile brings Kong, and the Secrets that clients read, to what a JwtConsumer says.

@@ -152,11 +152,17 @@ func (r *keySets) readOne(ctx context.Context, spec v1alpha1.Credential, field s
 // sourceOf says where a set is and under which rules it is fetched.
 func (r *keySets) sourceOf(ctx context.Context, spec v1alpha1.Credential, field string) (jwks.Source, error) {
 	source := jwks.Source{URL: spec.JWKS.URL}
-	if p := r.gateway.Policy.JWKS; p != nil {
-		source.Policy = jwks.Policy{URLs: p.URLs, AllowHTTP: p.AllowHTTP, AllowPrivateAddresses: p.AllowPrivateAddresses}
+	policy := r.gateway.Policy
+	urls, all := policy.IssuerURLs(r.consumer.Namespace)
+	if !all && len(urls) == 0 {
+		return source, status.Stalled(v1alpha1.ReasonPolicyViolation,
+			"%s.jwks.url: policy.jwks.issuers has none for namespace %s (policy of KongGateway %s). Ask for an entry.", field, r.consumer.Namespace, policy.Gateway)
+	}
+	if p := policy.JWKS; p != nil {
+		source.Policy = jwks.Policy{URLs: urls, AllowHTTP: p.AllowHTTP, AllowPrivateAddresses: p.AllowPrivateAddresses}
 	}
 	if err := source.Policy.Check(source.URL); err != nil {
-		return source, status.Stalled(v1alpha1.ReasonPolicyViolation, "%s.jwks.url: %v (policy of KongGateway %s)", field, err, r.gateway.Policy.Gateway)
+		return source, status.Stalled(v1alpha1.ReasonPolicyViolation, "%s.jwks.url: %v (policy of KongGateway %s)", field, err, policy.Gateway)
 	}
 	if ref := spec.JWKS.CASecretRef; ref != nil {
 		ca, err := r.Secrets.Key(ctx, field+".jwks.caSecretRef", r.consumer.Namespace, ref.Name, ref.Key)

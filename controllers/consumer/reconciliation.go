@@ -65,7 +65,7 @@ func newReconciliation(r *Reconciler, consumer *v1alpha1.JwtConsumer) *reconcili
 func (r *reconciliation) program(ctx context.Context, gateway resolve.Gateway) error {
 	r.gateway = gateway
 	for _, phase := range []func(context.Context) error{
-		r.sources.read, r.keySets.read, r.sync.readConfigs, r.sync.findGroups, r.rotate, r.planes.verify,
+		r.sources.read, r.keySets.read, r.sync.readConfigs, r.rotate, r.planes.verify,
 	} {
 		if err := phase(ctx); err != nil {
 			return r.removeWithdrawn(ctx, err)

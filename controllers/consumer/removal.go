@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -58,18 +57,14 @@ func (r *reconciliation) awaitRevocation(ctx context.Context) error {
 }
 
 // removeWithdrawn takes out of Kong what was taken away from a consumer that cannot be programmed, whatever is wrong with it:
-// credentials that its spec no longer has, revisions whose overlap is over or was ended, groups that neither its spec nor a service gives it. The service that no longer
-// names it is Ready, and nobody would look for the access here.
+// credentials and groups that its spec no longer has, and revisions whose overlap is over or was ended.
 func (r *reconciliation) removeWithdrawn(ctx context.Context, cause error) error {
 	var stalled *status.StalledError
 	if !errors.As(cause, &stalled) || r.sync.result.Applied {
 		return cause
 	}
-	if err := r.sync.findGroups(ctx); err != nil {
-		return errors.Join(cause, err)
-	}
 	keeps := map[string]bool{}
-	for _, group := range slices.Concat(r.consumer.Spec.Groups, r.sync.input.AccessGroups) {
+	for _, group := range desired.Groups(r.consumer) {
 		keeps[desired.GroupPart(group)] = true
 	}
 	_, err := r.gateway.Engine.RemoveAccess(ctx, r.owner(), func(part string) bool {

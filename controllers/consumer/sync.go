@@ -37,20 +37,6 @@ func (k *kongSync) readConfigs(ctx context.Context) (err error) {
 	return err
 }
 
-// findGroups collects the reserved groups of the services that name the consumer. One that a service no longer gives stays
-// while that service's acl plugin still asks for it: the plugin changes first.
-func (k *kongSync) findGroups(ctx context.Context) error {
-	groups, err := k.Inputs.AccessGroups(ctx, k.consumer)
-	if err != nil {
-		return err
-	}
-	running := k.gateway.Engine
-	held := running.Groups(desired.ConsumerID(k.gateway.Scope, k.consumer.Namespace, k.consumer.Name))
-	required, err := k.Inputs.GroupsStillRequired(ctx, held, running.GroupInUse)
-	k.input.AccessGroups = append(groups, required...)
-	return err
-}
-
 // build makes the entities that shall be in Kong now, or says what forbids them.
 func (k *kongSync) build() (desired.Set, error) {
 	k.reportIdentity()
@@ -65,7 +51,9 @@ func (k *kongSync) build() (desired.Set, error) {
 // apply brings Kong to what was built.
 func (k *kongSync) apply(ctx context.Context, set desired.Set) (err error) {
 	k.result, err = k.gateway.Engine.Sync(ctx, set, engine.SyncOptions{
-		Older:   resolve.OlderWith(ctx, k.Client, k.consumer, desired.ConsumerUniqueKeys),
+		Older: resolve.OlderWith(ctx, k.Client, k.consumer, func(other *v1alpha1.JwtConsumer) []desired.UniqueKey {
+			return desired.ConsumerClaims(k.gateway.Policy, other)
+		}),
 		Drifted: lifecycle.KnownDrift(k.consumer),
 	})
 	if k.unsupported = k.input.Unsupported(k.gateway.Scope.Gateway); k.unsupported != nil {

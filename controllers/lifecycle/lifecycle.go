@@ -63,7 +63,7 @@ func (l *Lifecycle) Run(ctx context.Context, object v1alpha1.GatewayUser, releas
 	}
 	programmed := object.GetProgrammedGateway()
 	if *programmed != "" && *programmed != object.GatewayName() {
-		if err := l.leave(ctx, object, *programmed); err != nil {
+		if _, err := l.leave(ctx, object, *programmed); err != nil {
 			return err
 		}
 		*programmed = ""
@@ -93,10 +93,11 @@ func (l *Lifecycle) release(ctx context.Context, object v1alpha1.GatewayUser, re
 	if programmed == "" {
 		programmed = object.GatewayName()
 	}
-	if err := l.leave(ctx, object, programmed); err != nil {
+	retained, err := l.leave(ctx, object, programmed)
+	if err != nil {
 		return err
 	}
-	if retains(object) && releaseSecrets != nil {
+	if retained && releaseSecrets != nil {
 		if err := releaseSecrets(ctx); err != nil {
 			return err
 		}
@@ -114,13 +115,10 @@ func (l *Lifecycle) holds(object v1alpha1.GatewayUser) bool {
 	return running && engine.Holds(resolve.OwnerOf(object))
 }
 
-func retains(object v1alpha1.GatewayUser) bool {
-	return object.GetDeletionPolicy() == v1alpha1.DeletionPolicyRetain
-}
-
-// leave takes a resource's entities out of a gateway, or our tags off them. A gateway that is gone keeps them: that
-// is said.
-func (l *Lifecycle) leave(ctx context.Context, object v1alpha1.GatewayUser, name string) error {
+// leave takes a resource's entities out of a gateway, or, where the policy lets them be retained, our tags off them. A gateway that is gone keeps them: that is
+// said.
+func (l *Lifecycle) leave(ctx context.Context, object v1alpha1.GatewayUser, name string) (retained bool, err error) {
+	retained = object.GetDeletionPolicy() == v1alpha1.DeletionPolicyRetain
 	owner := resolve.OwnerOf(object)
 	var gateway v1alpha1.KongGateway
 	if err := l.Client.Get(ctx, client.ObjectKey{Name: name}, &gateway); err != nil {
@@ -128,24 +126,25 @@ func (l *Lifecycle) leave(ctx context.Context, object v1alpha1.GatewayUser, name
 			l.Event(object, corev1.EventTypeWarning, v1alpha1.EventGatewayGone, "Release",
 				"KongGateway "+name+" is gone: what this resource had in its Kong stays there. Look for the tag kongjwt-owner:"+
 					owner.Kind+":"+owner.Namespace+":"+owner.Name)
-			return nil
+			return retained, nil
 		}
-		return fmt.Errorf("get KongGateway %s: %w", name, err)
+		return false, fmt.Errorf("get KongGateway %s: %w", name, err)
 	}
+	retained = retained && gateway.Spec.Policy.Retain
 	engine, found := l.Gateways.Engines.Get(name)
 	if !found || gateway.Spec.Suspend {
 		if _, err := l.Gateways.Engine(&gateway); err != nil && found {
-			return err
+			return false, err
 		}
-		return status.Wait(0, v1alpha1.ReasonGatewayNotReady, "waiting for KongGateway %s to take this resource out of Kong", name)
+		return false, status.Wait(0, v1alpha1.ReasonGatewayNotReady, "waiting for KongGateway %s to take this resource out of Kong", name)
 	}
 	leave := engine.Delete
-	if retains(object) {
+	if retained {
 		leave = engine.Orphan
 	}
 	if err := leave(ctx, owner); err != nil {
-		return err
+		return false, err
 	}
-	log.FromContext(ctx).Info("Released from Kong", "gateway", name, "retain", retains(object))
-	return nil
+	log.FromContext(ctx).Info("Released from Kong", "gateway", name, "retain", retained)
+	return retained, nil
 }

@@ -6,12 +6,12 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
-	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/labels"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
@@ -47,33 +47,27 @@ func (r *Reconciler) Setup(mgr ctrl.Manager, woken source.Source, options contro
 		Watches(&corev1.Service{}, watch.Naming(r.Client, kind, index.Service, watch.ByName), watch.ContentChanged()).
 		Watches(&v1alpha1.KongGateway{}, watch.Naming(r.Client, kind, index.Gateway, watch.ByClusterName), watch.SpecChanged()).
 		Watches(&corev1.Namespace{}, watch.AllIn(r.Client, kind), watch.LabelsChanged()).
-		Watches(&v1alpha1.JwtConsumer{}, r.servicesNaming(), watch.OnlyWhen(consumerChanged)).
+		Watches(&v1alpha1.JwtConsumer{}, r.servicesSelecting(), watch.OnlyWhen(consumerChanged)).
 		WatchesRawSource(woken).
 		WithOptions(options).
 		Complete(r)
 }
 
-// servicesNaming enqueues the services that may name a changed consumer.
-func (r *Reconciler) servicesNaming() handler.EventHandler {
+// servicesSelecting enqueues the services that may select a changed consumer.
+func (r *Reconciler) servicesSelecting() handler.EventHandler {
 	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, consumer client.Object) []reconcile.Request {
-		naming, err := r.inputs.ServicesNaming(ctx, consumer)
+		selecting, err := r.inputs.ServicesSelecting(ctx, consumer)
 		if err != nil {
+			log.FromContext(ctx).Error(err, "Cannot look up the services that select a consumer")
 			return nil
 		}
-		return index.Requests(&v1alpha1.JwtProtectedServiceList{Items: naming})
+		return index.Requests(&v1alpha1.JwtProtectedServiceList{Items: selecting})
 	})
 }
 
-// consumerChanged says whether a consumer's change may matter to the services that name it.
+// consumerChanged says whether a consumer's change may matter to the services that select it.
 func consumerChanged(before, after *v1alpha1.JwtConsumer) bool {
-	return before.Spec.GatewayRef != after.Spec.GatewayRef || before.Spec.Suspend != after.Spec.Suspend ||
-		before.DeletionTimestamp.IsZero() != after.DeletionTimestamp.IsZero() ||
-		!labels.Equals(before.Labels, after.Labels) ||
-		isStalled(before) != isStalled(after)
-}
-
-func isStalled(consumer *v1alpha1.JwtConsumer) bool {
-	return apimeta.IsStatusConditionTrue(consumer.Status.Conditions, v1alpha1.ConditionStalled)
+	return before.Spec.GatewayRef != after.Spec.GatewayRef || !labels.Equals(before.Labels, after.Labels)
 }
 
 // Reconcile brings Kong to what a JwtProtectedService says.
@@ -94,16 +88,18 @@ type reconciliation struct {
 	service *v1alpha1.JwtProtectedService
 	gateway resolve.Gateway
 	input   desired.ServiceInput
+	// excess says that a selector matches more consumers than it admits.
+	excess error
 }
 
 func (r *reconciliation) program(ctx context.Context, gateway resolve.Gateway) error {
 	r.gateway = gateway
-	for _, phase := range []func(context.Context) error{r.findUpstream, r.readSecrets, r.findConsumers, r.sync} {
+	for _, phase := range []func(context.Context) error{r.findUpstream, r.readSecrets, r.selectConsumers, r.sync} {
 		if err := phase(ctx); err != nil {
 			return err
 		}
 	}
-	return nil
+	return r.excess
 }
 
 func (r *reconciliation) findUpstream(ctx context.Context) (err error) {
@@ -119,29 +115,14 @@ func (r *reconciliation) readSecrets(ctx context.Context) (err error) {
 	return err
 }
 
-// findConsumers names the rows that the consumers of spec.access need before the acl plugin may ask for them.
-func (r *reconciliation) findConsumers(ctx context.Context) error {
-	if !desired.NamesConsumers(r.service.Spec.Access) {
-		return nil
-	}
-	named, err := r.inputs.NamedConsumers(ctx, r.service)
+// selectConsumers looks up whom the selector of spec.access admits. Where it matches too many, some are left out, and that is said in the end.
+func (r *reconciliation) selectConsumers(ctx context.Context) error {
+	matched, err := r.inputs.SelectedConsumers(ctx, r.service)
 	if err != nil {
 		return err
 	}
-	group := desired.AccessGroup(r.service.Namespace, r.service.Name)
-	for i := range named {
-		if expectsRow(&named[i], r.service.Spec.GatewayRef.Name) {
-			id := desired.ConsumerID(r.gateway.Scope, named[i].Namespace, named[i].Name)
-			r.input.AccessRows = append(r.input.AccessRows, desired.ACLRow{ConsumerID: id, Group: group})
-		}
-	}
+	r.input.Selected, r.excess = desired.Select(matched)
 	return nil
-}
-
-// expectsRow says whether a consumer's row will come by itself. One that is stalled, suspended or going is not waited for.
-func expectsRow(consumer *v1alpha1.JwtConsumer, gateway string) bool {
-	return consumer.Spec.GatewayRef.Name == gateway && consumer.DeletionTimestamp.IsZero() && !consumer.Spec.Suspend &&
-		!isStalled(consumer)
 }
 
 func (r *reconciliation) sync(ctx context.Context) error {
@@ -152,7 +133,9 @@ func (r *reconciliation) sync(ctx context.Context) error {
 		return err
 	}
 	result, err := r.gateway.Engine.Sync(ctx, set, engine.SyncOptions{
-		Older:   resolve.OlderWith(ctx, r.Client, r.service, desired.ServiceUniqueKeys),
+		Older: resolve.OlderWith(ctx, r.Client, r.service, func(other *v1alpha1.JwtProtectedService) []desired.UniqueKey {
+			return desired.ServiceClaims(r.gateway.Policy, other)
+		}),
 		Drifted: lifecycle.KnownDrift(r.service),
 	})
 	r.ReportDrift(r.service, r.gateway.Scope.Gateway, result)
@@ -167,7 +150,7 @@ func (r *reconciliation) reportEntities() {
 	if r.service.Spec.AttachTo == nil {
 		s.ServiceName = desired.ServiceName(r.service)
 	}
-	s.ServiceID, s.Routes, s.Plugins = desired.ServiceEntities(r.gateway.Scope, r.service)
+	s.ServiceID, s.Routes, s.Plugins = desired.ServiceEntities(r.gateway.Scope, r.gateway.Policy, r.service)
 	if s.ServiceID != "" {
 		s.ServiceID = r.gateway.Engine.ActualID(s.ServiceID)
 	}

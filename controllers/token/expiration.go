@@ -49,7 +49,7 @@ func (r *reconciliation) flagTTL(ctx context.Context) error {
 // consumer's namespace. A gateway's other services that let everybody in may have nothing to do with it.
 func reads(service *v1alpha1.JwtProtectedService, consumer *v1alpha1.JwtConsumer) bool {
 	access := service.Spec.Access
-	if access == nil {
+	if access == nil || access.From == v1alpha1.AccessFromAnyNamespace {
 		return service.Namespace == consumer.Namespace
 	}
 	if slices.ContainsFunc(access.Groups, func(group string) bool { return slices.Contains(consumer.Spec.Groups, group) }) {
@@ -84,7 +84,7 @@ func (r *Reconciler) tokensForService() handler.EventHandler {
 
 func (r *Reconciler) tokensFor(ctx context.Context, service *v1alpha1.JwtProtectedService) ([]reconcile.Request, error) {
 	access := service.Spec.Access
-	if access == nil {
+	if access == nil || access.From != "" {
 		var own v1alpha1.JwtTokenList
 		err := r.Client.List(ctx, &own, client.InNamespace(service.Namespace))
 		return index.Requests(&own), err

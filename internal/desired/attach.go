@@ -32,5 +32,5 @@ func (b *builder) attach(in ServiceInput) (Set, error) {
 	if err := b.addPlugins(in, parent, AttachedID, nil); err != nil {
 		return Set{}, err
 	}
-	return Set{Owner: b.owner, Entities: b.entities, Attach: &to, Requires: in.AccessRows}, nil
+	return Set{Owner: b.owner, Entities: b.entities, Attach: &to}, nil
 }

@@ -14,12 +14,12 @@ type builder struct {
 	entities []kong.Entity
 }
 
-func (b *builder) add(kind kong.Kind, id, consumerID, part string, fields kong.Fields) {
+func (b *builder) add(kind kong.Kind, id, consumerID, part string, fields kong.Fields, more ...string) {
 	own := make([]string, 0, len(b.tags))
 	for _, tag := range b.tags {
 		own = append(own, string(tag))
 	}
-	fields["tags"] = b.scope.Tags(b.owner, part, own...)
+	fields["tags"] = b.scope.Tags(b.owner, part, append(own, more...)...)
 	b.entities = append(b.entities, kong.Entity{Kind: kind, ID: id, ConsumerID: consumerID, Fields: fields})
 }
 

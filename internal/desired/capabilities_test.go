@@ -64,9 +64,9 @@ func TestConsumerOnAKongThatLacksSomething(t *testing.T) {
 		groups int
 		want   []string
 	}{
-		"the newest": {kong.Capabilities{}, all, 1, nil},
-		"3.9.3":      {capable("3.9.3", "jwt", "acl"), all, 1, nil},
-		"3.4.2": {capable("3.4.2", "jwt", "acl"), []string{"kid-1", "team-a.old"}, 1, []string{
+		"the newest": {kong.Capabilities{}, all, 3, nil},
+		"3.9.3":      {capable("3.9.3", "jwt", "acl"), all, 3, nil},
+		"3.4.2": {capable("3.4.2", "jwt", "acl"), []string{"kid-1", "team-a.old"}, 3, []string{
 			"spec.credentials[1].algorithm: PS256 needs Kong 3.7 (KongGateway default runs 3.4.2). Choose RS256, or upgrade Kong.",
 			"spec.credentials[2].jwks: key kid-2 of the set: EdDSA needs Kong 3.7 (KongGateway default runs 3.4.2). " +
 				"Upgrade Kong; the other keys are in use.",
@@ -137,6 +137,7 @@ func TestServiceOnAKongThatLacksSomething(t *testing.T) {
 func wholeService(bare bool) ServiceInput {
 	service := testService(func(s *v1alpha1.JwtProtectedServiceSpec) {
 		if bare {
+			s.Access = &v1alpha1.Access{From: v1alpha1.AccessFromAnyNamespace}
 			return
 		}
 		s.Access = &v1alpha1.Access{Groups: []string{"team-a.readers"}}

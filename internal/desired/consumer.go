@@ -1,7 +1,7 @@
 package desired
 
 import (
-	"slices"
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -16,8 +16,6 @@ type ConsumerInput struct {
 	Consumer *v1alpha1.JwtConsumer
 	// Credentials that shall be in Kong now, in the order of the spec. None where the consumer is revoked.
 	Credentials []Credential
-	// AccessGroups are the reserved groups of the services that name the consumer.
-	AccessGroups []string
 	// Configs of spec.plugins.
 	Configs Configs
 	// Kong is what the gateway takes; the zero value is the newest. What it does not take is left out, and said by Unsupported.
@@ -138,19 +136,20 @@ func BuildConsumer(scope Scope, policy Policy, in ConsumerInput) (Set, error) {
 			return Set{}, err
 		}
 	}
-	groups := slices.Concat(consumer.Spec.Groups, in.AccessGroups)
-	slices.Sort(groups)
-	if !in.Kong.HasPlugin("acl") {
-		groups = nil
-	}
-	for _, group := range slices.Compact(groups) {
-		b.add(kong.KindACL, scope.ACLID(id, group), id, GroupPart(group), kong.Fields{"group": group})
+	if in.Kong.HasPlugin("acl") {
+		for _, group := range Groups(consumer) {
+			b.add(kong.KindACL, scope.ACLID(id, group), id, GroupPart(group), kong.Fields{"group": group})
+		}
 	}
 	for i, plugin := range consumer.Spec.Plugins {
+		field := path("spec.plugins[%d]", i)
+		if err := policy.checkConsumerPlugin(field+".plugin", plugin.Plugin); err != nil {
+			return Set{}, err
+		}
 		if !in.Kong.HasPlugin(plugin.Plugin) {
 			continue
 		}
-		fields, err := pluginFields(policy, path("spec.plugins[%d]", i), plugin, in.Configs[plugin.Name])
+		fields, err := b.pluginFields(field, plugin, in.Configs[plugin.Name])
 		if err != nil {
 			return Set{}, err
 		}
@@ -195,13 +194,30 @@ func (c Credential) precedes(other Credential) bool {
 	return !c.Pending && other.Pending
 }
 
+// CheckConsumer says what in the spec of a JwtConsumer policy forbids, without its Secrets. The error is a *status.StalledError.
+func CheckConsumer(policy Policy, consumer *v1alpha1.JwtConsumer) error {
+	b := builder{policy: policy, owner: ConsumerOwner(consumer.Namespace, consumer.Name), tags: consumer.Spec.Tags}
+	if err := b.checkConsumer(consumer); err != nil {
+		return err
+	}
+	for i, c := range consumer.Spec.Credentials {
+		if err := policy.checkIdentity(path("spec.credentials[%d].key", i), consumer.Namespace, c.Key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (b *builder) checkConsumer(consumer *v1alpha1.JwtConsumer) error {
 	spec := consumer.Spec
 	if err := b.policy.checkIdentity("spec.username", consumer.Namespace, spec.Username); err != nil {
 		return err
 	}
 	if spec.CustomID != "" && b.policy.Identities != v1alpha1.IdentitiesAny {
-		return b.policy.violation("spec.customID", "may be set only where policy.identities is Any; remove it")
+		return b.policy.violation("spec.customID", "it may be set only where policy.identities is Any", "Remove it")
+	}
+	if err := b.policy.checkRetain(spec.DeletionPolicy); err != nil {
+		return err
 	}
 	for i, group := range spec.Groups {
 		if err := b.policy.checkIdentity(path("spec.groups[%d]", i), consumer.Namespace, group); err != nil {
@@ -221,10 +237,11 @@ func (b *builder) checkConsumer(consumer *v1alpha1.JwtConsumer) error {
 
 func (b *builder) addCredential(consumerID string, c Credential) error {
 	material := c.Material
-	if c.TenantKey {
-		if err := b.policy.checkIdentity(c.Field+".key", b.owner.Namespace, material.Key); err != nil {
-			return err
-		}
+	if c.TenantKey && !b.policy.mayClaim(b.owner.Namespace, material.Key) {
+		// The key may come from a Secret: it is not quoted, whatever it is.
+		prefix := b.owner.Namespace + "."
+		return b.policy.violation(c.Field+".key", fmt.Sprintf("the key has to begin with %q", prefix),
+			"Choose such a key, in the spec or in the Secret that dataKeys.key reads it from")
 	}
 	id := CredentialID(b.scope, b.owner, c.Part)
 	fields := kong.Fields{"key": material.Key, "algorithm": string(material.Algorithm)}
@@ -259,4 +276,12 @@ func ConsumerUniqueKeys(consumer *v1alpha1.JwtConsumer) []UniqueKey {
 		}
 	}
 	return keys
+}
+
+// ConsumerClaims are the unique keys of a JwtConsumer that policy lets it have: all or none.
+func ConsumerClaims(policy Policy, consumer *v1alpha1.JwtConsumer) []UniqueKey {
+	if CheckConsumer(policy, consumer) != nil {
+		return nil
+	}
+	return ConsumerUniqueKeys(consumer)
 }

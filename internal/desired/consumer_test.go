@@ -68,8 +68,8 @@ func TestConsumerIsNamedAfterItsNamespace(t *testing.T) {
 	if _, set := consumer.Fields["custom_id"]; set {
 		t.Error("an empty custom_id is sent: Kong refuses it")
 	}
-	if len(set.Entities) != 1 {
-		t.Errorf("%d entities for a consumer alone", len(set.Entities))
+	if len(set.Entities) != 3 {
+		t.Errorf("%d entities for a consumer and its two reserved groups", len(set.Entities))
 	}
 }
 
@@ -105,20 +105,19 @@ func TestPublicKeyCredentialHasASecretThatStays(t *testing.T) {
 	}
 }
 
-func TestGroupsAreOneSet(t *testing.T) {
+func TestGroupsAreTheSpecsAndTwoReservedOnes(t *testing.T) {
 	set := buildConsumer(t, ConsumerInput{
-		Consumer:     testConsumer(func(s *v1alpha1.JwtConsumerSpec) { s.Groups = []string{"team-a.writers", "team-a.readers"} }),
-		AccessGroups: []string{AccessGroup("team-b", "orders"), "team-a.readers"},
+		Consumer: testConsumer(func(s *v1alpha1.JwtConsumerSpec) { s.Groups = []string{"team-a.writers", "team-a.readers"} }),
 	})
 	var groups []string
 	for _, acl := range ofKind(set, kong.KindACL) {
 		groups = append(groups, acl.Fields.Text("group"))
 		if acl.ID != testScope.ACLID(acl.ConsumerID, acl.Fields.Text("group")) {
-			t.Errorf("the row of %s has another id than a service waits for", acl.Fields.Text("group"))
+			t.Errorf("the row of %s has another id at each build", acl.Fields.Text("group"))
 		}
 	}
 	slices.Sort(groups)
-	if want := []string{"kongjwt:team-b.orders", "team-a.readers", "team-a.writers"}; !slices.Equal(groups, want) {
+	if want := []string{"kongjwt:team-a", "kongjwt:team-a.john", "team-a.readers", "team-a.writers"}; !slices.Equal(groups, want) {
 		t.Errorf("got groups %v, want %v", groups, want)
 	}
 }
@@ -158,7 +157,7 @@ func TestConsumerIsRefused(t *testing.T) {
 		},
 		"a custom id": {
 			change: func(s *v1alpha1.JwtConsumerSpec) { s.CustomID = "7" },
-			reason: v1alpha1.ReasonPolicyViolation, message: []string{"spec.customID", "remove it"},
+			reason: v1alpha1.ReasonPolicyViolation, message: []string{"spec.customID", "Remove it"},
 		},
 		"a group of another namespace": {
 			change: func(s *v1alpha1.JwtConsumerSpec) { s.Groups = []string{"team-a.x", "admins"} },
@@ -166,7 +165,7 @@ func TestConsumerIsRefused(t *testing.T) {
 		},
 		"a key of another namespace": {
 			change: anything, in: ConsumerInput{Credentials: []Credential{{Field: "spec.credentials[2]", TenantKey: true, Material: hmacMaterial("team-b.x", "s")}}},
-			reason: v1alpha1.ReasonPolicyViolation, message: []string{"spec.credentials[2].key", "team-b.x"},
+			reason: v1alpha1.ReasonPolicyViolation, message: []string{"spec.credentials[2].key", `begin with "team-a."`},
 		},
 		"a vault reference in a Secret": {
 			change: anything, in: ConsumerInput{Credentials: secret("{vault://env/pg-password}")},
@@ -177,7 +176,7 @@ func TestConsumerIsRefused(t *testing.T) {
 				s.Plugins = []v1alpha1.PluginSpec{{Name: "log", Plugin: "http-log"}}
 			},
 			in:     ConsumerInput{Configs: Configs{"log": {[]byte("http_endpoint: '{vault://env/x}'")}}},
-			reason: v1alpha1.ReasonPolicyViolation, message: []string{"spec.plugins[0].config.http_endpoint"},
+			reason: v1alpha1.ReasonPolicyViolation, message: []string{"spec.plugins[0].configFrom", "vault"},
 		},
 		"a plugin that is not allowed": {
 			change: func(s *v1alpha1.JwtConsumerSpec) {
@@ -282,5 +281,18 @@ func TestMaterialOfWhatKongHolds(t *testing.T) {
 		if got := MaterialOf(b.entities[0]); !got.Equal(material) {
 			t.Errorf("%s is read back differently", material.Algorithm)
 		}
+	}
+}
+
+// A data key that is not a credential's key, such as a password, can be named by mistake: its value is not repeated.
+func TestAKeyFromASecretIsNotQuoted(t *testing.T) {
+	material := hmacMaterial("Tr0ub4dor-and-3", "s3cret")
+	in := ConsumerInput{Consumer: testConsumer(), Credentials: []Credential{
+		{Field: "spec.credentials[0]", Part: CredentialPart(credential.Slot{Credential: "primary"}), Material: material, TenantKey: true},
+	}}
+	_, err := BuildConsumer(testScope, testPolicy(), in)
+	wantStalled(t, err, v1alpha1.ReasonPolicyViolation, "spec.credentials[0].key", `begin with "team-a."`)
+	if strings.Contains(err.Error(), material.Key) {
+		t.Errorf("a value from a Secret is quoted: %v", err)
 	}
 }

@@ -30,8 +30,6 @@ type Set struct {
 	Keep []string
 	// Attach is the service or route of somebody else's that the plugins are on; their references to it are AttachedID.
 	Attach *Target
-	// Requires are the ACL rows that have to be in Kong before the acl plugin of this set is written.
-	Requires []ACLRow
 }
 
 // Target is a service or route in Kong, by its name.
@@ -46,13 +44,6 @@ func (t Target) String() string { return t.Kind.Singular() + " " + t.Name }
 
 // AttachedID stands for the id of Set.Attach, which only Kong knows.
 const AttachedID = "attached"
-
-// ACLRow is one group of one consumer.
-type ACLRow struct {
-	// ConsumerID is the Kong id of the consumer.
-	ConsumerID string
-	Group      string
-}
 
 // Tag prefixes. Each entity of ours carries one tag of every prefix, and TagManaged.
 const (

@@ -18,18 +18,19 @@ import (
 type Configs map[string][][]byte
 
 // pluginFields makes the Kong fields of a plugin of the spec; the caller adds what it is on.
-func pluginFields(policy Policy, field string, spec v1alpha1.PluginSpec, from [][]byte) (kong.Fields, error) {
-	if err := policy.checkPlugin(field+".plugin", spec.Plugin); err != nil {
+func (b *builder) pluginFields(field string, spec v1alpha1.PluginSpec, from [][]byte) (kong.Fields, error) {
+	if err := b.policy.checkPlugin(field+".plugin", spec.Plugin); err != nil {
+		return nil, err
+	}
+	written, err := mergeConfig(field, spec.Config, nil)
+	if err != nil {
 		return nil, err
 	}
 	config, err := mergeConfig(field, spec.Config, from)
 	if err != nil {
 		return nil, err
 	}
-	if err := policy.checkVaultReferences(field+".config", config); err != nil {
-		return nil, err
-	}
-	if err := policy.checkPluginConfig(field+".config", spec.Plugin, config); err != nil {
+	if err := b.policy.checkPluginConfig(field, b.owner.Namespace, spec.Plugin, written, config); err != nil {
 		return nil, err
 	}
 	fields := kong.Fields{"name": spec.Plugin, "enabled": spec.Enabled == nil || *spec.Enabled}

@@ -2,8 +2,6 @@ package desired
 
 import (
 	"fmt"
-	"net/netip"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -19,29 +17,19 @@ type Policy struct {
 	v1alpha1.GatewayPolicy
 	// Gateway is the KongGateway's name, for messages.
 	Gateway string
-	// AdminHosts are the hosts, in lower case, at which the Admin API is reached: no upstream may be one of them.
-	AdminHosts []string
 	// ClusterDomain is the cluster's DNS domain, such as cluster.local.
 	ClusterDomain string
+	// IsNamespace says whether the cluster has a namespace: a name such as admin.dev then leads to its Service. Nil: none is known.
+	IsNamespace func(string) bool
+	// admin is where the Admin API is reached: it is open to nobody.
+	admin []place
 }
 
 // NewPolicy reads the policy of a gateway.
 func NewPolicy(gateway *v1alpha1.KongGateway, clusterDomain string) Policy {
-	policy := Policy{GatewayPolicy: gateway.Spec.Policy, Gateway: gateway.Name, ClusterDomain: clusterDomain}
-	admin := gateway.Spec.AdminAPI
-	if ref := admin.ServiceRef; ref != nil {
-		policy.AdminHosts = append(policy.AdminHosts, serviceHosts(ref.Name, ref.Namespace, clusterDomain)...)
+	return Policy{
+		GatewayPolicy: gateway.Spec.Policy, Gateway: gateway.Name, ClusterDomain: clusterDomain, admin: adminPlaces(gateway.Spec.AdminAPI, clusterDomain),
 	}
-	if u, err := url.Parse(admin.URL); err == nil && u.Host != "" {
-		policy.AdminHosts = append(policy.AdminHosts, strings.ToLower(u.Host))
-	}
-	return policy
-}
-
-// serviceHosts are the DNS names of a Service, from the shortest that another namespace can use.
-func serviceHosts(name, namespace, clusterDomain string) []string {
-	short := name + "." + namespace
-	return []string{short, short + ".svc", short + ".svc." + clusterDomain}
 }
 
 // Admits says whether a gateway takes resources of a namespace.
@@ -60,68 +48,57 @@ func Admits(allowed v1alpha1.AllowedNamespaces, namespaceLabels map[string]strin
 	}
 }
 
-func (p Policy) violation(field, format string, args ...any) error {
-	return status.Stalled(v1alpha1.ReasonPolicyViolation, "%s: %s (policy of KongGateway %s)", field, fmt.Sprintf(format, args...), p.Gateway)
+// violation says what policy forbids, and what to do instead: a sentence without its final period.
+func (p Policy) violation(field, wrong, todo string) error {
+	return status.Stalled(v1alpha1.ReasonPolicyViolation, "%s: %s (policy of KongGateway %s). %s.", field, wrong, p.Gateway, todo)
 }
 
 // checkIdentity holds an identity that a tenant chose against policy.identities.
 func (p Policy) checkIdentity(field, namespace, value string) error {
-	if value == "" || p.Identities == v1alpha1.IdentitiesAny || strings.HasPrefix(value, namespace+".") {
+	if p.mayClaim(namespace, value) {
 		return nil
 	}
-	return p.violation(field, "%q has to begin with %q: use %q, or leave it out", value, namespace+".", namespace+"."+value)
+	return p.violation(field, fmt.Sprintf("%q has to begin with %q", value, namespace+"."), fmt.Sprintf("Use %q, or leave it out", namespace+"."+value))
 }
 
-// checkHost holds the host of an upstream against policy.upstreams. Names are judged as written: Kong resolves them, not the operator.
-func (p Policy) checkHost(field, host string, port int) error {
-	host = strings.TrimSuffix(strings.ToLower(strings.Trim(host, "[]")), ".")
-	address, isAddress := parseAddress(host)
-	if !isAddress && looksLikeAddress(host) {
-		return p.violation(field, "%q is neither a name nor an address in its usual form; write it as one", host)
+// mayClaim says whether a namespace may have an identity.
+func (p Policy) mayClaim(namespace, value string) bool {
+	return value == "" || p.Identities == v1alpha1.IdentitiesAny || strings.HasPrefix(value, namespace+".")
+}
+
+// checkRetain holds a deletion policy against policy.retain.
+func (p Policy) checkRetain(chosen v1alpha1.DeletionPolicy) error {
+	if chosen != v1alpha1.DeletionPolicyRetain || p.Retain {
+		return nil
 	}
-	for _, rule := range p.Upstreams.Deny {
-		if p.denies(rule, host, address, isAddress, port) {
-			return p.violation(field, "host %s is denied by policy.upstreams.deny: %s", host, rule)
+	return p.violation("spec.deletionPolicy", "Retain is not allowed, and counts as Delete", "Remove it, or ask for policy.retain")
+}
+
+// checkSecretLength holds an HMAC secret against policy.minSecretBytes.
+func (p Policy) checkSecretLength(field string, bytes int) error {
+	if bytes >= int(p.MinSecretBytes) {
+		return nil
+	}
+	return p.violation(field, fmt.Sprintf("the secret has %d bytes, and policy.minSecretBytes asks for %d", bytes, p.MinSecretBytes),
+		"Put a longer one into its Secret, or use generate")
+}
+
+// IssuerURLs are the URLs of the key sets that a namespace may follow. all says that it may follow any.
+func (p Policy) IssuerURLs(namespace string) (urls []string, all bool) {
+	if p.JWKS == nil || len(p.JWKS.Issuers) == 0 {
+		return nil, true
+	}
+	for _, issuer := range p.JWKS.Issuers {
+		if isFor(issuer.Namespaces, namespace) {
+			urls = append(urls, issuer.URL)
 		}
 	}
-	return nil
+	return urls, false
 }
 
-func (p Policy) denies(rule, host string, address netip.Addr, isAddress bool, port int) bool {
-	switch rule {
-	case v1alpha1.DenyLoopback:
-		return host == "localhost" || strings.HasSuffix(host, ".localhost") || isAddress && (address.IsLoopback() || address.IsUnspecified())
-	case v1alpha1.DenyLinkLocal:
-		return isAddress && (address.IsLinkLocalUnicast() || address.IsLinkLocalMulticast())
-	case v1alpha1.DenyAdminAPI:
-		return slices.Contains(p.AdminHosts, host) || slices.Contains(p.AdminHosts, fmt.Sprintf("%s:%d", host, port)) ||
-			slices.Contains(p.AdminHosts, fmt.Sprintf("[%s]:%d", host, port))
-	case v1alpha1.DenyExternalName:
-		return false // a matter of the Service, not of its name: see UpstreamService
-	}
-	if network, err := netip.ParsePrefix(rule); err == nil {
-		return isAddress && network.Contains(address)
-	}
-	rule = strings.ToLower(rule)
-	if suffix, ok := strings.CutPrefix(rule, "*"); ok {
-		return strings.HasSuffix(host, suffix)
-	}
-	return host == rule
-}
-
-// parseAddress reads an IP address; an IPv4 address inside IPv6 counts as what it is.
-func parseAddress(host string) (netip.Addr, bool) {
-	address, err := netip.ParseAddr(host)
-	return address.Unmap().WithZone(""), err == nil
-}
-
-// looksLikeAddress finds the spellings that resolvers of C libraries take for IPv4 addresses and Go does not: 127.1, 0x7f.0.0.1, 2130706433.
-func looksLikeAddress(host string) bool {
-	last := host[strings.LastIndex(host, ".")+1:]
-	if strings.HasPrefix(last, "0x") {
-		return true
-	}
-	return last != "" && strings.Trim(last, "0123456789") == ""
+// isFor says whether a rule is for a namespace. Without namespaces it is for all.
+func isFor(namespaces []string, namespace string) bool {
+	return len(namespaces) == 0 || slices.Contains(namespaces, namespace)
 }
 
 // vaultPrefix begins a reference that Kong would resolve from its own environment or vaults.
@@ -129,32 +106,37 @@ const vaultPrefix = "{vault://"
 
 // checkVaultReferences refuses references to Kong's vaults in anything that a tenant wrote: Kong would hand out its environment.
 func (p Policy) checkVaultReferences(field string, value any) error {
+	if at, found := findVaultReference(field, value); found {
+		return p.violation(at, "vault references ({vault://...}) are not allowed", "Put the value into a Secret")
+	}
+	return nil
+}
+
+func findVaultReference(field string, value any) (at string, found bool) {
 	switch v := value.(type) {
 	case string:
-		if strings.Contains(v, vaultPrefix) {
-			return p.violation(field, "vault references ({vault://...}) are not allowed; put the value in a Secret")
-		}
+		return field, strings.Contains(v, vaultPrefix)
 	case []string:
 		for i, element := range v {
-			if err := p.checkVaultReferences(fmt.Sprintf("%s[%d]", field, i), element); err != nil {
-				return err
+			if strings.Contains(element, vaultPrefix) {
+				return path("%s[%d]", field, i), true
 			}
 		}
 	case []any:
 		for i, element := range v {
-			if err := p.checkVaultReferences(fmt.Sprintf("%s[%d]", field, i), element); err != nil {
-				return err
+			if at, found := findVaultReference(path("%s[%d]", field, i), element); found {
+				return at, true
 			}
 		}
 	case map[string]any:
 		for name, element := range v {
 			if strings.Contains(name, vaultPrefix) {
-				return p.violation(field, "vault references ({vault://...}) are not allowed; put the value in a Secret")
+				return field, true
 			}
-			if err := p.checkVaultReferences(field+"."+name, element); err != nil {
-				return err
+			if at, found := findVaultReference(field+"."+name, element); found {
+				return at, true
 			}
 		}
 	}
-	return nil
+	return "", false
 }

@@ -1,11 +1,14 @@
 package desired
 
 import (
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/address"
 )
 
 // codePlugins run code out of their configuration. No policy can allow them: whoever may set them owns Kong.
@@ -13,60 +16,121 @@ var codePlugins = []string{"pre-function", "post-function", "serverless-function
 
 func (p Policy) checkPlugin(field, plugin string) error {
 	if slices.Contains(codePlugins, plugin) {
-		return p.violation(field, "plugin %s runs code from its configuration and is never allowed", plugin)
+		return p.violation(field, fmt.Sprintf("plugin %s runs code from its configuration and is never allowed", plugin), "Remove it")
 	}
-	if !slices.Contains(p.Plugins, plugin) {
-		return p.violation(field, "plugin %s is not in policy.plugins; ask for it to be added, or use one of %s", plugin, strings.Join(p.Plugins, ", "))
+	return p.checkListed(field, "policy.plugins", plugin, p.Plugins)
+}
+
+// checkConsumerPlugin holds a plugin of a consumer to what policy.consumerPlugins lists: Kong runs it instead of the service's own.
+func (p Policy) checkConsumerPlugin(field, plugin string) error {
+	return p.checkListed(field, "policy.consumerPlugins", plugin, p.ConsumerPlugins)
+}
+
+func (p Policy) checkListed(field, list, plugin string, listed []string) error {
+	if slices.Contains(listed, plugin) {
+		return nil
+	}
+	instead := "Remove it"
+	if len(listed) > 0 {
+		instead = "Use one of " + strings.Join(listed, ", ")
+	}
+	return p.violation(field, fmt.Sprintf("plugin %s is not in %s", plugin, list), instead+", or ask for it to be added")
+}
+
+// breach is what the configuration of a plugin has that no tenant may have.
+type breach struct {
+	// at is the path of the value.
+	at string
+	// value is the host where it is about one.
+	value string
+	// wrong is what the value is, and todo what to do.
+	wrong, todo string
+}
+
+// checkPluginConfig holds a plugin's configuration to what no tenant may do, whichever plugin it is: read Kong's vaults, run Lua (custom_fields_by_lua of the
+// logging plugins gets Kong's own objects, its database and settings among them), and have Kong call a host that policy.upstreams does not open. written is what
+// the spec says. whole has what Secrets add, which is not repeated.
+func (p Policy) checkPluginConfig(field, namespace, plugin string, written, whole map[string]any) error {
+	check := configCheck{policy: p, namespace: namespace, onlyNames: plugin == "cors"}
+	if b := check.object(field+".config", written); b != nil {
+		return p.violation(b.at, strings.TrimSpace(b.value+" "+b.wrong), b.todo)
+	}
+	if b := check.object("", whole); b != nil {
+		return p.violation(field+".configFrom", "a value in a Secret "+b.wrong, b.todo)
 	}
 	return nil
 }
 
-// checkPluginConfig holds a plugin's configuration to what no tenant may do, whichever plugin it is: run Lua (custom_fields_by_lua of the logging
-// plugins gets Kong's own objects, its database and settings among them), and have Kong call a host that policy.upstreams denies.
-func (p Policy) checkPluginConfig(field, plugin string, config map[string]any) error {
-	return p.checkConfig(field, config, plugin == "cors")
+// configCheck goes through a configuration.
+type configCheck struct {
+	policy    Policy
+	namespace string
+	// onlyNames says that hosts are compared with what clients send, and called by nobody.
+	onlyNames bool
 }
 
-// checkConfig goes through an object. Where onlyNames is set, hosts in it are compared with what clients send, and called by nobody.
-func (p Policy) checkConfig(field string, config map[string]any, onlyNames bool) error {
+func (c configCheck) object(field string, config map[string]any) *breach {
 	for _, name := range slices.Sorted(maps.Keys(config)) {
 		inner := field + "." + name
-		if strings.HasSuffix(strings.ToLower(name), "_by_lua") && config[name] != nil {
-			return p.violation(inner, "Lua in a plugin's configuration is never allowed; remove it")
+		if strings.Contains(name, vaultPrefix) {
+			return vaultBreach(field)
 		}
-		if host, isText := config[name].(string); isText && !onlyNames && isHostField(name) {
-			if err := p.checkHost(inner, host, portBeside(config, name)); err != nil {
-				return err
+		if strings.HasSuffix(strings.ToLower(name), "_by_lua") && config[name] != nil {
+			return &breach{at: inner, wrong: "is Lua, which is never allowed in a plugin's configuration", todo: "Remove it"}
+		}
+		if host, isText := config[name].(string); isText && !c.onlyNames && isHostField(name) {
+			if b := c.host(inner, host, portBeside(config, name)); b != nil {
+				return b
 			}
 		}
-		if err := p.checkConfigValue(inner, config[name], onlyNames); err != nil {
-			return err
+		if b := c.value(inner, config[name]); b != nil {
+			return b
 		}
 	}
 	return nil
 }
 
-func (p Policy) checkConfigValue(field string, value any, onlyNames bool) error {
+func (c configCheck) value(field string, value any) *breach {
 	switch v := value.(type) {
 	case map[string]any:
-		return p.checkConfig(field, v, onlyNames)
+		return c.object(field, v)
 	case []any:
 		for i, element := range v {
-			if err := p.checkConfigValue(path("%s[%d]", field, i), element, onlyNames); err != nil {
-				return err
+			if b := c.value(path("%s[%d]", field, i), element); b != nil {
+				return b
 			}
 		}
 	case string:
-		if onlyNames || !leads.MatchString(v) {
-			return nil
-		}
-		parts := plainURL.FindStringSubmatch(v)
-		if parts == nil {
-			return p.violation(field, "it cannot be said for certain which host this URL leads to; write it like https://log.example.com:8443/path")
-		}
-		return p.checkHost(field, parts[plainURL.SubexpIndex("host")], portOf(parts[plainURL.SubexpIndex("port")], parts[0]))
+		return c.text(field, v)
 	}
 	return nil
+}
+
+func vaultBreach(field string) *breach {
+	return &breach{at: field, wrong: "is a vault reference ({vault://...}), which is not allowed", todo: "Put the value into a Secret"}
+}
+
+func (c configCheck) text(field, text string) *breach {
+	if strings.Contains(text, vaultPrefix) {
+		return vaultBreach(field)
+	}
+	if c.onlyNames || !leads.MatchString(text) {
+		return nil
+	}
+	parts := plainURL.FindStringSubmatch(text)
+	if parts == nil {
+		return &breach{at: field, wrong: "is a URL with a user, or one in which parsers see different hosts",
+			todo: "Write it like https://log.example.com:8443/path, and what logs in into a header"}
+	}
+	return c.host(field, parts[plainURL.SubexpIndex("host")], portOf(parts[plainURL.SubexpIndex("port")], parts[0]))
+}
+
+func (c configCheck) host(field, text string, port int) *breach {
+	wrong, todo := c.policy.closed(c.namespace, address.Parse(text), port)
+	if wrong == "" {
+		return nil
+	}
+	return &breach{at: field, value: text, wrong: wrong, todo: strings.Replace(todo, "Name a Service of this namespace by spec.upstream.serviceRef", "Name another host", 1)}
 }
 
 var (
@@ -74,7 +138,7 @@ var (
 	leads = regexp.MustCompile(`^\s*([A-Za-z][A-Za-z0-9+.-]*:)?//`)
 	// plainURL matches the URLs in which every parser finds the same host. Kong's takes all up to the first slash for host, port and user, a query too:
 	// in http://a.example.com?@127.0.0.1/ it sees another host than Go does.
-	plainURL = regexp.MustCompile(`^(?:[A-Za-z][A-Za-z0-9+.-]*:)?//(?:[A-Za-z0-9._~%!$&'()*+,;=:-]*@)?(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?(?:/.*)?$`)
+	plainURL = regexp.MustCompile(`^(?:[A-Za-z][A-Za-z0-9+.-]*:)?//(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?(?:/.*)?$`)
 )
 
 // portOf is the port that a URL names, or that of its scheme.
@@ -82,15 +146,13 @@ func portOf(port, text string) int {
 	if number, err := strconv.Atoi(port); err == nil {
 		return number
 	}
-	if strings.HasPrefix(strings.ToLower(text), "https:") {
-		return 443
-	}
-	return 80
+	scheme, _, _ := strings.Cut(strings.ToLower(text), ":")
+	return defaultPort(scheme)
 }
 
 // isHostField says whether a field of Kong's plugins names what Kong connects to: host, redis_host, ip of a node of a Redis cluster.
 func isHostField(name string) bool {
-	return name == "host" || name == "ip" || strings.HasSuffix(name, "_host")
+	return name == "host" || name == "ip" || name == "hostdomain" || name == "server" || strings.HasSuffix(name, "_host") || strings.HasSuffix(name, "_server")
 }
 
 // portBeside is the port that goes with a field of a host: port with host, redis_port with redis_host. 0 where there is none.

@@ -6,10 +6,114 @@ import (
 	"strings"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/address"
 )
 
-// checkRoute holds what a route claims against policy.routes: one of the rules for the namespace has to cover all of it.
+// checkRoute holds what a route claims against what is reserved, policy.regularExpressions and policy.routes.
 func (p Policy) checkRoute(field, namespace string, route v1alpha1.Route) error {
+	if err := p.checkReserved(field, route); err != nil {
+		return err
+	}
+	if at, found := regularExpression(field, route); found && !p.RegularExpressions {
+		return p.violation(at, "regular expressions are not allowed", "Write a plain path or value, or ask for policy.regularExpressions")
+	}
+	if err := p.checkReach(field, route); err != nil {
+		return err
+	}
+	return p.checkClaim(field, namespace, route)
+}
+
+// checkReach keeps routes from going before those of other namespaces: Kong prefers what matches on more fields, so that a route on any host with a
+// header and a method beats one with a host and a path. Where tenants may claim any identity, they trust each other.
+func (p Policy) checkReach(field string, route v1alpha1.Route) error {
+	if p.Identities == v1alpha1.IdentitiesAny {
+		return nil
+	}
+	for i, host := range route.Hosts {
+		if wide(host) {
+			return p.violation(path("%s.hosts[%d]", field, i), host+" holds hosts of more than one domain", "Name a domain, such as *.example.com")
+		}
+	}
+	if len(p.Routes) > 0 && route.PathHandling == "v1" {
+		return p.violation(field+".pathHandling", "v1 does not go with policy.routes, by which paths end at a segment", "Remove it")
+	}
+	if len(route.Hosts) > 0 {
+		return nil
+	}
+	more := 0
+	for _, set := range []bool{len(route.Methods) > 0, len(route.Headers) > 0, len(route.SNIs) > 0} {
+		if set {
+			more++
+		}
+	}
+	atRoot := len(route.Paths) == 0 || slices.ContainsFunc(route.Paths, func(claimed string) bool { return literalPrefix(claimed) == "" })
+	if more > 1 || more == 1 && atRoot {
+		return p.violation(field, "a route on any host, with methods, headers or SNIs, would go before routes of other namespaces", "Set hosts")
+	}
+	return nil
+}
+
+// wide says whether a host of a route has a wildcard that holds more than one registered domain.
+func wide(host string) bool {
+	host = hostOf(host)
+	rest, wildcard := strings.CutPrefix(host, "*.")
+	if !wildcard {
+		return strings.HasSuffix(host, "*")
+	}
+	// Of a name that is in the domain, as all below it are.
+	return address.Parse("a."+rest).Domain() == "a."+address.Parse(rest).Name
+}
+
+// checkReserved keeps routes off what the operator's probes are matched by: a route that answered them could feign that a data plane has a credential.
+func (p Policy) checkReserved(field string, route v1alpha1.Route) error {
+	const todo = "Choose another"
+	for name := range route.Headers {
+		if strings.EqualFold(name, probeHeader) {
+			return p.violation(field+".headers", "the header "+probeHeader+" is reserved for the operator's probes", todo)
+		}
+	}
+	for i, host := range route.Hosts {
+		if takesProbes(host) {
+			return p.violation(path("%s.hosts[%d]", field, i), "names below "+probeDomain+" are reserved for the operator's probes", todo)
+		}
+	}
+	for i, sni := range route.SNIs {
+		if takesProbes(sni) {
+			return p.violation(path("%s.snis[%d]", field, i), "names below "+probeDomain+" are reserved for the operator's probes", todo)
+		}
+	}
+	return nil
+}
+
+// takesProbes says whether a host of a route, which may have a wildcard, matches hosts of probes.
+func takesProbes(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if suffix, wildcard := strings.CutPrefix(host, "*"); wildcard {
+		return strings.HasSuffix("."+probeDomain, suffix) || strings.HasSuffix(suffix, "."+probeDomain)
+	}
+	return host == probeDomain || strings.HasSuffix(host, "."+probeDomain)
+}
+
+// regularExpression finds the first path or header value of a route that is one.
+func regularExpression(field string, route v1alpha1.Route) (at string, found bool) {
+	for i, claimed := range route.Paths {
+		if strings.HasPrefix(claimed, "~") {
+			return path("%s.paths[%d]", field, i), true
+		}
+	}
+	for name, values := range route.Headers {
+		if slices.ContainsFunc(values, func(value string) bool { return strings.HasPrefix(value, "~*") }) {
+			return field + ".headers." + name, true
+		}
+	}
+	return "", false
+}
+
+// checkClaim holds what a route claims against policy.routes: one of the rules for the namespace has to cover all of it.
+func (p Policy) checkClaim(field, namespace string, route v1alpha1.Route) error {
 	if len(p.Routes) == 0 {
 		return nil
 	}
@@ -24,9 +128,9 @@ func (p Policy) checkRoute(field, namespace string, route v1alpha1.Route) error 
 		allowed = append(allowed, "hosts "+orAll(rule.Hosts)+" with paths below "+orAll(rule.PathPrefixes))
 	}
 	if len(allowed) == 0 {
-		return p.violation(field, "policy.routes lets namespace %s claim nothing; ask for hosts and paths of its own", namespace)
+		return p.violation(field, "policy.routes lets namespace "+namespace+" claim nothing", "Ask for hosts and paths of its own")
 	}
-	return p.violation(field, "namespace %s may claim %s; set hosts and paths of the route to that", namespace, strings.Join(allowed, ", or "))
+	return p.violation(field, "namespace "+namespace+" may claim "+strings.Join(allowed, ", or "), "Set hosts and paths of the route to that")
 }
 
 // covers says whether a rule's values cover all that a route claims. A rule without values covers everything; a route without them claims everything.
@@ -67,12 +171,4 @@ func orAll(values []string) string {
 		return "of any name"
 	}
 	return strings.Join(values, ", ")
-}
-
-// checkSecretLength holds an HMAC secret against policy.minSecretBytes.
-func (p Policy) checkSecretLength(field string, bytes int) error {
-	if bytes >= int(p.MinSecretBytes) {
-		return nil
-	}
-	return p.violation(field, "the secret has %d bytes, and policy.minSecretBytes asks for %d; put a longer one into its Secret, or use generate", bytes, p.MinSecretBytes)
 }

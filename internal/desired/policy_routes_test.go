@@ -1,7 +1,6 @@
 package desired
 
 import (
-	"strings"
 	"testing"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
@@ -24,7 +23,7 @@ func TestRoutesThatANamespaceMayClaim(t *testing.T) {
 		"a host below a wildcard":         {"team-a", v1alpha1.Route{Hosts: hosts("x.y.a.example.com"), Paths: []string{"/v2/x"}}, ""},
 		"the wildcard itself":             {"team-a", v1alpha1.Route{Hosts: hosts("*.a.example.com"), Paths: []string{"/orders"}}, ""},
 		"by the second rule, on any host": {"team-a", v1alpha1.Route{Paths: []string{"/shared/x"}}, ""},
-		"where everything is allowed":     {"platform", v1alpha1.Route{Methods: []string{"GET"}}, ""},
+		"where everything is allowed":     {"platform", v1alpha1.Route{Methods: []string{"GET"}, Paths: []string{"/a"}}, ""},
 		"another host":                    {"team-a", v1alpha1.Route{Hosts: hosts("b.example.com"), Paths: []string{"/orders"}}, "a.example.com"},
 		"one host of two":                 {"team-a", v1alpha1.Route{Hosts: hosts("a.example.com", "b.example.com"), Paths: []string{"/orders"}}, "a.example.com"},
 		"a wider wildcard":                {"team-a", v1alpha1.Route{Hosts: hosts("*.example.com"), Paths: []string{"/orders"}}, "a.example.com"},
@@ -39,7 +38,7 @@ func TestRoutesThatANamespaceMayClaim(t *testing.T) {
 		"a namespace that no rule is for": {"team-c", v1alpha1.Route{Paths: []string{"/shared"}}, "claim nothing"},
 	} {
 		t.Run(what, func(t *testing.T) {
-			err := testPolicy(func(p *v1alpha1.GatewayPolicy) { p.Routes = rules }).checkRoute("spec.routes[0]", c.namespace, c.route)
+			err := testPolicy(func(p *v1alpha1.GatewayPolicy) { p.Routes, p.RegularExpressions = rules, true }).checkRoute("spec.routes[0]", c.namespace, c.route)
 			if c.refused == "" {
 				if err != nil {
 					t.Errorf("refused: %v", err)
@@ -51,9 +50,47 @@ func TestRoutesThatANamespaceMayClaim(t *testing.T) {
 	}
 }
 
-func TestWithoutRulesAnybodyClaimsAnything(t *testing.T) {
-	if err := testPolicy().checkRoute("spec.routes[0]", "team-a", v1alpha1.Route{Paths: []string{"~/.*"}}); err != nil {
+func TestRegularExpressionsAreForThePolicyToAllow(t *testing.T) {
+	allowed := testPolicy(func(p *v1alpha1.GatewayPolicy) { p.RegularExpressions = true })
+	for field, route := range map[string]v1alpha1.Route{
+		"spec.routes[0].paths[1]":              {Paths: []string{"/a", `~/0-0\w{85}`}},
+		"spec.routes[0].headers.authorization": {Paths: []string{"/a"}, Headers: map[string]v1alpha1.HeaderValues{"authorization": {"~*.*"}}},
+	} {
+		wantStalled(t, testPolicy().checkRoute("spec.routes[0]", "team-a", route), v1alpha1.ReasonPolicyViolation, field+": ", "policy.regularExpressions")
+		if err := allowed.checkRoute("spec.routes[0]", "team-a", route); err != nil {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+	plain := v1alpha1.Route{Paths: []string{"/a~b"}, Headers: map[string]v1alpha1.HeaderValues{"x-version": {"1~*"}}}
+	if err := testPolicy().checkRoute("spec.routes[0]", "team-a", plain); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestWhatProbesAreMatchedByIsReserved(t *testing.T) {
+	for what, c := range map[string]struct {
+		route v1alpha1.Route
+		field string
+	}{
+		"the header":               {v1alpha1.Route{Headers: map[string]v1alpha1.HeaderValues{"x-kongjwt-PROBE": {"a"}}}, "headers"},
+		"a host":                   {v1alpha1.Route{Hosts: []string{"a.example.com", "b.kongjwt-probe.invalid"}}, "hosts[1]"},
+		"a host in another form":   {v1alpha1.Route{Hosts: []string{"B.Kongjwt-Probe.invalid.:8443"}}, "hosts[0]"},
+		"a wildcard":               {v1alpha1.Route{Hosts: []string{"*.kongjwt-probe.invalid"}}, "hosts[0]"},
+		"a wider wildcard":         {v1alpha1.Route{Hosts: []string{"*.invalid"}}, "hosts[0]"},
+		"an SNI":                   {v1alpha1.Route{SNIs: []string{"b.kongjwt-probe.invalid"}}, "snis[0]"},
+		"another host and header":  {v1alpha1.Route{Hosts: []string{"kongjwt-probe.example.com", "*.example.com"}, Headers: map[string]v1alpha1.HeaderValues{"x": {"a"}}}, ""},
+		"a host that ends like it": {v1alpha1.Route{Hosts: []string{"notkongjwt-probe.invalid"}}, ""},
+	} {
+		t.Run(what, func(t *testing.T) {
+			err := testPolicy().checkRoute("spec.routes[0]", "team-a", c.route)
+			if c.field == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			wantStalled(t, err, v1alpha1.ReasonPolicyViolation, "spec.routes[0]."+c.field+": ", "reserved")
+		})
 	}
 }
 
@@ -65,20 +102,37 @@ func TestAServiceIsRefusedByTheRulesForItsRoutes(t *testing.T) {
 	wantStalled(t, err, v1alpha1.ReasonPolicyViolation, "spec.routes[0]", "/a")
 }
 
-func TestShortSecretsAreRefusedWhereThePolicySaysSo(t *testing.T) {
-	policy := testPolicy(func(p *v1alpha1.GatewayPolicy) { p.MinSecretBytes = 32 })
-	build := func(secret string) error {
-		_, err := BuildConsumer(testScope, policy, ConsumerInput{Consumer: testConsumer(), Credentials: []Credential{
-			{Field: "spec.credentials[1]", Part: "credential:a", Material: hmacMaterial("team-a.x", secret)},
-		}})
-		return err
-	}
-	if err := build(strings.Repeat("s", 32)); err != nil {
-		t.Error(err)
-	}
-	err := build(strings.Repeat("s", 31))
-	wantStalled(t, err, v1alpha1.ReasonPolicyViolation, "spec.credentials[1]", "31 bytes", "asks for 32")
-	if strings.Contains(err.Error(), "sss") {
-		t.Error("the message has the secret")
+func TestRoutesThatWouldGoBeforeOthers(t *testing.T) {
+	header := map[string]v1alpha1.HeaderValues{"x-version": {"2"}}
+	for what, c := range map[string]struct {
+		route v1alpha1.Route
+		says  string // empty: it is allowed
+	}{
+		"a path on any host":              {v1alpha1.Route{Paths: []string{"/"}}, ""},
+		"one field more":                  {v1alpha1.Route{Paths: []string{"/pay"}, Headers: header}, ""},
+		"one field more, at the root":     {v1alpha1.Route{Paths: []string{"/"}, Headers: header}, "Set hosts"},
+		"a header alone":                  {v1alpha1.Route{Headers: header}, "Set hosts"},
+		"two fields more":                 {v1alpha1.Route{Paths: []string{"/pay"}, Headers: header, Methods: []string{"GET"}}, "Set hosts"},
+		"an SNI alone":                    {v1alpha1.Route{SNIs: []string{"a.example.com"}}, "Set hosts"},
+		"all of them on a host":           {v1alpha1.Route{Hosts: []string{"a.example.com"}, SNIs: []string{"a.example.com"}, Headers: header, Methods: []string{"GET"}}, ""},
+		"all below a domain":              {v1alpha1.Route{Hosts: []string{"*.example.com", "*.b.example.co.uk"}}, ""},
+		"all of a top-level domain":       {v1alpha1.Route{Hosts: []string{"*.com"}}, "more than one domain"},
+		"all of a public suffix":          {v1alpha1.Route{Hosts: []string{"a.example.com", "*.co.uk"}}, "more than one domain"},
+		"a host below any domain":         {v1alpha1.Route{Hosts: []string{"api.*"}}, "more than one domain"},
+		"a host of a private zone":        {v1alpha1.Route{Hosts: []string{"orders.corp", "localhost"}}, ""},
+		"all of a private top-level zone": {v1alpha1.Route{Hosts: []string{"*.corp"}}, "more than one domain"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			err := testPolicy().checkRoute("spec.routes[0]", "team-a", c.route)
+			if c.says != "" {
+				wantStalled(t, err, v1alpha1.ReasonPolicyViolation, "spec.routes[0]", c.says)
+			} else if err != nil {
+				t.Error(err)
+			}
+			trusting := testPolicy(func(p *v1alpha1.GatewayPolicy) { p.Identities = v1alpha1.IdentitiesAny })
+			if err := trusting.checkRoute("spec.routes[0]", "team-a", c.route); err != nil {
+				t.Errorf("where tenants trust each other: %v", err)
+			}
+		})
 	}
 }

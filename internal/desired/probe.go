@@ -19,8 +19,13 @@ type ProbeRoute struct {
 	Header, Value string
 }
 
-// probeHeader is matched against a value that is the gateway's own.
-const probeHeader = "X-Kongjwt-Probe"
+// Both are reserved: no route of a tenant may match them.
+const (
+	// probeHeader is matched against a value that is the gateway's own.
+	probeHeader = "X-Kongjwt-Probe"
+	// probeDomain holds the hosts of all gateways.
+	probeDomain = "kongjwt-probe.invalid"
+)
 
 // NewProbeRoute derives the route of a gateway from the installation's seed: the same for the same seed, for ever.
 func NewProbeRoute(scope Scope, seed []byte) ProbeRoute {
@@ -30,7 +35,7 @@ func NewProbeRoute(scope Scope, seed []byte) ProbeRoute {
 		return hex.EncodeToString(mac.Sum(nil)[:16])
 	}
 	return ProbeRoute{
-		Host:   derive("host") + ".kongjwt-probe.invalid",
+		Host:   derive("host") + "." + probeDomain,
 		Path:   "/" + derive("path"),
 		Header: probeHeader,
 		Value:  derive("header"),
@@ -58,7 +63,7 @@ func BuildProbe(scope Scope, route ProbeRoute) Set {
 	service := scope.ID(kong.KindService, b.owner, partProbe)
 	name := "kongjwt-probe." + service
 	b.add(kong.KindService, service, "", partProbe, withDefaults(kong.Fields{
-		"name": name, "protocol": "http", "host": "kongjwt-probe.invalid", "port": 80, "retries": 0,
+		"name": name, "protocol": "http", "host": probeDomain, "port": 80, "retries": 0,
 	}, serviceDefaults))
 	b.addPlugin(partJWT, kong.Fields{"name": "jwt", "enabled": true, "protocols": guardProtocols, "service": ref(service), "config": withDefaults(map[string]any{
 		"key_claim_name": "kid", "claims_to_verify": []string{"exp"}, "uri_param_names": []string{},

@@ -1,6 +1,7 @@
 package desired
 
 import (
+	"fmt"
 	"net/url"
 	"slices"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/address"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 	"github.com/kongjwt/kong-jwt-operator/internal/pluginconfig"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
@@ -20,8 +22,8 @@ type ServiceInput struct {
 	Service *v1alpha1.JwtProtectedService
 	// Upstream is the Service that spec.upstream.serviceRef names, nil where it names none or there is none.
 	Upstream *corev1.Service
-	// AccessRows are the rows of the consumers that spec.access names and that exist: they go in before the acl plugin.
-	AccessRows []ACLRow
+	// Selected are the consumers that spec.access.consumerSelector admits.
+	Selected []v1alpha1.ConsumerReference
 	// RedisPassword is the content of spec.rateLimit.redis.passwordSecretRef.
 	RedisPassword string
 	// Configs of spec.plugins.
@@ -38,19 +40,6 @@ const (
 	partRateLimit = "rate-limiting"
 )
 
-// ReservedGroupPrefix begins the groups that stand for "may call this service".
-const ReservedGroupPrefix = "kongjwt:"
-
-// AccessGroup is the reserved group of a service: the consumers that spec.access names get it.
-func AccessGroup(namespace, name string) string { return ReservedGroupPrefix + namespace + "." + name }
-
-// ParseAccessGroup reads the service out of a reserved group. A namespace has no dots.
-func ParseAccessGroup(group string) (namespace, name string, ok bool) {
-	rest, reserved := strings.CutPrefix(group, ReservedGroupPrefix)
-	namespace, name, found := strings.Cut(rest, ".")
-	return namespace, name, reserved && found
-}
-
 // ServiceOwner is the owner that a JwtProtectedService is.
 func ServiceOwner(namespace, name string) Owner {
 	return Owner{Kind: v1alpha1.KindJwtProtectedService, Namespace: namespace, Name: name}
@@ -62,19 +51,6 @@ func ServiceName(service *v1alpha1.JwtProtectedService) string {
 		return service.Spec.ServiceName
 	}
 	return service.Namespace + "." + service.Name
-}
-
-// NamesConsumers says whether an access block names consumers, by name or by selector, rather than groups alone.
-func NamesConsumers(access *v1alpha1.Access) bool {
-	return access != nil && (len(access.Consumers) > 0 || access.ConsumerSelector != nil)
-}
-
-// ACLConfig is the configuration of the acl plugin of a JwtProtectedService with spec.access.
-func ACLConfig(access v1alpha1.Access, namespace, name string) map[string]any {
-	if NamesConsumers(&access) {
-		return pluginconfig.EncodeACL(access, AccessGroup(namespace, name))
-	}
-	return pluginconfig.EncodeACL(access)
 }
 
 // BuildService says which Kong entities a JwtProtectedService wants: the service, its plugins, its routes.
@@ -108,13 +84,13 @@ func BuildService(scope Scope, policy Policy, in ServiceInput) (Set, error) {
 	if err := b.addPlugins(in, "service", id, routes); err != nil {
 		return Set{}, err
 	}
-	return Set{Owner: b.owner, Entities: b.entities, Requires: in.AccessRows}, nil
+	return Set{Owner: b.owner, Entities: b.entities}, nil
 }
 
 // addPlugins adds the plugins of the spec: on one of the routes, or on what everything of the resource is on.
 func (b *builder) addPlugins(in ServiceInput, parent, id string, routes map[string]string) error {
 	for i, plugin := range in.Service.Spec.Plugins {
-		fields, err := pluginFields(b.policy, path("spec.plugins[%d]", i), plugin.PluginSpec, in.Configs[plugin.Name])
+		fields, err := b.pluginFields(path("spec.plugins[%d]", i), plugin.PluginSpec, in.Configs[plugin.Name])
 		if err != nil {
 			return err
 		}
@@ -133,13 +109,13 @@ func (b *builder) addPlugins(in ServiceInput, parent, id string, routes map[stri
 
 // addGuards adds the plugins that have fields of their own. They are on the service, so that no route is without them, or on what spec.attachTo names.
 func (b *builder) addGuards(in ServiceInput, parent, id string) {
-	spec := in.Service.Spec
 	on := func(plugin string, config map[string]any) kong.Fields {
 		return kong.Fields{"name": plugin, "enabled": true, "protocols": guardProtocols, parent: ref(id), "config": config}
 	}
+	spec := in.Service.Spec
 	b.addPlugin(partJWT, on("jwt", jwtFields(spec.JWT, in.Kong)))
-	if spec.Access != nil {
-		b.addPlugin(partACL, on("acl", ACLConfig(*spec.Access, b.owner.Namespace, b.owner.Name)))
+	if access := b.policy.Access(in.Service); access != nil {
+		b.addPlugin(partACL, on("acl", ACLConfig(*access, b.owner.Namespace, in.Selected)))
 	}
 	if spec.RateLimit != nil {
 		b.addPlugin(partRateLimit, on("rate-limiting", rateLimitFields(*spec.RateLimit, in.RedisPassword, in.Kong)))
@@ -153,12 +129,24 @@ func (b *builder) addRoutes(service *v1alpha1.JwtProtectedService, serviceID str
 		part := "route:" + route.Name
 		id := b.scope.ID(kong.KindRoute, b.owner, part)
 		ids[route.Name] = id
-		fields := routeFields(route)
+		fields := b.policy.routeFields(route)
 		fields["name"] = ServiceName(service) + "." + route.Name
 		fields["service"] = ref(serviceID)
-		b.add(kong.KindRoute, id, "", part, fields)
+		b.add(kong.KindRoute, id, "", part, fields, b.policy.hostTags()...)
 	}
 	return ids
+}
+
+// CheckService says what in the spec of a JwtProtectedService policy forbids, without its Secrets. The error is a *status.StalledError.
+func CheckService(policy Policy, service *v1alpha1.JwtProtectedService) error {
+	b := builder{policy: policy, owner: ServiceOwner(service.Namespace, service.Name), tags: service.Spec.Tags}
+	if err := b.checkService(service, ""); err != nil {
+		return err
+	}
+	if upstream := service.Spec.Upstream; upstream != nil && upstream.URL != "" {
+		return urlFields(policy, kong.Fields{}, service.Namespace, upstream.URL)
+	}
+	return nil
 }
 
 func (b *builder) checkService(service *v1alpha1.JwtProtectedService, redisPassword string) error {
@@ -167,6 +155,9 @@ func (b *builder) checkService(service *v1alpha1.JwtProtectedService, redisPassw
 		return err
 	}
 	if err := b.policy.checkIdentity("spec.jwt.anonymous", service.Namespace, spec.JWT.Anonymous); err != nil {
+		return err
+	}
+	if err := b.policy.checkRetain(spec.DeletionPolicy); err != nil {
 		return err
 	}
 	if err := b.checkTags(); err != nil {
@@ -196,7 +187,7 @@ func (b *builder) checkRateLimit(spec *v1alpha1.RateLimit, redisPassword string)
 		return nil
 	}
 	if spec.Redis != nil {
-		if err := b.policy.checkHost("spec.rateLimit.redis.host", spec.Redis.Host, int(spec.Redis.Port)); err != nil {
+		if err := b.policy.checkHost("spec.rateLimit.redis.host", b.owner.Namespace, spec.Redis.Host, int(spec.Redis.Port)); err != nil {
 			return err
 		}
 	}
@@ -246,6 +237,22 @@ func setStrings[S ~string](into map[string]any, name string, values []S) {
 	into[name] = texts
 }
 
+// routeFields makes a route's Kong fields but for its name and service. Where hosts are shared, its prefixes end at a segment.
+func (p Policy) routeFields(route v1alpha1.Route) kong.Fields {
+	if len(p.Routes) > 0 {
+		route.Paths = segmentPaths(route.Paths)
+	}
+	return routeFields(route)
+}
+
+// hostTags are the tags of routes beside the owner's.
+func (p Policy) hostTags() []string {
+	if len(p.Routes) == 0 {
+		return nil
+	}
+	return []string{tagSharedHost}
+}
+
 // upstreamFields makes a service's Kong fields but for its name.
 func upstreamFields(policy Policy, service *v1alpha1.JwtProtectedService, target *corev1.Service) (kong.Fields, error) {
 	spec := service.Spec.Upstream
@@ -255,7 +262,7 @@ func upstreamFields(policy Policy, service *v1alpha1.JwtProtectedService, target
 	if spec.ServiceRef != nil {
 		err = serviceRefFields(policy, fields, service.Namespace, *spec.ServiceRef, target)
 	} else {
-		err = urlFields(policy, fields, spec.URL)
+		err = urlFields(policy, fields, service.Namespace, spec.URL)
 	}
 	if err != nil {
 		return nil, err
@@ -289,23 +296,23 @@ func tlsFields(fields kong.Fields, spec *v1alpha1.Upstream) error {
 	return nil
 }
 
-func urlFields(policy Policy, fields kong.Fields, raw string) error {
+func urlFields(policy Policy, fields kong.Fields, namespace, raw string) error {
 	const field = "spec.upstream.url"
 	u, err := url.Parse(raw)
 	if err != nil || u.Hostname() == "" {
 		return status.Stalled(v1alpha1.ReasonInvalidSpec,
 			"%s: it cannot be read as a URL. Write it like http://my-api.example.com:8080/base.", field)
 	}
-	port := 80
-	if u.Scheme == "https" || u.Scheme == "grpcs" {
-		port = 443
+	if u.User != nil {
+		return policy.violation(field, "the URL has a user or a password", "Remove it: Kong would leave it out")
 	}
+	port := defaultPort(u.Scheme)
 	if text := u.Port(); text != "" {
 		if port, err = strconv.Atoi(text); err != nil || port < 1 || port > 65535 {
 			return status.Stalled(v1alpha1.ReasonInvalidSpec, "%s: port %s is not from 1 to 65535. Change the port.", field, text)
 		}
 	}
-	if err := policy.checkHost(field, u.Hostname(), port); err != nil {
+	if err := policy.checkHost(field, namespace, u.Hostname(), port); err != nil {
 		return err
 	}
 	host := u.Hostname()
@@ -326,25 +333,21 @@ func serviceRefFields(policy Policy, fields kong.Fields, namespace string, spec 
 		return status.Stalled(v1alpha1.ReasonInvalidSpec,
 			"%s: Service %s/%s does not exist. Create it, or name another.", field, namespace, spec.Name)
 	}
-	if target.Spec.Type == corev1.ServiceTypeExternalName && slices.Contains(policy.Upstreams.Deny, v1alpha1.DenyExternalName) {
-		return policy.violation(field, "Service %s/%s is of type ExternalName, which policy.upstreams.deny lists", namespace, spec.Name)
+	if target.Spec.Type == corev1.ServiceTypeExternalName {
+		return policy.violation(field, fmt.Sprintf("Service %s/%s is of type ExternalName: it leads to any host", namespace, spec.Name),
+			"Name the host itself in spec.upstream.url")
 	}
-	if target.Spec.Type != corev1.ServiceTypeExternalName && !hasPort(target, spec.Port) {
+	if !hasPort(target, spec.Port) {
 		return status.Stalled(v1alpha1.ReasonInvalidSpec,
 			"%s.port: Service %s/%s has no port %d. Use one of %s.", field, namespace, spec.Name, spec.Port, ports(target))
 	}
-	hosts := serviceHosts(spec.Name, namespace, policy.ClusterDomain)
-	for _, host := range hosts {
-		if err := policy.checkHost(field, host, int(spec.Port)); err != nil {
-			return err
+	host := serviceHost(spec.Name, namespace, policy.ClusterDomain)
+	for _, admin := range policy.admin {
+		if policy.isAdmin(admin, address.Parse(host), int(spec.Port)) {
+			return policy.violation(field, fmt.Sprintf("Service %s/%s is Kong's Admin API, which is open to nobody", namespace, spec.Name), "Name another")
 		}
 	}
-	if target.Spec.Type == corev1.ServiceTypeExternalName {
-		if err := policy.checkHost(field, target.Spec.ExternalName, int(spec.Port)); err != nil {
-			return err
-		}
-	}
-	fields["protocol"], fields["host"], fields["port"] = spec.Scheme, hosts[len(hosts)-1], spec.Port
+	fields["protocol"], fields["host"], fields["port"] = spec.Scheme, host, spec.Port
 	return nil
 }
 
@@ -366,22 +369,23 @@ func ports(service *corev1.Service) string {
 	return text
 }
 
-// ServiceUniqueKeys lists the unique keys of a JwtProtectedService's spec: to find older rivals.
-func ServiceUniqueKeys(service *v1alpha1.JwtProtectedService) []UniqueKey {
+// ServiceUniqueKeys lists the unique keys of a JwtProtectedService's spec under a policy: to find older rivals.
+func ServiceUniqueKeys(policy Policy, service *v1alpha1.JwtProtectedService) []UniqueKey {
 	if service.Spec.Upstream == nil {
 		return nil
 	}
 	keys := []UniqueKey{{Kind: UniqueServiceName, Value: ServiceName(service)}}
 	for _, route := range service.Spec.Routes {
-		fields := routeFields(route)
+		fields := policy.routeFields(route)
 		fields["name"] = ServiceName(service) + "." + route.Name
+		fields["tags"] = Scope{Installation: "any", Gateway: "any"}.Tags(ServiceOwner(service.Namespace, service.Name), "route", policy.hostTags()...)
 		keys = append(keys, UniqueKeys(kong.Entity{Kind: kong.KindRoute, Fields: fields})...)
 	}
 	return keys
 }
 
 // ServiceEntities gives the ids in Kong of what a JwtProtectedService wants, for its status.
-func ServiceEntities(scope Scope, service *v1alpha1.JwtProtectedService) (serviceID string, routes, plugins []v1alpha1.EntityStatus) {
+func ServiceEntities(scope Scope, policy Policy, service *v1alpha1.JwtProtectedService) (serviceID string, routes, plugins []v1alpha1.EntityStatus) {
 	owner := ServiceOwner(service.Namespace, service.Name)
 	if service.Spec.AttachTo == nil {
 		serviceID = scope.ID(kong.KindService, owner, partService)
@@ -393,7 +397,7 @@ func ServiceEntities(scope Scope, service *v1alpha1.JwtProtectedService) (servic
 		plugins = append(plugins, v1alpha1.EntityStatus{Name: name, KongID: scope.ID(kong.KindPlugin, owner, part)})
 	}
 	add(partJWT, partJWT)
-	if service.Spec.Access != nil {
+	if policy.Access(service) != nil {
 		add(partACL, partACL)
 	}
 	if service.Spec.RateLimit != nil {
@@ -408,4 +412,12 @@ func ServiceEntities(scope Scope, service *v1alpha1.JwtProtectedService) (servic
 // MaximumExpiration is the longest time to live that a service takes a token with; zero where it takes any.
 func MaximumExpiration(service *v1alpha1.JwtProtectedService) time.Duration {
 	return service.Spec.JWT.MaximumExpiration.Or(0)
+}
+
+// ServiceClaims are the unique keys of a JwtProtectedService that policy lets it have: all or none.
+func ServiceClaims(policy Policy, service *v1alpha1.JwtProtectedService) []UniqueKey {
+	if CheckService(policy, service) != nil {
+		return nil
+	}
+	return ServiceUniqueKeys(policy, service)
 }

@@ -1,7 +1,9 @@
 package desired
 
 import (
+	"fmt"
 	"reflect"
+	"slices"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -36,7 +38,9 @@ func buildService(t *testing.T, in ServiceInput) Set {
 }
 
 func TestServiceRouteAndPluginHangTogether(t *testing.T) {
-	set := buildService(t, ServiceInput{Service: testService()})
+	set := buildService(t, ServiceInput{Service: testService(func(s *v1alpha1.JwtProtectedServiceSpec) {
+		s.Access = &v1alpha1.Access{From: v1alpha1.AccessFromAnyNamespace}
+	})})
 	service, route, plugin := only(t, set, kong.KindService), only(t, set, kong.KindRoute), only(t, set, kong.KindPlugin)
 	if route.Fields.Ref("service") != service.ID || plugin.Fields.Ref("service") != service.ID {
 		t.Error("route or plugin hang on something else")
@@ -49,7 +53,7 @@ func TestServiceRouteAndPluginHangTogether(t *testing.T) {
 	if plugin.Fields.Text("name") != "jwt" || plugin.Fields["enabled"] != true {
 		t.Errorf("the plugin is %v", plugin.Fields["name"])
 	}
-	id, routes, plugins := ServiceEntities(testScope, testService())
+	id, routes, plugins := ServiceEntities(testScope, testPolicy(), testService())
 	if id != service.ID || routes[0].KongID != route.ID || plugins[0].KongID != plugin.ID {
 		t.Error("the status would name other ids")
 	}
@@ -76,7 +80,7 @@ func TestGuardsAreOnTheServiceAlways(t *testing.T) {
 			t.Errorf("%s is not on the service", name)
 		}
 		delete(on, name)
-		if allow := plugin.Fields.Object("config")["allow"]; name == "acl" && !reflect.DeepEqual(allow, []string{"a", "b", "kongjwt:team-a.orders"}) {
+		if allow := plugin.Fields.Object("config")["allow"]; name == "acl" && !reflect.DeepEqual(allow, []string{"a", "b", "kongjwt:team-a.john"}) {
 			t.Errorf("acl allows %v", allow)
 		}
 	}
@@ -130,8 +134,9 @@ func TestServiceIsRefused(t *testing.T) {
 		reason  string
 		message []string
 	}{
-		"a loopback upstream":      {change: url("http://127.0.0.1:8001"), reason: v1alpha1.ReasonPolicyViolation, message: []string{"spec.upstream.url", "Loopback"}},
-		"the Admin API":            {change: url("https://kong-admin.kong.svc:8444"), reason: v1alpha1.ReasonPolicyViolation, message: []string{"spec.upstream.url", "AdminAPI"}},
+		"a loopback upstream":      {change: url("http://127.0.0.1:8001"), reason: v1alpha1.ReasonPolicyViolation, message: []string{"spec.upstream.url", "not a public address", "serviceRef"}},
+		"the Admin API":            {change: url("https://kong-admin.kong.svc:8444"), reason: v1alpha1.ReasonPolicyViolation, message: []string{"spec.upstream.url", "Admin API"}},
+		"a user in the URL":        {change: url("http://a:b@a.example.com"), reason: v1alpha1.ReasonPolicyViolation, message: []string{"spec.upstream.url", "user"}},
 		"a port that is none":      {change: url("http://a.example.com:70000"), reason: v1alpha1.ReasonInvalidSpec, message: []string{"70000", "65535"}},
 		"a Service that is absent": {change: ref, reason: v1alpha1.ReasonInvalidSpec, message: []string{"team-a/backend", "does not exist"}},
 		"a port that a Service has not": {
@@ -195,12 +200,60 @@ func TestServiceIsRefused(t *testing.T) {
 	}
 }
 
-func TestAccessGroupIsReadBack(t *testing.T) {
-	namespace, name, ok := ParseAccessGroup(AccessGroup("team-a", "orders.v2"))
-	if !ok || namespace != "team-a" || name != "orders.v2" {
-		t.Errorf("got %s/%s, %t", namespace, name, ok)
+func TestWhoIsAdmitted(t *testing.T) {
+	john := v1alpha1.ConsumerReference{Name: "john"}
+	for what, c := range map[string]struct {
+		identities v1alpha1.IdentityPolicy
+		access     *v1alpha1.Access
+		selected   []v1alpha1.ConsumerReference
+		want       []string // nil: everybody
+	}{
+		"nothing said, namespaced":     {identities: v1alpha1.IdentitiesNamespaced, want: []string{"kongjwt:team-a"}},
+		"nothing said, any identity":   {identities: v1alpha1.IdentitiesAny},
+		"everybody, said so":           {identities: v1alpha1.IdentitiesNamespaced, access: &v1alpha1.Access{From: v1alpha1.AccessFromAnyNamespace}},
+		"the namespace, said so":       {identities: v1alpha1.IdentitiesAny, access: &v1alpha1.Access{From: v1alpha1.AccessFromOwnNamespace}, want: []string{"kongjwt:team-a"}},
+		"the namespace and another":    {access: &v1alpha1.Access{From: v1alpha1.AccessFromOwnNamespace, Consumers: []v1alpha1.ConsumerReference{{Namespace: "b", Name: "x"}}}, want: []string{"kongjwt:b.x", "kongjwt:team-a"}},
+		"one by name":                  {identities: v1alpha1.IdentitiesNamespaced, access: &v1alpha1.Access{Consumers: []v1alpha1.ConsumerReference{john}}, want: []string{"kongjwt:team-a.john"}},
+		"those that a selector admits": {access: &v1alpha1.Access{Groups: []string{"g"}}, selected: []v1alpha1.ConsumerReference{{Namespace: "b", Name: "y"}}, want: []string{"g", "kongjwt:b.y"}},
+		"a selector that matches none": {access: &v1alpha1.Access{}, want: []string{"kongjwt:."}},
+	} {
+		t.Run(what, func(t *testing.T) {
+			policy := testPolicy(func(p *v1alpha1.GatewayPolicy) { p.Identities = c.identities })
+			service := testService(func(s *v1alpha1.JwtProtectedServiceSpec) { s.Access = c.access })
+			set, err := BuildService(testScope, policy, ServiceInput{Service: service, Selected: c.selected})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var allow any
+			for _, plugin := range ofKind(set, kong.KindPlugin) {
+				if plugin.Fields.Text("name") == "acl" {
+					allow = plugin.Fields.Object("config")["allow"]
+				}
+			}
+			if c.want == nil && allow != nil || c.want != nil && fmt.Sprint(allow) != fmt.Sprint(c.want) {
+				t.Errorf("the acl plugin allows %v, want %v", allow, c.want)
+			}
+			_, _, plugins := ServiceEntities(testScope, policy, service)
+			if told := slices.ContainsFunc(plugins, func(e v1alpha1.EntityStatus) bool { return e.Name == "acl" }); told != (allow != nil) {
+				t.Errorf("the status names the acl plugin: %v", told)
+			}
+		})
 	}
-	if _, _, ok := ParseAccessGroup("team-a.readers"); ok {
-		t.Error("a user's group is taken for a reserved one")
+}
+
+func TestASelectorAdmitsTheOldest(t *testing.T) {
+	var matched []v1alpha1.JwtConsumer
+	for i := range maxSelected + 2 {
+		matched = append(matched, v1alpha1.JwtConsumer{ObjectMeta: metav1.ObjectMeta{
+			Namespace: "team-b", Name: fmt.Sprint("c", i), CreationTimestamp: metav1.Unix(int64(10000-i), 0),
+		}})
+	}
+	refs, err := Select(matched)
+	wantStalled(t, err, v1alpha1.ReasonInvalidSpec, "spec.access.consumerSelector: ", "258 consumers", "spec.access.groups")
+	if len(refs) != maxSelected || refs[0].Name != fmt.Sprint("c", maxSelected+1) {
+		t.Errorf("%d are admitted, the first is %v", len(refs), refs[0])
+	}
+	if _, err := Select(matched[:maxSelected]); err != nil {
+		t.Error(err)
 	}
 }

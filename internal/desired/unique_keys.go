@@ -10,7 +10,7 @@ import (
 // UniqueKind is a space of values of which Kong, or the operator, lets each be held once.
 type UniqueKind string
 
-// The kinds of unique keys. All but UniqueRoute are unique in Kong itself; Kong takes two routes that match the same requests.
+// The kinds of unique keys. All but UniqueRoute and UniqueHost are unique in Kong itself; Kong takes two routes that match the same requests.
 const (
 	UniqueUsername      UniqueKind = "username"
 	UniqueCustomID      UniqueKind = "custom ID"
@@ -18,6 +18,8 @@ const (
 	UniqueServiceName   UniqueKind = "service name"
 	UniqueRouteName     UniqueKind = "route name"
 	UniqueRoute         UniqueKind = "route"
+	// UniqueHost is a host, or a path on any host, that a namespace has against others.
+	UniqueHost UniqueKind = "host"
 )
 
 // UniqueKey is one value that only one holder may have.
@@ -27,12 +29,18 @@ type UniqueKey struct {
 	Value string
 	// Methods of a route, sorted; empty stands for all.
 	Methods string
+	// Namespace, Host and Prefix are those of a UniqueHost; an empty Host stands for any. Shared says that others may have other paths of the host.
+	Namespace, Host, Prefix string
+	Shared                  bool
 }
 
 // Overlaps says whether two keys cannot both be held.
 func (c UniqueKey) Overlaps(d UniqueKey) bool {
 	if c.Kind != d.Kind || c.Value != d.Value {
 		return false
+	}
+	if c.Kind == UniqueHost {
+		return c.overlapsHost(d)
 	}
 	if c.Methods == "" || d.Methods == "" {
 		return true
@@ -49,10 +57,27 @@ func (c UniqueKey) Overlaps(d UniqueKey) bool {
 
 // String describes the key for a message.
 func (c UniqueKey) String() string {
+	if c.Kind == UniqueHost {
+		return strings.TrimSpace(string(c.Kind)+" "+orAnyHost(c.Host)) + c.sharedPrefix()
+	}
 	if c.Kind == UniqueRoute && c.Methods != "" {
 		return string(c.Kind) + " " + c.Methods + " " + c.Value
 	}
 	return string(c.Kind) + " " + c.Value
+}
+
+func orAnyHost(host string) string {
+	if host == "" {
+		return "of any name"
+	}
+	return host
+}
+
+func (c UniqueKey) sharedPrefix() string {
+	if c.Host != "" && !c.Shared {
+		return ""
+	}
+	return " " + c.Prefix + "/"
 }
 
 // UniqueKeys lists the unique keys of an entity, from its fields as sent or as Kong answered them.
@@ -73,7 +98,7 @@ func UniqueKeys(e kong.Entity) []UniqueKey {
 		add(UniqueServiceName, "name")
 	case kong.KindRoute:
 		add(UniqueRouteName, "name")
-		keys = append(keys, routeUniqueKeys(e.Fields)...)
+		keys = append(append(keys, routeUniqueKeys(e.Fields)...), hostKeys(e.Fields)...)
 	}
 	return keys
 }

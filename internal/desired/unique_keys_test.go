@@ -88,7 +88,7 @@ func TestSpecsHaveTheUniqueKeysOfTheirEntities(t *testing.T) {
 			held[key] = true
 		}
 	}
-	for _, key := range ServiceUniqueKeys(service) {
+	for _, key := range ServiceUniqueKeys(testPolicy(), service) {
 		if !held[key] {
 			t.Errorf("the spec has %s, its entities do not", key)
 		}

@@ -254,7 +254,7 @@ func TestRetainTakesOurTagsOff(t *testing.T) {
 	if writes := r.mustSync(set); writes != 3 {
 		t.Errorf("%d writes to take 3 entities up again", writes)
 	}
-	if left := r.gateway.Owners(); len(left) != 1 {
+	if left := r.gateway.observed.Owners(); len(left) != 1 {
 		t.Errorf("owners %v", left)
 	}
 }

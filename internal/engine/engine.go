@@ -153,24 +153,6 @@ func (r *rooms) release(c observed.Change) {
 	if freed := c.Freed(); len(freed) > 0 {
 		r.arbiter.Free(freed, desired.Owner{})
 	}
-	if c.After != nil && c.After.Kind == kong.KindACL {
-		r.arbiter.Free([]desired.UniqueKey{rowKey(r.observed.Given(*c.After))}, desired.Owner{})
-	}
-	if c.Before != nil && c.Before.Plugin == plan.PluginACL {
-		r.wakeDropped(*c.Before)
-	}
-}
-
-// wakeDropped wakes the consumers that keep a row only as long as an acl plugin allows its group.
-func (r *rooms) wakeDropped(former plan.Entry) {
-	for _, group := range former.Groups {
-		if !isReservedGroup(group) || r.observed.Allowed(group) {
-			continue
-		}
-		for _, owner := range r.observed.Members(group) {
-			r.wake(owner, EventFreed)
-		}
-	}
 }
 
 // reset drops all that was known: another Kong is there.

@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
@@ -113,58 +112,6 @@ func TestReleaseAfterRestartWaits(t *testing.T) {
 	r.start(time.Hour)
 	if wait := r.waits(r.gateway.Delete(t.Context(), set.Owner), "former routes"); wait.After != propagationDelay {
 		t.Errorf("waits %s, want it anew: nobody knows when the route went", wait.After)
-	}
-}
-
-// restricted is a service that a group of a consumer may call.
-func (r *rig) restricted(rows ...desired.ACLRow) desired.Set {
-	set := r.service("api", "one")
-	b := builder{scope: r.scope, set: set}
-	b.add(kong.KindPlugin, "", "acl", kong.Fields{
-		"name": "acl", "enabled": true, "service": on(id(set, kong.KindService)), "config": map[string]any{"allow": []string{"kongjwt:team.api"}},
-	})
-	b.set.Requires = rows
-	return b.set
-}
-
-func TestACLPluginWaitsForRows(t *testing.T) {
-	r := newRig(t)
-	john := r.consumer("john", "john")
-	row := desired.ACLRow{ConsumerID: id(john, kong.KindConsumer), Group: "kongjwt:team.api"}
-	service := r.restricted(row)
-	_, err := r.sync(service)
-	r.waits(err, "1 consumers")
-	if len(r.routes()) > 0 || r.gateway.GroupInUse(row.Group) {
-		t.Error("neither the acl plugin nor a route may be there yet")
-	}
-	b := builder{scope: r.scope, set: john}
-	b.add(kong.KindACL, row.ConsumerID, "group:access", kong.Fields{"group": row.Group})
-	r.mustSync(b.set)
-	r.expect(EventFreed, &service.Owner)
-	if !r.gateway.HasRow(row) {
-		t.Error("the row is not known")
-	}
-	r.opened(service)
-	if len(r.routes()) != 1 || !r.gateway.GroupInUse(row.Group) {
-		t.Error("the service is not open")
-	}
-
-	// Once the plugin no longer allows the group, whoever has a row of it looks again.
-	open := r.service("api", "one")
-	r.mustSync(open)
-	r.expect(EventFreed, &john.Owner)
-}
-
-func TestACLPluginDoesNotWaitForEver(t *testing.T) {
-	r := newRig(t)
-	service := r.restricted(desired.ACLRow{ConsumerID: "never", Group: "kongjwt:team.api"})
-	_, err := r.sync(service)
-	r.waits(err, "to get their group")
-	r.clock.advance(rowsLatest)
-	_, err = r.sync(service)
-	r.waits(err, "acl")
-	if !r.gateway.GroupInUse("kongjwt:team.api") {
-		t.Error("a consumer that never gets its row holds back the acl plugin of a service")
 	}
 }
 

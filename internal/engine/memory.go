@@ -24,8 +24,6 @@ type memory struct {
 	failures map[desired.Owner]map[string]int
 	// settled stands for what an owner's last complete Sync left in Kong.
 	settled map[desired.Owner]uint64
-	// rowsSince is since when the acl plugin of an owner waits for rows.
-	rowsSince map[desired.Owner]time.Time
 }
 
 // refusal is what Kong said of an owner's writes after they were taken: they are not sent again before a time.
@@ -47,7 +45,7 @@ func (m *memory) reset() {
 	defer m.mu.Unlock()
 	m.rejected, m.wanted = map[desired.Owner]bool{}, map[desired.Owner]plan.Hash{}
 	m.refusals, m.failures = map[desired.Owner]refusal{}, map[desired.Owner]map[string]int{}
-	m.settled, m.rowsSince = map[desired.Owner]uint64{}, map[desired.Owner]time.Time{}
+	m.settled = map[desired.Owner]uint64{}
 }
 
 // forget drops what is kept of an owner.
@@ -64,7 +62,6 @@ func (m *memory) drop(owner desired.Owner) {
 	delete(m.refusals, owner)
 	delete(m.failures, owner)
 	delete(m.settled, owner)
-	delete(m.rowsSince, owner)
 }
 
 // succeeded drops what went wrong before. settled stands for what the owner has in Kong now.
@@ -141,17 +138,6 @@ func (m *memory) fail(owner desired.Owner, id string) int {
 	}
 	m.failures[owner][id]++
 	return m.failures[owner][id]
-}
-
-// waitsForRows says since when an owner's acl plugin waits for rows. A clock that was set back begins it anew.
-func (m *memory) waitsForRows(owner desired.Owner, now time.Time) time.Time {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	began, waited := m.rowsSince[owner]
-	if !waited || now.Before(began) {
-		m.rowsSince[owner], began = now, now
-	}
-	return began
 }
 
 // differing are the owners whose entities are not as their last complete Sync left them, each once.

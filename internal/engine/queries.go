@@ -32,21 +32,6 @@ func (e *Engine) Capabilities() kong.Capabilities { return e.link.describe().Cap
 // AwaitUpgrade wakes an owner when Kong's version or plugins change: it wants what this Kong does not take.
 func (e *Engine) AwaitUpgrade(owner desired.Owner) { e.memory.reject(owner) }
 
-// Plugins tells which plugins Kong can run. Before it was asked, it is taken to run all.
-func (e *Engine) Plugins() (available func(name string) bool) {
-	plugins := e.link.describe().Plugins
-	return func(name string) bool { return plugins == nil || plugins[name] }
-}
-
-// Owners lists everyone of whom something is in Kong.
-func (e *Engine) Owners() []desired.Owner {
-	var owners []desired.Owner
-	for owner := range e.observed.Owners() {
-		owners = append(owners, owner)
-	}
-	return owners
-}
-
 // Holds says whether an owner has anything in Kong.
 func (e *Engine) Holds(owner desired.Owner) bool { return len(e.observed.Of(owner)) > 0 }
 
@@ -66,18 +51,6 @@ func (e *Engine) Groups(consumerID string) []string {
 		}
 	}
 	return groups
-}
-
-// GroupMembers lists the owners of the consumers that have a group.
-func (e *Engine) GroupMembers(group string) []desired.Owner { return e.observed.Members(group) }
-
-// GroupInUse says whether an acl plugin of this operator's allows a group.
-func (e *Engine) GroupInUse(group string) bool { return e.observed.Allowed(group) }
-
-// HasRow says whether a consumer of this operator's is known to have a group.
-func (e *Engine) HasRow(row desired.ACLRow) bool {
-	held, found := e.observed.GetGiven(e.scope.ACLID(row.ConsumerID, row.Group))
-	return found && !held.Uncertain
 }
 
 // Standing says whether Kong is known to hold an entity of this operator's, and how long it takes until every worker of

@@ -1,6 +1,8 @@
 package index
 
 import (
+	"slices"
+
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/credential"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
@@ -72,7 +74,10 @@ func serviceIndexes() []definition {
 			return nil
 		}),
 		define(v1alpha1.KindJwtProtectedService, UniqueKey, func(s *v1alpha1.JwtProtectedService) []string {
-			return uniqueKeyValues(s.Spec.GatewayRef.Name, desired.ServiceUniqueKeys(s))
+			// As they are without policy.routes, and with: the index knows no policy.
+			shared := desired.Policy{GatewayPolicy: v1alpha1.GatewayPolicy{Routes: []v1alpha1.RouteClaimPolicy{{}}}}
+			keys := append(desired.ServiceUniqueKeys(desired.Policy{}, s), desired.ServiceUniqueKeys(shared, s)...)
+			return uniqueKeyValues(s.Spec.GatewayRef.Name, keys)
 		}),
 		define(v1alpha1.KindJwtProtectedService, Consumer, func(s *v1alpha1.JwtProtectedService) []string {
 			var names []string
@@ -114,7 +119,8 @@ func uniqueKeyValues(gateway string, keys []desired.UniqueKey) []string {
 	for _, key := range keys {
 		values = append(values, UniqueKeyValue(gateway, key))
 	}
-	return values
+	slices.Sort(values)
+	return slices.Compact(values)
 }
 
 // UniqueKeyValue is the value of the index UniqueKey for a key on a gateway.

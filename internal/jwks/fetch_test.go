@@ -170,7 +170,7 @@ func TestFetchWithinLimits(t *testing.T) {
 		source := sourceOf(server, "/moved")
 		source.Policy.URLs = []string{source.URL}
 		if _, err := fetch(t, source, jwks.Validators{}); !errors.Is(err, jwks.ErrRefused) {
-			t.Errorf("a redirect out of policy.jwks.urls: got %v", err)
+			t.Errorf("a redirect out of policy.jwks.issuers: got %v", err)
 		}
 	})
 }

@@ -121,6 +121,7 @@ func check(t *testing.T, of, option string, field schemaField, mapped []string, 
 var unmapped = map[string]string{
 	"Access.Consumers":                 "each has a reserved group, which is an argument",
 	"Access.ConsumerSelector":          "as Consumers",
+	"Access.From":                      "as Consumers: a namespace has a reserved group",
 	"Access.ConsumerNamespaces":        "as Consumers",
 	"RateLimitRedis.PasswordSecretRef": "its content is an argument",
 }

@@ -57,10 +57,12 @@ func (g Gateways) Resolve(ctx context.Context, namespace, name string) (Gateway,
 	if err != nil {
 		return Gateway{}, err
 	}
-	return Gateway{
-		Engine: running, Scope: running.Scope(), Policy: desired.NewPolicy(&object, g.ClusterDomain),
-		AsksDataPlanes: object.Spec.DataPlanes != nil,
-	}, nil
+	policy := desired.NewPolicy(&object, g.ClusterDomain)
+	policy.IsNamespace = func(name string) bool {
+		var found corev1.Namespace
+		return g.Reader.Get(ctx, client.ObjectKey{Name: name}, &found) == nil
+	}
+	return Gateway{Engine: running, Scope: running.Scope(), Policy: policy, AsksDataPlanes: object.Spec.DataPlanes != nil}, nil
 }
 
 // connectPause is how long a resource waits for an engine to be started, which takes a moment, until it looks why it was not.

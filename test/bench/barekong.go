@@ -109,9 +109,17 @@ func (k *bareKong) fillConsumer(ctx context.Context, i int) error {
 	if err := k.put(ctx, "/consumers/"+id, object{"username": name}); err != nil {
 		return err
 	}
-	return k.put(ctx, "/consumers/"+id+"/jwt/"+uuid.NewString(), object{
+	if err := k.put(ctx, "/consumers/"+id+"/jwt/"+uuid.NewString(), object{
 		"key": name, "algorithm": "HS256", "secret": uuid.NewString() + uuid.NewString(),
-	})
+	}); err != nil {
+		return err
+	}
+	for _, group := range []string{"bare", name} {
+		if err := k.put(ctx, "/consumers/"+id+"/acls/"+uuid.NewString(), object{"group": group}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (k *bareKong) fillService(ctx context.Context, i int) error {
@@ -121,6 +129,10 @@ func (k *bareKong) fillService(ctx context.Context, i int) error {
 		return err
 	}
 	if err := k.put(ctx, "/plugins/"+uuid.NewString(), object{"name": "jwt", "service": reference}); err != nil {
+		return err
+	}
+	acl := object{"name": "acl", "service": reference, "config": object{"allow": []string{"bare"}}}
+	if err := k.put(ctx, "/plugins/"+uuid.NewString(), acl); err != nil {
 		return err
 	}
 	for route := range routesPerService {

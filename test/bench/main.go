@@ -137,5 +137,6 @@ func (s settings) changes() int {
 	return min(medianOf, s.consumers)
 }
 
-// entities is how many entities in Kong all resources amount to: consumer and credential; service, jwt plugin and routes.
-func (s settings) entities() int { return 2*s.consumers + s.services*(2+routesPerService) }
+// entities is how many entities in Kong all resources amount to: consumer, credential and the two reserved groups; service,
+// jwt and acl plugin, and routes.
+func (s settings) entities() int { return 4*s.consumers + s.services*(3+routesPerService) }

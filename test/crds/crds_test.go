@@ -104,6 +104,10 @@ func refusals() []refusal {
 		{"bad name of a Secret", "JwtConsumer", credential(`"secretRef": {"name": "A B"}`), "spec.credentials[0].secretRef.name", "should match"},
 		{"password in a JWKS URL", "JwtConsumer", credential(`"algorithm": "RS256", "jwks": {"url": "https://a:b@i.example.com"}`), "spec.credentials[0].jwks.url", "no user and password"},
 		{"upstream by ftp", "JwtProtectedService", `{"spec": {"upstream": {"url": "ftp://example.com"}}}`, "spec.upstream.url", "http, https, grpc or grpcs"},
+		{"access for everybody, and for some", "JwtProtectedService", `{"spec": {"upstream": {"url": "http://example.com"}, "access": {"from": "AnyNamespace", "groups": ["g"]}}}`, "spec.access.from", "lets every consumer in"},
+		{"an exception for nothing", "KongGateway", `{"spec": {"policy": {"upstreams": {"allow": [{"ports": [443]}]}}}}`, "spec.policy.upstreams.allow[0]", "set cidrs, hosts or both"},
+		{"an exception for an address", "KongGateway", `{"spec": {"policy": {"upstreams": {"allow": [{"cidrs": ["10.0.0.1"]}]}}}}`, "spec.policy.upstreams.allow[0].cidrs[0]", "such as 10.0.0.0/8"},
+		{"an exception for a host with a port", "KongGateway", `{"spec": {"policy": {"upstreams": {"allow": [{"hosts": ["a.example.com:80"]}]}}}}`, "spec.policy.upstreams.allow[0].hosts[0]", "no port"},
 		{"upstream with a query", "JwtProtectedService", `{"spec": {"upstream": {"url": "http://example.com/?a=b"}}}`, "spec.upstream.url", "no query"},
 		{"upstream with a password", "JwtProtectedService", `{"spec": {"upstream": {"url": "http://a:b@example.com/"}}}`, "spec.upstream.url", "no user and password"},
 		{"path in a grpc url", "JwtProtectedService", `{"spec": {"upstream": {"url": "grpc://example.com/a"}}}`, "spec.upstream.url", "no path with grpc"},
@@ -144,7 +148,6 @@ func refusals() []refusal {
 		{"a port in the deny list", "KongGateway", `{"spec": {"policy": {"upstreams": {"deny": ["a.example.com:80"]}}}}`, "spec.policy.upstreams.deny[0]", "no port"},
 
 		{"path in a data plane's URL", "KongGateway", `{"spec": {"dataPlanes": {"urls": ["https://kong.example.com/x"]}}}`, "spec.dataPlanes.urls[0]", "no path"},
-		{"a word of the deny list in lower case", "KongGateway", `{"spec": {"policy": {"upstreams": {"deny": ["loopback"]}}}}`, "spec.policy.upstreams.deny[0]", "write it Loopback"},
 		{"a network that is none", "KongGateway", `{"spec": {"policy": {"upstreams": {"deny": ["10.0.0.0/33"]}}}}`, "spec.policy.upstreams.deny[0]", "a network is an address"},
 		{"ttl not above renewBefore", "JwtToken", `{"spec": {"ttl": "10m", "renewBefore": "10m"}}`, "spec.renewBefore", "below ttl"},
 		{"no Admin API", "KongGateway", `{"spec": {"adminAPI": {"url": null, "workspace": "w"}}}`, "spec.adminAPI", "exactly one of url and serviceRef"},

@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -119,7 +120,10 @@ var _ = Describe("kubectl kongjwt reconcile", func() {
 			defer cancel()
 			remove(ctx, caller)
 		})
-		groups := func() ([]entity, error) { return list(ctx, "acls", ownerTag(caller)) }
+		groups := func() ([]entity, error) {
+			rows, err := list(ctx, "acls", ownerTag(caller))
+			return slices.DeleteFunc(rows, func(row entity) bool { return row["group"] != named("reconciled") }), err
+		}
 		held, err := groups()
 		Expect(err).NotTo(HaveOccurred())
 		Expect(held).To(HaveLen(1))

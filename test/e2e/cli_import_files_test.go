@@ -167,6 +167,7 @@ var _ = Describe("kubectl kongjwt import of files", func() {
 		Expect(admins.written()).To(ConsistOf(
 			"PATCH /services/"+service, "PATCH /routes/"+route, "PATCH /plugins/"+jwt, "PATCH /plugins/"+acl,
 			"PATCH /consumers/"+consumer, "PATCH /consumers/"+consumer+"/jwt/"+credential, "PATCH /consumers/"+consumer+"/acls/"+row,
+			reservedRow(consumer), reservedRow(consumer),
 		))
 		expectPassed(ctx, at(path).with(token))
 	})

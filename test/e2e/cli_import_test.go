@@ -128,6 +128,7 @@ var _ = Describe("kubectl kongjwt import", func() {
 			fmt.Sprintf("PATCH /consumers/%v", consumer["id"]), fmt.Sprintf("PATCH /consumers/%v/jwt/%v", consumer["id"], credential["id"]),
 			fmt.Sprintf("PATCH /consumers/%v/jwt/%v", consumer["id"], public["id"]),
 			fmt.Sprintf("PATCH /consumers/%v/acls/%v", consumer["id"], group["id"]),
+			reservedRow(consumer["id"]), reservedRow(consumer["id"]),
 		))
 	})
 })

@@ -74,7 +74,8 @@ var _ = Describe("Every field of a JwtConsumer", Ordered, func() {
 		e := shown(ctx)
 		Expect(e["username"]).To(Equal(consumer.Spec.Username))
 		Expect(e["custom_id"]).To(Equal(consumer.Spec.CustomID))
-		Expect(groupsOf(ctx, consumer)).To(ConsistOf(named("one"), named("two")))
+		Expect(groupsOf(ctx, consumer)).To(ConsistOf(named("one"), named("two"),
+			"kongjwt:"+consumer.Namespace, "kongjwt:"+consumer.Namespace+"."+consumer.Name))
 
 		plugin, err := pluginOf(ctx, consumer, "request-size-limiting")
 		Expect(err).NotTo(HaveOccurred())

@@ -55,7 +55,7 @@ var _ = Describe("Values at their edges", func() {
 		create(ctx, service, consumer)
 		awaitReady(ctx, service, consumer)
 		before := writtenAt(ctx, service, consumer)
-		Expect(before).To(HaveLen(1 + 7 + 3 + 8 + 1 + 1 + 3))
+		Expect(before).To(HaveLen(1 + 7 + 3 + 8 + 1 + 1 + 3 + 2))
 		Consistently(func() map[string]any { return writtenAt(ctx, service, consumer) }).WithContext(ctx).
 			WithTimeout(2*driftInterval).WithPolling(driftInterval/5).Should(Equal(before), "two comparisons with what Kong holds find nothing to write")
 	})

@@ -144,7 +144,8 @@ func newGateway(name string) *v1alpha1.KongGateway {
 			Policy: v1alpha1.GatewayPolicy{
 				Identities: v1alpha1.IdentitiesAny,
 				// The upstream is on this machine.
-				Upstreams: v1alpha1.UpstreamPolicy{Deny: []string{v1alpha1.DenyLinkLocal, v1alpha1.DenyAdminAPI, v1alpha1.DenyExternalName}},
+				Upstreams:       v1alpha1.UpstreamPolicy{Allow: []v1alpha1.AllowedUpstream{{CIDRs: []string{"127.0.0.0/8"}}}},
+				ConsumerPlugins: []string{"cors", "http-log", "request-size-limiting", "rate-limiting", "ip-restriction"}, RegularExpressions: true, Retain: true,
 			},
 			Drift: v1alpha1.Drift{Interval: v1alpha1.Duration(driftInterval.String())},
 		},

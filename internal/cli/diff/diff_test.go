@@ -97,9 +97,9 @@ func TestDiff(t *testing.T) {
 		{"another Secret", strings.Replace(consumer, "name: one", "name: two", 1), []string{"PUT update jwt credential default.k"}, "", ""},
 		{"nothing of a field that is left out", strings.Replace(service, "  routes: [{name: api, paths: [/orders]}]\n", "", 1), []string{"DELETE delete route default.orders.api"}, "", ""},
 		{"revoked", consumer + "  revoked: true\n", []string{"DELETE delete jwt credential default.k"}, "", ""},
-		{"access names the consumer, which gets its group first", service + "  access: {consumers: [{name: john}]}\n", []string{"PUT create acl group kongjwt:default.orders", "PUT create plugin acl"}, "", ""},
+		{"access names the consumer", service + "  access: {consumers: [{name: john}]}\n", []string{"PUT update plugin acl"}, "", ""},
 		{"another path", strings.Replace(service, "[/orders]", "[/other]", 1), []string{"PUT update route default.orders.api"}, "", ""},
-		{"a new service", strings.NewReplacer("name: orders}", "name: second}", "[/orders]", "[/second]").Replace(service), []string{"PUT create service default.second", "PUT create plugin jwt", "PUT create route default.second.api"}, "", ""},
+		{"a new service", strings.NewReplacer("name: orders}", "name: second}", "[/orders]", "[/second]").Replace(service), []string{"PUT create service default.second", "PUT create plugin acl", "PUT create plugin jwt", "PUT create route default.second.api"}, "", ""},
 		{"what the policy forbids", consumer + "  groups: [others]\n", nil, "spec.groups[0]", ""},
 		{"suspended", service + "  suspend: true\n  rateLimit: {minute: 5}\n", nil, "", "it is suspended"},
 		{"what has nothing to do with Kong", "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: one}\n", nil, "", ""},
@@ -148,6 +148,9 @@ func TestDiff(t *testing.T) {
 			}
 			var got []string
 			for _, r := range answer.Requests {
+				if strings.HasPrefix(r.Name, "kongjwt:") {
+					continue // every consumer has two such groups
+				}
 				got = append(got, strings.Join([]string{r.Method, r.Change, r.Kind, r.Name}, " "))
 			}
 			if strings.Join(got, "; ") != strings.Join(tt.want, "; ") {

@@ -75,7 +75,7 @@ func (w world) subjects() map[string]subject {
 			meta.IsStatusConditionTrue(s.Status.Conditions, v1alpha1.ConditionStalled)
 		add(v1alpha1.KindJwtProtectedService, key, subject{
 			namespace: s.Namespace, gateway: s.Spec.GatewayRef.Name, suspended: s.Spec.Suspend,
-			claims: desired.ServiceUniqueKeys(s), waits: waits,
+			claims: desired.ServiceUniqueKeys(w.policy(s.Spec.GatewayRef.Name), s), waits: waits,
 		}, func() (desired.Set, error) { return w.service(s) })
 	}
 	return all

@@ -100,11 +100,6 @@ func (w world) consumer(c *v1alpha1.JwtConsumer) (desired.Set, error) {
 			in.Credentials = append(in.Credentials, *wanted)
 		}
 	}
-	for _, s := range w.services {
-		if named, err := desired.NamesConsumer(s, c); err == nil && named && s.Spec.GatewayRef.Name == gateway {
-			in.AccessGroups = append(in.AccessGroups, desired.AccessGroup(s.Namespace, s.Name))
-		}
-	}
 	policy := w.policy(gateway)
 	policy.MinSecretBytes = 0 // of material that is not looked at
 	return desired.BuildConsumer(desired.Scope{Gateway: gateway}, policy, in)
@@ -185,6 +180,13 @@ func (w world) service(s *v1alpha1.JwtProtectedService) (desired.Set, error) {
 		in.Upstream.Spec.Ports = []corev1.ServicePort{{Port: s.Spec.Upstream.ServiceRef.Port}}
 	}
 	gateway := s.Spec.GatewayRef.Name
+	var matched []v1alpha1.JwtConsumer
+	for _, c := range w.consumers {
+		if named, err := desired.NamesConsumer(s, c); err == nil && named && c.Spec.GatewayRef.Name == gateway {
+			matched = append(matched, *c)
+		}
+	}
+	in.Selected, _ = desired.Select(matched) // the operator says that it is too many
 	return desired.BuildService(desired.Scope{Gateway: gateway}, w.policy(gateway), in)
 }
 

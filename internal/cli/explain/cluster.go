@@ -10,6 +10,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/inventory"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/material"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 )
 
 // cluster is what the caller may read of the operator's resources.
@@ -111,4 +112,19 @@ func (c *cluster) health(kind, namespace, name string) *inventory.Resource {
 		}
 	}
 	return nil
+}
+
+// access says who may call a service, and which consumers it admits by name or label. Of a gateway that is not known, no policy is.
+func (c *cluster) access(t target) (*v1alpha1.Access, []v1alpha1.ConsumerReference) {
+	policy := desired.Policy{GatewayPolicy: v1alpha1.GatewayPolicy{Identities: v1alpha1.IdentitiesAny}}
+	if gateway := c.gateway(t.gateway); gateway != nil {
+		policy = desired.NewPolicy(gateway, "")
+	}
+	var admitted []v1alpha1.ConsumerReference
+	for _, consumer := range c.consumersOf(t.gateway) {
+		if named, err := desired.NamesConsumer(t.service, consumer); err == nil && named {
+			admitted = append(admitted, v1alpha1.ConsumerReference{Namespace: consumer.Namespace, Name: consumer.Name})
+		}
+	}
+	return policy.Access(t.service), admitted
 }

@@ -179,21 +179,13 @@ func (d *directory) Consumer(ref string) (jwtplugin.Consumer, bool) {
 	return jwtplugin.Consumer{Username: ref}, true
 }
 
-// groups are the groups of a consumer: its own, and those of the services that name it. known is false where services may be missing.
+// groups are the groups of a consumer. known is false where there is none.
 func (d *directory) groups(id string) (groups []string, known bool) {
 	for _, c := range d.cluster.consumersOf(d.gateway) {
 		if consumerID(c) != id {
 			continue
 		}
-		groups = slices.Clone(c.Spec.Groups)
-		for _, service := range d.cluster.servicesOf(d.gateway) {
-			if named, err := desired.NamesConsumer(service, c); err == nil && named {
-				groups = append(groups, desired.AccessGroup(service.Namespace, service.Name))
-			}
-		}
-		slices.Sort(groups)
-		// The service that is asked about is known, and so is its group: others do not matter to it.
-		return slices.Compact(groups), true
+		return desired.Groups(c), true
 	}
 	return nil, false
 }

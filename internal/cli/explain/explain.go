@@ -188,7 +188,8 @@ func (o *options) serviceName(namespace string) (serviceNamespace, name string, 
 
 // report makes all checks but the live one.
 func (d *directory) report(t target, request asked, token string, e *env.Env) (explain.Report, error) {
-	guard, err := guardOf(t.service)
+	access, admitted := d.cluster.access(t)
+	guard, err := guardOf(t.service, access, admitted)
 	if err != nil {
 		return explain.Report{}, fmt.Errorf("%s %s/%s: %w", v1alpha1.KindJwtProtectedService, t.service.Namespace, t.service.Name, err)
 	}

@@ -122,7 +122,7 @@ func TestExplain(t *testing.T) {
 		{"revoked", sign(t, material, "default.former", at(time.Hour)), []string{"--service", "orders"}, []string{`No credentials found for given 'kid'`, "JwtConsumer default/former, from Secret former has the key, and spec.revoked is set"}, env.ErrNegative},
 		{"found by its URL", valid, []string{"--url", "https://kong.example.com/orders/7"}, []string{"ACCEPTED", "route api of JwtProtectedService default/orders"}, nil},
 		{"no route", valid, []string{"--url", "https://elsewhere.example.com/orders"}, []string{"UNKNOWN  for route: ", "by its path alone it would be api of JwtProtectedService default/orders"}, env.ErrNegative},
-		{"in the group", valid, []string{"--service", "closed"}, []string{"ACCEPTED", "kongjwt:default.closed, which may call"}, nil},
+		{"in the group", valid, []string{"--service", "closed"}, []string{"ACCEPTED", "kongjwt:default.john, which may call"}, nil},
 		{"not in the group", sign(t, material, "default.jane", at(time.Hour)), []string{"--service", "closed"}, []string{`403 {"message":"You cannot consume this service"}`, "spec.access.consumers"}, env.ErrNegative},
 		{"a service that is stuck", valid, []string{"--service", "stuck"}, []string{"UNKNOWN  for JwtProtectedService default/stuck: Stalled (Conflict): somebody holds its name", "FAILED   JwtProtectedService default/stuck"}, env.ErrNegative},
 		{"a limit", valid, []string{"--service", "slow"}, []string{"5 a minute for each consumer"}, nil},

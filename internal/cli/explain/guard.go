@@ -10,16 +10,16 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/router"
 )
 
-// guardOf is what a service's spec puts before its upstream.
-func guardOf(service *v1alpha1.JwtProtectedService) (explain.Guard, error) {
+// guardOf is what a service's spec puts before its upstream. access says who may call, nil for everybody, and admitted whom its selector matches.
+func guardOf(service *v1alpha1.JwtProtectedService, access *v1alpha1.Access, admitted []v1alpha1.ConsumerReference) (explain.Guard, error) {
 	spec := service.Spec
 	jwt, err := pluginconfig.JWTSettings(pluginconfig.EncodeJWT(spec.JWT))
 	if err != nil {
 		return explain.Guard{}, fmt.Errorf("spec.jwt: %w", err)
 	}
 	guard := explain.Guard{JWT: &jwt}
-	if spec.Access != nil {
-		acl, err := pluginconfig.ACLSettings(desired.ACLConfig(*spec.Access, service.Namespace, service.Name))
+	if access != nil {
+		acl, err := pluginconfig.ACLSettings(desired.ACLConfig(*access, service.Namespace, admitted))
 		if err != nil {
 			return explain.Guard{}, fmt.Errorf("spec.access: %w", err)
 		}

@@ -109,7 +109,7 @@ func TestLiveAfterARevocation(t *testing.T) {
 				c.Spec.Revoked, c.Generation, c.Status.ObservedGeneration = true, 2, 1
 			}
 			if service, ok := o.(*v1alpha1.JwtProtectedService); ok {
-				service.Spec.Access = nil
+				service.Spec.Access = &v1alpha1.Access{From: v1alpha1.AccessFromAnyNamespace}
 			}
 		}
 		s := clitest.New(t, objects...)

@@ -47,9 +47,9 @@ type Graph struct {
 	Edges []Edge `json:"edges"`
 }
 
-// build is pure. Groups are those that consumers are in or that services let in; a service without access is open to all consumers of its gateway.
+// build is pure. Groups are those that consumers are in or that services let in; a service without access is open to those of its namespace, or to all of its gateway.
 func build(found *inventory.Inventory) Graph {
-	b := &builder{nodes: map[string]Node{}, edges: map[Edge]bool{}}
+	b := &builder{nodes: map[string]Node{}, edges: map[Edge]bool{}, gateways: found.Gateways}
 	for i := range found.Consumers {
 		b.consumer(&found.Consumers[i])
 	}
@@ -60,8 +60,19 @@ func build(found *inventory.Inventory) Graph {
 }
 
 type builder struct {
-	nodes map[string]Node
-	edges map[Edge]bool
+	nodes    map[string]Node
+	edges    map[Edge]bool
+	gateways []v1alpha1.KongGateway
+}
+
+// policy of a gateway. One that is not known lets everybody in where a service does not say.
+func (b *builder) policy(gateway string) desired.Policy {
+	for i := range b.gateways {
+		if b.gateways[i].Name == gateway {
+			return desired.NewPolicy(&b.gateways[i], "")
+		}
+	}
+	return desired.Policy{GatewayPolicy: v1alpha1.GatewayPolicy{Identities: v1alpha1.IdentitiesAny}}
 }
 
 func (b *builder) node(n Node) string {
@@ -107,13 +118,16 @@ func (b *builder) service(s *v1alpha1.JwtProtectedService, consumers []v1alpha1.
 			ID: "anonymous:" + gateway + ":" + s.Spec.JWT.Anonymous, Kind: Consumer, Gateway: gateway, Label: "no token, as " + s.Spec.JWT.Anonymous, Anonymous: true,
 		}), id)
 	}
-	if s.Spec.Access == nil {
+	access := b.policy(gateway).Access(s)
+	if access == nil {
 		b.edge(b.node(Node{ID: "everyone:" + gateway, Kind: Group, Gateway: gateway, Label: "every consumer of the gateway", Everyone: true}), id)
 		return
 	}
-	for _, group := range s.Spec.Access.Groups {
+	for _, group := range access.Groups {
 		b.edge(b.group(gateway, group), id)
 	}
+	s = s.DeepCopy()
+	s.Spec.Access = access
 	for i := range consumers {
 		c := &consumers[i]
 		if names, err := desired.NamesConsumer(s, c); err == nil && names && c.Spec.GatewayRef.Name == gateway {

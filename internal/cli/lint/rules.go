@@ -53,7 +53,7 @@ var rules = []rule{
 	{"default-http", Info, "a route names no protocols, and Kong's default takes http too", onService(defaultHTTP)},
 	{"no-maximum-expiration", Info, "a service takes tokens however long they live", onService(noMaximumExpiration)},
 	{"no-rate-limit", Info, "a service bounds no caller", onService(noRateLimit)},
-	{"no-access", Info, "a service lets every consumer of its gateway in", onService(noAccess)},
+	{"no-access", Info, "a service leaves it to its gateway who may call", onService(noAccess)},
 	{"no-routes", Warning, "a service has no routes: no request reaches it", onService(noRoutes)},
 	{"star-in-path", Warning, "a path has a star in it, which Kong takes as it is", onService(starInPath)},
 	{"expression-without-tilde", Warning, "a path looks like a regular expression, and ~ is not before it", onService(expressionWithoutTilde)},
@@ -146,7 +146,7 @@ func noAccess(s *v1alpha1.JwtProtectedServiceSpec) []string {
 	if s.Access != nil {
 		return nil
 	}
-	return []string{"spec.access: every consumer of the gateway may call, of other namespaces too. Write access.groups, access.consumers or access.consumerSelector"}
+	return []string{"spec.access: who may call depends on the gateway: where policy.identities is Any, every consumer of it. Write access.from, access.groups, access.consumers or access.consumerSelector"}
 }
 
 func upstreamClearText(s *v1alpha1.JwtProtectedServiceSpec) []string {

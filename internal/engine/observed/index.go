@@ -19,8 +19,6 @@ type index struct {
 	// byOwner and byKey have few entries under each of many keys.
 	byOwner map[desired.Owner][]*plan.Entry
 	byKey   map[lookupKey][]*plan.Entry
-	// members has the acl rows of a group, allowing the acl plugins that allow it: there may be thousands.
-	members, allowing map[string]map[string]*plan.Entry
 }
 
 // lookupKey is a unique key without the methods of a route, which only decide whether two keys overlap.
@@ -33,13 +31,11 @@ func keyOf(k desired.UniqueKey) lookupKey { return lookupKey{k.Kind, k.Value} }
 
 func newIndex(scope desired.Scope) *index {
 	return &index{
-		scope:    scope,
-		entries:  map[string]*plan.Entry{},
-		adopted:  map[string]map[string]*plan.Entry{},
-		byOwner:  map[desired.Owner][]*plan.Entry{},
-		byKey:    map[lookupKey][]*plan.Entry{},
-		members:  map[string]map[string]*plan.Entry{},
-		allowing: map[string]map[string]*plan.Entry{},
+		scope:   scope,
+		entries: map[string]*plan.Entry{},
+		adopted: map[string]map[string]*plan.Entry{},
+		byOwner: map[desired.Owner][]*plan.Entry{},
+		byKey:   map[lookupKey][]*plan.Entry{},
 	}
 }
 
@@ -54,9 +50,6 @@ func (x *index) set(e plan.Entry) {
 	for _, key := range e.Keys {
 		add(x.byKey, keyOf(key), &e)
 	}
-	for _, group := range e.Groups {
-		insert(x.groups(e.Kind), group, &e)
-	}
 }
 
 // remove takes an entry out.
@@ -69,9 +62,6 @@ func (x *index) remove(id string) {
 	subtract(x.byOwner, e.Owner, e)
 	for _, key := range e.Keys {
 		subtract(x.byKey, keyOf(key), e)
-	}
-	for _, group := range e.Groups {
-		drop(x.groups(e.Kind), group, id)
 	}
 	delete(x.entries, id)
 }
@@ -101,13 +91,6 @@ func (x *index) actual(given string) string {
 		return given
 	}
 	return slices.Min(slices.Collect(maps.Keys(x.adopted[given])))
-}
-
-func (x *index) groups(kind kong.Kind) map[string]map[string]*plan.Entry {
-	if kind == kong.KindACL {
-		return x.members
-	}
-	return x.allowing
 }
 
 func insert(index map[string]map[string]*plan.Entry, key string, e *plan.Entry) {

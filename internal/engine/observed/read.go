@@ -121,24 +121,6 @@ func (s *Store) NewKeys(w plan.Wanted) []desired.UniqueKey {
 	})
 }
 
-// Members are the owners of the consumers that have a group.
-func (s *Store) Members(group string) []desired.Owner {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var owners []desired.Owner
-	for _, e := range s.index.members[group] {
-		owners = append(owners, e.Owner)
-	}
-	return owners
-}
-
-// Allowed says whether an acl plugin of this operator's allows a group.
-func (s *Store) Allowed(group string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.index.allowing[group]) > 0
-}
-
 // Fingerprint stands for what an owner has in Kong.
 func (s *Store) Fingerprint(owner desired.Owner) uint64 {
 	s.mu.Lock()

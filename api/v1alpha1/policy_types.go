@@ -1,0 +1,189 @@
+package v1alpha1
+
+// GatewayPolicy bounds what tenants may ask for.
+type GatewayPolicy struct {
+	// Identities is Namespaced or Any. Namespaced: usernames, keys and groups that a tenant sets have to begin with
+	// "<namespace>.", and customID may not be set. Any: tenants may claim any identity that is free.
+	// +kubebuilder:default=Namespaced
+	// +optional
+	Identities IdentityPolicy `json:"identities,omitempty"`
+	// Plugins that tenants may use. An empty list allows none. Plugins that run code from their configuration are refused whatever the list says, and so is
+	// Lua in the configuration of others (custom_fields_by_lua).
+	// +kubebuilder:default={"cors","rate-limiting","request-size-limiting","ip-restriction","correlation-id","http-log","prometheus","bot-detection","response-ratelimiting"}
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule="!self.exists(p, p in ['pre-function', 'post-function', 'serverless-functions', 'exit-transformer', 'jwt'])",message="pre-function, post-function, serverless-functions and exit-transformer run Lua from their configuration and jwt is the operator's: none of them can be allowed"
+	// +listType=set
+	// +optional
+	Plugins []string `json:"plugins,omitzero"`
+	// ConsumerPlugins are those of Plugins that consumers may carry. None by default: Kong runs a consumer's plugin instead of the service's own
+	// of the same name, so that a consumer could lift a service's rate limit or its log.
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	// +listType=set
+	// +optional
+	ConsumerPlugins []string `json:"consumerPlugins,omitempty"`
+	// Upstreams bounds where tenants may have Kong send requests to.
+	// +kubebuilder:default={}
+	// +optional
+	Upstreams UpstreamPolicy `json:"upstreams,omitempty"`
+	// Routes says which namespaces may claim which hosts and paths. Empty: a host belongs to the first namespace that claims it.
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=atomic
+	// +optional
+	Routes []RouteClaimPolicy `json:"routes,omitempty"`
+	// RegularExpressions permits regular expressions in paths and header values of routes. A few of them can take hundreds of megabytes in every
+	// worker of Kong.
+	// +optional
+	RegularExpressions bool `json:"regularExpressions,omitempty"`
+	// JWKS bounds which key sets consumers may use.
+	// +optional
+	JWKS *JWKSPolicy `json:"jwks,omitempty"`
+	// MinSecretBytes refuses HMAC secrets that are shorter, in bytes. 0 refuses none and warns (RFC 7518 section 3.2).
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=512
+	// +optional
+	MinSecretBytes int32 `json:"minSecretBytes,omitempty"`
+	// Retain permits deletionPolicy: Retain. What stays in Kong then keeps its access, and nobody's resource says so.
+	// +optional
+	Retain bool `json:"retain,omitempty"`
+}
+
+// IdentityPolicy says which usernames, keys and groups tenants may set.
+//
+// +kubebuilder:validation:Enum=Namespaced;Any
+type IdentityPolicy string
+
+const (
+	// IdentitiesNamespaced is those that begin with the resource's namespace.
+	IdentitiesNamespaced IdentityPolicy = "Namespaced"
+	// IdentitiesAny is all that are free.
+	IdentitiesAny IdentityPolicy = "Any"
+)
+
+// UpstreamPolicy bounds where tenants may send requests to: the upstreams of services, and the hosts and URLs in the configurations of plugins. Public
+// addresses, and names below a top-level domain of the Internet, are open; Services of the own namespace are named by serviceRef. Everything else needs an entry in
+// allow. The Admin API is never open. Names are judged as they are written: they are not looked up.
+type UpstreamPolicy struct {
+	// Allow opens places that are not public, or that deny lists. It goes before deny.
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=atomic
+	// +optional
+	Allow []AllowedUpstream `json:"allow,omitempty"`
+	// Deny lists networks, such as 8.8.8.0/24, and hosts, where *.example.com stands for all below it and * for every host and address. Services that are named by
+	// serviceRef are not judged by it.
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=253
+	// +kubebuilder:validation:items:XValidation:rule="self.contains('/') || self.matches('^([*]|([*][.])?[0-9A-Za-z_]([0-9A-Za-z_.-]*[0-9A-Za-z_])?|[0-9A-Fa-f:]*:[0-9A-Fa-f:]*)$')",message="must be a network, an address, a host or *.host; no port"
+	// +kubebuilder:validation:items:XValidation:rule="!self.contains('/') || self.matches('^((25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])[.]){3}(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])/(3[0-2]|[12]?[0-9])$') || self.matches('^[0-9A-Fa-f:]*:[0-9A-Fa-f:]*/(12[0-8]|1[01][0-9]|[1-9]?[0-9])$')",message="a network is an address and the length of its prefix, such as 10.0.0.0/8 or fd00::/8"
+	// +listType=set
+	// +optional
+	Deny []string `json:"deny,omitempty"`
+}
+
+// AllowedUpstream opens places for some namespaces.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.cidrs) || has(self.hosts)",message="set cidrs, hosts or both"
+type AllowedUpstream struct {
+	// Namespaces that it is for. Empty: all.
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	// +listType=set
+	// +optional
+	Namespaces []string `json:"namespaces,omitempty"`
+	// CIDRs are networks, such as 10.20.0.0/16. They are for addresses as they are written: no name is looked up.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=64
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^((25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])[.]){3}(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])/(3[0-2]|[12]?[0-9])$') || self.matches('^[0-9A-Fa-f:]*:[0-9A-Fa-f:]*/(12[0-8]|1[01][0-9]|[1-9]?[0-9])$')",message="a network is an address and the length of its prefix, such as 10.0.0.0/8 or fd00::/8"
+	// +listType=set
+	// +optional
+	CIDRs []string `json:"cidrs,omitempty"`
+	// Hosts are names, where *.corp.internal stands for all below it and * for every name. A name in the cluster is written in full, such as
+	// otel.monitoring.svc.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=253
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^([*]|([*][.])?[0-9A-Za-z_]([0-9A-Za-z_.-]*[0-9A-Za-z_])?)$')",message="must be a host or *.host; no port"
+	// +listType=set
+	// +optional
+	Hosts []string `json:"hosts,omitempty"`
+	// Ports that it opens. Empty: all.
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:Minimum=1
+	// +kubebuilder:validation:items:Maximum=65535
+	// +listType=set
+	// +optional
+	Ports []int32 `json:"ports,omitempty"`
+}
+
+// RouteClaimPolicy lets some namespaces claim some hosts and paths.
+type RouteClaimPolicy struct {
+	// Namespaces that may claim.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	// +listType=set
+	// +required
+	Namespaces []string `json:"namespaces"`
+	// Hosts they may claim; *.example.com stands for all below it. Empty: any.
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=253
+	// +kubebuilder:validation:items:Pattern=`^(\*\.)?[0-9A-Za-z_]([0-9A-Za-z_.-]*[0-9A-Za-z_])?$`
+	// +listType=set
+	// +optional
+	Hosts []string `json:"hosts,omitempty"`
+	// PathPrefixes they may claim, by whole segments: /pay does not hold /payments. Empty: any.
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=1024
+	// +kubebuilder:validation:items:Pattern=`^/[^\s]*$`
+	// +listType=set
+	// +optional
+	PathPrefixes []string `json:"pathPrefixes,omitempty"`
+}
+
+// JWKSPolicy bounds which key sets consumers may use.
+type JWKSPolicy struct {
+	// Issuers that may be followed. Empty: any, and a kid belongs to the first consumer that has it.
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=atomic
+	// +optional
+	Issuers []AllowedIssuer `json:"issuers,omitempty"`
+	// AllowHTTP permits http URLs. Whoever sits on the way can then issue tokens.
+	// +optional
+	AllowHTTP bool `json:"allowHTTP,omitempty"`
+	// AllowPrivateAddresses permits issuers on private, loopback and link-local addresses.
+	// +optional
+	AllowPrivateAddresses bool `json:"allowPrivateAddresses,omitempty"`
+}
+
+// AllowedIssuer is an issuer whose key sets may be followed.
+type AllowedIssuer struct {
+	// URL of a key set; one that ends in / stands for all below it.
+	// +kubebuilder:validation:MinLength=8
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:Pattern=`^https?://[^\s/?#@]+(/[^\s#]*)?$`
+	// +required
+	URL string `json:"url"`
+	// Namespaces whose consumers may follow it. Empty: all.
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	// +listType=set
+	// +optional
+	Namespaces []string `json:"namespaces,omitempty"`
+}

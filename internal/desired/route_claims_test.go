@@ -1,0 +1,128 @@
+package desired
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+)
+
+// claims are the unique keys of a service with one route in a namespace.
+func claims(policy Policy, namespace string, route v1alpha1.Route) []UniqueKey {
+	route.Name = "r"
+	service := testService(func(s *v1alpha1.JwtProtectedServiceSpec) { s.Routes = []v1alpha1.Route{route} })
+	service.Namespace = namespace
+	return ServiceUniqueKeys(policy, service)
+}
+
+// B holds a route; what A may have beside it. Each that may not be had took B's callers, with their tokens, on a real Kong.
+func TestRoutesOfTwoNamespaces(t *testing.T) {
+	route := func(host string, paths ...string) v1alpha1.Route {
+		r := v1alpha1.Route{Paths: paths}
+		if host != "" {
+			r.Hosts = strings.Split(host, ",")
+		}
+		return r
+	}
+	header := func(r v1alpha1.Route) v1alpha1.Route {
+		r.Headers = map[string]v1alpha1.HeaderValues{"authorization": {"~*.*"}}
+		return r
+	}
+	sni := func(r v1alpha1.Route) v1alpha1.Route { r.SNIs = []string{"api.bank.example"}; return r }
+	method := func(r v1alpha1.Route) v1alpha1.Route { r.Methods = []string{"GET"}; return r }
+	for what, c := range map[string]struct {
+		b, a v1alpha1.Route
+		// alone: without policy.routes. shared: with it, where it allows both.
+		alone, shared bool
+	}{
+		"one more header":                      {route("api.bank.com", "/pay"), header(route("api.bank.com", "/pay")), false, false},
+		"one more SNI":                         {route("api.bank.com", "/pay"), sni(route("api.bank.com", "/pay")), false, false},
+		"one more method":                      {route("api.bank.com", "/pay"), method(route("api.bank.com", "/pay")), false, false},
+		"a port":                               {route("api.bank.com", "/pay"), route("api.bank.com:8443", "/pay"), false, false},
+		"capitals":                             {route("api.bank.com", "/pay"), route("API.Bank.com", "/pay"), false, false},
+		"a deeper path":                        {route("api.bank.com", "/pay"), route("api.bank.com", "/pay/in"), false, false},
+		"a higher path":                        {route("api.bank.com", "/pay/in"), header(route("api.bank.com", "/pay")), false, false},
+		"a regular expression":                 {route("api.bank.com", "/pay"), route("api.bank.com", "~/p[a]y"), false, false},
+		"a regular expression below":           {route("api.bank.com", "/pay"), route("api.bank.com", "~/pay/[0-9]+"), false, false},
+		"no path":                              {route("api.bank.com", "/pay"), header(route("api.bank.com")), false, false},
+		"another path":                         {route("api.bank.com", "/pay"), route("api.bank.com", "/lend"), false, true},
+		"a path that begins alike":             {route("api.bank.com", "/payments"), route("api.bank.com", "/pay"), false, true},
+		"a host below a wildcard":              {route("*.bank.com", "/pay"), route("api.bank.com", "/pay"), false, false},
+		"a wildcard above":                     {route("api.bank.com", "/pay"), route("*.bank.com", "/pay"), false, false},
+		"one host of two":                      {route("a.bank.com,b.bank.com", "/pay"), route("b.bank.com,c.bank.com", "/pay"), false, false},
+		"another host":                         {route("api.bank.com", "/pay"), route("web.bank.com", "/pay"), true, true},
+		"another domain":                       {route("api.bank.com", "/pay"), route("api.shop.com", "/pay"), true, true},
+		"any host, the same path":              {route("", "/pay"), header(route("", "/pay")), false, false},
+		"any host, a deeper path":              {route("", "/pay"), route("", "/pay/in"), false, false},
+		"any host, another path":               {route("", "/pay"), route("", "/lend"), true, true},
+		"any host, a path that begins alike":   {route("", "/pay"), route("", "/payments"), true, true},
+		"any host, another path of a segment":  {route("", "/v1/pay"), route("", "/v1/lend"), true, true},
+		"any host, the root":                   {route("", "/"), route("", "/"), false, false},
+		"a domain of a suffix with two labels": {route("a.bank.co.uk", "/pay"), route("a.shop.co.uk", "/pay"), true, true},
+	} {
+		t.Run(what, func(t *testing.T) {
+			sharing := testPolicy(func(p *v1alpha1.GatewayPolicy) {
+				p.Routes = []v1alpha1.RouteClaimPolicy{{Namespaces: []string{"a", "b"}}}
+			})
+			for policy, may := range map[*Policy]bool{new(testPolicy()): c.alone, &sharing: c.shared} {
+				got := anyOverlap(claims(*policy, "b", c.b), claims(*policy, "a", c.a))
+				if got == may {
+					t.Errorf("with %d rules, A may have it: %v, want %v", len(policy.Routes), !got, may)
+				}
+			}
+		})
+	}
+}
+
+// Inside a namespace only the same requests clash.
+func TestRoutesOfOneNamespace(t *testing.T) {
+	host := []string{"api.bank.com"}
+	a := claims(testPolicy(), "b", v1alpha1.Route{Hosts: host, Paths: []string{"/pay"}})
+	b := claims(testPolicy(), "b", v1alpha1.Route{Hosts: host, Paths: []string{"/pay/in", "/lend"}})
+	for i := range a {
+		for j := range b {
+			if a[i].Kind != UniqueServiceName && a[i].Kind != UniqueRouteName && a[i].Overlaps(b[j]) {
+				t.Errorf("%s and %s overlap", a[i], b[j])
+			}
+		}
+	}
+}
+
+func TestSharedHostsAreToldInSegments(t *testing.T) {
+	policy := testPolicy(func(p *v1alpha1.GatewayPolicy) {
+		p.Routes, p.RegularExpressions = []v1alpha1.RouteClaimPolicy{{Namespaces: []string{"team-a"}}}, true
+	})
+	service := testService(func(s *v1alpha1.JwtProtectedServiceSpec) {
+		s.Routes[0].Paths = []string{"/pay", "/v1.0/", "/", "~/x[0-9]"}
+	})
+	set, err := BuildService(testScope, policy, ServiceInput{Service: service})
+	if err != nil {
+		t.Fatal(err)
+	}
+	route := only(t, set, kong.KindRoute)
+	if got, want := fmt.Sprint(route.Fields.Strings("paths")), "[/pay/ ~/pay$ /v1.0/ / ~/x[0-9]]"; got != want {
+		t.Errorf("Kong is told %s, want %s", got, want)
+	}
+	for _, key := range ServiceUniqueKeys(policy, service) {
+		if key.Kind == UniqueHost && !slices.Contains(UniqueKeys(route), key) {
+			t.Errorf("the entity does not have %+v", key)
+		}
+	}
+}
+
+// What a path is told as begins with the same literal prefix, whatever characters are in it.
+func TestToldPathsKeepTheirPrefix(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		path := rapid.StringMatching(`(/[a-z.+$()*-]{1,6}){1,4}`).Draw(t, "path")
+		for _, told := range segmentPaths([]string{path}) {
+			if got := literalPrefix(told); got != path {
+				t.Fatalf("%s is told as %s, of which %s is literal", path, told, got)
+			}
+		}
+	})
+}
