@@ -90,7 +90,7 @@ var _ = Describe("What exists in Kong", func() {
 		})
 		create(ctx, consumer)
 		ready(ctx, consumer)
-		Expect(w.writes()).To(Equal(3), "the tags of consumer, credential and group")
+		Expect(w.writes()).To(Equal(5), "the tags of consumer, credential and group, and the two reserved groups")
 		Expect(consumer.Status.ConsumerID).To(Equal(handConsumer))
 		Expect(consumer.Status.Credentials[0].KongID).To(Equal(handKey))
 		sent, refused := stop()

@@ -141,7 +141,7 @@ var _ = Describe("Kong pods without a database, behind a headless Service", func
 		create(ctx, p.slice("coming", "192.0.2.1", adminPort, false))
 		change(ctx, consumers[0].(*v1alpha1.JwtConsumer), func(c *v1alpha1.JwtConsumer) { c.Spec.Groups = []string{"late"} })
 		for name := range p.pods {
-			Eventually(func() []any { return p.on(name).values(ctx, "acls", "group") }).WithTimeout(soon).WithPolling(poll).Should(ConsistOf("late"))
+			Eventually(func() []any { return p.on(name).groups(ctx) }).WithTimeout(soon).WithPolling(poll).Should(ConsistOf("late"))
 		}
 		ready(ctx, consumers[0])
 	})
@@ -161,7 +161,8 @@ var _ = Describe("A Kong without a database", func() {
 			g.Expect(kube.Get(ctx, client.ObjectKeyFromObject(w.gateway), w.gateway)).To(Succeed())
 			managed := w.gateway.Status.Managed
 			g.Expect(managed).NotTo(BeNil())
-			g.Expect([]int32{managed.Consumers, managed.Credentials, managed.Groups, managed.Services, managed.Routes}).To(HaveEach(int32(1)))
+			g.Expect([]int32{managed.Consumers, managed.Credentials, managed.Services, managed.Routes}).To(HaveEach(int32(1)))
+			g.Expect(managed.Groups).To(Equal(int32(3)), "its own, and the two reserved ones")
 		}).WithTimeout(soon).WithPolling(poll).Should(Succeed())
 		return w, consumer, service
 	}
@@ -181,7 +182,8 @@ var _ = Describe("A Kong without a database", func() {
 		Eventually(told(ctx, service, v1alpha1.EventDriftCorrected)).WithTimeout(soon).WithPolling(poll).Should(ConsistOf(
 			"Somebody else changed this in Kong, and it was put back: plugin jwt was changed in config.key_claim_name"))
 		Eventually(told(ctx, consumer, v1alpha1.EventDriftCorrected)).WithTimeout(soon).WithPolling(poll).Should(ConsistOf(
-			"Somebody else changed this in Kong, and it was put back: acl group group:readers was deleted"))
+			"Somebody else changed this in Kong, and it was put back: acl group group:kongjwt:" + w.namespace + ".john was deleted; " +
+				"acl group group:kongjwt:" + w.namespace + " was deleted; acl group group:readers was deleted"))
 		ready(ctx, w.gateway, consumer, service)
 	})
 

@@ -141,7 +141,7 @@ var _ = Describe("What somebody else changes in Kong", func() {
 
 		By("changing the resource itself, elsewhere")
 		change(ctx, s.consumer, func(c *v1alpha1.JwtConsumer) { c.Spec.Groups = []string{"readers", "writers"} })
-		Eventually(func() []any { return s.values(ctx, "acls", "group") }).WithTimeout(soon).WithPolling(poll).Should(ConsistOf("readers", "writers"))
+		Eventually(func() []any { return s.groups(ctx) }).WithTimeout(soon).WithPolling(poll).Should(ConsistOf("readers", "writers"))
 		Expect(s.list(ctx, "jwts")).To(BeEmpty())
 
 		By("having it put back")

@@ -65,7 +65,7 @@ var _ = Describe("A gateway in trouble", func() {
 		Consistently(func() int { return len(w.kong.Requests()) }).WithTimeout(window).WithPolling(poll).Should(BeNumerically("<=", most*int(window/look)))
 		Expect(w.writes()).To(BeZero(), "nothing is written to a Kong that does not answer")
 		w.kong.Faults.Set(1)
-		Eventually(func() int { return len(w.list(ctx, "acls")) }).WithTimeout(time.Minute).WithPolling(poll).Should(Equal(len(consumers)))
+		Eventually(func() int { return len(w.groups(ctx)) }).WithTimeout(time.Minute).WithPolling(poll).Should(Equal(len(consumers)))
 	})
 
 	It("that is slow does not slow a healthy one", func(ctx SpecContext) {
@@ -163,7 +163,8 @@ var _ = Describe("Whatever goes wrong with the Admin API", func() {
 			g.Expect(w.howManyReady(ctx, w.name)).To(Equal(left))
 			g.Expect(w.list(ctx, "consumers")).To(HaveLen(left))
 			g.Expect(w.list(ctx, "jwts")).To(HaveLen(left))
-			g.Expect(w.list(ctx, "acls")).To(HaveLen(changed))
+			g.Expect(w.groups(ctx)).To(HaveLen(changed))
+			g.Expect(w.list(ctx, "acls")).To(HaveLen(changed+2*left), "and the reserved ones")
 			g.Expect(w.list(ctx, "plugins")).To(HaveLen(1))
 		}).WithTimeout(time.Minute).WithPolling(poll).Should(Succeed())
 		ready(ctx, w.gateway, service)

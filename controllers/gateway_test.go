@@ -26,7 +26,7 @@ var _ = Describe("A KongGateway", func() {
 		ready(ctx, consumer)
 		Eventually(func(g Gomega) {
 			g.Expect(kube.Get(ctx, client.ObjectKeyFromObject(w.gateway), w.gateway)).To(Succeed())
-			g.Expect(w.gateway.Status.Managed).To(HaveValue(Equal(v1alpha1.ManagedEntities{Consumers: 1, Credentials: 1})))
+			g.Expect(w.gateway.Status.Managed).To(HaveValue(Equal(v1alpha1.ManagedEntities{Consumers: 1, Credentials: 1, Groups: 2})))
 		}).WithTimeout(soon).WithPolling(poll).Should(Succeed())
 	})
 

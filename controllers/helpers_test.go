@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 )
 
 func (w *world) meta(name string) metav1.ObjectMeta {
@@ -172,6 +173,14 @@ func (w *world) values(ctx context.Context, collection, field string) []any {
 		found = append(found, entity[field])
 	}
 	return found
+}
+
+// groups lists the groups that specs name, one for each consumer and group: each consumer is in two of the operator's too.
+func (w *world) groups(ctx context.Context) []any {
+	GinkgoHelper()
+	return slices.DeleteFunc(w.values(ctx, "acls", "group"), func(group any) bool {
+		return strings.HasPrefix(group.(string), desired.ReservedGroupPrefix)
+	})
 }
 
 // admitted lists the groups that the one acl plugin in Kong lets in.

@@ -65,7 +65,7 @@ func (w *world) keepsOrphans(ctx context.Context, reason string, message gomegat
 var _ = Describe("What belongs to resources that are gone", func() {
 	slow := func(g *v1alpha1.KongGateway) { g.Spec.Drift.Interval = "1h" } // Nothing is listed but on request.
 
-	// filled is a world with a service, and consumers of five entities each.
+	// filled is a world with a service, and consumers of seven entities each: two are reserved groups.
 	filled := func(ctx context.Context, kong kongsim.Options, consumers int, change ...func(*v1alpha1.KongGateway)) (*world, *v1alpha1.JwtProtectedService, []client.Object) {
 		GinkgoHelper()
 		w := newWorld(ctx, kong, append(change, slow)...)
@@ -110,7 +110,7 @@ var _ = Describe("What belongs to resources that are gone", func() {
 			g.Expect(kube.List(ctx, &list)).To(Succeed())
 			g.Expect(list.Items).To(ContainElement(And(
 				HaveField("Reason", v1alpha1.EventPruned), HaveField("Regarding.Name", w.name),
-				HaveField("Note", "Deleted from Kong 5 entities of resources that are gone: JwtConsumer "+w.namespace+"/goes-0"),
+				HaveField("Note", "Deleted from Kong 7 entities of resources that are gone: JwtConsumer "+w.namespace+"/goes-0"),
 			)))
 		}).WithTimeout(soon).WithPolling(poll).Should(Succeed())
 	},
@@ -123,7 +123,7 @@ var _ = Describe("What belongs to resources that are gone", func() {
 		w.vanish(ctx, consumers...)
 		ready(ctx, service)
 		w.looking(ctx, w.keepsOrphans(ctx, v1alpha1.ReasonTooManyOrphans, And(
-			ContainSubstring("15 of the"), ContainSubstring("JwtConsumer "+w.namespace+"/goes-0"), ContainSubstring("spec.prune.maxPercent: 20"))))
+			ContainSubstring("21 of the"), ContainSubstring("JwtConsumer "+w.namespace+"/goes-0"), ContainSubstring("spec.prune.maxPercent: 20"))))
 		Expect(w.gateway.Status.Orphaned).To(Equal(int32(15)))
 		ready(ctx, w.gateway)
 		w.kong.ResetRequests()
@@ -141,7 +141,7 @@ var _ = Describe("What belongs to resources that are gone", func() {
 		w, _, consumers := filled(ctx, kongsim.Options{}, 1, func(g *v1alpha1.KongGateway) { g.Spec.Prune.Policy = v1alpha1.PruneReport })
 		w.vanish(ctx, consumers...)
 		ready(ctx, w.gateway)
-		w.looking(ctx, w.keepsOrphans(ctx, v1alpha1.ReasonPruneReported, ContainSubstring("5 of the")))
+		w.looking(ctx, w.keepsOrphans(ctx, v1alpha1.ReasonPruneReported, ContainSubstring("7 of the")))
 		w.kong.ResetRequests()
 		w.look(ctx)
 		Consistently(consumersLeft(ctx, w)).WithTimeout(quiet).WithPolling(poll).Should(HaveLen(1))

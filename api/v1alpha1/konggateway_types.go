@@ -346,7 +346,7 @@ type ManagedEntities struct {
 	// Credentials of JwtConsumers.
 	// +optional
 	Credentials int32 `json:"credentials"`
-	// Groups that consumers are in, one a consumer and group.
+	// Groups that consumers are in: one for each consumer and group, the two reserved groups of each consumer too.
 	// +optional
 	Groups int32 `json:"groups"`
 	// Services of JwtProtectedServices.

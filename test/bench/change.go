@@ -57,7 +57,7 @@ func (m *subject) awaitCounts(ctx context.Context) error {
 	return wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
 		var object v1alpha1.KongGateway
 		err := m.kube.Get(ctx, client.ObjectKey{Name: gatewayName}, &object)
-		return object.Status.Managed != nil && int(object.Status.Managed.Groups) == m.changes(), err
+		return object.Status.Managed != nil && int(object.Status.Managed.Groups) == m.changes()+2*m.consumers, err // Two are reserved.
 	})
 }
 

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/test/page"
 )
 
@@ -184,7 +185,7 @@ func (s *storm) wanted(ctx context.Context, all resources) (map[string]int, erro
 	for _, c := range all.consumers.Items {
 		username := c.Namespace + "." + c.Name
 		want["consumer "+username] = 1
-		for _, group := range c.Spec.Groups {
+		for _, group := range desired.Groups(&c) {
 			want["group "+group+" of "+c.Status.ConsumerID] = 1
 		}
 		if c.Spec.Revoked {
@@ -204,6 +205,7 @@ func (s *storm) wanted(ctx context.Context, all resources) (map[string]int, erro
 			claim = "iss"
 		}
 		want["plugin jwt of "+p.Status.ServiceID+" reads "+claim] = 1
+		want["plugin acl of "+p.Status.ServiceID+" reads "] = 1 // The callers of its own namespace.
 		for _, route := range p.Spec.Routes {
 			want["route "+name+"."+route.Name+" of "+p.Status.ServiceID] = 1
 		}

@@ -60,6 +60,7 @@ var _ = Describe("What GitOps applies", func() {
 		DeferCleanup(kong.Close)
 		startOperator(ctx, "values/default.yaml")
 
+		hasService(ctx, "default", "my-api")
 		all := samples(patterns...)
 		applied := make([]*unstructured.Unstructured, len(all))
 		for i, object := range all {
@@ -70,7 +71,7 @@ var _ = Describe("What GitOps applies", func() {
 			Expect(applyAs(ctx, "argocd-controller", answer)).To(Succeed())
 			applied[i] = answer
 			if answer.GetKind() == "Namespace" {
-				hasOrders(ctx, answer.GetName())
+				hasService(ctx, answer.GetName(), "orders")
 			}
 		}
 		DeferCleanup(func(ctx SpecContext) { takeAway(ctx, applied) })
@@ -175,10 +176,10 @@ spec: {consumerRef: {name: nobody, credential: a}, secretName: lost}
 	}, SpecTimeout(2*patience))
 })
 
-// hasOrders makes the Service that samples protect, where they are of a namespace of their own.
-func hasOrders(ctx context.Context, where string) {
+// hasService makes a Service that samples protect.
+func hasService(ctx context.Context, namespace, name string) {
 	GinkgoHelper()
-	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: where, Name: "orders"}, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 8080}}}}
+	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}, Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 8080}}}}
 	Expect(kube.Create(ctx, service)).To(Succeed())
 	DeferCleanup(func(ctx SpecContext) { Expect(client.IgnoreNotFound(kube.Delete(ctx, service))).To(Succeed()) })
 }

@@ -297,6 +297,7 @@ func somethingOfEverything(ctx context.Context) {
 	kong, err := kongsim.Start(kongsim.Options{})
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(kong.Close)
+	hasService(ctx, "default", "my-api")
 	objects := append(samples("../../argocd/examples/sync-waves.yaml"), parse(`
 apiVersion: kongjwt.dev/v1alpha1
 kind: JwtConsumer

@@ -56,6 +56,7 @@ var _ = Describe("An upgrade from the chart before this one", func() {
 		DeferCleanup(func(ctx SpecContext) { mustHelm(ctx, "uninstall", release) })
 		Expect(knowsTags(ctx)).To(BeFalse())
 
+		hasService(ctx, "default", "my-api")
 		waves := samples("../../argocd/examples/sync-waves.yaml")
 		Expect(unstructured.SetNestedField(waves[0].Object, kong.AdminURL(), "spec", "adminAPI", "url")).To(Succeed())
 		for _, object := range waves {
@@ -69,7 +70,7 @@ var _ = Describe("An upgrade from the chart before this one", func() {
 		}
 		before.stop()
 		held, entities := everything(ctx, waves), inKong(ctx, kong)
-		Expect(entities).To(HaveLen(5), "a consumer, its credential, a service, its plugin and its route")
+		Expect(entities).To(HaveLen(8), "a consumer, its two reserved groups, its credential, a service, its two plugins and its route")
 		kong.ResetRequests()
 
 		mustHelm(ctx, "upgrade", release, chartPath, "--reset-then-reuse-values")
@@ -85,12 +86,12 @@ spec: {tags: [new]}
 		DeferCleanup(func(ctx SpecContext) { takeAway(ctx, newcomer) })
 		Eventually(func(g Gomega) { g.Expect(fares(ctx, g, newcomer[0]).Status).To(Equal(status.CurrentStatus)) }).WithContext(ctx).Should(Succeed())
 
-		Expect(kong.CountWrites()).To(Equal(1), "the newcomer, and nothing of what was there")
+		Expect(kong.CountWrites()).To(Equal(3), "the newcomer and its two reserved groups, and nothing of what was there")
 		after := inKong(ctx, kong)
 		for id, entity := range entities {
 			Expect(after).To(HaveKeyWithValue(id, entity))
 		}
-		Expect(after).To(HaveLen(len(entities) + 1))
+		Expect(after).To(HaveLen(len(entities) + 3))
 		Expect(everything(ctx, waves)).To(Equal(held), "neither written nor made anew")
 	}, SpecTimeout(4*patience))
 })
