@@ -25,7 +25,7 @@ spec:
   adminAPI: {url: ADMIN}
   dataPlanes: {urls: [PROXY]}
   allowedNamespaces: {from: All}
-  policy: {upstreams: {deny: [AdminAPI]}}
+  policy: {upstreams: {allow: [{cidrs: [127.0.0.1/32]}]}}
 ---
 apiVersion: v1
 kind: Secret
