@@ -93,7 +93,7 @@ var _ = Describe("Every field of a JwtConsumer", Ordered, func() {
 	It("tags everything with its owner and with the user's tags", func(ctx SpecContext) {
 		found, err := tagged(ctx, ownerTag(consumer))
 		Expect(err).NotTo(HaveOccurred())
-		Expect(found).To(HaveLen(1+2+2+1), "a consumer, two credentials, two groups, a plugin")
+		Expect(found).To(HaveLen(1+2+4+1), "a consumer, two credentials, two groups and two reserved ones, a plugin")
 		for id, e := range found {
 			for _, tag := range []string{"kongjwt", gatewayTag(gateway.Name), "team-a", "tier-1"} {
 				Expect(e.hasTag(tag)).To(BeTrue(), "%s carries %s", id, tag)
