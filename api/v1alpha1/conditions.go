@@ -73,6 +73,9 @@ const (
 	// ReasonKongUnreachable: the Admin API does not answer, or answers that it cannot work now.
 	// Remedy: look whether Kong runs, whether its Admin API listens on the address, and whether a NetworkPolicy stands between. Resources go on by themselves when it is back.
 	ReasonKongUnreachable = "KongUnreachable"
+	// ReasonLicenseMissing: Kong is an Enterprise and takes no writes, because its license is missing or expired.
+	// Remedy: give Kong a valid license. What Kong has works as ever meanwhile, but nothing can be revoked there. Resources go on by themselves.
+	ReasonLicenseMissing = "LicenseMissing"
 	// ReasonRotating: a credential is on its way to its next generation.
 	// Remedy: nothing. Old and new material are both valid; the message says what is waited for.
 	ReasonRotating = "Rotating"

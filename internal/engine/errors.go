@@ -46,7 +46,10 @@ func (r *rooms) outcome(owner desired.Owner, what string, err error) error {
 	var heldBack *heldBackError
 	var invalid *kong.InvalidError
 	var throttled *kong.ThrottledError
+	var unlicensed *kong.UnlicensedError
 	switch {
+	case errors.As(err, &unlicensed):
+		return r.lack(owner, err)
 	case errors.As(err, &stalled) && stalled.Reason == v1alpha1.ReasonKongRejected:
 		return r.rejected(owner, stalled)
 	case err == nil || errors.As(err, &stalled) || errors.As(err, &wait) || errors.As(err, &heldBack) ||

@@ -77,4 +77,4 @@ func (h *hearer) Differs() {
 }
 
 // Failed implements declarative.Listener.
-func (h *hearer) Failed(err error) { h.monitor.lose(h.monitor.describeFailure(err)) }
+func (h *hearer) Failed(err error) { h.monitor.failed(err) }

@@ -48,6 +48,8 @@ type monitor struct {
 	absent map[desired.Owner]bool
 	// rehash says that hashes of before mean nothing until Kong is listed: its schemas changed.
 	rehash bool
+
+	license license
 }
 
 func newMonitor(r *rooms) *monitor {
@@ -95,7 +97,9 @@ func (m *monitor) run(ctx context.Context) {
 // look asks whether Kong is there. One that comes, or comes back, is listed before anything is written to it.
 func (m *monitor) look(ctx context.Context) {
 	if !m.isReady() {
-		m.check(ctx)
+		if m.license.due(m.options.Now()) {
+			m.check(ctx)
+		}
 		return
 	}
 	var err error
@@ -122,6 +126,9 @@ func (m *monitor) healthy(ctx context.Context) error {
 // check asks Kong what it is, and lists what it holds.
 func (m *monitor) check(ctx context.Context) {
 	err := m.open(ctx)
+	if err == nil {
+		err = m.tryLicense(ctx)
+	}
 	if err == nil {
 		err = m.link.current().Align(ctx)
 	}
@@ -186,6 +193,12 @@ func (m *monitor) fail(ctx context.Context, err error) {
 			err = unhealthy
 		}
 	}
+	m.failed(err)
+}
+
+// failed records that the gateway cannot be used, and why.
+func (m *monitor) failed(err error) {
+	m.license.note(err, m.options.Now())
 	m.lose(m.describeFailure(err))
 }
 
@@ -193,10 +206,14 @@ func (m *monitor) fail(ctx context.Context, err error) {
 func (m *monitor) describeFailure(err error) (reason, message string) {
 	var unusable *backend.UnusableError
 	var unauthorized *kong.UnauthorizedError
+	var unlicensed *kong.UnlicensedError
 	client := m.settings.Client
 	switch {
 	case errors.As(err, &unusable):
 		return unusable.Reason, unusable.Message
+	case errors.As(err, &unlicensed):
+		return v1alpha1.ReasonLicenseMissing, "Kong takes no writes: its Enterprise license is missing or expired. " +
+			"Give Kong a valid license; the operator notices by itself"
 	case errors.As(err, &unauthorized):
 		return v1alpha1.ReasonKongUnreachable, fmt.Sprintf(
 			"the Admin API at %s refuses the token; check spec.adminAPI.auth and the token's rights", client.URL)
@@ -298,8 +315,11 @@ func (m *monitor) usable(owner desired.Owner) error {
 	}
 	m.absent[owner] = true
 	wait := status.Wait(0, v1alpha1.ReasonKongUnreachable, "KongGateway %s: %s", m.scope.Gateway, m.message)
-	if m.reason == v1alpha1.ReasonProgressing {
+	switch m.reason {
+	case v1alpha1.ReasonProgressing:
 		wait.Reason, wait.Quiet = v1alpha1.ReasonGatewayNotReady, true
+	case v1alpha1.ReasonLicenseMissing:
+		wait.Reason = v1alpha1.ReasonGatewayNotReady // Kong answers
 	}
 	return wait
 }

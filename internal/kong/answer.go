@@ -30,6 +30,8 @@ func (c *Client) judge(call call, status int, header http.Header, body []byte, s
 	var answer refusal
 	isObject := json.Unmarshal(body, &answer) == nil
 	switch {
+	case status == http.StatusForbidden && answer.Message == unlicensed:
+		return &UnlicensedError{request}
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
 		return &UnauthorizedError{request}
 	case status == http.StatusNotFound:
@@ -57,6 +59,10 @@ func (c *Client) judge(call call, status int, header http.Header, body []byte, s
 	scrubber := newScrubber(call.kind, sent, string(c.token))
 	return &InvalidError{Request: request, Code: answer.Code, Fields: reasons(answer.Code, fields, scrubber)}
 }
+
+// unlicensed is the message of an Enterprise that takes no writes for want of a license: the status is that of a token
+// without rights.
+const unlicensed = "Enterprise license missing or expired"
 
 var errRedirect = errors.New("redirected; redirects are not followed, because they would take the token along")
 

@@ -166,6 +166,16 @@ func TestStatuses(t *testing.T) {
 	}
 }
 
+// TestALicenseIsNoToken: what an Enterprise answers without a license is not taken for a token that is wrong.
+func TestALicenseIsNoToken(t *testing.T) {
+	fake := answering(t, http.StatusForbidden, `{"message":"Enterprise license missing or expired"}`)
+	_, err := connect(t, fake.URL).Put(t.Context(), Entity{Kind: KindService, ID: "s", Fields: Fields{"name": "s"}})
+	var unlicensed *UnlicensedError
+	if !errors.As(err, &unlicensed) || strings.Contains(err.Error(), "token") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestThrottling(t *testing.T) {
 	for _, status := range []int{http.StatusTooManyRequests, http.StatusServiceUnavailable} {
 		fake := answering(t, status, `{"message":"busy"}`, "Retry-After", "7")

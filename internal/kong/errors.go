@@ -150,6 +150,13 @@ func (e *UnauthorizedError) Error() string {
 	return e.describe("the token is missing, wrong or may not do this")
 }
 
+// UnlicensedError says that an Enterprise takes no writes, because its license is missing or expired. It reads as ever.
+type UnlicensedError struct{ Request }
+
+func (e *UnlicensedError) Error() string {
+	return e.describe("Kong's Enterprise license is missing or expired")
+}
+
 // UnsupportedError says that this Kong cannot do it: a write to one that has no database.
 type UnsupportedError struct{ Request }
 

@@ -21,6 +21,7 @@ var remedies = map[string]string{
 	v1alpha1.ReasonTargetNotFound:       "Create the service or route in Kong, or correct the name. It goes on by itself when the target comes.",
 	v1alpha1.ReasonKongRejected:         "Change the fields that the message names. It is tried again each spec.drift.interval of the gateway, and when Kong is upgraded.",
 	v1alpha1.ReasonKongUnreachable:      "Look whether Kong runs, whether its Admin API listens on the address, and whether a NetworkPolicy stands between. Resources go on by themselves when it is back.",
+	v1alpha1.ReasonLicenseMissing:       "Give Kong a valid license. What Kong has works as ever meanwhile, but nothing can be revoked there. Resources go on by themselves.",
 	v1alpha1.ReasonRotating:             "Nothing. Old and new material are both valid; the message says what is waited for.",
 	v1alpha1.ReasonRevoked:              "Set spec.revoked to false once the leaked material is replaced.",
 	v1alpha1.ReasonAwaitingDataPlane:    "Look at the data plane that the message names. A data plane that is gone for good has to leave spec.dataPlanes of the gateway.",

@@ -1,0 +1,81 @@
+package engine
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
+)
+
+// TestALicenseThatIsMissingIsTheGateways: no owner hears that a token is wrong, Kong is tried with growing pauses, and
+// all go on by themselves.
+func TestALicenseThatIsMissingIsTheGateways(t *testing.T) {
+	r := newRigOn(t, kongsim.Options{Version: "3.15.0.0"})
+	john, jane := r.consumer("john", "john", "k1"), r.consumer("jane", "jane", "k2")
+	r.mustSync(john)
+	r.sim.Faults.SetLicenseMissing(true)
+
+	changed := r.consumer("john", "john", "k3")
+	_, err := r.sync(changed)
+	wait := r.waits(err, "its Enterprise license is missing or expired")
+	if wait.Reason != v1alpha1.ReasonGatewayNotReady || strings.Contains(wait.Error(), "token") {
+		t.Errorf("the owner hears %s: %v", wait.Reason, wait)
+	}
+	state := r.gateway.State()
+	if state.Ready || state.Reason != v1alpha1.ReasonLicenseMissing {
+		t.Fatalf("the gateway says %v %s: %s", state.Ready, state.Reason, state.Message)
+	}
+
+	r.sim.ResetRequests()
+	_, err = r.sync(jane)
+	r.waits(err, "its Enterprise license is missing or expired")
+	if requests := r.sim.Requests(); len(requests) != 0 {
+		t.Errorf("Kong is asked before the pause is over: %v", requests)
+	}
+	for range 2 {
+		r.clock.advance(lastLicensePause)
+		r.eventually("one write asks for the license", func() bool { return r.trials() > 0 })
+		if r.gateway.State().Ready {
+			t.Error("it is ready without a license")
+		}
+		r.sim.ResetRequests()
+	}
+
+	r.sim.Faults.SetLicenseMissing(false)
+	r.clock.advance(lastLicensePause)
+	r.expect(EventRecovered, &jane.Owner)
+	r.mustSync(jane)
+	r.mustSync(changed)
+	if !r.there(kong.KindJWT, "k3") || r.there(kong.KindJWT, "k1") {
+		t.Error("what was withdrawn meanwhile is not withdrawn")
+	}
+}
+
+// trials counts the writes that Kong was tried with.
+func (r *rig) trials() (n int) {
+	for _, request := range r.sim.Requests() {
+		if request.Method == http.MethodDelete && strings.HasSuffix(request.Path, nothing) {
+			n++
+		}
+	}
+	return n
+}
+
+// TestALicenseThatIsMissingWithoutADatabase: a push that is refused for it says so too.
+func TestALicenseThatIsMissingWithoutADatabase(t *testing.T) {
+	r := newRigOn(t, kongsim.Options{Version: "3.15.0.0", Database: "off"})
+	john := r.consumer("john", "john", "k1")
+	r.pushed(john)
+	r.sim.Faults.SetLicenseMissing(true)
+	_, _ = r.sync(r.consumer("john", "john", "k2"))
+	r.eventually("the gateway says so", func() bool {
+		return r.gateway.State().Reason == v1alpha1.ReasonLicenseMissing
+	})
+	r.sim.Faults.SetLicenseMissing(false)
+	r.clock.advance(lastLicensePause)
+	r.eventually("it is ready again", func() bool { return r.gateway.State().Ready })
+	r.pushed(r.consumer("john", "john", "k2"))
+}
