@@ -118,13 +118,15 @@ var _ = Describe("What belongs to resources that are gone", func() {
 		Entry("without a database", kongsim.Options{Database: "off"}),
 	)
 
-	It("stays where it is more than maxPercent, until somebody says that it may go", func(ctx SpecContext) {
+	It("stays where it is more than maxPercent, credentials aside, until somebody says that it may go", func(ctx SpecContext) {
 		w, service, consumers := filled(ctx, kongsim.Options{}, 3)
 		w.vanish(ctx, consumers...)
 		ready(ctx, service)
 		w.looking(ctx, w.keepsOrphans(ctx, v1alpha1.ReasonTooManyOrphans, And(
-			ContainSubstring("21 of the"), ContainSubstring("JwtConsumer "+w.namespace+"/goes-0"), ContainSubstring("spec.prune.maxPercent: 20"))))
-		Expect(w.gateway.Status.Orphaned).To(Equal(int32(15)))
+			ContainSubstring("18 of the"), ContainSubstring("JwtConsumer "+w.namespace+"/goes-0"),
+			ContainSubstring("spec.prune.maxPercent: 20"))))
+		Expect(w.list(ctx, "jwts")).To(BeEmpty(), "nobody calls as a consumer whose resource is gone")
+		Expect(w.gateway.Status.Orphaned).To(Equal(int32(18)))
 		ready(ctx, w.gateway)
 		w.kong.ResetRequests()
 		w.look(ctx)

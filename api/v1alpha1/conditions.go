@@ -125,7 +125,8 @@ const (
 	// ReasonPruneReported: Kong holds entities of resources that are gone, and spec.prune.policy is Report.
 	// Remedy: delete in Kong what carries the tags of the owners that the message names, or set spec.prune.policy to Delete.
 	ReasonPruneReported = "PruneReported"
-	// ReasonTooManyOrphans: Kong holds more entities of resources that are gone than spec.prune.maxPercent lets go at once. That looks like a mistake.
+	// ReasonTooManyOrphans: Kong holds more entities of a namespace's resources that are gone than spec.prune.maxPercent lets go
+	// at once. That looks like a mistake: their credentials go, all else stays.
 	// Remedy: find out why the resources are gone. If they have to be, raise spec.prune.maxPercent until they are pruned.
 	ReasonTooManyOrphans = "TooManyOrphans"
 	// ReasonKeysLeftOut: some keys of an issuer's set cannot be used in Kong; the message says why.

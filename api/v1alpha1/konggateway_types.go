@@ -230,8 +230,8 @@ type Prune struct {
 	// +kubebuilder:default=Delete
 	// +optional
 	Policy PrunePolicy `json:"policy,omitempty"`
-	// MaxPercent of the gateway's entities that may be pruned at once, but never fewer than ten. More than that looks like a mistake: nothing is pruned, and the
-	// gateway says so.
+	// MaxPercent of a namespace's entities that may be pruned at once, but never fewer than ten. More than that looks
+	// like a mistake: of that namespace only credentials are pruned, and the gateway says so.
 	// +kubebuilder:default=20
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,8 +39,16 @@ func (r *Reconciler) prune(ctx context.Context, object *v1alpha1.KongGateway, en
 		return 0, err
 	}
 	kept := keptOrphans(object.Spec.Prune, orphans)
-	if kept == nil && len(orphans.Confirmed) > 0 {
-		again, kept, err = r.pruneConfirmed(ctx, object, engine, orphans.Confirmed)
+	if object.Spec.Prune.Policy != v1alpha1.PruneReport {
+		var stuck *metav1.Condition
+		again, stuck, err = r.pruneConfirmed(ctx, object, orphans.Confirmed, engine.Prune)
+		// What is kept opens nothing: nobody rotates or revokes the credentials of a resource that is gone.
+		revoked, stays, failed := r.pruneConfirmed(ctx, object, withCredentials(engine, orphans.Kept), revoke(engine))
+		if revoked > 0 {
+			again = status.Sooner(again, revoked)
+		}
+		err = errors.Join(err, failed)
+		kept = cmp.Or(kept, stuck, stays)
 	}
 	object.Status.Orphaned = int32(min(orphans.Entities, 1<<30))
 	if kept == nil {
@@ -63,26 +72,51 @@ func maxPercent(spec v1alpha1.Prune) int {
 	return int(spec.MaxPercent)
 }
 
-// keptOrphans says why orphans may not be deleted; nil where they may.
+// keptOrphans says why orphans may not be deleted; nil where all may.
 func keptOrphans(spec v1alpha1.Prune, orphans engine.Orphans) *metav1.Condition {
-	if len(orphans.Confirmed) == 0 {
+	owners := orphans.Kept
+	if spec.Policy == v1alpha1.PruneReport {
+		owners = slices.Concat(orphans.Confirmed, orphans.Kept)
+	}
+	if len(owners) == 0 {
 		return nil
 	}
-	what := fmt.Sprintf("%d of the %d entities that are this gateway's in Kong belong to resources that are gone: %s.",
-		orphans.Entities, orphans.Total, lifecycle.Abbreviate(ownerNames(orphans.Confirmed)))
 	kept := &metav1.Condition{Type: v1alpha1.ConditionOrphansKept, Status: metav1.ConditionTrue}
-	switch {
-	case spec.Policy == v1alpha1.PruneReport:
+	kept.Message = fmt.Sprintf("%d of the %d entities that are this gateway's in Kong belong to resources that are gone: %s.",
+		orphans.Entities, orphans.Total, lifecycle.Abbreviate(ownerNames(owners)))
+	if spec.Policy == v1alpha1.PruneReport {
 		kept.Reason = v1alpha1.ReasonPruneReported
-		kept.Message = what + " spec.prune.policy is Report: they stay. Delete them in Kong, or set it to Delete"
-	case orphans.TooMany():
-		kept.Reason = v1alpha1.ReasonTooManyOrphans
-		kept.Message = what + fmt.Sprintf(" No more than %d may go at once (spec.prune.maxPercent: %d), so none goes. Find out why the resources are gone; if they have to be, raise it",
-			orphans.Limit, maxPercent(spec))
-	default:
-		return nil
+		kept.Message += " spec.prune.policy is Report: they stay. Delete them in Kong, or set it to Delete"
+		return kept
 	}
+	kept.Reason = v1alpha1.ReasonTooManyOrphans
+	kept.Message += fmt.Sprintf(" That is more of a namespace than may go at once (spec.prune.maxPercent: %d), "+
+		"so only the credentials go. Find out why the resources are gone; if they have to be, raise it", maxPercent(spec))
 	return kept
+}
+
+// withCredentials are the owners that have credentials in Kong.
+func withCredentials(engine *engine.Engine, owners []desired.Owner) []desired.Owner {
+	var holders []desired.Owner
+	for _, owner := range owners {
+		if credentials(engine, owner) > 0 {
+			holders = append(holders, owner)
+		}
+	}
+	return holders
+}
+
+func credentials(engine *engine.Engine, owner desired.Owner) int {
+	return len(engine.CredentialIDs(owner, func(string) bool { return true }))
+}
+
+// revoke takes the credentials of an owner out of Kong, and says how many went.
+func revoke(engine *engine.Engine) func(context.Context, desired.Owner) (int, error) {
+	return func(ctx context.Context, owner desired.Owner) (int, error) {
+		before := credentials(engine, owner)
+		_, err := engine.Revoke(ctx, owner)
+		return before - credentials(engine, owner), err
+	}
 }
 
 func ownerNames(owners []desired.Owner) []string {
@@ -99,9 +133,11 @@ type pruned struct {
 	err      error
 }
 
-// pruneConfirmed asks the API server once more for each owner, and prunes those that are gone there too.
+// pruneConfirmed asks the API server once more for each owner, and prunes of those that are gone there too what
+// takeOut takes out of Kong: it says how many entities went.
 func (r *Reconciler) pruneConfirmed(
-	ctx context.Context, object *v1alpha1.KongGateway, engine *engine.Engine, owners []desired.Owner,
+	ctx context.Context, object *v1alpha1.KongGateway, owners []desired.Owner,
+	takeOut func(context.Context, desired.Owner) (int, error),
 ) (again time.Duration, kept *metav1.Condition, err error) {
 	if len(owners) > prunedAtOnce {
 		owners, again = owners[:prunedAtOnce], pruneAgain
@@ -113,7 +149,7 @@ func (r *Reconciler) pruneConfirmed(
 		group.Go(func() error {
 			gone, err := r.gone(ctx, r.Direct, owner, object.Name)
 			if err == nil && gone {
-				results[i].entities, err = engine.Prune(ctx, owner)
+				results[i].entities, err = takeOut(ctx, owner)
 			}
 			results[i].err = err
 			return nil

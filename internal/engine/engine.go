@@ -66,9 +66,6 @@ const (
 // Orphans are the owners whose resource is gone while Kong still has entities of theirs.
 type Orphans = prune.Orphans
 
-// PruneFloor is how many entities may always be pruned.
-const PruneFloor = prune.Floor
-
 // Counts are how many entities in Kong are this operator's, by kind.
 type Counts = observed.Counts
 

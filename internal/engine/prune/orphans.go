@@ -9,23 +9,47 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 )
 
-// Floor is how many entities may always be pruned, however small a part of the gateway's they would have to be: a
-// percentage of few entities says nothing.
+// Floor is how many entities of a namespace may always be pruned, however small a part of the namespace's they would
+// have to be: a percentage of few entities says nothing.
 const Floor = 10
 
 // Orphans are the owners whose resource is gone while Kong still has entities of theirs.
 type Orphans struct {
-	// Confirmed were gone at an earlier listing of Kong too, sorted by their names.
-	Confirmed []desired.Owner
+	// Confirmed were gone at an earlier listing of Kong too, and may go. Kept were, and may not: they are more than may
+	// go at once, which looks like a mistake. Both are sorted by their names.
+	Confirmed, Kept []desired.Owner
 	// Entities is how many entities all orphans have, those included that were seen for the first time, of the Total
 	// that the gateway has.
 	Entities, Total int
-	// Limit is how many entities may go at once.
-	Limit int
 }
 
-// TooMany says that more would go than may go at once. It looks like a mistake then, and nothing may go.
-func (o Orphans) TooMany() bool { return o.Entities > o.Limit }
+// counts are entities: of those that are gone, and of all.
+type counts struct{ gone, total int }
+
+// limit is how many entities may go at once.
+func (c counts) limit(maxPercent int) int { return max(Floor, c.total*maxPercent/100) }
+
+// mayGo says of which namespaces the orphans may go. A namespace with more of them than its limit keeps its own alone:
+// tenants can take finalizers off, and are not to stop the pruning of others. The others together keep to the limit
+// of the gateway, lest a restore that is half done takes a little of each. The largest is left out of that sum, so
+// that no single namespace can bring it over the limit.
+func mayGo(namespaces map[string]counts, maxPercent int) map[string]bool {
+	may := map[string]bool{}
+	var all, within counts
+	largest := 0
+	for name, c := range namespaces {
+		all.total += c.total
+		if c.gone <= c.limit(maxPercent) {
+			may[name] = true
+			within.gone += c.gone
+			largest = max(largest, c.gone)
+		}
+	}
+	if within.gone-largest > all.limit(maxPercent) {
+		return nil
+	}
+	return may
+}
 
 // Ledger remembers at which listing of Kong an owner's resource was first gone. It may be used from many goroutines.
 type Ledger struct {
@@ -71,31 +95,43 @@ func (l *Ledger) Suspects(held map[desired.Owner]int) (suspects []desired.Owner,
 }
 
 // Judge says which owners are orphans at a listing: held counts the entities of each owner, gone tells whether its
-// resource is.
+// resource is. maxPercent is how much of a namespace's entities, and of the gateway's, may go at once.
 func (l *Ledger) Judge(listing uint64, held map[desired.Owner]int, gone map[desired.Owner]bool, maxPercent int) Orphans {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.judged = listing
-	var found Orphans
 	for owner := range l.missing {
 		if !gone[owner] || held[owner] == 0 {
 			delete(l.missing, owner)
 		}
 	}
+	var found Orphans
+	var confirmed []desired.Owner
+	namespaces := map[string]counts{}
 	for owner, entities := range held {
 		found.Total += entities
-		if !gone[owner] {
-			continue
+		namespace := namespaces[owner.Namespace]
+		namespace.total += entities
+		if gone[owner] {
+			found.Entities += entities
+			namespace.gone += entities
+			first, known := l.missing[owner]
+			if !known {
+				l.missing[owner] = listing
+			} else if first < listing {
+				confirmed = append(confirmed, owner)
+			}
 		}
-		found.Entities += entities
-		first, known := l.missing[owner]
-		if !known {
-			l.missing[owner] = listing
-		} else if first < listing {
+		namespaces[owner.Namespace] = namespace
+	}
+	slices.SortFunc(confirmed, func(a, b desired.Owner) int { return cmp.Compare(a.String(), b.String()) })
+	may := mayGo(namespaces, maxPercent)
+	for _, owner := range confirmed {
+		if may[owner.Namespace] {
 			found.Confirmed = append(found.Confirmed, owner)
+		} else {
+			found.Kept = append(found.Kept, owner)
 		}
 	}
-	slices.SortFunc(found.Confirmed, func(a, b desired.Owner) int { return cmp.Compare(a.String(), b.String()) })
-	found.Limit = max(Floor, found.Total*maxPercent/100)
 	return found
 }
