@@ -10,17 +10,24 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
-// Schemas caches the plugin schemas of one Kong version: by them it is told what a default is. It may be used from many
+// SchemaReader is what of Kong's Admin API tells schemas; *kong.Client has it.
+type SchemaReader interface {
+	PluginSchema(ctx context.Context, name string) (kong.Schema, error)
+	EntitySchema(ctx context.Context, kind kong.Kind) (kong.Field, error)
+}
+
+// Schemas caches the schemas of one Kong version: by them it is told what a default is. It may be used from many
 // goroutines.
 type Schemas struct {
-	read  func(ctx context.Context, plugin string) (kong.Schema, error)
-	mu    sync.Mutex
-	known map[string]kong.Schema
+	read     SchemaReader
+	mu       sync.Mutex
+	known    map[string]kong.Schema
+	entities map[kong.Kind]kong.Field
 }
 
 // NewSchemas makes an empty cache, which is filled by read.
-func NewSchemas(read func(ctx context.Context, plugin string) (kong.Schema, error)) *Schemas {
-	return &Schemas{read: read, known: map[string]kong.Schema{}}
+func NewSchemas(read SchemaReader) *Schemas {
+	return &Schemas{read: read, known: map[string]kong.Schema{}, entities: map[kong.Kind]kong.Field{}}
 }
 
 // Forget empties the cache: another version of Kong is there.
@@ -28,6 +35,7 @@ func (s *Schemas) Forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(s.known)
+	clear(s.entities)
 }
 
 func (s *Schemas) get(name string) (kong.Schema, bool) {
@@ -37,17 +45,39 @@ func (s *Schemas) get(name string) (kong.Schema, bool) {
 	return schema, found
 }
 
-// Load reads the schema of an entity's plugin, once. The error is a *status.StalledError where this Kong has no such
+func (s *Schemas) entity(kind kong.Kind) (kong.Field, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	schema, found := s.entities[kind]
+	return schema, found
+}
+
+func (s *Schemas) loadEntity(ctx context.Context, kind kong.Kind) error {
+	if _, found := s.entity(kind); found {
+		return nil
+	}
+	schema, err := s.read.EntitySchema(ctx, kind)
+	var missing *kong.NotFoundError
+	if err != nil && !errors.As(err, &missing) {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.entities[kind] = schema
+	return nil
+}
+
+// Load reads the schemas of an entity's kind and of its plugin, once. The error is a *status.StalledError where this Kong has no such
 // plugin.
 func (s *Schemas) Load(ctx context.Context, e kong.Entity) error {
-	if e.Kind != kong.KindPlugin {
-		return nil
+	if err := s.loadEntity(ctx, e.Kind); err != nil || e.Kind != kong.KindPlugin {
+		return err
 	}
 	name := e.Fields.Text("name")
 	if _, found := s.get(name); found {
 		return nil
 	}
-	schema, err := s.read(ctx, name)
+	schema, err := s.read.PluginSchema(ctx, name)
 	var missing *kong.NotFoundError
 	if errors.As(err, &missing) {
 		return status.Stalled(v1alpha1.ReasonKongRejected,
@@ -63,4 +93,6 @@ func (s *Schemas) Load(ctx context.Context, e kong.Entity) error {
 }
 
 // Canonical is an entity's canonical form by these schemas.
-func (s *Schemas) Canonical(e kong.Entity) []byte { return kong.Canonical(e, s.get) }
+func (s *Schemas) Canonical(e kong.Entity) []byte {
+	return kong.Canonical(e, kong.Known{Plugins: s.get, Entities: s.entity})
+}

@@ -209,12 +209,13 @@ func differsFrom(t *testing.T, name string, client *kong.Client, written []kong.
 		s, err := client.PluginSchema(t.Context(), plugin)
 		return s, err == nil
 	}
+	known := kong.Known{Plugins: schema}
 	for _, e := range written {
 		shown, err := client.Get(t.Context(), e.Kind, e.ID)
 		if err != nil {
 			t.Fatal(err)
 		}
-		want, got := string(kong.Canonical(e, schema)), string(kong.Canonical(shown, schema))
+		want, got := string(kong.Canonical(e, known)), string(kong.Canonical(shown, known))
 		if want != got {
 			t.Errorf("%s: %s %s\nsent  %s\nshown %s", name, e.Kind, e.Fields.Text("name"), want, got)
 		}

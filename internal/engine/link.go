@@ -26,7 +26,7 @@ type link struct {
 }
 
 func newLink(a about, api AdminAPI, listener declarative.Listener) *link {
-	return &link{about: a, api: api, schemas: backend.NewSchemas(api.PluginSchema), listener: listener}
+	return &link{about: a, api: api, schemas: backend.NewSchemas(api), listener: listener}
 }
 
 // update is what is new when Kong was asked what it is.

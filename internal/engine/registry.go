@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"github.com/kongjwt/kong-jwt-operator/internal/backend"
 	"github.com/kongjwt/kong-jwt-operator/internal/backend/database"
 	"github.com/kongjwt/kong-jwt-operator/internal/backend/declarative"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
@@ -20,7 +21,7 @@ import (
 type AdminAPI interface {
 	database.API
 	declarative.API
-	PluginSchema(ctx context.Context, name string) (kong.Schema, error)
+	backend.SchemaReader
 	Capabilities(ctx context.Context, node kong.Node) (kong.Capabilities, error)
 }
 

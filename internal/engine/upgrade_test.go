@@ -69,7 +69,9 @@ func (v *versionRig) all() []desired.Set {
 	} {
 		service.add(kong.KindPlugin, "", name, kong.Fields{"name": name, "enabled": true, "service": on(id), "config": config})
 	}
-	service.add(kong.KindRoute, "", "route:one", kong.Fields{"name": "team.api.one", "paths": []string{"/one"}, "service": on(id)})
+	service.add(kong.KindRoute, "", "route:one", kong.Fields{
+		"name": "team.api.one", "paths": []string{"/one"}, "service": on(id), "protocols": []string{"http", "https"},
+	})
 	return []desired.Set{v.consumer("john", "john", "k1"), service.set}
 }
 

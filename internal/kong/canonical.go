@@ -3,19 +3,27 @@ package kong
 import (
 	"encoding/json"
 	"net/url"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// Canonical is an entity in the one form that is compared: JSON of the fields that we manage and no
-// others, as Kong keeps them. Two entities that mean the same to Kong have the same canonical form,
+// Known are the schemas by which entities are compared. What is not known is not compared.
+type Known struct {
+	// Plugins gives the schema of a plugin.
+	Plugins func(name string) (Schema, bool)
+	// Entities gives the schema of a kind of entity.
+	Entities func(kind Kind) (Field, bool)
+}
+
+// Canonical is an entity in the one form that is compared: JSON of the fields that we manage, as Kong keeps them, and of
+// each other field whose value is not its schema's default. Two entities that mean the same to Kong have the same canonical form,
 // whether one was built by us and the other answered by Kong, whatever its version.
 //
-// plugins gives the schemas that plugin configurations are normalised by; a configuration whose
-// schema is not known is compared as it is. The id is not part of the form. The form holds secrets:
+// A plugin's configuration whose schema is not known is compared as it is. The id is not part of the form. The form holds secrets:
 // keep a hash of it, never the form.
-func Canonical(e Entity, plugins func(name string) (Schema, bool)) []byte {
+func Canonical(e Entity, known Known) []byte {
 	fields, err := values(e.Fields)
 	if err != nil {
 		// Such an entity cannot be sent either; Put says so. It equals no other.
@@ -35,10 +43,11 @@ func Canonical(e Entity, plugins func(name string) (Schema, bool)) []byte {
 	case KindRoute:
 		out = canonicalRoute(fields)
 	case KindPlugin:
-		out = canonicalPlugin(fields, plugins)
+		out = canonicalPlugin(fields, known.Plugins)
 	default:
 		out = fields
 	}
+	known.addUnmanaged(e.Kind, fields, out)
 	if tags, ok := out["tags"].([]any); ok && len(tags) == 0 {
 		// No tag can be found by an empty set of them.
 		out["tags"] = nil
@@ -52,6 +61,46 @@ func Canonical(e Entity, plugins func(name string) (Schema, bool)) []byte {
 		return []byte("invalid " + string(e.Kind) + " " + e.ID)
 	}
 	return body
+}
+
+// computed are fields that an Enterprise fills in from others, and whose schema does not say so.
+var computed = []string{"ws_id", "username_lower"}
+
+// addUnmanaged adds the fields of an entity that we do not manage, where they are not as Kong fills them in.
+func (k Known) addUnmanaged(kind Kind, object, out map[string]any) {
+	if k.Entities == nil {
+		return
+	}
+	schema, found := k.Entities(kind)
+	if !found {
+		return
+	}
+	for _, field := range schema.Fields {
+		_, managed := out[field.Name]
+		parent := kind.underConsumer() && field.Name == "consumer"
+		value, there := object[field.Name]
+		if !there || managed || parent || field.Auto || slices.Contains(computed, field.Name) {
+			continue
+		}
+		is, err := field.value(value, true)
+		unset, errUnset := field.value(nil, false)
+		if err == nil && errUnset == nil && !isEmpty(is) && !reflect.DeepEqual(is, unset) {
+			out[field.Name] = is
+		}
+	}
+}
+
+// isEmpty says whether a value stands for none: Lua has one empty table for lists and maps.
+func isEmpty(value any) bool {
+	switch v := value.(type) {
+	case nil:
+		return true
+	case []any:
+		return len(v) == 0
+	case map[string]any:
+		return len(v) == 0
+	}
+	return false
 }
 
 // project is the object of these fields alone, normalised.

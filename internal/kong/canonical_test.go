@@ -54,7 +54,7 @@ func TestCanonicalOfSentIsThatOfAnswered(t *testing.T) {
 				}
 			}
 			checked[kind]++
-			if a, b := Canonical(sent, schemas), Canonical(answered, schemas); !bytes.Equal(a, b) {
+			if a, b := Canonical(sent, Known{Plugins: schemas}), Canonical(answered, Known{Plugins: schemas}); !bytes.Equal(a, b) {
 				t.Errorf("%s:\nsent     %s\nanswered %s", s.title(), a, b)
 			}
 		}
@@ -145,8 +145,8 @@ func TestCanonicalTellsAndDoesNotTell(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			a := Canonical(Entity{Kind: c.kind, ID: "a", Fields: c.a}, schemas)
-			b := Canonical(Entity{Kind: c.kind, ID: "a", Fields: c.b}, schemas)
+			a := Canonical(Entity{Kind: c.kind, ID: "a", Fields: c.a}, Known{Plugins: schemas})
+			b := Canonical(Entity{Kind: c.kind, ID: "a", Fields: c.b}, Known{Plugins: schemas})
 			if same := bytes.Equal(a, b); same != c.same {
 				t.Errorf("same is %v\n%s\n%s", same, a, b)
 			}
@@ -158,7 +158,7 @@ func TestCanonicalTellsTheConsumer(t *testing.T) {
 	a := Entity{Kind: KindACL, ConsumerID: "a", Fields: Fields{"group": "g"}}
 	b := a
 	b.ConsumerID = "b"
-	if bytes.Equal(Canonical(a, nil), Canonical(b, nil)) {
+	if bytes.Equal(Canonical(a, Known{}), Canonical(b, Known{})) {
 		t.Error("a group of another consumer is the same")
 	}
 }
@@ -166,7 +166,7 @@ func TestCanonicalTellsTheConsumer(t *testing.T) {
 func TestCanonicalLeavesTheEntityAlone(t *testing.T) {
 	fields := Fields{"name": "acl", "tags": []any{"b", "a"}, "config": map[string]any{"allow": []any{"x"}}}
 	before := fmt.Sprint(map[string]any(fields))
-	Canonical(Entity{Kind: KindPlugin, Fields: fields}, testSchemas(t))
+	Canonical(Entity{Kind: KindPlugin, Fields: fields}, Known{Plugins: testSchemas(t)})
 	if after := fmt.Sprint(map[string]any(fields)); after != before {
 		t.Errorf("%s became %s", before, after)
 	}

@@ -107,11 +107,9 @@ var pluginOf = map[Kind]string{KindJWT: "jwt", KindACL: "acl"}
 // Capabilities reads what the node takes. A schema that it does not show follows from its version.
 func (c *Client) Capabilities(ctx context.Context, node Node) (Capabilities, error) {
 	var schemas Schemas
-	call := call{method: http.MethodGet, kind: kindSchema, template: "/schemas/{name}", path: "/schemas/jwt_secrets"}
-	var body json.RawMessage
-	if err := c.do(ctx, call, nil, &body); unlessNotFound(err) != nil {
+	if credential, err := c.EntitySchema(ctx, KindJWT); unlessNotFound(err) != nil {
 		return Capabilities{}, err
-	} else if credential, err := ParseEntitySchema(body); err == nil {
+	} else if err == nil && len(credential.Fields) > 0 {
 		schemas.Credential = &credential
 	}
 	for name, into := range map[string]**Schema{"jwt": &schemas.JWT, "rate-limiting": &schemas.RateLimiting} {
@@ -124,6 +122,22 @@ func (c *Client) Capabilities(ctx context.Context, node Node) (Capabilities, err
 		}
 	}
 	return CapabilitiesOf(node, schemas), nil
+}
+
+// EntitySchema reads the schema of a kind of entity, as a record; one that cannot be read as a schema has no fields. The
+// error for a kind that the node does not have is a NotFoundError.
+func (c *Client) EntitySchema(ctx context.Context, kind Kind) (Field, error) {
+	name := string(kind)
+	if kind == KindJWT {
+		name = "jwt_secrets"
+	}
+	call := call{method: http.MethodGet, kind: kindSchema, template: "/schemas/{name}", path: "/schemas/" + name}
+	var body json.RawMessage
+	if err := c.do(ctx, call, nil, &body); err != nil {
+		return Field{}, err
+	}
+	schema, _ := ParseEntitySchema(body)
+	return schema, nil
 }
 
 // unlessNotFound is nil for a NotFoundError.

@@ -60,7 +60,7 @@ func FuzzSchema(f *testing.F) {
 		}
 		entity := Entity{Kind: KindPlugin, ID: "1", Fields: Fields{"name": "jwt", "config": map[string]any(fields)}}
 		find := func(string) (Schema, bool) { return schema, true }
-		if first, second := Canonical(entity, find), Canonical(entity, find); string(first) != string(second) {
+		if first, second := Canonical(entity, Known{Plugins: find}), Canonical(entity, Known{Plugins: find}); string(first) != string(second) {
 			t.Fatalf("%s, and then %s", first, second)
 		}
 	})

@@ -55,6 +55,8 @@ type Field struct {
 	OneOf []any
 	// Referenceable fields resolve vault references; Encrypted ones are secret.
 	Referenceable, Encrypted bool
+	// Auto fields are filled in by Kong: ids and times.
+	Auto bool
 }
 
 // Shorthand is a name that a record takes in the place of one or more of its fields: mostly a
@@ -113,6 +115,7 @@ type rawField struct {
 	Shorthands    json.RawMessage       `json:"shorthand_fields"`
 	OneOf         json.RawMessage       `json:"one_of"`
 	Referenceable bool                  `json:"referenceable"`
+	Auto          bool                  `json:"auto"`
 	Encrypted     json.RawMessage       `json:"encrypted"`
 }
 
@@ -167,6 +170,7 @@ func (r rawField) field(name string) Field {
 		Required:      r.Required != nil && *r.Required,
 		HasDefault:    r.Default != nil,
 		Referenceable: r.Referenceable,
+		Auto:          r.Auto,
 		Encrypted:     string(r.Encrypted) == "true",
 	}
 	if r.Type == TypeRecord && r.Required == nil {

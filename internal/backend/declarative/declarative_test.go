@@ -154,7 +154,7 @@ func newBackend(t *testing.T, nodes ...*fakeNode) (*Backend, *heard) {
 	h := &heard{accepted: map[desired.Owner]bool{}, refused: map[desired.Owner]string{}}
 	b := New(nodes[0], h, Options{
 		Scope: scope, Client: kong.Config{URL: "http://front"}, Log: logr.Discard(),
-		Schemas: backend.NewSchemas(func(context.Context, string) (kong.Schema, error) { return kong.Schema{}, nil }),
+		Schemas: backend.NewSchemas(schemas{}),
 		Connect: func(config kong.Config) (API, error) {
 			var i int
 			_, err := fmt.Sscanf(config.URL, "http://node-%d", &i)
@@ -336,3 +336,10 @@ func TestAPauseIsThatOfOneNode(t *testing.T) {
 		}
 	})
 }
+
+// schemas are those of a Kong that has none.
+type schemas struct{}
+
+func (schemas) PluginSchema(context.Context, string) (kong.Schema, error) { return kong.Schema{}, nil }
+
+func (schemas) EntitySchema(context.Context, kong.Kind) (kong.Field, error) { return kong.Field{}, nil }

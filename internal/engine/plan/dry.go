@@ -41,7 +41,7 @@ func dryWants(h Hasher, set desired.Set) []Wanted {
 	all := make([]Wanted, 0, len(set.Entities))
 	for _, e := range set.Entities {
 		ownership, _ := desired.ParseTags(e.Fields.Tags())
-		sum := h.Sum(kong.Canonical(e, func(string) (kong.Schema, bool) { return kong.Schema{}, false }))
+		sum := h.Sum(kong.Canonical(e, kong.Known{}))
 		all = append(all, Wanted{Entry: Describe(e, set.Owner, ownership.Part, sum), Entity: e})
 	}
 	return all
