@@ -6,16 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"strings"
 	"sync"
 	"time"
 )
 
-const (
-	// maxInFlight is how many issuers are asked at once.
-	maxInFlight = 64
-	// forgetAfter is how long a set is kept that nobody looks up.
-	forgetAfter = 2 * MaxRefresh
-)
+// forgetAfter is how long a set is kept that nobody looks up.
+const forgetAfter = 2 * MaxRefresh
 
 // FetchFunc asks an issuer for its set; Fetcher.Fetch is the real one.
 type FetchFunc func(ctx context.Context, source Source, held Validators) (Answer, error)
@@ -25,7 +22,7 @@ type FetchFunc func(ctx context.Context, source Source, held Validators) (Answer
 type Refresher struct {
 	fetch FetchFunc
 	now   func() time.Time
-	slots chan struct{}
+	turns *turns
 
 	mu      sync.Mutex
 	entries map[sourceID]*entry
@@ -47,7 +44,9 @@ type entry struct {
 	outcome    Outcome
 	validators Validators
 	inFlight   bool
-	lookedUp   time.Time
+	// turn of the look in flight.
+	turn     *turn
+	lookedUp time.Time
 	// read is when the set was last read, and readAge how old the issuer said that it may become.
 	read    time.Time
 	readAge time.Duration
@@ -59,7 +58,9 @@ type entry struct {
 
 // NewRefresher makes a Refresher. now is the clock.
 func NewRefresher(fetch FetchFunc, now func() time.Time) *Refresher {
-	return &Refresher{fetch: fetch, now: now, slots: make(chan struct{}, maxInFlight), entries: map[sourceID]*entry{}}
+	return &Refresher{
+		fetch: fetch, now: now, turns: newTurns(maxInFlight, maxOfNamespace), entries: map[sourceID]*entry{},
+	}
 }
 
 // Query is a look at a set.
@@ -67,7 +68,7 @@ type Query struct {
 	Source Source
 	// Interval between two looks, unless the issuer asks for a longer one.
 	Interval time.Duration
-	// Who looks, such as a namespace and name.
+	// Who looks, as namespace/name: the namespaces take turns where many issuers have to be asked.
 	Who string
 	// Request asks for a look at once whenever it has a value that is new.
 	Request string
@@ -107,8 +108,12 @@ func (r *Refresher) Lookup(ctx context.Context, q Query) View {
 	next := e.nextLook(q)
 	if !e.inFlight && !now.Before(next) {
 		e.requests[q.Who] = q.Request
-		e.inFlight = true
-		go r.look(context.WithoutCancel(ctx), q.Source, e, e.validators)
+		e.inFlight, e.turn = true, newTurn()
+		go r.look(context.WithoutCancel(ctx), q.Source, e, e.turn, e.validators)
+	}
+	if e.inFlight {
+		namespace, _, _ := strings.Cut(q.Who, "/")
+		r.turns.wait(e.turn, namespace)
 	}
 	if e.inFlight && q.Wake != nil {
 		e.waiting[q.Who] = q.Wake
@@ -146,10 +151,10 @@ func (r *Refresher) sweep(now time.Time) {
 }
 
 // look asks the issuer once, and wakes those who wait for it.
-func (r *Refresher) look(ctx context.Context, source Source, e *entry, held Validators) {
-	r.slots <- struct{}{}
+func (r *Refresher) look(ctx context.Context, source Source, e *entry, own *turn, held Validators) {
+	<-own.granted
 	answer, err := r.fetch(ctx, source, held)
-	<-r.slots
+	r.turns.done(own)
 	var set Set
 	if err == nil && !answer.NotModified {
 		set, err = Parse(answer.Document)
