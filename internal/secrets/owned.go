@@ -70,11 +70,18 @@ func (s *Store) make(owner Owner, name string, data map[string][]byte) *corev1.S
 			Namespace:       owner.Object.GetNamespace(),
 			Name:            name,
 			Labels:          owner.labels(),
+			Annotations:     untracked(),
 			OwnerReferences: owner.with(nil),
 		},
 		Type: corev1.SecretTypeOpaque,
 		Data: data,
 	}
+}
+
+// untracked gives the annotations of what the operator writes and GitOps tools do not hold in Git. Without it Argo CD
+// compares a whole application again at every write of a Secret in its tree.
+func untracked() map[string]string {
+	return map[string]string{"argocd.argoproj.io/ignore-resource-updates": "true"}
 }
 
 func (s *Store) create(ctx context.Context, owner Owner, secret *corev1.Secret) error {

@@ -33,6 +33,7 @@ func (s *Store) Seed(ctx context.Context, namespace, name string) ([]byte, error
 		secret = &corev1.Secret{
 			ObjectMeta: metav1.ObjectMeta{
 				Namespace: namespace, Name: name, Labels: map[string]string{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy},
+				Annotations: untracked(),
 			},
 			Type: corev1.SecretTypeOpaque,
 			Data: map[string][]byte{seedKey: seed},

@@ -146,6 +146,10 @@ func TestPublish(t *testing.T) {
 		}
 	}
 
+	if secret.Annotations["argocd.argoproj.io/ignore-resource-updates"] != "true" {
+		t.Errorf("annotations %v: Argo CD would refresh its application at every write", secret.Annotations)
+	}
+
 	if written, err = c.store.Publish(t.Context(), consumer("john"), field, name, data("one")); err != nil || written || c.writes != 1 {
 		t.Errorf("published again: written %v, %v, %d writes", written, err, c.writes)
 	}

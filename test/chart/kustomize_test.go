@@ -36,6 +36,7 @@ func comparable(objects []*unstructured.Unstructured) map[string]any {
 		delete(labels, "helm.sh/chart")
 		delete(labels, "app.kubernetes.io/managed-by")
 		delete(annotations, "helm.sh/resource-policy")
+		delete(annotations, syncOptions) // Argo CD's form of the same
 		object.SetLabels(labels)
 		object.SetAnnotations(annotations)
 		found[object.GetKind()+" "+object.GetNamespace()+"/"+object.GetName()] = object.Object

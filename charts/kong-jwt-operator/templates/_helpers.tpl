@@ -31,6 +31,22 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end }}
 {{- end -}}
 
+{{/*
+Annotations of an object: of every object, and its own (own). In one Application with resources of the operator, Argo CD deletes the last
+wave first: the operator is alive until the resources are gone. CustomResourceDefinitions and the gateway have no wave for that (kept).
+*/}}
+{{- define "kjo.annotations" -}}
+{{- $wave := ternary dict (dict "argocd.argoproj.io/sync-wave" "-1") (hasKey . "kept") -}}
+{{- $annotations := mergeOverwrite $wave .root.Values.commonAnnotations (.own | default dict) -}}
+{{- if .kept -}}
+{{- /* Helm keeps it when the release goes; Argo CD's prune reads only its own annotation. */ -}}
+{{- $_ := set $annotations "helm.sh/resource-policy" "keep" -}}
+{{- $options := without (splitList "," (get $annotations "argocd.argoproj.io/sync-options")) "" -}}
+{{- $_ := set $annotations "argocd.argoproj.io/sync-options" (append $options "Prune=false" | uniq | join ",") -}}
+{{- end -}}
+{{- toYaml $annotations -}}
+{{- end -}}
+
 {{- define "kjo.serviceAccountName" -}}
 {{- if .Values.serviceAccount.create -}}
 {{- default (include "kjo.fullname" .) .Values.serviceAccount.name -}}
