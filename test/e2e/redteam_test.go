@@ -1,0 +1,187 @@
+package e2e
+
+import (
+	"context"
+	"net/http"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+)
+
+// Each spec is an attack by a tenant who may write the resources and Secrets of one namespace, on a gateway with the
+// policy that it has by default. docs/security.md says what holds each.
+var _ = Describe("A tenant", Label("redteam"), Ordered, func() {
+	var strict *v1alpha1.KongGateway
+	var attacker, victim string
+	const secret = "a secret of the red team, longer than thirty-two bytes"
+
+	consumer := func(namespace, name string, change ...func(*v1alpha1.JwtConsumerSpec)) *v1alpha1.JwtConsumer {
+		c := newConsumer(namespace, name, func(s *v1alpha1.JwtConsumerSpec) {
+			s.GatewayRef.Name = strict.Name
+			s.Credentials = []v1alpha1.Credential{referenced("primary", "HS256", "", "material")}
+		})
+		for _, f := range change {
+			f(&c.Spec)
+		}
+		return c
+	}
+	service := func(
+		namespace, name string, change ...func(*v1alpha1.JwtProtectedServiceSpec),
+	) *v1alpha1.JwtProtectedService {
+		s := newService(namespace, name, func(s *v1alpha1.JwtProtectedServiceSpec) { s.GatewayRef.Name = strict.Name })
+		for _, f := range change {
+			f(&s.Spec)
+		}
+		return s
+	}
+	as := func(c *v1alpha1.JwtConsumer) string {
+		return sign("HS256", []byte(secret), c.Namespace+"."+c.Name+".primary")
+	}
+	// expectNothingOf asserts that Kong has nothing of a resource.
+	expectNothingOf := func(ctx context.Context, o client.Object) {
+		GinkgoHelper()
+		Expect(tagged(ctx, ownerTag(o))).To(BeEmpty(), "nothing of %s is in Kong", o.GetName())
+	}
+
+	BeforeAll(func(ctx SpecContext) {
+		strict = newGateway(named("redteam"))
+		// The upstream is on this machine, and so is the Admin API.
+		strict.Spec.Policy = v1alpha1.GatewayPolicy{Upstreams: strict.Spec.Policy.Upstreams}
+		create(ctx, strict)
+		DeferCleanup(func() {
+			ctx, cancel := background()
+			defer cancel()
+			remove(ctx, strict)
+		})
+		attacker, victim = newNamespace(ctx, "redteam-attacker"), newNamespace(ctx, "redteam-victim")
+		for _, namespace := range []string{attacker, victim} {
+			create(ctx, newSecret(namespace, "material", map[string]string{"secret": secret}))
+		}
+	})
+
+	reaches := func(ctx SpecContext, name string, url func() string) {
+		s := service(attacker, "reaches-"+name, func(s *v1alpha1.JwtProtectedServiceSpec) { s.Upstream.URL = url() })
+		create(ctx, s)
+		awaitReason(ctx, s, v1alpha1.ReasonPolicyViolation, "spec.upstream.url")
+		expectNothingOf(ctx, s)
+	}
+	DescribeTable("1. does not reach the Admin API, nor the cluster", reaches,
+		Entry("by its address, though that network is open", "admin", func() string { return env.AdminURL }),
+		Entry("by a Service's full name", "full", func() string { return "http://kong-admin.kong.svc.cluster.local:8001" }),
+		Entry("by a Service's short name", "short", func() string { return "http://kong-admin.kong:8001" }),
+		Entry("by a single label", "label", func() string { return "http://kong-admin:8001" }),
+		Entry("by a private address", "private", func() string { return "http://10.0.0.1" }),
+		Entry("by the metadata of a cloud", "metadata", func() string { return "http://metadata.google.internal" }),
+	)
+
+	It("2. does not keep access that a service took away by suspending its consumer", func(ctx SpecContext) {
+		caller, kept := consumer(attacker, "caller"), consumer(victim, "kept")
+		s := service(victim, "lets-out", func(s *v1alpha1.JwtProtectedServiceSpec) {
+			s.Access = &v1alpha1.Access{Consumers: []v1alpha1.ConsumerReference{
+				{Namespace: attacker, Name: "caller"}, {Name: "kept"},
+			}}
+		})
+		create(ctx, caller, kept, s)
+		awaitReady(ctx, caller, kept, s)
+		path := at(pathOfService(victim, "lets-out"))
+		expectPassed(ctx, path.with(as(caller)))
+		update(ctx, caller, func(c *v1alpha1.JwtConsumer) { c.Spec.Suspend = true })
+		update(ctx, s, func(s *v1alpha1.JwtProtectedService) {
+			s.Spec.Access.Consumers = []v1alpha1.ConsumerReference{{Name: "kept"}}
+		})
+		expectRefused(ctx, path.with(as(caller)), http.StatusForbidden, "You cannot consume this service")
+		expectPassed(ctx, path.with(as(kept)))
+		By("resuming it: what is suspended stays when its namespace is deleted")
+		update(ctx, caller, func(c *v1alpha1.JwtConsumer) { c.Spec.Suspend = false })
+	})
+
+	It("3. does not override the plugins of another's service by plugins of its consumer", func(ctx SpecContext) {
+		c := consumer(attacker, "overrides", func(s *v1alpha1.JwtConsumerSpec) {
+			s.Plugins = []v1alpha1.PluginSpec{{
+				Name: "limit", Plugin: "rate-limiting", Config: raw(map[string]any{"minute": 1000000, "policy": "local"}),
+			}}
+		})
+		create(ctx, c)
+		awaitReason(ctx, c, v1alpha1.ReasonPolicyViolation, "spec.plugins", "rate-limiting")
+		expectNothingOf(ctx, c)
+	})
+
+	It("4. does not take another's route by a match on more", func(ctx SpecContext) {
+		host := hostOf("redteam")
+		route := func(route v1alpha1.Route) func(*v1alpha1.JwtProtectedServiceSpec) {
+			return func(s *v1alpha1.JwtProtectedServiceSpec) {
+				route.Name, route.Hosts, route.Protocols = "api", []string{host}, []v1alpha1.Protocol{"http", "https"}
+				s.Routes = []v1alpha1.Route{route}
+			}
+		}
+		holder := service(victim, "holder", route(v1alpha1.Route{Paths: []string{"/pay"}}))
+		caller := consumer(victim, "payer")
+		create(ctx, holder, caller)
+		awaitReady(ctx, holder, caller)
+		thieves := []*v1alpha1.JwtProtectedService{
+			service(attacker, "thief-header", route(v1alpha1.Route{
+				Paths: []string{"/pay"}, Headers: map[string]v1alpha1.HeaderValues{"x-version": {"1"}},
+			})),
+			service(attacker, "thief-method", route(v1alpha1.Route{Paths: []string{"/pay"}, Methods: []string{"GET"}})),
+			service(attacker, "thief-deeper", route(v1alpha1.Route{Paths: []string{"/pay/v2"}})),
+		}
+		for _, thief := range thieves {
+			create(ctx, thief)
+		}
+		for _, thief := range thieves {
+			awaitReason(ctx, thief, v1alpha1.ReasonConflict, host)
+			Expect(list(ctx, "routes", ownerTag(thief))).To(BeEmpty())
+		}
+		asked := call{method: http.MethodGet, path: "/pay/v2", host: host}.with(as(caller))
+		asked.header.Set("X-Version", "1")
+		expectPassed(ctx, asked, HaveKeyWithValue("X-Consumer-Username", victim+".payer"))
+	})
+
+	It("9. does not fill Kong's memory with regular expressions", func(ctx SpecContext) {
+		s := service(attacker, "grows", func(s *v1alpha1.JwtProtectedServiceSpec) {
+			s.Routes[0].Paths = []string{`~` + s.Routes[0].Paths[0] + `/0-0\w{85}`}
+		})
+		create(ctx, s)
+		awaitReason(ctx, s, v1alpha1.ReasonPolicyViolation, "spec.routes[0].paths[0]")
+		expectNothingOf(ctx, s)
+	})
+
+	It("12. does not block a name that policy forbids to it", func(ctx SpecContext) {
+		squat := func(s *v1alpha1.JwtConsumerSpec) { s.Username = victim + ".owner" }
+		squatting, rightful := consumer(attacker, "squatting", squat), consumer(victim, "owner")
+		create(ctx, squatting)
+		awaitReason(ctx, squatting, v1alpha1.ReasonPolicyViolation, "spec.username")
+		create(ctx, rightful)
+		awaitReady(ctx, rightful)
+		expectNothingOf(ctx, squatting)
+	})
+
+	It("15. does not call a service that does not say who may", func(ctx SpecContext) {
+		stranger, neighbor, s := consumer(attacker, "stranger"), consumer(victim, "neighbor"), service(victim, "silent")
+		create(ctx, stranger, neighbor, s)
+		awaitReady(ctx, stranger, neighbor, s)
+		path := at(pathOfService(victim, "silent"))
+		expectPassed(ctx, path.with(as(neighbor)))
+		expectRefused(ctx, path.with(as(stranger)), http.StatusForbidden, "You cannot consume this service")
+	})
+
+	It("16. does not read a value of a Secret in a condition", func(ctx SpecContext) {
+		const password = "Tr0ub4dor-and-three"
+		create(ctx, newSecret(attacker, "database", map[string]string{"password": password, "secret": secret}))
+		c := consumer(attacker, "reads", func(s *v1alpha1.JwtConsumerSpec) {
+			s.Credentials[0].SecretRef = &v1alpha1.CredentialSecretReference{
+				Name: "database", DataKeys: &v1alpha1.CredentialDataKeys{Key: "password"},
+			}
+		})
+		create(ctx, c)
+		awaitReason(ctx, c, v1alpha1.ReasonPolicyViolation, "has to begin with")
+		said := meta.FindStatusCondition(c.Status.Conditions, v1alpha1.ConditionReady)
+		Expect(said.Message).NotTo(ContainSubstring(password))
+		expectNothingOf(ctx, c)
+	})
+})
