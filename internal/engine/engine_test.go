@@ -80,6 +80,12 @@ func (l *logs) write(prefix, args string) {
 	l.text.WriteString(prefix + " " + args + "\n")
 }
 
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
 func newRig(t *testing.T) *rig { return newRigOn(t, kongsim.Options{}) }
 
 func newRigOn(t *testing.T, options kongsim.Options) *rig {
@@ -97,7 +103,7 @@ func newRigOn(t *testing.T, options kongsim.Options) *rig {
 		r.registry.Close()
 		r.kong.CloseIdle()
 		_ = sim.Close()
-		if strings.Contains(r.logs.text.String(), canary) {
+		if strings.Contains(r.logs.String(), canary) {
 			t.Error("a log line has a secret")
 		}
 	})
