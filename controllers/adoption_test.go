@@ -43,7 +43,8 @@ func (w *world) byHand(ctx context.Context, upstream string) {
 	}
 }
 
-// asking sends requests without a pause until it is told to stop, and says how many there were and how many were not answered with 200.
+// asking sends requests without a pause until it is told to stop, and says how many there were and how many were not
+// answered with 200.
 func asking(url string) (stop func() (sent, refused int64)) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var sent, refused atomic.Int64

@@ -1,6 +1,6 @@
 // Package controllers sets up the controllers of the custom resources; each has a package of its own below this one. A
-// controller finds what a resource needs, lets the internal packages decide and act, and writes down what came of it. It
-// makes no request to Kong, compares nothing and knows no cryptography.
+// controller finds what a resource needs, lets the internal packages decide and act, and writes down what came of it.
+// It makes no request to Kong, compares nothing and knows no cryptography.
 package controllers
 
 import (
@@ -45,7 +45,8 @@ type Options struct {
 	Recorder events.EventRecorder
 	// ClusterDomain is the cluster's DNS domain.
 	ClusterDomain string
-	// GatewaySecretNamespaces are the namespaces that a KongGateway's Secrets may be in; the first is the operator's own.
+	// GatewaySecretNamespaces are the namespaces that a KongGateway's Secrets may be in; the first is the operator's
+	// own.
 	GatewaySecretNamespaces []string
 	// Workers is how many resources of a kind are reconciled at once.
 	Workers int
@@ -57,7 +58,8 @@ type Options struct {
 	Now func() time.Time
 }
 
-// stateSeedSecret is the Secret in the operator's namespace that seals what the operator keeps in the namespaces of tenants.
+// stateSeedSecret is the Secret in the operator's namespace that seals what the operator keeps in the namespaces of
+// tenants.
 const stateSeedSecret = "kong-jwt-operator-state"
 
 // Setup adds all controllers, their indexes and their watches to the manager.
@@ -112,8 +114,9 @@ func (o Options) consumerOptions(inputs resolve.Inputs, planes *gateway.DataPlan
 	return options
 }
 
-// cachedLists lists what the cache has. A client that gives back its own writes would have a list wait for all writes under
-// way of a kind, which there always are where thousands of resources change; a Get waits for those of one resource.
+// cachedLists lists what the cache has. A client that gives back its own writes would have a list wait for all writes
+// under way of a kind, which there always are where thousands of resources change; a Get waits for those of one
+// resource.
 type cachedLists struct{ client.Client }
 
 // List implements client.Reader.

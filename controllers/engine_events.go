@@ -18,8 +18,8 @@ import (
 
 type requestQueue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
-// controllerQueue is the workqueue of one controller, which is there once the controller starts. The workqueue deduplicates,
-// and takes any number of requests: nobody who adds one waits.
+// controllerQueue is the workqueue of one controller, which is there once the controller starts. The workqueue
+// deduplicates, and takes any number of requests: nobody who adds one waits.
 type controllerQueue struct {
 	mu    sync.Mutex
 	queue requestQueue
@@ -41,7 +41,8 @@ func (q *controllerQueue) source() source.Source {
 	})
 }
 
-// add has a resource reconciled. later says that nothing of it was changed in Kubernetes: those that were changed go first.
+// add has a resource reconciled. later says that nothing of it was changed in Kubernetes: those that were changed go
+// first.
 func (q *controllerQueue) add(key client.ObjectKey, later bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -115,7 +116,8 @@ func (r *eventRouter) Start(ctx context.Context) error {
 	}
 }
 
-// enqueueUsers enqueues everything on a gateway whose engine has just come up: nothing else tells those that waited for it.
+// enqueueUsers enqueues everything on a gateway whose engine has just come up: nothing else tells those that waited
+// for it.
 func (r *eventRouter) enqueueUsers(ctx context.Context, gateway string) {
 	for _, kind := range v1alpha1.GatewayUserKinds() {
 		for _, request := range index.Find(ctx, r.reader, kind.Name, index.Gateway, "", gateway) {

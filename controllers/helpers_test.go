@@ -147,7 +147,8 @@ func blocked(ctx context.Context, object client.Object, present, absent, reason 
 	}).WithTimeout(soon).WithPolling(poll).Should(Succeed(), "%T %s is %s for %s", object, object.GetName(), present, reason)
 }
 
-// list reads a collection of the Admin API, but for the consumer that holds the revision of a configuration without a database.
+// list reads a collection of the Admin API, but for the consumer that holds the revision of a configuration without a
+// database.
 func (w *world) list(ctx context.Context, collection string) []map[string]any {
 	GinkgoHelper()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, w.kong.AdminURL()+"/"+collection+"?size=1000", nil)
@@ -175,7 +176,8 @@ func (w *world) values(ctx context.Context, collection, field string) []any {
 	return found
 }
 
-// groups lists the groups that specs name, one for each consumer and group: each consumer is in two of the operator's too.
+// groups lists the groups that specs name, one for each consumer and group: each consumer is in two of the operator's
+// too.
 func (w *world) groups(ctx context.Context) []any {
 	GinkgoHelper()
 	return slices.DeleteFunc(w.values(ctx, "acls", "group"), func(group any) bool {

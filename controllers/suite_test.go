@@ -74,7 +74,8 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	Expect(kube.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: operatorNamespace}})).To(Succeed())
 })
 
-// names are the addresses that stand for the names of Services, such as "kong.w1.svc:8001": there is no DNS of a cluster here.
+// names are the addresses that stand for the names of Services, such as "kong.w1.svc:8001": there is no DNS of a
+// cluster here.
 var names sync.Map
 
 // connect makes an Admin API client, with the names of Services looked up.
@@ -100,7 +101,8 @@ var began = time.Now()
 // hurried is a clock on which a second is a minute: key sets may be asked for again at once.
 func hurried() time.Time { return began.Add(60 * time.Since(began)) }
 
-// startOperator runs the controllers against the API server. installation tells what it makes in Kong from what others' operators make.
+// startOperator runs the controllers against the API server. installation tells what it makes in Kong from what
+// others' operators make.
 func startOperator(installation string) *operator {
 	GinkgoHelper()
 	o := &operator{done: make(chan error, 1), writes: &atomic.Int64{}, secretWrites: &atomic.Int64{}}
@@ -200,7 +202,8 @@ func newWorld(ctx context.Context, kong kongsim.Options, change ...func(*v1alpha
 	return w
 }
 
-// cleanUp deletes what the spec made, so that the operators of other specs do not see it. Without a controller manager a namespace stays.
+// cleanUp deletes what the spec made, so that the operators of other specs do not see it. Without a controller
+// manager a namespace stays.
 func (w *world) cleanUp(ctx context.Context) {
 	GinkgoHelper()
 	w.kong.Faults.Set(0)

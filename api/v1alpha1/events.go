@@ -1,7 +1,7 @@
 package v1alpha1
 
-// Reasons of events. A change of Ready is an event too, with the reason of the condition. Events are gone after an hour and are dropped
-// when there are too many: conditions and the log say the same.
+// Reasons of events. A change of Ready is an event too, with the reason of the condition. Events are gone after an
+// hour and are dropped when there are too many: conditions and the log say the same.
 const (
 	// EventRotationStarted: the next generation of a credential is made and kept. Kong does not have it yet.
 	// Remedy: nothing.
@@ -15,20 +15,22 @@ const (
 	// EventRetired: a former generation has left Kong. Its tokens are refused from now on.
 	// Remedy: nothing. A client that is refused now has not read its Secret again.
 	EventRetired = "Retired"
-	// EventRotationAbandoned: a generation that was not published yet is given up, as the spec asks for something else by now.
-	// Remedy: nothing.
+	// EventRotationAbandoned: a generation that was not published yet is given up, as the spec asks for something
+	// else by now. Remedy: nothing.
 	EventRotationAbandoned = "RotationAbandoned"
-	// EventStateRecovered: the state of a consumer's credentials was lost, edited, or older than what Kong holds; what Kong and clients hold is taken up.
-	// Remedy: find out what deleted, edited or restored the Secret <consumer>-kongjwt-state. Nothing that Kong accepted is refused before its overlap is over.
+	// EventStateRecovered: the state of a consumer's credentials was lost, edited, or older than what Kong holds;
+	// what Kong and clients hold is taken up. Remedy: find out what deleted, edited or restored the Secret
+	// <consumer>-kongjwt-state. Nothing that Kong accepted is refused before its overlap is over.
 	EventStateRecovered = "StateRecovered"
-	// EventJWKSChanged: an issuer's key set has changed; the message names the keys that came, went or are kept for the overlap.
-	// Remedy: nothing.
+	// EventJWKSChanged: an issuer's key set has changed; the message names the keys that came, went or are kept for
+	// the overlap. Remedy: nothing.
 	EventJWKSChanged = "JWKSChanged"
 	// EventVerified: every data plane was seen to hold the credentials.
 	// Remedy: nothing.
 	EventVerified = "Verified"
 	// EventNotVerified: a data plane was seen not to hold a credential that is in Kong's configuration.
-	// Remedy: look whether the data plane that the message names reads the same database, or still gets its configuration.
+	// Remedy: look whether the data plane that the message names reads the same database, or still gets its
+	// configuration.
 	EventNotVerified = "NotVerified"
 	// EventGatewayGone: a resource is deleted, or moved, after its KongGateway was. What it made stays in that Kong.
 	// Remedy: delete in Kong, if you still have it, what carries the tag that the message names.
@@ -39,7 +41,7 @@ const (
 	// EventPruned: entities in Kong were deleted because the resource that they belong to is gone.
 	// Remedy: nothing. Resources that go without their finalizer, as after a restore, leave something behind.
 	EventPruned = "Pruned"
-	// EventKongGone: a KongGateway is deleted, and what its Kong holds of it stays there: Kong is away, or the spec says so.
-	// Remedy: delete in Kong, if you still have it, what carries the tag that the message names.
+	// EventKongGone: a KongGateway is deleted, and what its Kong holds of it stays there: Kong is away, or the spec
+	// says so. Remedy: delete in Kong, if you still have it, what carries the tag that the message names.
 	EventKongGone = "KongGone"
 )

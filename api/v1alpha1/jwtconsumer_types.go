@@ -17,7 +17,8 @@ type JwtConsumerSpec struct {
 	// Suspend stops all work on this resource until it is false again. What is in Kong stays as it is.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
-	// Username in Kong. Default: <namespace>.<name>. Where the gateway's policy is Namespaced it has to begin with "<namespace>.".
+	// Username in Kong. Default: <namespace>.<name>. Where the gateway's policy is Namespaced it has to begin with
+	// "<namespace>.".
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
 	// +kubebuilder:validation:Pattern=`^[^\x00-\x1f\x7f]+$`
@@ -90,8 +91,8 @@ type Credential struct {
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	// +required
 	Name string `json:"name"`
-	// Algorithm of the tokens. Default: HS256. With jwks it is for the keys of the set that name no algorithm; where it is left
-	// out there, an EC key's curve decides, and an RSA key verifies RS256.
+	// Algorithm of the tokens. Default: HS256. With jwks it is for the keys of the set that name no algorithm; where
+	// it is left out there, an EC key's curve decides, and an RSA key verifies RS256.
 	// +optional
 	Algorithm Algorithm `json:"algorithm,omitempty"`
 	// Key is what tokens carry in the claim that the service reads (iss, or kid). It is unique in Kong.
@@ -147,7 +148,8 @@ type CredentialDataKeys struct {
 	// +kubebuilder:validation:Pattern=`^[-._a-zA-Z0-9]+$`
 	// +optional
 	PublicKey string `json:"publicKey,omitempty"`
-	// PrivateKey is where the private key (PEM) is, for JwtTokens to be signed with. It never leaves the cluster. Without it nothing is signed.
+	// PrivateKey is where the private key (PEM) is, for JwtTokens to be signed with. It never leaves the cluster.
+	// Without it nothing is signed.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:Pattern=`^[-._a-zA-Z0-9]+$`
@@ -163,14 +165,15 @@ type CredentialDataKeys struct {
 
 // Generate lets the operator make the material.
 type Generate struct {
-	// SecretName of the Secret that clients read: key, algorithm, and secret or private.pem and public.pem. It must not exist, or be this resource's already.
+	// SecretName of the Secret that clients read: key, algorithm, and secret or private.pem and public.pem. It must
+	// not exist, or be this resource's already.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
 	// +required
 	SecretName string `json:"secretName"`
-	// SecretBytes is the size of an HMAC secret in random bytes; it is published as base64url without padding, which is a third longer.
-	// Default 48, and 64 for HS512. At most 128.
+	// SecretBytes is the size of an HMAC secret in random bytes; it is published as base64url without padding, which
+	// is a third longer. Default 48, and 64 for HS512. At most 128.
 	// +kubebuilder:validation:Minimum=32
 	// +kubebuilder:validation:Maximum=128
 	// +optional
@@ -188,18 +191,20 @@ type Generate struct {
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.overlap) || !self.overlap.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') || !self.interval.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') || duration(self.overlap) > duration('8760h') || duration(self.overlap) < duration(self.interval)",fieldPath=".overlap",message="must be below interval: the former material has to be gone before the next change"
 type Rotation struct {
-	// Interval between two rotations. At least 1m, at most 43800h (five years). A part of it at random is taken off, so that many do not rotate at once.
+	// Interval between two rotations. At least 1m, at most 43800h (five years). A part of it at random is taken off,
+	// so that many do not rotate at once.
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') && duration(self) >= duration('1m') && duration(self) <= duration('43800h')",message="must be a duration from 1m to 43800h, such as 720h or 12h. Units are h, m, s and ms; write 30 days as 720h."
 	// +required
 	Interval Duration `json:"interval"`
-	// Overlap is how long the former material stays valid after the new one is published. Default: 24h, or half the interval if that is less.
+	// Overlap is how long the former material stays valid after the new one is published. Default: 24h, or half the
+	// interval if that is less.
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') && duration(self) <= duration('8760h')",message="must be a duration from 0s to 8760h, such as 24h or 720h. Units are h, m, s and ms; write 30 days as 720h."
 	// +optional
 	Overlap Duration `json:"overlap,omitempty"`
 }
 
-// JWKS names an issuer's key set. On Kong it means that every token of that issuer becomes this consumer: iss and aud are not checked,
-// and services have to read the key from kid.
+// JWKS names an issuer's key set. On Kong it means that every token of that issuer becomes this consumer: iss and aud
+// are not checked, and services have to read the key from kid.
 type JWKS struct {
 	// URL of the key set. https, unless the gateway's policy.jwks says otherwise.
 	// +kubebuilder:validation:MinLength=8
@@ -208,7 +213,8 @@ type JWKS struct {
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^https?://[^/]+:(6553[6-9]|655[4-9][0-9]|65[6-9][0-9]{2}|6[6-9][0-9]{3}|[7-9][0-9]{4})(/|$)')",message="a port is at most 65535; lower it"
 	// +required
 	URL string `json:"url"`
-	// RefreshInterval between two looks at the set. Default 10m, at least 30s, at most 24h. Cache-Control may ask for longer.
+	// RefreshInterval between two looks at the set. Default 10m, at least 30s, at most 24h. Cache-Control may ask for
+	// longer.
 	// +kubebuilder:default="10m"
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') && duration(self) >= duration('30s') && duration(self) <= duration('24h')",message="must be a duration from 30s to 24h, such as 10m or 1h. Units are h, m, s and ms; write a day as 24h."
 	// +optional
@@ -307,7 +313,8 @@ type JwtConsumerStatus struct {
 	// +listType=atomic
 	// +optional
 	Credentials []CredentialStatus `json:"credentials,omitempty"`
-	// Drift lists what somebody else changed in Kong and is left so, because spec.drift.policy of the gateway is Report.
+	// Drift lists what somebody else changed in Kong and is left so, because spec.drift.policy of the gateway is
+	// Report.
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=atomic
 	// +optional

@@ -21,7 +21,8 @@ type JwtProtectedServiceSpec struct {
 	// Suspend stops all work on this resource until it is false again. What is in Kong stays as it is.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
-	// ServiceName in Kong. Default: <namespace>.<name>. Where the gateway's policy is Namespaced it has to begin with "<namespace>.".
+	// ServiceName in Kong. Default: <namespace>.<name>. Where the gateway's policy is Namespaced it has to begin with
+	// "<namespace>.".
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9A-Za-z._~[:^ascii:]-]+$')",message="Kong takes letters, digits, '.', '_', '~' and '-' in the name of a service; replace other characters"
@@ -49,8 +50,8 @@ type JwtProtectedServiceSpec struct {
 	// +kubebuilder:default={}
 	// +optional
 	JWT JWTPlugin `json:"jwt,omitempty"`
-	// Access narrows who of the consumers may call (Kong's acl plugin). Without it the consumers of the resource's own namespace may, or, where the
-	// gateway's policy for identities is Any, every consumer of the gateway.
+	// Access narrows who of the consumers may call (Kong's acl plugin). Without it the consumers of the resource's
+	// own namespace may, or, where the gateway's policy for identities is Any, every consumer of the gateway.
 	// +optional
 	Access *Access `json:"access,omitempty"`
 	// RateLimit bounds how often (Kong's rate-limiting plugin).
@@ -191,7 +192,8 @@ type Route struct {
 	// +listType=set
 	// +optional
 	Methods []string `json:"methods,omitempty"`
-	// Headers by name; of each list one value has to match. A single value that begins with ~* is a regular expression. Host is matched by hosts.
+	// Headers by name; of each list one value has to match. A single value that begins with ~* is a regular
+	// expression. Host is matched by hosts.
 	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=8
 	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 64 && k.matches('^[0-9A-Za-z_-]+$'))",message="header names are letters, digits, - and _, at most 64"
@@ -315,14 +317,16 @@ type JWTPlugin struct {
 	// +listType=set
 	// +optional
 	ClaimsToVerify []TimeClaim `json:"claimsToVerify,omitempty"`
-	// KeyClaimName is the claim, or the field of the token's header, that holds the credential's key. Default: iss. For JWKS and rotation: kid.
+	// KeyClaimName is the claim, or the field of the token's header, that holds the credential's key. Default: iss.
+	// For JWKS and rotation: kid.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
 	// +kubebuilder:validation:Pattern=`^[^\x00-\x1f\x7f]+$`
 	// +optional
 	KeyClaimName string `json:"keyClaimName,omitempty"`
-	// SecretIsBase64 decodes HMAC secrets as base64url before use: clients sign with the bytes that the text stands for. Tokens of a JwtToken, and of
-	// `kubectl kongjwt token create`, are signed with the text itself, and are refused here. Default false.
+	// SecretIsBase64 decodes HMAC secrets as base64url before use: clients sign with the bytes that the text stands
+	// for. Tokens of a JwtToken, and of `kubectl kongjwt token create`, are signed with the text itself, and are
+	// refused here. Default false.
 	// +optional
 	SecretIsBase64 *bool `json:"secretIsBase64,omitempty"`
 	// RunOnPreflight says whether OPTIONS requests need a token. Default true.
@@ -332,7 +336,8 @@ type JWTPlugin struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}s)+$') && duration(self) >= duration('1s') && duration(self) <= duration('8760h')",message="must be a duration from 1s to 8760h, such as 1h or 24h. Units are h, m and s; write 30 days as 720h."
 	// +optional
 	MaximumExpiration Duration `json:"maximumExpiration,omitempty"`
-	// Anonymous is the username of the consumer that requests without a valid token become. Default: none, they are refused.
+	// Anonymous is the username of the consumer that requests without a valid token become. Default: none, they are
+	// refused.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
 	// +kubebuilder:validation:Pattern=`^[^\x00-\x1f\x7f]+$`
@@ -381,8 +386,8 @@ type Access struct {
 	// +listType=atomic
 	// +optional
 	Consumers []ConsumerReference `json:"consumers,omitempty"`
-	// ConsumerSelector matches JwtConsumers by their labels, in the resource's own namespace unless consumerNamespaces names others. Of more than 256
-	// the oldest are admitted: use groups for more.
+	// ConsumerSelector matches JwtConsumers by their labels, in the resource's own namespace unless
+	// consumerNamespaces names others. Of more than 256 the oldest are admitted: use groups for more.
 	// +optional
 	ConsumerSelector *metav1.LabelSelector `json:"consumerSelector,omitempty"`
 	// From admits all consumers of the resource's own namespace (OwnNamespace), or of every namespace (AnyNamespace).
@@ -611,7 +616,8 @@ type JwtProtectedServiceStatus struct {
 	// +listType=atomic
 	// +optional
 	Plugins []EntityStatus `json:"plugins,omitempty"`
-	// Drift lists what somebody else changed in Kong and is left so, because spec.drift.policy of the gateway is Report.
+	// Drift lists what somebody else changed in Kong and is left so, because spec.drift.policy of the gateway is
+	// Report.
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=atomic
 	// +optional

@@ -20,9 +20,10 @@ type KongGatewaySpec struct {
 	// +kubebuilder:default={}
 	// +optional
 	Policy GatewayPolicy `json:"policy,omitempty"`
-	// Adoption says what the operator may take over of what it did not make in Kong. Never: nothing. Unowned: an entity that
-	// no tag claims, when a resource asks for its name; it keeps its id, and its tags are all that is written. Replace: the
-	// whole configuration of a Kong without a database; a Kong with a database is treated as by Never. Default: Never.
+	// Adoption says what the operator may take over of what it did not make in Kong. Never: nothing. Unowned: an
+	// entity that no tag claims, when a resource asks for its name; it keeps its id, and its tags are all that is
+	// written. Replace: the whole configuration of a Kong without a database; a Kong with a database is treated as by
+	// Never. Default: Never.
 	// +kubebuilder:default=Never
 	// +optional
 	Adoption AdoptionPolicy `json:"adoption,omitempty"`
@@ -212,8 +213,8 @@ const (
 
 // Drift says what happens to changes that are made in Kong behind the operator's back.
 type Drift struct {
-	// Policy is Correct (put back) or Report (only say so: what was taken away stays away, be it a credential or what protects a route). A change of the
-	// resource itself is programmed all the same.
+	// Policy is Correct (put back) or Report (only say so: what was taken away stays away, be it a credential or what
+	// protects a route). A change of the resource itself is programmed all the same.
 	// +kubebuilder:default=Correct
 	// +optional
 	Policy DriftPolicy `json:"policy,omitempty"`
@@ -333,7 +334,8 @@ type KongGatewayStatus struct {
 	// Managed counts the entities in Kong that are this operator's, by kind.
 	// +optional
 	Managed *ManagedEntities `json:"managed,omitempty"`
-	// Orphaned counts the entities in Kong that belong to resources that are gone, and that are not pruned; the condition OrphansKept says why.
+	// Orphaned counts the entities in Kong that belong to resources that are gone, and that are not pruned; the
+	// condition OrphansKept says why.
 	// +optional
 	Orphaned int32 `json:"orphaned,omitempty"`
 }

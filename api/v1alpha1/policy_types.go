@@ -7,8 +7,8 @@ type GatewayPolicy struct {
 	// +kubebuilder:default=Namespaced
 	// +optional
 	Identities IdentityPolicy `json:"identities,omitempty"`
-	// Plugins that tenants may use. An empty list allows none. Plugins that run code from their configuration are refused whatever the list says, and so is
-	// Lua in the configuration of others (custom_fields_by_lua).
+	// Plugins that tenants may use. An empty list allows none. Plugins that run code from their configuration are
+	// refused whatever the list says, and so is Lua in the configuration of others (custom_fields_by_lua).
 	// +kubebuilder:default={"cors","rate-limiting","request-size-limiting","ip-restriction","correlation-id","http-log","prometheus","bot-detection","response-ratelimiting"}
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
@@ -18,8 +18,8 @@ type GatewayPolicy struct {
 	// +listType=set
 	// +optional
 	Plugins []string `json:"plugins,omitzero"`
-	// ConsumerPlugins are those of Plugins that consumers may carry. None by default: Kong runs a consumer's plugin instead of the service's own
-	// of the same name, so that a consumer could lift a service's rate limit or its log.
+	// ConsumerPlugins are those of Plugins that consumers may carry. None by default: Kong runs a consumer's plugin
+	// instead of the service's own of the same name, so that a consumer could lift a service's rate limit or its log.
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=63
@@ -31,13 +31,14 @@ type GatewayPolicy struct {
 	// +kubebuilder:default={}
 	// +optional
 	Upstreams UpstreamPolicy `json:"upstreams,omitempty"`
-	// Routes says which namespaces may claim which hosts and paths. Empty: a host belongs to the first namespace that claims it.
+	// Routes says which namespaces may claim which hosts and paths. Empty: a host belongs to the first namespace that
+	// claims it.
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=atomic
 	// +optional
 	Routes []RouteClaimPolicy `json:"routes,omitempty"`
-	// RegularExpressions permits regular expressions in paths and header values of routes. A few of them can take hundreds of megabytes in every
-	// worker of Kong.
+	// RegularExpressions permits regular expressions in paths and header values of routes. A few of them can take
+	// hundreds of megabytes in every worker of Kong.
 	// +optional
 	RegularExpressions bool `json:"regularExpressions,omitempty"`
 	// JWKS bounds which key sets consumers may use.
@@ -65,17 +66,18 @@ const (
 	IdentitiesAny IdentityPolicy = "Any"
 )
 
-// UpstreamPolicy bounds where tenants may send requests to: the upstreams of services, and the hosts and URLs in the configurations of plugins. Public
-// addresses, and names below a top-level domain of the Internet, are open; Services of the own namespace are named by serviceRef. Everything else needs an entry in
-// allow. The Admin API is never open. Names are judged as they are written: they are not looked up.
+// UpstreamPolicy bounds where tenants may send requests to: the upstreams of services, and the hosts and URLs in the
+// configurations of plugins. Public addresses, and names below a top-level domain of the Internet, are open; Services
+// of the own namespace are named by serviceRef. Everything else needs an entry in allow. The Admin API is never open.
+// Names are judged as they are written: they are not looked up.
 type UpstreamPolicy struct {
 	// Allow opens places that are not public, or that deny lists. It goes before deny.
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=atomic
 	// +optional
 	Allow []AllowedUpstream `json:"allow,omitempty"`
-	// Deny lists networks, such as 8.8.8.0/24, and hosts, where *.example.com stands for all below it and * for every host and address. Services that are named by
-	// serviceRef are not judged by it.
+	// Deny lists networks, such as 8.8.8.0/24, and hosts, where *.example.com stands for all below it and * for every
+	// host and address. Services that are named by serviceRef are not judged by it.
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=253
@@ -107,8 +109,8 @@ type AllowedUpstream struct {
 	// +listType=set
 	// +optional
 	CIDRs []string `json:"cidrs,omitempty"`
-	// Hosts are names, where *.corp.internal stands for all below it and * for every name. A name in the cluster is written in full, such as
-	// otel.monitoring.svc.
+	// Hosts are names, where *.corp.internal stands for all below it and * for every name. A name in the cluster is
+	// written in full, such as otel.monitoring.svc.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1

@@ -7,7 +7,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// Resource is what every kind of this API has. Code that treats all kinds alike takes a Resource and knows none of them.
+// Resource is what every kind of this API has. Code that treats all kinds alike takes a Resource and knows none of
+// them.
 //
 // +kubebuilder:object:generate=false
 type Resource interface {

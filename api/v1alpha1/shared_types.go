@@ -126,7 +126,8 @@ type LocalSecretKeyReference struct {
 
 // SecretReference names a Secret for a cluster-scoped resource.
 type SecretReference struct {
-	// Namespace of the Secret. It has to be one that the operator reads gateway Secrets from: its own, unless a flag lists others.
+	// Namespace of the Secret. It has to be one that the operator reads gateway Secrets from: its own, unless a flag
+	// lists others.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
@@ -151,7 +152,8 @@ type SecretKeyReference struct {
 	Key string `json:"key"`
 }
 
-// Tag is a Kong tag of the user's own. Commas and slashes separate tags in Kong's filters, so they cannot be part of one.
+// Tag is a Kong tag of the user's own. Commas and slashes separate tags in Kong's filters, so they cannot be part of
+// one.
 //
 // +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=128

@@ -1,5 +1,6 @@
-// Command demo runs the tutorial on this machine: a control plane, a Kong (simulated, unless KONG_ADMIN_URL and KONG_PROXY_URL name a
-// real one), an upstream and the operator. It shows each request and its answer, changes a secret under way, and cleans up.
+// Command demo runs the tutorial on this machine: a control plane, a Kong (simulated, unless KONG_ADMIN_URL and
+// KONG_PROXY_URL name a real one), an upstream and the operator. It shows each request and its answer, changes a
+// secret under way, and cleans up.
 package main
 
 import (

@@ -23,7 +23,8 @@ type traffic struct {
 // worker is who the rotation is about.
 var worker = client.ObjectKey{Namespace: "tutorial", Name: "worker"}
 
-// rotate plays the fourth: a secret is replaced while a client works with it, and the former one ends when it is told to.
+// rotate plays the fourth: a secret is replaced while a client works with it, and the former one ends when it is told
+// to.
 func (t *tutorial) rotate(ctx context.Context) error {
 	t.screen.section("The worker's secret is rotated while it works")
 	before, err := t.secret(ctx, "worker-credential")

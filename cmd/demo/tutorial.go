@@ -27,7 +27,8 @@ type tutorial struct {
 	screen  *screen
 	samples string
 	objects []*unstructured.Unstructured
-	// propagation is how long is waited for an answer: Kong's workers may lag behind. The gateway's status says how far.
+	// propagation is how long is waited for an answer: Kong's workers may lag behind. The gateway's status says how
+	// far.
 	propagation time.Duration
 }
 
@@ -37,8 +38,8 @@ const (
 	busy = time.Minute
 	// defaultPropagation is a stock Kong's, and some more for the machine.
 	defaultPropagation = 15 * time.Second
-	// delays is how many propagation delays of Kong a step may take: new plugins have to stand before a route is opened, and every worker has to have
-	// the route then.
+	// delays is how many propagation delays of Kong a step may take: new plugins have to stand before a route is
+	// opened, and every worker has to have the route then.
 	delays = 4
 )
 
@@ -123,7 +124,8 @@ func (t *tutorial) awaitReady(ctx context.Context) error {
 	return nil
 }
 
-// notePropagation reads how slow Kong may be, where an object says so: the gateway, which is the first that is waited for.
+// notePropagation reads how slow Kong may be, where an object says so: the gateway, which is the first that is waited
+// for.
 func (t *tutorial) notePropagation(object *unstructured.Unstructured) {
 	text, _, _ := unstructured.NestedString(object.Object, "status", "propagationDelay")
 	if delay, err := time.ParseDuration(text); err == nil {
@@ -159,7 +161,8 @@ func (t *tutorial) status(ctx context.Context) error {
 	return nil
 }
 
-// cleanUp deletes what was applied, users before what they use, and waits until all of it is gone: from Kubernetes and so from Kong.
+// cleanUp deletes what was applied, users before what they use, and waits until all of it is gone: from Kubernetes
+// and so from Kong.
 func (t *tutorial) cleanUp(ctx context.Context) error {
 	if len(t.objects) == 0 {
 		return nil

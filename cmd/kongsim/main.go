@@ -1,4 +1,5 @@
-// Command kongsim runs a simulated Kong Gateway, for trying the operator out where there is no real one: Admin API and proxy in one process, in memory.
+// Command kongsim runs a simulated Kong Gateway, for trying the operator out where there is no real one: Admin API
+// and proxy in one process, in memory.
 package main
 
 import (

@@ -27,7 +27,8 @@ func main() {
 	os.Exit(code)
 }
 
-// completer is the name under which kubectl looks for what completes the plugin's words. It gives it the words, the last of which is completed.
+// completer is the name under which kubectl looks for what completes the plugin's words. It gives it the words, the
+// last of which is completed.
 const completer = "kubectl_complete-kongjwt"
 
 // arguments are those of the plugin. By the name of the completer, it answers what a shell's completion asks.

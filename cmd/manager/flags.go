@@ -115,8 +115,8 @@ func (s settings) check(set *flag.FlagSet) error {
 	return err
 }
 
-// mostTalkative is the level up to which is logged, whatever --zap-log-level says: from the next one on client-go logs the bodies of requests to the API
-// server and of its answers, Secrets among them.
+// mostTalkative is the level up to which is logged, whatever --zap-log-level says: from the next one on client-go
+// logs the bodies of requests to the API server and of its answers, Secrets among them.
 const mostTalkative = zapcore.Level(-7)
 
 // bodiless are the levels that are logged.

@@ -35,7 +35,8 @@ func TestFlagsThatCannotBeAreRefused(t *testing.T) {
 	}
 }
 
-// Whoever asks for more than client-go may say gets what it says below that: from level 8 on it logs what is in Secrets.
+// Whoever asks for more than client-go may say gets what it says below that: from level 8 on it logs what is in
+// Secrets.
 func TestBodiesAreNeverLogged(t *testing.T) {
 	for level, enabled := range map[string]map[zapcore.Level]bool{
 		"10":    {0: true, -1: true, -7: true, -8: false, -9: false, -10: false},

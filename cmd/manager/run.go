@@ -86,7 +86,8 @@ func managerOptions(s settings, scheme *runtime.Scheme) ctrl.Options {
 		Client: client.Options{Cache: &client.CacheOptions{
 			// Content of Secrets, and of EndpointSlices, is read when it is needed, never kept.
 			DisableFor: []client.Object{&corev1.Secret{}, &discoveryv1.EndpointSlice{}},
-			// A resource that was just written is not looked at as it was before: that would end in a conflict, and one more write.
+			// A resource that was just written is not looked at as it was before: that would end in a conflict, and
+			// one more write.
 			EnableReadYourWritesConsistency: &yes,
 		}},
 	}
@@ -168,7 +169,8 @@ func installationID(ctx context.Context, reader client.Reader, flag string) (str
 	return string(namespace.UID), nil
 }
 
-// restConfig finds the cluster. The limits of client-go are off: the API server has fairness of its own, and the workers bound us.
+// restConfig finds the cluster. The limits of client-go are off: the API server has fairness of its own, and the
+// workers bound us.
 func restConfig(path string) (*rest.Config, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	rules.ExplicitPath = path

@@ -78,7 +78,8 @@ func namespaceSet(names []string) map[string]cache.Config {
 	return set
 }
 
-// nameAndVersion keeps of a Secret's metadata what the watches look at. There may be many Secrets in a cluster that are nothing to us.
+// nameAndVersion keeps of a Secret's metadata what the watches look at. There may be many Secrets in a cluster that
+// are nothing to us.
 func nameAndVersion(object any) (any, error) {
 	meta, ok := object.(*metav1.PartialObjectMetadata)
 	if !ok {

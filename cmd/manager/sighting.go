@@ -6,8 +6,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// sighting is what the cache keeps of a Secret: that it is there, and as which version. Of two Secrets for each consumer whole metadata would be kept in
-// vain, four times as large though nearly empty. It is never written, and answers nothing else.
+// sighting is what the cache keeps of a Secret: that it is there, and as which version. Of two Secrets for each
+// consumer whole metadata would be kept in vain, four times as large though nearly empty. It is never written, and
+// answers nothing else.
 type sighting struct {
 	*metav1.ObjectMeta // nobody's: what else metadata can be asked for
 	namespace, name    string

@@ -9,9 +9,9 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 )
 
-// slim takes out of an object, before it is cached, what nobody here reads: managed fields, which are half of it, and the copy of itself that kubectl leaves
-// in an annotation. Nothing of it is lost at the API server: what is written are patches of what changed here. Thousands of consumers say the same of
-// themselves, so they share the words.
+// slim takes out of an object, before it is cached, what nobody here reads: managed fields, which are half of it, and
+// the copy of itself that kubectl leaves in an annotation. Nothing of it is lost at the API server: what is written
+// are patches of what changed here. Thousands of consumers say the same of themselves, so they share the words.
 func slim(object any) (any, error) {
 	meta, ok := object.(metav1.Object)
 	if !ok {

@@ -1,7 +1,7 @@
-// Package consumer reconciles JwtConsumers. A reconcile is a reconciliation, made of parts that each know one thing: sources
-// (where material comes from), revisions (the state of what is generated and rotated), keySets (issuers), kongSync (what
-// Kong shall hold, and holds), planes (what data planes hold), publication (the Secrets that clients read) and report (the
-// status).
+// Package consumer reconciles JwtConsumers. A reconcile is a reconciliation, made of parts that each know one thing:
+// sources (where material comes from), revisions (the state of what is generated and rotated), keySets (issuers),
+// kongSync (what Kong shall hold, and holds), planes (what data planes hold), publication (the Secrets that clients
+// read) and report (the status).
 package consumer
 
 import (
@@ -27,8 +27,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
-// DataPlanes says whether every data plane of a gateway has, or no longer has, a credential. It is asked only about what the
-// Admin API has acknowledged.
+// DataPlanes says whether every data plane of a gateway has, or no longer has, a credential. It is asked only about
+// what the Admin API has acknowledged.
 type DataPlanes interface {
 	// Ask gives what the answers of the data planes amount to, and which data planes are meant.
 	Ask(ctx context.Context, gateway string, material credential.Material, want probe.Want) (conclusion probe.Conclusion, message string)

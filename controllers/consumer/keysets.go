@@ -61,8 +61,8 @@ type keySet struct {
 	shadowed map[string]bool
 }
 
-// read reads what is kept of the issuers' keys, asks for what is new, and decides which keys come, stay and leave. No issuer is waited for: what it
-// answers wakes the consumer. What is wrong with one set does not hold up the others.
+// read reads what is kept of the issuers' keys, asks for what is new, and decides which keys come, stay and leave. No
+// issuer is waited for: what it answers wakes the consumer. What is wrong with one set does not hold up the others.
 func (r *keySets) read(ctx context.Context) error {
 	defer r.flagDegraded()
 	if !r.exist() {
@@ -112,7 +112,8 @@ func (r *keySets) exist() bool {
 		})
 }
 
-// readOne looks one set up, and decides about its keys. The error says what somebody has to change; the last good keys stay all the same.
+// readOne looks one set up, and decides about its keys. The error says what somebody has to change; the last good
+// keys stay all the same.
 func (r *keySets) readOne(ctx context.Context, spec v1alpha1.Credential, field string) error {
 	kept := r.kept.Of(spec.Name, spec.JWKS.URL, func(name string) bool {
 		return slices.ContainsFunc(r.consumer.Spec.Credentials, func(c v1alpha1.Credential) bool { return c.Name == name && c.JWKS != nil })
@@ -177,7 +178,8 @@ func (r *keySets) sourceOf(ctx context.Context, spec v1alpha1.Credential, field 
 	return source, nil
 }
 
-// problem says why there is no key at all, and what has to be changed. While there are keys, the condition KeySetDegraded tells instead.
+// problem says why there is no key at all, and what has to be changed. While there are keys, the condition
+// KeySetDegraded tells instead.
 func (s *keySet) problem(field string) error {
 	if len(s.decision.Held) > 0 {
 		return nil
@@ -194,7 +196,8 @@ func (s *keySet) problem(field string) error {
 	}
 }
 
-// assignKids takes the kids of a set, in the order of the credentials. One that an earlier credential has is left to it, unless Kong holds it for this.
+// assignKids takes the kids of a set, in the order of the credentials. One that an earlier credential has is left to
+// it, unless Kong holds it for this.
 func (r *keySets) assignKids(field string, set *keySet) error {
 	var taken []string
 	for _, held := range set.decision.Held {
@@ -238,7 +241,8 @@ func (r *keySets) write(ctx context.Context) error {
 	return nil
 }
 
-// awaitsIssuer says whether a credential follows an issuer of which no key is known yet. What it was before stays until there is one.
+// awaitsIssuer says whether a credential follows an issuer of which no key is known yet. What it was before stays
+// until there is one.
 func (r *keySets) awaitsIssuer(name string) bool {
 	set := r.sets[name]
 	return (set == nil || len(set.decision.Held) == 0) && slices.ContainsFunc(r.consumer.Spec.Credentials, func(c v1alpha1.Credential) bool {

@@ -91,8 +91,9 @@ func (r *planes) arrived(ctx context.Context, name string, revision credential.R
 	}
 }
 
-// departed says whether a revision that left Kong has left every data plane: they are asked, or, for what was taken away before its time, the
-// propagation delay has to pass. Where another has the same key, only that one can be asked for.
+// departed says whether a revision that left Kong has left every data plane: they are asked, or, for what was taken
+// away before its time, the propagation delay has to pass. Where another has the same key, only that one can be asked
+// for.
 func (r *planes) departed(ctx context.Context, name string, revision credential.Revision) credential.Verdict {
 	absent := credential.Verdict{Standing: credential.Absent}
 	if revision.State != v1alpha1.CredentialRetiring {
@@ -147,8 +148,8 @@ func (r *planes) stillHolding(ctx context.Context) []string {
 	return found
 }
 
-// verify asks for what is in Kong, and writes what the data planes say into the status. What was once seen to be right is not asked for again, unless it
-// was written since.
+// verify asks for what is in Kong, and writes what the data planes say into the status. What was once seen to be
+// right is not asked for again, unless it was written since.
 func (r *planes) verify(ctx context.Context) error {
 	if !r.gateway.AsksDataPlanes || r.consumer.Spec.Revoked {
 		apimeta.RemoveStatusCondition(&r.consumer.Status.Conditions, v1alpha1.ConditionVerified)

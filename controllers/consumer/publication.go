@@ -23,8 +23,8 @@ type publication struct {
 	dropped []string
 }
 
-// publish writes the Secrets that clients read, once Kong has what is in them, and deletes those that the spec no longer
-// names, unless keepFormer is set.
+// publish writes the Secrets that clients read, once Kong has what is in them, and deletes those that the spec no
+// longer names, unless keepFormer is set.
 func (p *publication) publish(ctx context.Context, keepFormer bool) error {
 	for i, c := range p.sources.credentials {
 		outcome := p.revisions.outcome(c.spec.Name)
@@ -78,7 +78,8 @@ func (p *publication) formerSecrets() []string {
 	return names
 }
 
-// isRetiring says whether revisions that clients read from a Secret are still valid: pods that start now have to find it.
+// isRetiring says whether revisions that clients read from a Secret are still valid: pods that start now have to find
+// it.
 func (p *publication) isRetiring(former v1alpha1.CredentialStatus) bool {
 	history := p.revisions.of(former.Name)
 	return history.SecretName == former.SecretName && slices.ContainsFunc(history.Revisions, func(r credential.Revision) bool { return !r.Ended })

@@ -78,9 +78,9 @@ func (r *reconciliation) program(ctx context.Context, gateway resolve.Gateway) e
 // roundsAtOnce is how many rounds are gone before others get their turn.
 const roundsAtOnce = 4
 
-// rotate brings Kong and the Secrets for clients to what the state says, and the state to what came of it, until nothing
-// moves. Each round is one step of a rotation at most: what is in Kong is published, what is published is promoted, what was
-// promoted takes the place of the former.
+// rotate brings Kong and the Secrets for clients to what the state says, and the state to what came of it, until
+// nothing moves. Each round is one step of a rotation at most: what is in Kong is published, what is published is
+// promoted, what was promoted takes the place of the former.
 func (r *reconciliation) rotate(ctx context.Context) error {
 	for range roundsAtOnce {
 		wanted, err := r.sync.build()
@@ -106,7 +106,8 @@ func (r *reconciliation) rotate(ctx context.Context) error {
 	return status.Wait(time.Second, v1alpha1.ReasonRotating, "the credentials are still moving; looking again")
 }
 
-// isReplacedByIssuer says whether Kong holds a key of the issuer that a credential follows. What the credential was before stays until then.
+// isReplacedByIssuer says whether Kong holds a key of the issuer that a credential follows. What the credential was
+// before stays until then.
 func (r *reconciliation) isReplacedByIssuer(name string) bool {
 	set := r.keySets.sets[name]
 	return set != nil && slices.ContainsFunc(set.decision.Held, func(held jwks.Held) bool {

@@ -15,9 +15,9 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
-// removeRevoked takes the credentials of a revoked consumer out of Kong before anything else is looked at: no Secret that
-// is missing, no state that cannot be read, no policy, and no gateway that takes the consumer no longer may hold up a
-// revocation. They leave the gateway whose Kong has them, whatever the spec names now.
+// removeRevoked takes the credentials of a revoked consumer out of Kong before anything else is looked at: no Secret
+// that is missing, no state that cannot be read, no policy, and no gateway that takes the consumer no longer may hold
+// up a revocation. They leave the gateway whose Kong has them, whatever the spec names now.
 func (r *reconciliation) removeRevoked(ctx context.Context) error {
 	spec := r.consumer.Spec
 	name := *r.consumer.GetProgrammedGateway()
@@ -37,7 +37,8 @@ func (r *reconciliation) removeRevoked(ctx context.Context) error {
 	return err
 }
 
-// awaitRevocation waits until no data plane knows a revoked credential any more, or, where none can be asked, can know it.
+// awaitRevocation waits until no data plane knows a revoked credential any more, or, where none can be asked, can
+// know it.
 func (r *reconciliation) awaitRevocation(ctx context.Context) error {
 	if !r.consumer.Spec.Revoked {
 		return nil
@@ -56,8 +57,8 @@ func (r *reconciliation) awaitRevocation(ctx context.Context) error {
 		"no credential is in Kong any more; waiting until every data plane has to refuse them (propagation delay)")
 }
 
-// removeWithdrawn takes out of Kong what was taken away from a consumer that cannot be programmed, whatever is wrong with it:
-// credentials and groups that its spec no longer has, and revisions whose overlap is over or was ended.
+// removeWithdrawn takes out of Kong what was taken away from a consumer that cannot be programmed, whatever is wrong
+// with it: credentials and groups that its spec no longer has, and revisions whose overlap is over or was ended.
 func (r *reconciliation) removeWithdrawn(ctx context.Context, cause error) error {
 	var stalled *status.StalledError
 	if !errors.As(cause, &stalled) || r.sync.result.Applied {

@@ -12,7 +12,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/credential"
 )
 
-// credentials writes the status of each credential: of one with revisions the Active first, then the Pending, then the Retiring, newest first.
+// credentials writes the status of each credential: of one with revisions the Active first, then the Pending, then
+// the Retiring, newest first.
 func (r *report) credentials() {
 	former := r.consumer.Status.Credentials
 	r.consumer.Status.Credentials = nil

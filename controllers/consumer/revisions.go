@@ -43,7 +43,8 @@ func (r *revisions) exists() bool {
 	}) || slices.ContainsFunc(r.consumer.Status.Credentials, func(s v1alpha1.CredentialStatus) bool { return s.Revision > 0 })
 }
 
-// read reads the state, and makes its Secret the consumer's again where a restore from a backup took it from the consumer.
+// read reads the state, and makes its Secret the consumer's again where a restore from a backup took it from the
+// consumer.
 func (r *revisions) read(ctx context.Context) (err error) {
 	if !r.exists() {
 		return nil
@@ -75,8 +76,8 @@ func (r *revisions) sawPublished(name string, material credential.Material) {
 	r.seen[name] = seen
 }
 
-// lookInKong finds what Kong holds and the state does not know: the state was lost, or is older than what was made since. Nothing is asked of
-// Kong where they agree.
+// lookInKong finds what Kong holds and the state does not know: the state was lost, or is older than what was made
+// since. Nothing is asked of Kong where they agree.
 func (r *revisions) lookInKong(ctx context.Context) error {
 	if r.consumer.Spec.Revoked {
 		return nil
@@ -170,7 +171,8 @@ func (r *reconciliation) refusedRequests() error {
 	)
 }
 
-// keepWhileIssuerIsUnknown keeps the history of a credential that was generated before it followed an issuer, until Kong holds a key of that issuer.
+// keepWhileIssuerIsUnknown keeps the history of a credential that was generated before it followed an issuer, until
+// Kong holds a key of that issuer.
 func (r *revisions) keepWhileIssuerIsUnknown(spec v1alpha1.Credential) {
 	if r.knows(spec.Name) {
 		r.wants = append(r.wants, credential.Want{
@@ -196,8 +198,8 @@ func (r *revisions) wantFor(name string) credential.Want {
 	return credential.Want{Name: name, Revoked: r.consumer.Spec.Revoked}
 }
 
-// advance takes all steps that are due now, and writes the state once, before anything rests on it. moved says whether there
-// were any.
+// advance takes all steps that are due now, and writes the state once, before anything rests on it. moved says
+// whether there were any.
 func (r *revisions) advance(ctx context.Context) (moved bool, err error) {
 	next, now := r.state, r.Now()
 	var taken []credential.Step

@@ -26,7 +26,8 @@ type sources struct {
 type resolvedCredential struct {
 	spec  v1alpha1.Credential
 	field string
-	// want is what the spec asks of the state, if stateful is true. Else material is all there is: it is replaced in place.
+	// want is what the spec asks of the state, if stateful is true. Else material is all there is: it is replaced in
+	// place.
 	want     credential.Want
 	stateful bool
 	material credential.Material
@@ -36,8 +37,8 @@ type resolvedCredential struct {
 	missing bool
 }
 
-// read gathers the material of all credentials, and begins what the spec asks for. What is wrong with one does not hold up
-// the others: it stays in Kong as it is.
+// read gathers the material of all credentials, and begins what the spec asks for. What is wrong with one does not
+// hold up the others: it stays in Kong as it is.
 func (s *sources) read(ctx context.Context) error {
 	if err := credential.CheckSecretNames(s.consumer.Name, s.consumer.Spec.Credentials); err != nil {
 		return err
@@ -71,8 +72,8 @@ func (s *sources) read(ctx context.Context) error {
 	return err
 }
 
-// readOne reads what one credential is made of: the Secret that it refers to, or the one that it is published in. One that
-// cannot be published is known so before anything is generated for it.
+// readOne reads what one credential is made of: the Secret that it refers to, or the one that it is published in. One
+// that cannot be published is known so before anything is generated for it.
 func (s *sources) readOne(ctx context.Context, c *resolvedCredential) (err error) {
 	if c.spec.Generate == nil {
 		c.material, err = s.Inputs.Material(ctx, s.consumer, c.spec, c.field)

@@ -115,8 +115,8 @@ func (l *Lifecycle) holds(object v1alpha1.GatewayUser) bool {
 	return running && engine.Holds(resolve.OwnerOf(object))
 }
 
-// leave takes a resource's entities out of a gateway, or, where the policy lets them be retained, our tags off them. A gateway that is gone keeps them: that is
-// said.
+// leave takes a resource's entities out of a gateway, or, where the policy lets them be retained, our tags off them.
+// A gateway that is gone keeps them: that is said.
 func (l *Lifecycle) leave(ctx context.Context, object v1alpha1.GatewayUser, name string) (retained bool, err error) {
 	retained = object.GetDeletionPolicy() == v1alpha1.DeletionPolicyRetain
 	owner := resolve.OwnerOf(object)

@@ -115,7 +115,8 @@ func (r *reconciliation) readSecrets(ctx context.Context) (err error) {
 	return err
 }
 
-// selectConsumers looks up whom the selector of spec.access admits. Where it matches too many, some are left out, and that is said in the end.
+// selectConsumers looks up whom the selector of spec.access admits. Where it matches too many, some are left out, and
+// that is said in the end.
 func (r *reconciliation) selectConsumers(ctx context.Context) error {
 	matched, err := r.inputs.SelectedConsumers(ctx, r.service)
 	if err != nil {

@@ -18,7 +18,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
-// flagTTL says which services refuse the token for a while after it is signed: Kong refuses an exp that is further away than jwt.maximumExpiration.
+// flagTTL says which services refuse the token for a while after it is signed: Kong refuses an exp that is further
+// away than jwt.maximumExpiration.
 func (r *reconciliation) flagTTL(ctx context.Context) error {
 	var list v1alpha1.JwtProtectedServiceList
 	if err := r.Client.List(ctx, &list, client.MatchingFields{index.Expiration: r.consumer.Spec.GatewayRef.Name}); err != nil {
@@ -45,8 +46,9 @@ func (r *reconciliation) flagTTL(ctx context.Context) error {
 	return nil
 }
 
-// reads says whether a service is one that a consumer's tokens are for: it lets the consumer in by name or group, or it lets everybody in and is of the
-// consumer's namespace. A gateway's other services that let everybody in may have nothing to do with it.
+// reads says whether a service is one that a consumer's tokens are for: it lets the consumer in by name or group, or
+// it lets everybody in and is of the consumer's namespace. A gateway's other services that let everybody in may have
+// nothing to do with it.
 func reads(service *v1alpha1.JwtProtectedService, consumer *v1alpha1.JwtConsumer) bool {
 	access := service.Spec.Access
 	if access == nil || access.From == v1alpha1.AccessFromAnyNamespace {
@@ -103,7 +105,8 @@ func (r *Reconciler) tokensFor(ctx context.Context, service *v1alpha1.JwtProtect
 	return r.tokensOf(ctx, index.Requests(&v1alpha1.JwtConsumerList{Items: named})), nil
 }
 
-// tokensOfSecret enqueues the tokens that a changed Secret concerns: the one that is in it, and those that are signed with what is in it.
+// tokensOfSecret enqueues the tokens that a changed Secret concerns: the one that is in it, and those that are signed
+// with what is in it.
 func (r *Reconciler) tokensOfSecret() handler.EventHandler {
 	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, secret client.Object) []reconcile.Request {
 		published := index.Find(ctx, r.Client, v1alpha1.KindJwtToken, index.Secret, secret.GetNamespace(), secret.GetName())

@@ -53,7 +53,8 @@ func signsFromSecret(spec v1alpha1.Credential) bool {
 	return credential.FamilyOf(spec.Algorithm) == credential.HMAC || keys != nil && keys.PrivateKey != ""
 }
 
-// readMaterial reads what to sign with: the Active generation of a credential that has generations, else what is in the Secret now.
+// readMaterial reads what to sign with: the Active generation of a credential that has generations, else what is in
+// the Secret now.
 func (r *reconciliation) readMaterial(ctx context.Context) error {
 	hadRevisions := slices.ContainsFunc(r.consumer.Status.Credentials, func(s v1alpha1.CredentialStatus) bool {
 		return s.Name == r.spec.Name && s.Revision > 0
@@ -100,7 +101,8 @@ func (r *reconciliation) checkLive(ctx context.Context) error {
 	if err == nil && to.Engine.Filled() {
 		return r.checkHeld(ctx, to)
 	}
-	// What Kong holds is not known, as after a restart while Kong is away. A token that is signed with this material was signed while it was live.
+	// What Kong holds is not known, as after a restart while Kong is away. A token that is signed with this material
+	// was signed while it was live.
 	if r.reportedLive() && token.SignedWith(r.published, r.material) {
 		return nil
 	}
@@ -148,7 +150,8 @@ const (
 	lastLook  = 30 * time.Second
 )
 
-// notLive waits for Kong to hold the credential. Kong's answer to the consumer's write wakes nobody here, so the token looks again, in growing pauses.
+// notLive waits for Kong to hold the credential. Kong's answer to the consumer's write wakes nobody here, so the
+// token looks again, in growing pauses.
 func (r *reconciliation) notLive() *status.WaitError {
 	pause := firstLook
 	if waiting := apimeta.FindStatusCondition(r.token.Status.Conditions, v1alpha1.ConditionReconciling); waiting != nil {

@@ -2,8 +2,8 @@
 //
 //	chartdocs CHART
 //
-// The comment above a value is its description. A comment line "@schema {...}" adds keywords of JSON Schema that the default cannot
-// tell. The README is CHART/README.md.gotmpl with the table of values in it.
+// The comment above a value is its description. A comment line "@schema {...}" adds keywords of JSON Schema that the
+// default cannot tell. The README is CHART/README.md.gotmpl with the table of values in it.
 package main
 
 import (

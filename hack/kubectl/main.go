@@ -1,4 +1,5 @@
-// Command kubectl is kubectl, compiled from its module: for tests of what the documentation has its readers type. The module has no command of its own.
+// Command kubectl is kubectl, compiled from its module: for tests of what the documentation has its readers type. The
+// module has no command of its own.
 package main
 
 import (

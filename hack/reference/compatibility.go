@@ -7,7 +7,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
-// comparedVersions are versions of Kong that take different things, each the first of its kind but for those that were recorded.
+// comparedVersions are versions of Kong that take different things, each the first of its kind but for those that
+// were recorded.
 var comparedVersions = []string{"3.4.2", "3.6", "3.7", "3.8", "3.9.3", "3.14"}
 
 const compatibilityHead = `# What each Kong takes

@@ -72,7 +72,8 @@ func metricsOf(directory string) ([]metric, error) {
 	return all, problem
 }
 
-// metric reads a call that defines one: desc(NAME, HELP, LABELS...), or a constructor with options and a list of labels.
+// metric reads a call that defines one: desc(NAME, HELP, LABELS...), or a constructor with options and a list of
+// labels.
 func (s *source) metric(called string, call *ast.CallExpr) (metric, bool, error) {
 	if called == "desc" {
 		texts, err := s.texts(call.Args)

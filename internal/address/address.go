@@ -1,5 +1,5 @@
-// Package address judges where a connection leads to, by the address or the name that it is told: upstreams and plugins of Kong, and the issuers of key
-// sets, are held to the same.
+// Package address judges where a connection leads to, by the address or the name that it is told: upstreams and
+// plugins of Kong, and the issuers of key sets, are held to the same.
 package address
 
 import (
@@ -10,7 +10,8 @@ import (
 	"golang.org/x/net/publicsuffix"
 )
 
-// special are the networks that are not public (IANA IPv4 and IPv6 Special-Purpose Address Registries). Of IPv6 only 2000::/3 is given out at all.
+// special are the networks that are not public (IANA IPv4 and IPv6 Special-Purpose Address Registries). Of IPv6 only
+// 2000::/3 is given out at all.
 var special = prefixes(
 	"0.0.0.0/8",       // this network
 	"10.0.0.0/8",      // private
@@ -35,7 +36,8 @@ var special = prefixes(
 
 var (
 	globalUnicast = netip.MustParsePrefix("2000::/3")
-	// nat64 addresses have an IPv4 address in their last four bytes (RFC 6052): clusters with IPv6 alone reach the Internet by them.
+	// nat64 addresses have an IPv4 address in their last four bytes (RFC 6052): clusters with IPv6 alone reach the
+	// Internet by them.
 	nat64 = netip.MustParsePrefix("64:ff9b::/96")
 )
 
@@ -47,7 +49,8 @@ func prefixes(texts ...string) []netip.Prefix {
 	return list
 }
 
-// Plain is the address that an address stands for: the IPv4 address inside an IPv4-mapped or a NAT64 one, and without a zone.
+// Plain is the address that an address stands for: the IPv4 address inside an IPv4-mapped or a NAT64 one, and without
+// a zone.
 func Plain(address netip.Addr) netip.Addr {
 	address = address.Unmap().WithZone("")
 	if nat64.Contains(address) {
@@ -90,7 +93,8 @@ func Parse(text string) Host {
 // IsAddress says whether the host is a literal address.
 func (h Host) IsAddress() bool { return h.Address.IsValid() }
 
-// Ambiguous finds the spellings that resolvers of C libraries take for IPv4 addresses and Go does not: 127.1, 0x7f.0.0.1, 2130706433, 0177.0.0.1.
+// Ambiguous finds the spellings that resolvers of C libraries take for IPv4 addresses and Go does not: 127.1,
+// 0x7f.0.0.1, 2130706433, 0177.0.0.1.
 func (h Host) Ambiguous() bool {
 	if h.IsAddress() {
 		return false
@@ -107,7 +111,8 @@ func (h Host) Loopback() bool {
 	return h.Name == "localhost" || strings.HasSuffix(h.Name, ".localhost") || strings.HasPrefix(h.Name, "localhost.") || strings.HasPrefix(h.Name, "ip6-")
 }
 
-// Domain is the registered domain that a name is in, such as example.co.uk for api.example.co.uk; an address, and a name that is in none, is its own.
+// Domain is the registered domain that a name is in, such as example.co.uk for api.example.co.uk; an address, and a
+// name that is in none, is its own.
 func (h Host) Domain() string {
 	if domain, err := publicsuffix.EffectiveTLDPlusOne(h.Name); err == nil && !h.IsAddress() {
 		return domain
@@ -115,9 +120,9 @@ func (h Host) Domain() string {
 	return h.Name
 }
 
-// Public says whether the host is a public address, or a name below a top-level domain of the Internet, as the public suffix list has them. All other names
-// are found by a resolver's search list (a name of one label, name.namespace, a Pod's) or in private zones (.local, .internal, .svc). What a public name
-// resolves to is not looked up.
+// Public says whether the host is a public address, or a name below a top-level domain of the Internet, as the public
+// suffix list has them. All other names are found by a resolver's search list (a name of one label, name.namespace, a
+// Pod's) or in private zones (.local, .internal, .svc). What a public name resolves to is not looked up.
 func (h Host) Public() bool {
 	if h.IsAddress() {
 		return Public(h.Address)

@@ -67,8 +67,8 @@ func (s *Schemas) loadEntity(ctx context.Context, kind kong.Kind) error {
 	return nil
 }
 
-// Load reads the schemas of an entity's kind and of its plugin, once. The error is a *status.StalledError where this Kong has no such
-// plugin.
+// Load reads the schemas of an entity's kind and of its plugin, once. The error is a *status.StalledError where this
+// Kong has no such plugin.
 func (s *Schemas) Load(ctx context.Context, e kong.Entity) error {
 	if err := s.loadEntity(ctx, e.Kind); err != nil || e.Kind != kong.KindPlugin {
 		return err

@@ -62,7 +62,8 @@ func curveOf(algorithm v1alpha1.Algorithm) elliptic.Curve {
 	}
 }
 
-// hashBytes is the size of the hash of an HMAC algorithm, in bytes: the least that a secret should have (RFC 7518 section 3.2).
+// hashBytes is the size of the hash of an HMAC algorithm, in bytes: the least that a secret should have (RFC 7518
+// section 3.2).
 func hashBytes(algorithm v1alpha1.Algorithm) int {
 	switch algorithm {
 	case "HS512":

@@ -25,7 +25,8 @@ type Want struct {
 	Given *Material
 	// Missing says that the material should be given, or its Secret written, and cannot be now: what is there stays.
 	Missing bool
-	// Superseded says that the credential has a source without revisions now, and that Kong holds what comes from there.
+	// Superseded says that the credential has a source without revisions now, and that Kong holds what comes from
+	// there.
 	Superseded bool
 	// Interval between rotations; zero for never. Overlap is how long former material stays valid.
 	Interval, Overlap time.Duration
@@ -74,7 +75,8 @@ type Seen struct {
 	Clients *Material
 	// Last is the highest number of a revision that the status and Kong tell of.
 	Last int64
-	// InKong is what Kong holds of the credential and the state does not know. Where Last is beyond the state's, it is all that Kong holds.
+	// InKong is what Kong holds of the credential and the state does not know. Where Last is beyond the state's, it
+	// is all that Kong holds.
 	InKong []Holding
 }
 
@@ -103,9 +105,11 @@ const (
 	StepAsk StepKind = "Ask"
 	// StepRecord notes that requests were seen.
 	StepRecord StepKind = "Record"
-	// StepGenerate makes the next revision, Pending. One that was Pending retires: it may have been published just before a crash.
+	// StepGenerate makes the next revision, Pending. One that was Pending retires: it may have been published just
+	// before a crash.
 	StepGenerate StepKind = "Generate"
-	// StepPromote makes the Pending revision Active. The one before retires, unless the two share a slot or Kong never took it.
+	// StepPromote makes the Pending revision Active. The one before retires, unless the two share a slot or Kong
+	// never took it.
 	StepPromote StepKind = "Promote"
 	// StepAbandon retires the Pending revision: the spec is back at the Active one.
 	StepAbandon StepKind = "Abandon"
@@ -147,14 +151,17 @@ type Step struct {
 	Recovered History
 }
 
-// Decision is what has to become of a state. Its steps are to be applied, and the outcome written, before anything rests on them.
+// Decision is what has to become of a state. Its steps are to be applied, and the outcome written, before anything
+// rests on them.
 type Decision struct{ Steps []Step }
 
-// Decide says what has to become of a state for a spec: at most one step a credential. It is pure, and without steps where there is nothing to do.
+// Decide says what has to become of a state for a spec: at most one step a credential. It is pure, and without steps
+// where there is nothing to do.
 //
-// A rotation is a way through the states: StepGenerate makes a Pending revision; Kong gets it beside the Active one; once every data plane has it,
-// it is what Outcome says to publish; once it is published, StepPromote makes it Active and the former one Retiring; after the overlap that is no longer
-// what Outcome wants in Kong; once it is gone there, StepRemove drops it. Whatever is seen late, twice or not at all only delays the next step.
+// A rotation is a way through the states: StepGenerate makes a Pending revision; Kong gets it beside the Active one;
+// once every data plane has it, it is what Outcome says to publish; once it is published, StepPromote makes it Active
+// and the former one Retiring; after the overlap that is no longer what Outcome wants in Kong; once it is gone there,
+// StepRemove drops it. Whatever is seen late, twice or not at all only delays the next step.
 func Decide(in Input, now time.Time) Decision {
 	var d Decision
 	asks := in.asks()
@@ -196,8 +203,8 @@ type asks struct {
 	rotate, revokePrevious request.Request
 }
 
-// asks finds the requests that are new and meant for a credential that there is. One that names nobody stays unseen: whoever reads the
-// annotation refuses it.
+// asks finds the requests that are new and meant for a credential that there is. One that names nobody stays unseen:
+// whoever reads the annotation refuses it.
 func (in Input) asks() asks {
 	var a asks
 	names := func(r request.Request) bool {
@@ -226,8 +233,9 @@ func (in Input) move(want Want, wanted, moved map[string]bool) (Step, bool) {
 	return Step{}, false
 }
 
-// decideOne tries the steps in the order in which they are safe: what happened already is noted before anything new begins. What is asked
-// is bound to what was there before it was asked: a history that is only just taken up, or begun, is not meant.
+// decideOne tries the steps in the order in which they are safe: what happened already is noted before anything new
+// begins. What is asked is bound to what was there before it was asked: a history that is only just taken up, or
+// begun, is not meant.
 func (in Input) decideOne(want Want, asks asks, now time.Time) (Step, bool) {
 	h, seen := in.State.Credentials[want.Name], in.Seen[want.Name]
 	if step, due := in.takeUp(h, want, seen, now); due {
@@ -254,8 +262,8 @@ func (in Input) decideOne(want Want, asks asks, now time.Time) (Step, bool) {
 	return Step{}, false
 }
 
-// bound is the newest revision that a request to rotate can mean. What is on its way and was never published is new enough, unless the
-// consumer is revoked: then whatever was made may have leaked.
+// bound is the newest revision that a request to rotate can mean. What is on its way and was never published is new
+// enough, unless the consumer is revoked: then whatever was made may have leaked.
 func (h History) bound(want Want, seen Seen) int64 {
 	newest, _ := h.current()
 	active, found := h.Active()
@@ -296,8 +304,9 @@ func promote(h History, want Want, seen Seen, _ time.Time) (Step, bool) {
 	}, arrived
 }
 
-// arrivesAt is what has to be known of a revision before clients may have it. What replaces another in place is published at once: the former material
-// is refused from then on, and each moment counts. So does what has nothing before it.
+// arrivesAt is what has to be known of a revision before clients may have it. What replaces another in place is
+// published at once: the former material is refused from then on, and each moment counts. So does what has nothing
+// before it.
 func arrivesAt(pending, active Revision, replaces bool) Standing {
 	if !replaces || pending.Slot == active.Slot {
 		return Waiting
@@ -320,7 +329,8 @@ func forget(h History, _ Want, _ Seen, _ time.Time) (Step, bool) {
 	return Step{Kind: StepForget}, h.Last > 0 && len(h.Revisions) == 0
 }
 
-// maxRevisions of a credential at a time. A Secret holds a MiB: enough for sixteen credentials of twelve RSA keys of 4096 bits.
+// maxRevisions of a credential at a time. A Secret holds a MiB: enough for sixteen credentials of twelve RSA keys of
+// 4096 bits.
 const maxRevisions = 12
 
 // renew begins a new revision where the spec, the interval or a person asks for one.
@@ -349,11 +359,12 @@ func renew(h History, want Want, seen Seen, now time.Time) (Step, bool) {
 	return Step{}, false
 }
 
-// asked says whether somebody asked for a revision to be replaced. Somebody else's material is somebody else's to rotate.
+// asked says whether somebody asked for a revision to be replaced. Somebody else's material is somebody else's to
+// rotate.
 func (h History) asked(r Revision) bool { return !r.Given && r.Number <= h.ReplaceThrough }
 
-// takenFrom says whether Kong refuses a generated revision under the key that anybody can guess: somebody else holds it. The next gets a
-// key that nobody can guess, and is not given up in its turn.
+// takenFrom says whether Kong refuses a generated revision under the key that anybody can guess: somebody else holds
+// it. The next gets a key that nobody can guess, and is not given up in its turn.
 func (w Want) takenFrom(pending Revision, seen Seen) bool {
 	return w.Key == "" && w.Given == nil && pending.Salt == "" && seen.Verdicts[pending.Number].Standing == Absent
 }

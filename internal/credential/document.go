@@ -13,14 +13,15 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/request"
 )
 
-// stateVersion is the version of the document. It goes up with every field or state that is added: an operator that did not know it
-// would lose it with its next write.
+// stateVersion is the version of the document. It goes up with every field or state that is added: an operator that
+// did not know it would lose it with its next write.
 const stateVersion = 3
 
 // StateDataKey is where in the Secret the document is.
 const StateDataKey = "state.json"
 
-// ErrUnreadableState says that there is a state and that it cannot be read. Nothing may be generated then: it would lose what is in use.
+// ErrUnreadableState says that there is a state and that it cannot be read. Nothing may be generated then: it would
+// lose what is in use.
 var ErrUnreadableState = errors.New("the state cannot be read")
 
 // stateDocument and the types below are the state as it is stored: the one place where material is written out.
@@ -71,7 +72,8 @@ func (s State) Encode() ([]byte, error) {
 	return json.Marshal(document)
 }
 
-// DecodeState reads a state. Every error is ErrUnreadableState. It quotes nothing of the content but version and revision numbers.
+// DecodeState reads a state. Every error is ErrUnreadableState. It quotes nothing of the content but version and
+// revision numbers.
 func DecodeState(content []byte) (State, error) {
 	document, err := readDocument(content)
 	if err != nil {
@@ -98,8 +100,8 @@ func DecodeState(content []byte) (State, error) {
 	return state, nil
 }
 
-// readDocument takes nothing that it does not know: what it left out would be lost with the next write. The version comes first, so that a
-// newer document is told apart from a damaged one.
+// readDocument takes nothing that it does not know: what it left out would be lost with the next write. The version
+// comes first, so that a newer document is told apart from a damaged one.
 func readDocument(content []byte) (stateDocument, error) {
 	var head struct {
 		Version int `json:"version"`

@@ -26,7 +26,8 @@ func certificate(t *testing.T, key crypto.Signer) string {
 	return encode("CERTIFICATE", der)
 }
 
-// Whatever form a key is brought in, Kong gets the same: one credential is not written again because its Secret was written by another tool.
+// Whatever form a key is brought in, Kong gets the same: one credential is not written again because its Secret was
+// written by another tool.
 func TestKeysInEveryForm(t *testing.T) {
 	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {

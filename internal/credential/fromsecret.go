@@ -47,8 +47,9 @@ func (r secretReader) get(key string) ([]byte, error) {
 	return value, nil
 }
 
-// FromSecret reads the material of a credential with a secretRef out of the Secret's data. key is the credential's, or its default,
-// and counts where dataKeys.key is not set. Errors are *status.StalledError with reason SecretInvalid; they name the Secret's data keys and say what to do.
+// FromSecret reads the material of a credential with a secretRef out of the Secret's data. key is the credential's,
+// or its default, and counts where dataKeys.key is not set. Errors are *status.StalledError with reason
+// SecretInvalid; they name the Secret's data keys and say what to do.
 func FromSecret(spec v1alpha1.Credential, key string, data map[string][]byte) (Material, error) {
 	r := secretReader{name: spec.SecretRef.Name, data: data}
 	var keys v1alpha1.CredentialDataKeys
@@ -79,7 +80,8 @@ func or(value, fallback string) string {
 	return value
 }
 
-// maxSecret is the longest HMAC secret, in bytes. A hash of the secret is used beyond the hash's block anyway (RFC 2104).
+// maxSecret is the longest HMAC secret, in bytes. A hash of the secret is used beyond the hash's block anyway (RFC
+// 2104).
 const maxSecret = 8192
 
 // vaultReference begins what Kong would resolve from its own vaults and environment.

@@ -213,7 +213,8 @@ func TestGeneratedMaterialIsWhatFromSecretReads(t *testing.T) {
 	}
 }
 
-// Kong decodes base64url where secret_is_base64 is set: a secret with + or / would fail every token (RFC 4648 section 5).
+// Kong decodes base64url where secret_is_base64 is set: a secret with + or / would fail every token (RFC 4648 section
+// 5).
 func TestGeneratedSecretsAreTheSameDecodedOrNot(t *testing.T) {
 	for _, length := range []int32{0, 32, 47, 64, 512} {
 		made, err := Generate(NewRecipe("HS512", v1alpha1.Generate{SecretBytes: length}), "k")

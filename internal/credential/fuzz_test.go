@@ -24,7 +24,8 @@ func FuzzDecodeState(f *testing.F) {
 	})
 }
 
-// FuzzFromSecret reads whatever may stand in the Secret of a credential, for every algorithm: an error that repeats nothing of it, or material of that algorithm.
+// FuzzFromSecret reads whatever may stand in the Secret of a credential, for every algorithm: an error that repeats
+// nothing of it, or material of that algorithm.
 func FuzzFromSecret(f *testing.F) {
 	for _, seed := range []string{
 		"", "secret", "-----BEGIN PUBLIC KEY-----\n-----END PUBLIC KEY-----\n", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",

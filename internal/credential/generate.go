@@ -47,8 +47,8 @@ func NewRecipe(algorithm v1alpha1.Algorithm, spec v1alpha1.Generate) Recipe {
 	return recipe
 }
 
-// Generate makes new material with crypto/rand, the one source that the key types take. An HMAC secret is base64url without padding, so that it means the same to a service
-// that decodes it (secretIsBase64) as to whoever wrote it.
+// Generate makes new material with crypto/rand, the one source that the key types take. An HMAC secret is base64url
+// without padding, so that it means the same to a service that decodes it (secretIsBase64) as to whoever wrote it.
 func Generate(recipe Recipe, key string) (Material, error) {
 	material := Material{Key: key, Algorithm: recipe.Algorithm}
 	if FamilyOf(recipe.Algorithm) == HMAC {

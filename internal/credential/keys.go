@@ -15,11 +15,12 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 )
 
-// maxPEM is the largest PEM that is read, in bytes: twice an RSA key of maxRSABits with its private half. Checking the primes of a much
-// larger one would keep the operator busy for minutes.
+// maxPEM is the largest PEM that is read, in bytes: twice an RSA key of maxRSABits with its private half. Checking
+// the primes of a much larger one would keep the operator busy for minutes.
 const maxPEM = 16384
 
-// readPEM reads the one PEM block of a text. Certificates may follow a certificate: its issuers'. Its errors quote nothing of the input.
+// readPEM reads the one PEM block of a text. Certificates may follow a certificate: its issuers'. Its errors quote
+// nothing of the input.
 func readPEM(text []byte, expected string) (*pem.Block, error) {
 	if len(text) > maxPEM {
 		return nil, fmt.Errorf("has %d bytes, and a key has at most %d", len(text), maxPEM)
@@ -59,8 +60,8 @@ func describeText(text []byte) string {
 	}
 }
 
-// parsePublic reads a public key in PEM: PKIX, PKCS #1, or that of a certificate, whose dates and issuer do not matter here.
-// Its errors quote nothing of the input.
+// parsePublic reads a public key in PEM: PKIX, PKCS #1, or that of a certificate, whose dates and issuer do not
+// matter here. Its errors quote nothing of the input.
 func parsePublic(text []byte) (crypto.PublicKey, error) {
 	block, err := readPEM(text, "PUBLIC KEY")
 	if err != nil {

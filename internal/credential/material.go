@@ -43,8 +43,8 @@ func (m Material) Weakness() string {
 	return fmt.Sprintf("the secret has %d bytes, and %s asks for %d or more (RFC 7518 section 3.2)", len(m.Secret.Reveal()), m.Algorithm, need)
 }
 
-// LineBreak warns of an HMAC secret that ends in a line break, or gives nothing. It is used as it is, since whoever signs may do the same,
-// but mostly echo or an editor put it there and tokens are signed without it.
+// LineBreak warns of an HMAC secret that ends in a line break, or gives nothing. It is used as it is, since whoever
+// signs may do the same, but mostly echo or an editor put it there and tokens are signed without it.
 func (m Material) LineBreak() string {
 	if !strings.HasSuffix(m.Secret.Reveal(), "\n") {
 		return ""

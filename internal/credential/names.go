@@ -15,8 +15,8 @@ import (
 // maxKey is the longest key: in characters where a person chose it, as in the schema, and in bytes where we did.
 const maxKey = 255
 
-// DefaultKey is the key of a credential that sets none: <username>.<name>, and behind it the revision where it is not zero.
-// One that would be longer than 255 bytes ends in a hash of it instead.
+// DefaultKey is the key of a credential that sets none: <username>.<name>, and behind it the revision where it is not
+// zero. One that would be longer than 255 bytes ends in a hash of it instead.
 func DefaultKey(username, name string, revision int64) string {
 	key := username + "." + name
 	if revision > 0 {
@@ -72,20 +72,21 @@ const (
 	jwksSuffix    = "-kongjwt-jwks"
 )
 
-// StateSecretName is the name of the Secret in which the operator keeps what it generated for a consumer. The name of a consumer that
-// leaves no room for the suffix is shortened with a hash.
+// StateSecretName is the name of the Secret in which the operator keeps what it generated for a consumer. The name of
+// a consumer that leaves no room for the suffix is shortened with a hash.
 func StateSecretName(consumer string) string {
 	return bounded(consumer, maxSecretName-len(stateSuffix)) + stateSuffix
 }
 
-// JWKSSecretName is the name of the Secret in which the operator keeps the keys of the issuers that a consumer follows. They are public; they have a
-// Secret of their own so that no write of theirs touches what StateSecretName holds.
+// JWKSSecretName is the name of the Secret in which the operator keeps the keys of the issuers that a consumer
+// follows. They are public; they have a Secret of their own so that no write of theirs touches what StateSecretName
+// holds.
 func JWKSSecretName(consumer string) string {
 	return bounded(consumer, maxSecretName-len(jwksSuffix)) + jwksSuffix
 }
 
-// bounded cuts a text to max bytes, between characters, and puts a hash of the whole where it ends: texts that differ stay different.
-// A Kubernetes name stays one: no dot or dash is left before the hash.
+// bounded cuts a text to max bytes, between characters, and puts a hash of the whole where it ends: texts that differ
+// stay different. A Kubernetes name stays one: no dot or dash is left before the hash.
 func bounded(text string, limit int) string {
 	if len(text) <= limit {
 		return text
@@ -99,8 +100,8 @@ func bounded(text string, limit int) string {
 	return strings.TrimRight(text[:cut], ".-") + hash
 }
 
-// CheckSecretNames refuses a consumer whose credentials would be published into one another's Secret, or over the operator's own state.
-// The error is a *status.StalledError with reason InvalidSpec.
+// CheckSecretNames refuses a consumer whose credentials would be published into one another's Secret, or over the
+// operator's own state. The error is a *status.StalledError with reason InvalidSpec.
 func CheckSecretNames(consumer string, credentials []v1alpha1.Credential) error {
 	taken := map[string]string{}
 	for i, c := range credentials {

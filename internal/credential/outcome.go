@@ -12,7 +12,8 @@ import (
 type Outcome struct {
 	// Kong are the revisions that shall be in Kong, oldest first, one a slot.
 	Kong []Revision
-	// Publish is the revision that the Secret for clients shall hold now, if Published is true. Where it is false the Secret stays as it is.
+	// Publish is the revision that the Secret for clients shall hold now, if Published is true. Where it is false the
+	// Secret stays as it is.
 	Publish   Revision
 	Published bool
 	// Wait says what the rotation waits for; empty where it waits for nothing.
@@ -48,8 +49,8 @@ func (h History) Outcome(want Want, seen Seen, now time.Time) Outcome {
 				want.Name, len(h.Revisions), v1alpha1.AnnotationRevokePrevious)
 		}
 	}
-	// The pending one is published once it has arrived; until then, or without one, what is in use, where Kong is known to have it. What came from a former
-	// source may be a public key alone.
+	// The pending one is published once it has arrived; until then, or without one, what is in use, where Kong is
+	// known to have it. What came from a former source may be a public key alone.
 	if !out.Published && hasActive && active.Material.CanSign() && seen.Verdicts[active.Number].Standing >= Waiting {
 		out.Publish, out.Published = active, true
 	}
@@ -79,8 +80,9 @@ func (h History) inKong(want Want, seen Seen, now time.Time) []Revision {
 	})
 }
 
-// Leaving lists the slots that shall not be in Kong, or not any longer: a revision whose overlap is over, or was ended. It rests on the state,
-// the overlap and the clock alone, so that nothing else that is wrong with a consumer holds it up.
+// Leaving lists the slots that shall not be in Kong, or not any longer: a revision whose overlap is over, or was
+// ended. It rests on the state, the overlap and the clock alone, so that nothing else that is wrong with a consumer
+// holds it up.
 func (h History) Leaving(want Want, seen Seen, now time.Time) []Slot {
 	var leaving []Slot
 	newest, published := h.newest(), h.Published(seen)

@@ -33,8 +33,9 @@ func FromPublished(data map[string][]byte) (material Material, ok bool) {
 	return material, err == nil && samePublic(signer.Public(), public)
 }
 
-// takeUp recovers a history that is lost, or older than what Kong and the status show: a state that was deleted, left out of a backup, or
-// restored from one. What Kong holds stays, for the overlap at least, and no number is given twice.
+// takeUp recovers a history that is lost, or older than what Kong and the status show: a state that was deleted, left
+// out of a backup, or restored from one. What Kong holds stays, for the overlap at least, and no number is given
+// twice.
 func (in Input) takeUp(h History, want Want, seen Seen, now time.Time) (Step, bool) {
 	if want.Revoked || want.Superseded || want.Missing && len(seen.InKong) == 0 {
 		return Step{}, false
@@ -106,8 +107,8 @@ func (h *History) take(r Revision) {
 	slices.SortFunc(h.Revisions, func(a, b Revision) int { return int(a.Number - b.Number) })
 }
 
-// takeClients takes up what clients have: it completes the revision that Kong holds of it, or gives a new one. Only under a key that the
-// spec could have given: whoever may write Secrets must not choose one.
+// takeClients takes up what clients have: it completes the revision that Kong holds of it, or gives a new one. Only
+// under a key that the spec could have given: whoever may write Secrets must not choose one.
 func (h *History) takeClients(want Want, seen Seen, now time.Time) (Revision, bool) {
 	if seen.Clients == nil || want.Given != nil {
 		return Revision{}, false
@@ -130,8 +131,8 @@ func (h *History) takeClients(want Want, seen Seen, now time.Time) (Revision, bo
 	return r, number > 0
 }
 
-// settle says which revision is in use: what clients have, else the one that the state says. Where nobody knows, it is the oldest, which
-// every data plane has, and the newest is on its way. All others retire from now on.
+// settle says which revision is in use: what clients have, else the one that the state says. Where nobody knows, it
+// is the oldest, which every data plane has, and the newest is on its way. All others retire from now on.
 func (h *History) settle(seen Seen, anew bool, now time.Time) {
 	inUse, pending := h.Published(seen), int64(0)
 	if active, found := h.Active(); inUse == 0 && found && !anew {

@@ -14,28 +14,33 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/request"
 )
 
-// simulation is an operator, its Secrets, a Kong with data planes and a client, of one credential. Time stands still unless a move advances it.
+// simulation is an operator, its Secrets, a Kong with data planes and a client, of one credential. Time stands still
+// unless a move advances it.
 type simulation struct {
 	want                   credential.Want
 	rotate, revokePrevious string
 	// now is the time, and behind how far the operator's clock was set back.
 	now    time.Time
 	behind time.Duration
-	// stored is the state Secret, and backup a former content; reported is the highest revision that the status tells of.
+	// stored is the state Secret, and backup a former content; reported is the highest revision that the status tells
+	// of.
 	stored, backup []byte
 	reported       int64
-	// secret is what the Secret for clients holds, and client what a client read of it last; nil where there is nothing.
+	// secret is what the Secret for clients holds, and client what a client read of it last; nil where there is
+	// nothing.
 	secret, client *credential.Material
 	// left is when the client's material was replaced in the Secret.
 	left time.Time
-	// kong is what the Admin API holds, and since when. gone is what left it, and until when a data plane may still have it.
+	// kong is what the Admin API holds, and since when. gone is what left it, and until when a data plane may still
+	// have it.
 	kong map[credential.Slot]inKong
 	gone map[string]time.Time
 	// taken are the keys that somebody else holds.
 	taken    map[string]bool
 	made     int
 	messages []string
-	// ended is what nobody promises to keep any more: its overlap was ended, or will not be. banned is what has left Kong for that.
+	// ended is what nobody promises to keep any more: its overlap was ended, or will not be. banned is what has left
+	// Kong for that.
 	ended, banned map[string]bool
 }
 
@@ -271,8 +276,8 @@ func (s *simulation) pass(d time.Duration) {
 	}
 }
 
-// check holds at every moment: what the client sends, and what it would read now, is in Kong, and has been for long enough. What was ended
-// never comes back.
+// check holds at every moment: what the client sends, and what it would read now, is in Kong, and has been for long
+// enough. What was ended never comes back.
 func (s *simulation) check(t *rapid.T) {
 	used := []*credential.Material{s.client, s.secret}
 	if s.want.Key != "" {

@@ -58,7 +58,8 @@ func TestRevoked(t *testing.T) {
 	l.expect(revoked, noon)
 	l.expect(want, noon)
 	l.expectKong(want, noon, 1)
-	// What is asked for while nothing is in Kong never lets the former material live again. It is kept until no data plane holds it.
+	// What is asked for while nothing is in Kong never lets the former material live again. It is kept until no data
+	// plane holds it.
 	l.rotate = "leaked"
 	l.expect(revoked, noon, credential.StepAsk, credential.StepReplace)
 	l.expect(revoked, noon)
@@ -243,7 +244,8 @@ func TestLostStateWithinAnOverlap(t *testing.T) {
 	}
 }
 
-// All Secrets are gone, what clients read too: Kong's material is kept, and where it has no private key the next comes beside it.
+// All Secrets are gone, what clients read too: Kong's material is kept, and where it has no private key the next
+// comes beside it.
 func TestLostStateAndLostSecret(t *testing.T) {
 	for algorithm, steps := range map[v1alpha1.Algorithm][]credential.StepKind{
 		"HS256": {credential.StepRecover}, "ES256": {credential.StepRecover, credential.StepGenerate},
@@ -280,7 +282,8 @@ func TestLostStateWithAPendingRevision(t *testing.T) {
 	}
 }
 
-// An old state is restored over revision 3: what clients use stays, what left long ago does not come back, no number is given to other material.
+// An old state is restored over revision 3: what clients use stays, what left long ago does not come back, no number
+// is given to other material.
 func TestOldStateIsRestored(t *testing.T) {
 	want := rotating()
 	l := began(t, want, noon)

@@ -256,7 +256,8 @@ func TestRevokePrevious(t *testing.T) {
 	l.expectKong(want, noon.Add(time.Hour), 2, 3)
 }
 
-// Taking an annotation off asks nothing, whoever does it: not the one that ended an overlap long ago, nor both after an emergency.
+// Taking an annotation off asks nothing, whoever does it: not the one that ended an overlap long ago, nor both after
+// an emergency.
 func TestAnnotationThatIsTakenOff(t *testing.T) {
 	want := rotating()
 	l := began(t, want, noon)
@@ -334,7 +335,8 @@ func TestRequestsOfOneCredentialAreNobodyElses(t *testing.T) {
 	}
 }
 
-// Somebody else holds the key that is easily guessed: the next has one that is not, and nothing that is asked for is swallowed.
+// Somebody else holds the key that is easily guessed: the next has one that is not, and nothing that is asked for is
+// swallowed.
 func TestPendingThatKongRefuses(t *testing.T) {
 	want := rotating()
 	l := began(t, want, noon)
@@ -533,7 +535,8 @@ func TestKeyThatKongRefuses(t *testing.T) {
 	l.expectKong(second, noon, 2)
 }
 
-// A credential that had no revisions, of a Secret that somebody else owns, gets some: what Kong holds of it stays for the overlap.
+// A credential that had no revisions, of a Secret that somebody else owns, gets some: what Kong holds of it stays for
+// the overlap.
 func TestFormerSourceOverlaps(t *testing.T) {
 	former := credential.Material{Key: "theirs", Algorithm: "RS256", PublicKeyPEM: "public"}
 	held := []credential.Holding{{Slot: credential.Slot{Credential: "primary"}, Material: former, InPlace: true}}

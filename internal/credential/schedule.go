@@ -10,12 +10,13 @@ const (
 	DefaultOverlap = 24 * time.Hour
 	// jitterShare is the part of an interval that rotations of many consumers are spread over.
 	jitterShare = 10
-	// skew is how far a stored time may be ahead of the clock: replicas of the operator run on nodes whose clocks differ.
+	// skew is how far a stored time may be ahead of the clock: replicas of the operator run on nodes whose clocks
+	// differ.
 	skew = time.Minute
 )
 
-// dueAt is when material of an age has to be replaced; zero where it never has. Up to a tenth of the interval is taken off, by the credential's
-// name: what was created together does not rotate together, and each keeps its pace.
+// dueAt is when material of an age has to be replaced; zero where it never has. Up to a tenth of the interval is
+// taken off, by the credential's name: what was created together does not rotate together, and each keeps its pace.
 func (w Want) dueAt(r Revision) time.Time {
 	if w.Interval <= 0 || w.Given != nil || w.Missing {
 		return time.Time{}

@@ -13,8 +13,8 @@ const redacted = "[redacted]"
 
 // Sensitive is text that nothing prints: neither fmt, nor encoding/json, nor a logger. Reveal gives it.
 //
-// The text is behind a pointer: fmt calls no method on the unexported fields of a struct, and would print a string there as it is.
-// For the same reason == says nothing; Equal does.
+// The text is behind a pointer: fmt calls no method on the unexported fields of a struct, and would print a string
+// there as it is. For the same reason == says nothing; Equal does.
 type Sensitive struct{ text *string }
 
 // Conceal makes a Sensitive.

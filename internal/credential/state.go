@@ -7,8 +7,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/request"
 )
 
-// State is what the operator keeps of one consumer's credentials, in a Secret of its own. It is the truth: the Secret that
-// clients read and the status are made from it.
+// State is what the operator keeps of one consumer's credentials, in a Secret of its own. It is the truth: the Secret
+// that clients read and the status are made from it.
 type State struct {
 	// Credentials by name. One that the spec no longer has stays until no data plane holds any of it.
 	Credentials map[string]History
@@ -28,9 +28,11 @@ type History struct {
 	Revisions []Revision
 }
 
-// Slot names the entity in Kong that holds a revision. Revisions with one key share it: of those, Kong holds the newest.
+// Slot names the entity in Kong that holds a revision. Revisions with one key share it: of those, Kong holds the
+// newest.
 type Slot struct {
-	// Credential is the name that the credential had when the entity was made. A credential that gets another name keeps its entities.
+	// Credential is the name that the credential had when the entity was made. A credential that gets another name
+	// keeps its entities.
 	Credential string `json:"credential"`
 	Number     int64  `json:"number,omitempty"`
 }
@@ -39,8 +41,8 @@ type Slot struct {
 type Revision struct {
 	Number int64
 	Slot   Slot
-	// State is Pending until every data plane knows the material and clients can read it, then Active, then Retiring. The first begins
-	// Active. At most one revision is Active, and at most one Pending: the newest.
+	// State is Pending until every data plane knows the material and clients can read it, then Active, then Retiring.
+	// The first begins Active. At most one revision is Active, and at most one Pending: the newest.
 	State v1alpha1.CredentialState
 	// Given says that the material comes from a Secret that somebody else owns. Else it was made by Recipe.
 	Given  bool

@@ -98,7 +98,8 @@ func (h History) grow(step Step, state v1alpha1.CredentialState, taken func(Slot
 	return h, nil
 }
 
-// slotFor gives a revision the slot of those with its key: Kong holds a key once. The first of all has slot zero, where it is free.
+// slotFor gives a revision the slot of those with its key: Kong holds a key once. The first of all has slot zero,
+// where it is free.
 func (h History) slotFor(r Revision, credential string, taken func(Slot) bool) Slot {
 	for _, other := range h.Revisions {
 		if other.Material.Key == r.Material.Key {
@@ -112,8 +113,8 @@ func (h History) slotFor(r Revision, credential string, taken func(Slot) bool) S
 	return Slot{Credential: credential, Number: r.Number}
 }
 
-// ask binds requests to the revisions that there are. Whoever asks for a rotation and for the end of the overlaps at once means the material
-// that is in use now: it goes as soon as it is replaced. The caller owns the slice.
+// ask binds requests to the revisions that there are. Whoever asks for a rotation and for the end of the overlaps at
+// once means the material that is in use now: it goes as soon as it is replaced. The caller owns the slice.
 func (h *History) ask(step Step) {
 	if step.Rotate {
 		h.ReplaceThrough = max(h.ReplaceThrough, step.Revision)

@@ -12,11 +12,12 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
-// Who may call is one write of the service's owner: each consumer is in a reserved group of its own and in one of its namespace, which are written with the
-// consumer, and the acl plugin of a service lists the groups of those that it admits. Nobody writes to another's object.
+// Who may call is one write of the service's owner: each consumer is in a reserved group of its own and in one of its
+// namespace, which are written with the consumer, and the acl plugin of a service lists the groups of those that it
+// admits. Nobody writes to another's object.
 
-// ReservedGroupPrefix begins the groups that no spec may name: kongjwt:<namespace>.<name> is one consumer, kongjwt:<namespace> all of a namespace, which has no
-// dots.
+// ReservedGroupPrefix begins the groups that no spec may name: kongjwt:<namespace>.<name> is one consumer,
+// kongjwt:<namespace> all of a namespace, which has no dots.
 const ReservedGroupPrefix = "kongjwt:"
 
 // ConsumerGroup is the group of one consumer.
@@ -37,8 +38,8 @@ func Groups(consumer *v1alpha1.JwtConsumer) []string {
 	return slices.Compact(groups)
 }
 
-// Access says who may call a service: what spec.access says, or, without it, the consumers of its own namespace where identities are bound to namespaces.
-// Nil stands for every consumer of the gateway.
+// Access says who may call a service: what spec.access says, or, without it, the consumers of its own namespace where
+// identities are bound to namespaces. Nil stands for every consumer of the gateway.
 func (p Policy) Access(service *v1alpha1.JwtProtectedService) *v1alpha1.Access {
 	access := service.Spec.Access
 	switch {
@@ -57,7 +58,8 @@ func setsACL(service *v1alpha1.JwtProtectedService) bool {
 	return slices.ContainsFunc(service.Spec.Plugins, func(p v1alpha1.ServicePlugin) bool { return p.Plugin == "acl" && p.Route == "" })
 }
 
-// ACLConfig is the configuration of the acl plugin of a service in a namespace. selected are the consumers that the selector matches.
+// ACLConfig is the configuration of the acl plugin of a service in a namespace. selected are the consumers that the
+// selector matches.
 func ACLConfig(access v1alpha1.Access, namespace string, selected []v1alpha1.ConsumerReference) map[string]any {
 	var reserved []string
 	if access.From == v1alpha1.AccessFromOwnNamespace {
@@ -79,11 +81,12 @@ func orOwn(namespace, own string) string {
 	return namespace
 }
 
-// maxSelected is how many consumers a selector may match: each is a group in the configuration of the acl plugin, which Kong compares one by one.
+// maxSelected is how many consumers a selector may match: each is a group in the configuration of the acl plugin,
+// which Kong compares one by one.
 const maxSelected = 256
 
-// Select picks the consumers that a selector admits out of those that it matches: the oldest, so that nobody loses access to those who come later. The error
-// is a *status.StalledError where it matches too many.
+// Select picks the consumers that a selector admits out of those that it matches: the oldest, so that nobody loses
+// access to those who come later. The error is a *status.StalledError where it matches too many.
 func Select(matched []v1alpha1.JwtConsumer) ([]v1alpha1.ConsumerReference, error) {
 	slices.SortFunc(matched, func(a, b v1alpha1.JwtConsumer) int {
 		if c := a.CreationTimestamp.Compare(b.CreationTimestamp.Time); c != 0 {
@@ -103,8 +106,8 @@ func Select(matched []v1alpha1.JwtConsumer) ([]v1alpha1.ConsumerReference, error
 		len(matched), maxSelected, maxSelected)
 }
 
-// NamesConsumer says whether a service's access names a consumer, by name, by its namespace or by its labels. The error is a *status.StalledError where the
-// selector cannot be read.
+// NamesConsumer says whether a service's access names a consumer, by name, by its namespace or by its labels. The
+// error is a *status.StalledError where the selector cannot be read.
 func NamesConsumer(service *v1alpha1.JwtProtectedService, consumer metav1.Object) (bool, error) {
 	access := service.Spec.Access
 	if access == nil {

@@ -5,7 +5,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
-// AttachTarget is the service or route in Kong that a JwtProtectedService puts its plugins on, nil where it has a service of its own.
+// AttachTarget is the service or route in Kong that a JwtProtectedService puts its plugins on, nil where it has a
+// service of its own.
 func AttachTarget(service *v1alpha1.JwtProtectedService) *Target {
 	to := service.Spec.AttachTo
 	switch {
@@ -18,7 +19,8 @@ func AttachTarget(service *v1alpha1.JwtProtectedService) *Target {
 	}
 }
 
-// attach builds the plugins alone. The name is bounded as one that the tenant would claim: else a namespace could put plugins on another's service.
+// attach builds the plugins alone. The name is bounded as one that the tenant would claim: else a namespace could put
+// plugins on another's service.
 func (b *builder) attach(in ServiceInput) (Set, error) {
 	to := *AttachTarget(in.Service)
 	field, parent := "spec.attachTo.serviceName", "service"

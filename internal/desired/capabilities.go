@@ -23,8 +23,8 @@ func since(what string, version kong.Version) string {
 	return fmt.Sprintf("%s needs Kong %s", what, version)
 }
 
-// Unsupported says what of a consumer BuildConsumer leaves out, since this Kong does not take it: the rest is programmed. The error joins
-// a *status.StalledError for each.
+// Unsupported says what of a consumer BuildConsumer leaves out, since this Kong does not take it: the rest is
+// programmed. The error joins a *status.StalledError for each.
 func (in ConsumerInput) Unsupported(gateway string) error {
 	var problems []error
 	for _, c := range in.Credentials {

@@ -148,8 +148,8 @@ func wholeService(bare bool) ServiceInput {
 	return ServiceInput{Service: service, RedisPassword: "hidden"}
 }
 
-// TestWhatIsWrittenIsWhatIsRead: on each version, what is sent and what Kong then shows are the same, so that nothing is written again. And
-// a newer version in the same place, with other defaults, shows no difference either.
+// TestWhatIsWrittenIsWhatIsRead: on each version, what is sent and what Kong then shows are the same, so that nothing
+// is written again. And a newer version in the same place, with other defaults, shows no difference either.
 func TestWhatIsWrittenIsWhatIsRead(t *testing.T) {
 	for _, version := range []string{"3.4.2", "3.6.1", "3.9.3", "3.14.0.1"} {
 		for _, bare := range []bool{true, false} {
@@ -202,7 +202,8 @@ func writeAll(t *testing.T, client *kong.Client, sets []Set) (written []kong.Ent
 	return written
 }
 
-// differsFrom looks for entities that Kong shows otherwise, and for fields that it has and that the built ones leave to a default.
+// differsFrom looks for entities that Kong shows otherwise, and for fields that it has and that the built ones leave
+// to a default.
 func differsFrom(t *testing.T, name string, client *kong.Client, written []kong.Entity) {
 	t.Helper()
 	schema := func(plugin string) (kong.Schema, bool) {

@@ -18,7 +18,8 @@ type ConsumerInput struct {
 	Credentials []Credential
 	// Configs of spec.plugins.
 	Configs Configs
-	// Kong is what the gateway takes; the zero value is the newest. What it does not take is left out, and said by Unsupported.
+	// Kong is what the gateway takes; the zero value is the newest. What it does not take is left out, and said by
+	// Unsupported.
 	Kong kong.Capabilities
 }
 
@@ -30,7 +31,8 @@ type Credential struct {
 	Part string
 	// TenantKey says that the tenant chose the key, so that policy.identities bounds it.
 	TenantKey bool
-	// Held says that Kong holds its key for it now, and Pending that nobody uses it yet: who has a key keeps it where two want it.
+	// Held says that Kong holds its key for it now, and Pending that nobody uses it yet: who has a key keeps it where
+	// two want it.
 	Held, Pending bool
 	Material      credential.Material
 }
@@ -38,8 +40,8 @@ type Credential struct {
 // Parts of a JwtConsumer.
 const partConsumer = "consumer"
 
-// CredentialPart is the part of a slot of a credential: its revisions with other keys than the first have slots, and entities in Kong, of
-// their own. No name has a dot in it.
+// CredentialPart is the part of a slot of a credential: its revisions with other keys than the first have slots, and
+// entities in Kong, of their own. No name has a dot in it.
 func CredentialPart(slot credential.Slot) string {
 	part := "credential:" + slot.Credential
 	if slot.Number != 0 {
@@ -48,7 +50,8 @@ func CredentialPart(slot credential.Slot) string {
 	return part
 }
 
-// CredentialSlot reads what CredentialPart gives; ok is false for a key of an issuer's set, and for what is no credential.
+// CredentialSlot reads what CredentialPart gives; ok is false for a key of an issuer's set, and for what is no
+// credential.
 func CredentialSlot(part string) (slot credential.Slot, ok bool) {
 	text, ok := strings.CutPrefix(part, "credential:")
 	if !ok || strings.Contains(text, ":") {
@@ -67,7 +70,8 @@ func CredentialSlot(part string) (slot credential.Slot, ok bool) {
 // GroupPart is the part of a group that a consumer is in.
 func GroupPart(group string) string { return "group:" + escapePart(group) }
 
-// CredentialOf gives the name of the credential in the spec that a part is of: a slot of it, or a key of its issuer's set.
+// CredentialOf gives the name of the credential in the spec that a part is of: a slot of it, or a key of its issuer's
+// set.
 func CredentialOf(part string) (name string, ok bool) {
 	name, ok = strings.CutPrefix(part, "credential:")
 	if end := strings.IndexAny(name, ".:"); end >= 0 {
@@ -159,9 +163,10 @@ func BuildConsumer(scope Scope, policy Policy, in ConsumerInput) (Set, error) {
 	return Set{Owner: b.owner, Entities: b.entities}, nil
 }
 
-// DistinctKeys leaves out the credentials whose key another of the consumer has: Kong keeps one credential a key, and the schema sees neither default
-// keys nor those in Secrets and key sets. Who holds the key in Kong keeps it, then who uses it already, then who comes first: what works does not
-// stop for a mistake elsewhere. The error is a *status.StalledError that names the first that is left out.
+// DistinctKeys leaves out the credentials whose key another of the consumer has: Kong keeps one credential a key, and
+// the schema sees neither default keys nor those in Secrets and key sets. Who holds the key in Kong keeps it, then
+// who uses it already, then who comes first: what works does not stop for a mistake elsewhere. The error is a
+// *status.StalledError that names the first that is left out.
 func DistinctKeys(credentials []Credential) ([]Credential, error) {
 	holders := map[string]int{}
 	for i, c := range credentials {
@@ -194,7 +199,8 @@ func (c Credential) precedes(other Credential) bool {
 	return !c.Pending && other.Pending
 }
 
-// CheckConsumer says what in the spec of a JwtConsumer policy forbids, without its Secrets. The error is a *status.StalledError.
+// CheckConsumer says what in the spec of a JwtConsumer policy forbids, without its Secrets. The error is a
+// *status.StalledError.
 func CheckConsumer(policy Policy, consumer *v1alpha1.JwtConsumer) error {
 	b := builder{policy: policy, owner: ConsumerOwner(consumer.Namespace, consumer.Name), tags: consumer.Spec.Tags}
 	if err := b.checkConsumer(consumer); err != nil {
@@ -264,7 +270,8 @@ func (b *builder) addCredential(consumerID string, c Credential) error {
 	return nil
 }
 
-// ConsumerUniqueKeys lists the unique keys of a JwtConsumer's spec, without those that its Secrets have: to find older rivals.
+// ConsumerUniqueKeys lists the unique keys of a JwtConsumer's spec, without those that its Secrets have: to find
+// older rivals.
 func ConsumerUniqueKeys(consumer *v1alpha1.JwtConsumer) []UniqueKey {
 	keys := []UniqueKey{{Kind: UniqueUsername, Value: Username(consumer)}}
 	if consumer.Spec.CustomID != "" {

@@ -228,7 +228,8 @@ func TestOneCredentialAKey(t *testing.T) {
 	}
 }
 
-// What works does not stop for a mistake elsewhere: neither for a key that another credential is given, nor for a kid that an issuer publishes.
+// What works does not stop for a mistake elsewhere: neither for a key that another credential is given, nor for a kid
+// that an issuer publishes.
 func TestWhoHoldsAKeyKeepsIt(t *testing.T) {
 	c := func(name string, held, pending bool) Credential {
 		return Credential{

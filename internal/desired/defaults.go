@@ -1,8 +1,8 @@
 package desired
 
-// What a spec leaves out is sent as Kong 3.9's defaults (kong/db/schema/entities, kong/plugins/*/schema.lua), and not left to the Kong at hand:
-// 3.14 makes a route that names no protocols https-only at its next write, and a default that changed would be a write of each entity.
-// Fields without a default are left out.
+// What a spec leaves out is sent as Kong 3.9's defaults (kong/db/schema/entities, kong/plugins/*/schema.lua), and not
+// left to the Kong at hand: 3.14 makes a route that names no protocols https-only at its next write, and a default
+// that changed would be a write of each entity. Fields without a default are left out.
 var (
 	serviceDefaults = map[string]any{
 		"retries": 5, "connect_timeout": 60000, "read_timeout": 60000, "write_timeout": 60000, "enabled": true,

@@ -1,5 +1,5 @@
-// Package desired says which Kong entities a custom resource wants. It is pure: spec, material and policy in, entities or a
-// reason why not out.
+// Package desired says which Kong entities a custom resource wants. It is pure: spec, material and policy in,
+// entities or a reason why not out.
 package desired
 
 import (
@@ -25,8 +25,8 @@ type Set struct {
 	Owner Owner
 	// Entities in no particular order; each has its deterministic id and its ownership tags.
 	Entities []kong.Entity
-	// Keep are ids of entities of this owner that stay as they are, though Entities does not list them: their material cannot be
-	// read now, and what worked last goes on working.
+	// Keep are ids of entities of this owner that stay as they are, though Entities does not list them: their
+	// material cannot be read now, and what worked last goes on working.
 	Keep []string
 	// Attach is the service or route of somebody else's that the plugins are on; their references to it are AttachedID.
 	Attach *Target
@@ -62,10 +62,12 @@ type Scope struct {
 	Gateway string
 }
 
-// namespaceUUID is the UUIDv5 namespace of all ids (RFC 9562 section 5.5). It never changes: ids in people's Kongs hang on it.
+// namespaceUUID is the UUIDv5 namespace of all ids (RFC 9562 section 5.5). It never changes: ids in people's Kongs
+// hang on it.
 var namespaceUUID = uuid.MustParse("6f1c3d0e-6a1b-5c55-9f0c-4b0f4e7a3d10")
 
-// ID gives the id in Kong of a part of an owner: the same for the same input, for ever, so that every write is safe to repeat.
+// ID gives the id in Kong of a part of an owner: the same for the same input, for ever, so that every write is safe
+// to repeat.
 func (s Scope) ID(kind kong.Kind, owner Owner, part string) string {
 	name := strings.Join([]string{s.Installation, s.Gateway, string(kind), owner.Kind, owner.Namespace, owner.Name, part}, "\x00")
 	return uuid.NewSHA1(namespaceUUID, []byte(name)).String()
@@ -135,8 +137,9 @@ func ParseTags(tags []string) (o Ownership, ok bool) {
 // Unmanaged says whether tags hold none of this operator's, of whatever installation: not even a part of them.
 func Unmanaged(tags []string) bool { return len(WithoutOwnership(tags)) == len(tags) }
 
-// Unclaimed says whether no tag says that somebody manages the entity: this operator, Kong's ingress controller (tag managed-by-ingress-controller) or
-// its gateway operator (tags k8s-uid:..., k8s-kind:...), or another that marks what is its own in the same way.
+// Unclaimed says whether no tag says that somebody manages the entity: this operator, Kong's ingress controller (tag
+// managed-by-ingress-controller) or its gateway operator (tags k8s-uid:..., k8s-kind:...), or another that marks what
+// is its own in the same way.
 func Unclaimed(tags []string) bool {
 	return Unmanaged(tags) && !slices.ContainsFunc(tags, func(tag string) bool {
 		return strings.HasPrefix(tag, "managed-by") || strings.HasPrefix(tag, "k8s-")

@@ -40,7 +40,8 @@ func (b *builder) pluginFields(field string, spec v1alpha1.PluginSpec, from [][]
 	return fields, nil
 }
 
-// mergeConfig puts the objects of configFrom over config, the later over the earlier, object by object (RFC 7396 without its deletions).
+// mergeConfig puts the objects of configFrom over config, the later over the earlier, object by object (RFC 7396
+// without its deletions).
 func mergeConfig(field string, base *apiextensionsv1.JSON, from [][]byte) (map[string]any, error) {
 	config := map[string]any{}
 	if base != nil && len(base.Raw) > 0 {

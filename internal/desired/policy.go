@@ -19,7 +19,8 @@ type Policy struct {
 	Gateway string
 	// ClusterDomain is the cluster's DNS domain, such as cluster.local.
 	ClusterDomain string
-	// IsNamespace says whether the cluster has a namespace: a name such as admin.dev then leads to its Service. Nil: none is known.
+	// IsNamespace says whether the cluster has a namespace: a name such as admin.dev then leads to its Service. Nil:
+	// none is known.
 	IsNamespace func(string) bool
 	// admin is where the Admin API is reached: it is open to nobody.
 	admin []place
@@ -104,7 +105,8 @@ func isFor(namespaces []string, namespace string) bool {
 // vaultPrefix begins a reference that Kong would resolve from its own environment or vaults.
 const vaultPrefix = "{vault://"
 
-// checkVaultReferences refuses references to Kong's vaults in anything that a tenant wrote: Kong would hand out its environment.
+// checkVaultReferences refuses references to Kong's vaults in anything that a tenant wrote: Kong would hand out its
+// environment.
 func (p Policy) checkVaultReferences(field string, value any) error {
 	if at, found := findVaultReference(field, value); found {
 		return p.violation(at, "vault references ({vault://...}) are not allowed", "Put the value into a Secret")

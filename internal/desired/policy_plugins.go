@@ -21,7 +21,8 @@ func (p Policy) checkPlugin(field, plugin string) error {
 	return p.checkListed(field, "policy.plugins", plugin, p.Plugins)
 }
 
-// checkConsumerPlugin holds a plugin of a consumer to what policy.consumerPlugins lists: Kong runs it instead of the service's own.
+// checkConsumerPlugin holds a plugin of a consumer to what policy.consumerPlugins lists: Kong runs it instead of the
+// service's own.
 func (p Policy) checkConsumerPlugin(field, plugin string) error {
 	return p.checkListed(field, "policy.consumerPlugins", plugin, p.ConsumerPlugins)
 }
@@ -47,9 +48,10 @@ type breach struct {
 	wrong, todo string
 }
 
-// checkPluginConfig holds a plugin's configuration to what no tenant may do, whichever plugin it is: read Kong's vaults, run Lua (custom_fields_by_lua of the
-// logging plugins gets Kong's own objects, its database and settings among them), and have Kong call a host that policy.upstreams does not open. written is what
-// the spec says. whole has what Secrets add, which is not repeated.
+// checkPluginConfig holds a plugin's configuration to what no tenant may do, whichever plugin it is: read Kong's
+// vaults, run Lua (custom_fields_by_lua of the logging plugins gets Kong's own objects, its database and settings
+// among them), and have Kong call a host that policy.upstreams does not open. written is what the spec says. whole
+// has what Secrets add, which is not repeated.
 func (p Policy) checkPluginConfig(field, namespace, plugin string, written, whole map[string]any) error {
 	check := configCheck{policy: p, namespace: namespace, onlyNames: plugin == "cors"}
 	if b := check.object(field+".config", written); b != nil {
@@ -136,8 +138,8 @@ func (c configCheck) host(field, text string, port int) *breach {
 var (
 	// leads matches a text that a URL parser finds a host in.
 	leads = regexp.MustCompile(`^\s*([A-Za-z][A-Za-z0-9+.-]*:)?//`)
-	// plainURL matches the URLs in which every parser finds the same host. Kong's takes all up to the first slash for host, port and user, a query too:
-	// in http://a.example.com?@127.0.0.1/ it sees another host than Go does.
+	// plainURL matches the URLs in which every parser finds the same host. Kong's takes all up to the first slash for
+	// host, port and user, a query too: in http://a.example.com?@127.0.0.1/ it sees another host than Go does.
 	plainURL = regexp.MustCompile(`^(?:[A-Za-z][A-Za-z0-9+.-]*:)?//(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?(?:/.*)?$`)
 )
 
@@ -150,12 +152,14 @@ func portOf(port, text string) int {
 	return defaultPort(scheme)
 }
 
-// isHostField says whether a field of Kong's plugins names what Kong connects to: host, redis_host, ip of a node of a Redis cluster.
+// isHostField says whether a field of Kong's plugins names what Kong connects to: host, redis_host, ip of a node of a
+// Redis cluster.
 func isHostField(name string) bool {
 	return name == "host" || name == "ip" || name == "hostdomain" || name == "server" || strings.HasSuffix(name, "_host") || strings.HasSuffix(name, "_server")
 }
 
-// portBeside is the port that goes with a field of a host: port with host, redis_port with redis_host. 0 where there is none.
+// portBeside is the port that goes with a field of a host: port with host, redis_port with redis_host. 0 where there
+// is none.
 func portBeside(config map[string]any, hostField string) int {
 	prefix := strings.TrimSuffix(strings.TrimSuffix(hostField, "host"), "ip")
 	number, _ := config[prefix+"port"].(float64)

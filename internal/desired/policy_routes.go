@@ -23,8 +23,9 @@ func (p Policy) checkRoute(field, namespace string, route v1alpha1.Route) error 
 	return p.checkClaim(field, namespace, route)
 }
 
-// checkReach keeps routes from going before those of other namespaces: Kong prefers what matches on more fields, so that a route on any host with a
-// header and a method beats one with a host and a path. Where tenants may claim any identity, they trust each other.
+// checkReach keeps routes from going before those of other namespaces: Kong prefers what matches on more fields, so
+// that a route on any host with a header and a method beats one with a host and a path. Where tenants may claim any
+// identity, they trust each other.
 func (p Policy) checkReach(field string, route v1alpha1.Route) error {
 	if p.Identities == v1alpha1.IdentitiesAny {
 		return nil
@@ -64,7 +65,8 @@ func wide(host string) bool {
 	return address.Parse("a."+rest).Domain() == "a."+address.Parse(rest).Name
 }
 
-// checkReserved keeps routes off what the operator's probes are matched by: a route that answered them could feign that a data plane has a credential.
+// checkReserved keeps routes off what the operator's probes are matched by: a route that answered them could feign
+// that a data plane has a credential.
 func (p Policy) checkReserved(field string, route v1alpha1.Route) error {
 	const todo = "Choose another"
 	for name := range route.Headers {
@@ -112,7 +114,8 @@ func regularExpression(field string, route v1alpha1.Route) (at string, found boo
 	return "", false
 }
 
-// checkClaim holds what a route claims against policy.routes: one of the rules for the namespace has to cover all of it.
+// checkClaim holds what a route claims against policy.routes: one of the rules for the namespace has to cover all of
+// it.
 func (p Policy) checkClaim(field, namespace string, route v1alpha1.Route) error {
 	if len(p.Routes) == 0 {
 		return nil
@@ -133,7 +136,8 @@ func (p Policy) checkClaim(field, namespace string, route v1alpha1.Route) error 
 	return p.violation(field, "namespace "+namespace+" may claim "+strings.Join(allowed, ", or "), "Set hosts and paths of the route to that")
 }
 
-// covers says whether a rule's values cover all that a route claims. A rule without values covers everything; a route without them claims everything.
+// covers says whether a rule's values cover all that a route claims. A rule without values covers everything; a route
+// without them claims everything.
 func covers(rule, claimed []string, covered func(rule, claimed string) bool) bool {
 	if len(rule) == 0 {
 		return true
@@ -158,7 +162,8 @@ func hostCovers(rule, claimed string) bool {
 	return rule == claimed
 }
 
-// prefixCovers says whether a claimed path is at or below a prefix, by whole segments. What a regular expression matches cannot be told.
+// prefixCovers says whether a claimed path is at or below a prefix, by whole segments. What a regular expression
+// matches cannot be told.
 func prefixCovers(prefix, claimed string) bool {
 	if strings.HasPrefix(claimed, "~") || strings.Contains(claimed, "..") {
 		return false

@@ -45,7 +45,8 @@ func serviceHost(name, namespace, clusterDomain string) string {
 	return name + "." + namespace + ".svc." + clusterDomain
 }
 
-// fullName writes the name of a Service, or of a Pod of one, in full: Kong's resolver finds name.namespace and name.namespace.svc by its search list.
+// fullName writes the name of a Service, or of a Pod of one, in full: Kong's resolver finds name.namespace and
+// name.namespace.svc by its search list.
 func (p Policy) fullName(host address.Host) string {
 	name, inCluster := strings.CutSuffix(strings.TrimSuffix(host.Name, "."+p.ClusterDomain), ".svc")
 	if !host.IsAddress() && (inCluster || strings.Count(name, ".") == 1) {
@@ -63,7 +64,8 @@ func (p Policy) checkHost(field, namespace, text string, port int) error {
 	return p.violation(field, text+" "+wrong, todo)
 }
 
-// closed says why a place is not open to a namespace, and what to do. It does not repeat the host, which may come from a Secret.
+// closed says why a place is not open to a namespace, and what to do. It does not repeat the host, which may come
+// from a Secret.
 func (p Policy) closed(namespace string, host address.Host, port int) (wrong, todo string) {
 	const ask = "ask for an entry in policy.upstreams.allow"
 	switch {
@@ -83,7 +85,8 @@ func (p Policy) closed(namespace string, host address.Host, port int) (wrong, to
 	return "", ""
 }
 
-// isInCluster says whether a name that could be public leads to a namespace of the cluster: Kong's resolver asks for admin.dev.svc.cluster.local first.
+// isInCluster says whether a name that could be public leads to a namespace of the cluster: Kong's resolver asks for
+// admin.dev.svc.cluster.local first.
 func (p Policy) isInCluster(host address.Host) bool {
 	return strings.HasSuffix(host.Name, "."+p.ClusterDomain) ||
 		p.IsNamespace != nil && !host.IsAddress() && p.IsNamespace(host.Name[strings.LastIndex(host.Name, ".")+1:])
@@ -113,7 +116,8 @@ func (p Policy) opens(rule v1alpha1.AllowedUpstream, namespace string, host addr
 	if host.IsAddress() {
 		return slices.ContainsFunc(rule.CIDRs, func(text string) bool { return contains(text, host.Address) })
 	}
-	// One spelling of the names in the cluster. A name without .svc is as it was written: it could be a Service's or a private zone's.
+	// One spelling of the names in the cluster. A name without .svc is as it was written: it could be a Service's or
+	// a private zone's.
 	spelled := func(name string) string {
 		if strings.HasSuffix(name, ".svc") {
 			return name + "." + p.ClusterDomain

@@ -9,8 +9,9 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
-// ProbeRoute is how a request finds the route that data planes are asked by. It is matched by all of it: no other route matches more, so that none wins
-// over it, and the values cannot be guessed, so that nobody else is answered by it.
+// ProbeRoute is how a request finds the route that data planes are asked by. It is matched by all of it: no other
+// route matches more, so that none wins over it, and the values cannot be guessed, so that nobody else is answered by
+// it.
 type ProbeRoute struct {
 	// Host is a name below .invalid, which never resolves (RFC 6761 section 6.4).
 	Host string
@@ -56,8 +57,8 @@ func ProbeRouteID(scope Scope) string {
 	return scope.ID(kong.KindRoute, GatewayOwner(scope.Gateway), partProbe)
 }
 
-// BuildProbe says which entities a gateway's data planes are asked by: a service that leads nowhere, the jwt plugin, request-termination behind it for whoever
-// might come with a valid token, and the route.
+// BuildProbe says which entities a gateway's data planes are asked by: a service that leads nowhere, the jwt plugin,
+// request-termination behind it for whoever might come with a valid token, and the route.
 func BuildProbe(scope Scope, route ProbeRoute) Set {
 	b := builder{scope: scope, owner: GatewayOwner(scope.Gateway)}
 	service := scope.ID(kong.KindService, b.owner, partProbe)

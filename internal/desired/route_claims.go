@@ -9,10 +9,12 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
-// Between namespaces a route is judged by its hosts and path prefixes alone. Kong prefers a route that matches on more: one with a header, a method or an SNI more, or with
-// a deeper path, takes the requests of the other, with their tokens.
+// Between namespaces a route is judged by its hosts and path prefixes alone. Kong prefers a route that matches on
+// more: one with a header, a method or an SNI more, or with a deeper path, takes the requests of the other, with
+// their tokens.
 
-// tagSharedHost is on the routes of a gateway with policy.routes: that says who may claim which paths of a host. Without it a host is one namespace's.
+// tagSharedHost is on the routes of a gateway with policy.routes: that says who may claim which paths of a host.
+// Without it a host is one namespace's.
 const tagSharedHost = TagManaged + "-host:shared"
 
 // hostKeys are what the hosts and paths of a route claim against other namespaces.
@@ -47,7 +49,8 @@ func orNone(values []string) []string {
 	return values
 }
 
-// bucket is what keys that can overlap have in common: the registered domain of a host, or the first segment of a path on any host.
+// bucket is what keys that can overlap have in common: the registered domain of a host, or the first segment of a
+// path on any host.
 func (c UniqueKey) bucket() string {
 	if c.Host != "" {
 		return address.Parse(strings.Trim(c.Host, "*.")).Domain()
@@ -64,7 +67,8 @@ func hostOf(claimed string) string {
 	return address.Parse(claimed).Name
 }
 
-// literalPrefix is the path that all requests of a route begin with, by whole segments: of a regular expression, what is before its first operator.
+// literalPrefix is the path that all requests of a route begin with, by whole segments: of a regular expression, what
+// is before its first operator.
 func literalPrefix(claimed string) string {
 	expression, regular := strings.CutPrefix(claimed, "~")
 	if !regular {
@@ -101,7 +105,8 @@ func (c UniqueKey) overlapsHost(d UniqueKey) bool {
 	return holdsPrefix(c.Prefix, d.Prefix) || holdsPrefix(d.Prefix, c.Prefix)
 }
 
-// hostsMeet says whether a request can be for both of two hosts, which may have a wildcard for their first or last label.
+// hostsMeet says whether a request can be for both of two hosts, which may have a wildcard for their first or last
+// label.
 func hostsMeet(a, b string) bool {
 	return a == b || matchesHost(a, b) || matchesHost(b, a)
 }
@@ -121,8 +126,8 @@ func holdsPrefix(prefix, path string) bool {
 	return path == prefix || strings.HasPrefix(path, prefix+"/")
 }
 
-// segmentPaths writes paths so that Kong, whose prefixes know no segments, takes what is at and below each, and nothing beside it: /pay is the prefix /pay/ and
-// exactly /pay, but not /payments.
+// segmentPaths writes paths so that Kong, whose prefixes know no segments, takes what is at and below each, and
+// nothing beside it: /pay is the prefix /pay/ and exactly /pay, but not /payments.
 func segmentPaths(paths []string) []string {
 	var told []string
 	for _, path := range paths {

@@ -20,7 +20,8 @@ func claims(policy Policy, namespace string, route v1alpha1.Route) []UniqueKey {
 	return ServiceUniqueKeys(policy, service)
 }
 
-// B holds a route; what A may have beside it. Each that may not be had took B's callers, with their tokens, on a real Kong.
+// B holds a route; what A may have beside it. Each that may not be had took B's callers, with their tokens, on a real
+// Kong.
 func TestRoutesOfTwoNamespaces(t *testing.T) {
 	route := func(host string, paths ...string) v1alpha1.Route {
 		r := v1alpha1.Route{Paths: paths}

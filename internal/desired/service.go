@@ -107,7 +107,8 @@ func (b *builder) addPlugins(in ServiceInput, parent, id string, routes map[stri
 	return nil
 }
 
-// addGuards adds the plugins that have fields of their own. They are on the service, so that no route is without them, or on what spec.attachTo names.
+// addGuards adds the plugins that have fields of their own. They are on the service, so that no route is without
+// them, or on what spec.attachTo names.
 func (b *builder) addGuards(in ServiceInput, parent, id string) {
 	on := func(plugin string, config map[string]any) kong.Fields {
 		return kong.Fields{"name": plugin, "enabled": true, "protocols": guardProtocols, parent: ref(id), "config": config}
@@ -137,7 +138,8 @@ func (b *builder) addRoutes(service *v1alpha1.JwtProtectedService, serviceID str
 	return ids
 }
 
-// CheckService says what in the spec of a JwtProtectedService policy forbids, without its Secrets. The error is a *status.StalledError.
+// CheckService says what in the spec of a JwtProtectedService policy forbids, without its Secrets. The error is a
+// *status.StalledError.
 func CheckService(policy Policy, service *v1alpha1.JwtProtectedService) error {
 	b := builder{policy: policy, owner: ServiceOwner(service.Namespace, service.Name), tags: service.Spec.Tags}
 	if err := b.checkService(service, ""); err != nil {
@@ -237,7 +239,8 @@ func setStrings[S ~string](into map[string]any, name string, values []S) {
 	into[name] = texts
 }
 
-// routeFields makes a route's Kong fields but for its name and service. Where hosts are shared, its prefixes end at a segment.
+// routeFields makes a route's Kong fields but for its name and service. Where hosts are shared, its prefixes end at a
+// segment.
 func (p Policy) routeFields(route v1alpha1.Route) kong.Fields {
 	if len(p.Routes) > 0 {
 		route.Paths = segmentPaths(route.Paths)
@@ -326,7 +329,8 @@ func urlFields(policy Policy, fields kong.Fields, namespace, raw string) error {
 	return nil
 }
 
-// serviceRefFields points the Kong service at a Kubernetes Service by its DNS name, so that its endpoints may change freely.
+// serviceRefFields points the Kong service at a Kubernetes Service by its DNS name, so that its endpoints may change
+// freely.
 func serviceRefFields(policy Policy, fields kong.Fields, namespace string, spec v1alpha1.UpstreamServiceReference, target *corev1.Service) error {
 	const field = "spec.upstream.serviceRef"
 	if target == nil {

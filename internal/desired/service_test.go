@@ -59,7 +59,8 @@ func TestServiceRouteAndPluginHangTogether(t *testing.T) {
 	}
 }
 
-// A route plugin of the same name would run instead of the service's: no field of the spec may put the guards on a route.
+// A route plugin of the same name would run instead of the service's: no field of the spec may put the guards on a
+// route.
 func TestGuardsAreOnTheServiceAlways(t *testing.T) {
 	set := buildService(t, ServiceInput{Service: testService(func(s *v1alpha1.JwtProtectedServiceSpec) {
 		s.Access = &v1alpha1.Access{Groups: []string{"b", "a"}, Consumers: []v1alpha1.ConsumerReference{{Name: "john"}}}

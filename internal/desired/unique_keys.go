@@ -10,7 +10,8 @@ import (
 // UniqueKind is a space of values of which Kong, or the operator, lets each be held once.
 type UniqueKind string
 
-// The kinds of unique keys. All but UniqueRoute and UniqueHost are unique in Kong itself; Kong takes two routes that match the same requests.
+// The kinds of unique keys. All but UniqueRoute and UniqueHost are unique in Kong itself; Kong takes two routes that
+// match the same requests.
 const (
 	UniqueUsername      UniqueKind = "username"
 	UniqueCustomID      UniqueKind = "custom ID"
@@ -29,7 +30,8 @@ type UniqueKey struct {
 	Value string
 	// Methods of a route, sorted; empty stands for all.
 	Methods string
-	// Namespace, Host and Prefix are those of a UniqueHost; an empty Host stands for any. Shared says that others may have other paths of the host.
+	// Namespace, Host and Prefix are those of a UniqueHost; an empty Host stands for any. Shared says that others may
+	// have other paths of the host.
 	Namespace, Host, Prefix string
 	Shared                  bool
 }

@@ -1,4 +1,5 @@
-// Package echo is an upstream that answers with what it was asked: a service to put behind a gateway where a test or the demo wants to see what arrives.
+// Package echo is an upstream that answers with what it was asked: a service to put behind a gateway where a test or
+// the demo wants to see what arrives.
 package echo
 
 import (

@@ -63,8 +63,8 @@ func relocate(e kong.Entity, ids map[string]string) kong.Entity {
 // adopts says whether what no tags claim may be taken over: where nothing but this operator writes, there is none.
 func (r *rooms) adopts() bool { return r.settings.Adopt && !r.link.describe().Exclusive }
 
-// mayBeThere says whether to look for somebody else's before something is created. Under a parent that is the operator's
-// own there is hardly anything: there, Kong's refusal is soon enough.
+// mayBeThere says whether to look for somebody else's before something is created. Under a parent that is the
+// operator's own there is hardly anything: there, Kong's refusal is soon enough.
 func (r *syncRun) mayBeThere(w plan.Wanted) bool {
 	if w.Kind == kong.KindConsumer || w.Kind == kong.KindService {
 		return true
@@ -214,8 +214,9 @@ func (r *syncRun) addMatching(ctx context.Context, w plan.Wanted, found map[stri
 	return nil
 }
 
-// adoptable says whether an entity may be taken over for another that is wanted: no tags claim it, and it stays where it
-// is. What belongs to another consumer or service is not moved: that would give somebody's credential, or traffic, away.
+// adoptable says whether an entity may be taken over for another that is wanted: no tags claim it, and it stays where
+// it is. What belongs to another consumer or service is not moved: that would give somebody's credential, or traffic,
+// away.
 func (r *syncRun) adoptable(e kong.Entity, w plan.Wanted) bool {
 	if !r.adopts() || !desired.Unclaimed(e.Fields.Tags()) {
 		return false

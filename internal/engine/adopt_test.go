@@ -83,7 +83,8 @@ func TestAdoptionWritesTagsAlone(t *testing.T) {
 				}
 			}
 
-			// Neither another process nor adoption switched off again forgets the ids: they are told by the tags in Kong.
+			// Neither another process nor adoption switched off again forgets the ids: they are told by the tags in
+			// Kong.
 			r.start(time.Hour)
 			r.sim.ResetRequests()
 			if writes := r.mustSync(set); writes != 0 || len(r.written()) > 0 {
@@ -142,7 +143,8 @@ func TestAdoptionByMatch(t *testing.T) {
 	}
 }
 
-// TestNotAdopted: what somebody claims, or what is somebody else's part, stays a conflict, and nothing of it is written.
+// TestNotAdopted: what somebody claims, or what is somebody else's part, stays a conflict, and nothing of it is
+// written.
 func TestNotAdopted(t *testing.T) {
 	consumer := func(r *rig) desired.Set { return r.consumer("john", "john", "k1") }
 	for _, c := range []struct {

@@ -83,8 +83,8 @@ func (r *syncRun) holder(key desired.UniqueKey, w plan.Wanted, foreign map[desir
 	return ""
 }
 
-// adoptionRemedy ends a message about a holder. It advises nobody to delete what belongs to somebody else: a foreign jwt
-// plugin, say, may be all that protects a route.
+// adoptionRemedy ends a message about a holder. It advises nobody to delete what belongs to somebody else: a foreign
+// jwt plugin, say, may be all that protects a route.
 const adoptionRemedy = "what nobody manages is taken over where the KongGateway has spec.adoption: Unowned."
 
 // refuse says that a key is held. The owner waits for it.
@@ -201,9 +201,9 @@ func (r *rooms) describeForeign(e kong.Entity) string {
 	return ownership.Owner.String()
 }
 
-// giveUp frees what an entity holds, shall not hold any more and others wait for, where it is refused what it shall hold
-// instead: two resources that change names, keys or paths would else wait for each other for ever. What nobody waits for
-// stays. The error is the refusal, or what went wrong.
+// giveUp frees what an entity holds, shall not hold any more and others wait for, where it is refused what it shall
+// hold instead: two resources that change names, keys or paths would else wait for each other for ever. What nobody
+// waits for stays. The error is the refusal, or what went wrong.
 func (r *syncRun) giveUp(ctx context.Context, w plan.Wanted, refusal error) error {
 	var stalled *status.StalledError
 	if !errors.As(refusal, &stalled) || stalled.Reason != v1alpha1.ReasonConflict {

@@ -259,7 +259,8 @@ func TestRetainTakesOurTagsOff(t *testing.T) {
 	}
 }
 
-// Who is refused is tried again after a pause, or when what it waits for is free, and not at once: it would be refused again, and so on for ever.
+// Who is refused is tried again after a pause, or when what it waits for is free, and not at once: it would be
+// refused again, and so on for ever.
 func TestWhoIsRefusedDoesNotWakeItself(t *testing.T) {
 	r := newRig(t)
 	theirs := r.consumer("theirs", "john", "k1").Entities[0]

@@ -109,7 +109,8 @@ func TestARestartGivesNoNodeAConfiguration(t *testing.T) {
 	}
 }
 
-// A node that took a configuration, and whose answer was lost, is not taken back to what it ran before: a credential that was withdrawn would be good again.
+// A node that took a configuration, and whose answer was lost, is not taken back to what it ran before: a credential
+// that was withdrawn would be good again.
 func TestALostAnswerToAConfigurationIsNotUndone(t *testing.T) {
 	for name, fault := range map[string]kongsim.Fault{"cut": {ResetAfter: true}, "hangs": {Hang: true}} {
 		t.Run(name, func(t *testing.T) {
@@ -139,7 +140,8 @@ func TestALostAnswerToAConfigurationIsNotUndone(t *testing.T) {
 	}
 }
 
-// A pod that is not ready is not waited for. When it is back it runs what it ran before, and that is not what it has to run.
+// A pod that is not ready is not waited for. When it is back it runs what it ran before, and that is not what it has
+// to run.
 func TestANodeThatMissedAPushIsGivenIt(t *testing.T) {
 	f := newFleetRig(t)
 	f.pushed(f.consumer("john", "john", "k1", "k2"))
@@ -239,7 +241,8 @@ func (f *fleetRig) shard(own func(desired.Owner) bool) *rig {
 	return r
 }
 
-// Two processes that share a Kong without a database replace its configuration as a whole, both of them: neither leaves out what is the other's.
+// Two processes that share a Kong without a database replace its configuration as a whole, both of them: neither
+// leaves out what is the other's.
 func TestShardsShareAConfiguration(t *testing.T) {
 	f := newFleetRig(t)
 	f.registry.Close()

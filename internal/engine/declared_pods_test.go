@@ -10,7 +10,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
 )
 
-// A Service's address leads to any of its pods. What one runs and another does not must not be taken for one configuration: it would be none that Kong takes.
+// A Service's address leads to any of its pods. What one runs and another does not must not be taken for one
+// configuration: it would be none that Kong takes.
 func TestPodsAreAskedOneByOne(t *testing.T) {
 	f := newFleetRig(t)
 	john := f.consumer("john", "john", "k1")

@@ -1,14 +1,14 @@
 // Package engine keeps Kong Gateways true to what custom resources want of them.
 //
-// Each KongGateway has an Engine: a goroutine that connects, asks every few seconds whether Kong is still there and lists
-// from time to time what it holds. What an engine knows is kept in rooms with locks of their own: observed (what Kong
-// holds), arbiter (who may have what is unique), propagation (when a change is everywhere), drift and prune (judgements
-// on a listing). Engine.Sync compares what one owner wants with what is observed (package plan, which is pure) and sends
-// exactly the writes that differ to a backend, in an order and at a time that leave no route reachable without its
-// plugins.
+// Each KongGateway has an Engine: a goroutine that connects, asks every few seconds whether Kong is still there and
+// lists from time to time what it holds. What an engine knows is kept in rooms with locks of their own: observed
+// (what Kong holds), arbiter (who may have what is unique), propagation (when a change is everywhere), drift and
+// prune (judgements on a listing). Engine.Sync compares what one owner wants with what is observed (package plan,
+// which is pure) and sends exactly the writes that differ to a backend, in an order and at a time that leave no route
+// reachable without its plugins.
 //
-// Nothing here knows Kubernetes: what an owner wants comes in as a desired.Set, and what to do next goes out as an error
-// of internal/status or as an Event.
+// Nothing here knows Kubernetes: what an owner wants comes in as a desired.Set, and what to do next goes out as an
+// error of internal/status or as an Event.
 package engine
 
 import (

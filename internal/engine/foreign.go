@@ -10,8 +10,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
-// foreignRoutes keeps a listing of all routes for a moment: Kong takes two routes that match the same requests, so it has
-// to be looked. It may be used from many goroutines.
+// foreignRoutes keeps a listing of all routes for a moment: Kong takes two routes that match the same requests, so it
+// has to be looked. It may be used from many goroutines.
 type foreignRoutes struct {
 	mu     sync.Mutex
 	at     time.Time

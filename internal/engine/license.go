@@ -10,8 +10,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
-// license remembers that Kong takes no writes for want of its license. Kong reads and is healthy meanwhile, so that only
-// a write tells whether it has one again.
+// license remembers that Kong takes no writes for want of its license. Kong reads and is healthy meanwhile, so that
+// only a write tells whether it has one again.
 type license struct {
 	mu      sync.Mutex
 	missing bool

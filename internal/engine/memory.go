@@ -88,8 +88,8 @@ func (m *memory) takeRejected() []desired.Owner {
 	return owners
 }
 
-// asks says whether a request for a listing is a new one: not the last one of the owner, nor one that was there when the
-// owner was first seen.
+// asks says whether a request for a listing is a new one: not the last one of the owner, nor one that was there when
+// the owner was first seen.
 func (m *memory) asks(owner desired.Owner, text string) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -305,8 +305,8 @@ func (m *monitor) reportCounts() {
 	}
 }
 
-// usable says whether the gateway can be written to now: the error is a *status.WaitError where it cannot. An owner that
-// comes while it is away is woken when it is back, or when it is known why it does not come.
+// usable says whether the gateway can be written to now: the error is a *status.WaitError where it cannot. An owner
+// that comes while it is away is woken when it is back, or when it is known why it does not come.
 func (m *monitor) usable(owner desired.Owner) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -91,7 +91,8 @@ func without(all map[string]string, sets ...desired.Set) map[string]string {
 	return rest
 }
 
-// Engines that share a Kong see, repair, prune and delete what is their own, though a neighbor's resources may have the same names.
+// Engines that share a Kong see, repair, prune and delete what is their own, though a neighbor's resources may have
+// the same names.
 func TestNeighborsAreLeftAlone(t *testing.T) {
 	in := func(names ...string) func(desired.Owner) bool {
 		return func(owner desired.Owner) bool {

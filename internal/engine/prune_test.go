@@ -9,8 +9,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 )
 
-// Ten thousand resources are not looked at with each heartbeat: between two listings only those are asked about that were
-// gone.
+// Ten thousand resources are not looked at with each heartbeat: between two listings only those are asked about that
+// were gone.
 func TestOnlySuspectsAreAskedAboutBetweenListings(t *testing.T) {
 	r := newRig(t)
 	r.start(time.Hour)

@@ -111,8 +111,8 @@ func NewRegistry(options Options) *Registry {
 // Close stops all engines.
 func (r *Registry) Close() { r.stop() }
 
-// Listen names who is told of events. It may be called from many goroutines at once, and may not block. It is set before
-// the first Ensure; there is one at most.
+// Listen names who is told of events. It may be called from many goroutines at once, and may not block. It is set
+// before the first Ensure; there is one at most.
 func (r *Registry) Listen(to func(Event)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

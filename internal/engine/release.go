@@ -66,8 +66,8 @@ func (e *Engine) Revoke(ctx context.Context, owner desired.Owner) (Result, error
 	return e.withdraw(ctx, owner, func(held plan.Entry) bool { return held.Kind == kong.KindJWT })
 }
 
-// RemoveAccess takes the JWT credentials and groups of an owner out of Kong whose parts are not kept, and leaves all else
-// as it is. Errors are as Sync's.
+// RemoveAccess takes the JWT credentials and groups of an owner out of Kong whose parts are not kept, and leaves all
+// else as it is. Errors are as Sync's.
 func (e *Engine) RemoveAccess(ctx context.Context, owner desired.Owner, keeps func(part string) bool) (Result, error) {
 	return e.withdraw(ctx, owner, func(held plan.Entry) bool {
 		return (held.Kind == kong.KindJWT || held.Kind == kong.KindACL) && !keeps(held.Part)
@@ -110,8 +110,8 @@ func (e *Engine) Prune(ctx context.Context, owner desired.Owner) (entities int, 
 	return entities, err
 }
 
-// Orphans tells whose resources are gone. An owner is confirmed when gone said so at two listings of Kong, and in between
-// whenever it was asked. An error is that of gone: nothing is concluded then, and every owner is asked again.
+// Orphans tells whose resources are gone. An owner is confirmed when gone said so at two listings of Kong, and in
+// between whenever it was asked. An error is that of gone: nothing is concluded then, and every owner is asked again.
 func (e *Engine) Orphans(gone func(desired.Owner) (bool, error), maxPercent int) (Orphans, error) {
 	held := e.observed.Owners()
 	suspects, listing := e.orphans.Suspects(held)
@@ -126,8 +126,8 @@ func (e *Engine) Orphans(gone func(desired.Owner) (bool, error), maxPercent int)
 	return e.orphans.Judge(listing, held, missing, maxPercent), nil
 }
 
-// childKinds are what is looked for before an entity goes. A route goes at once, whatever belongs to it: what is exposed
-// is closed first.
+// childKinds are what is looked for before an entity goes. A route goes at once, whatever belongs to it: what is
+// exposed is closed first.
 var childKinds = map[kong.Kind][]kong.Kind{
 	kong.KindConsumer: {
 		kong.KindJWT, kong.KindACL, kong.KindPlugin,

@@ -17,8 +17,8 @@ import (
 
 // SyncOptions are what Sync asks of its caller.
 type SyncOptions struct {
-	// Older finds a resource that was created earlier and has the same unique key. It is asked where nobody holds the key
-	// in Kong.
+	// Older finds a resource that was created earlier and has the same unique key. It is asked where nobody holds the
+	// key in Kong.
 	Older func(desired.UniqueKey) (desired.Owner, bool)
 	// Drifted are the ids of what another process left as somebody else made it, where that is to be reported.
 	Drifted []string
@@ -28,8 +28,8 @@ type SyncOptions struct {
 type Result struct {
 	// Writes is the number of requests that changed something in Kong.
 	Writes int
-	// Applied says that the plan was gone through to its end, though some of it may have been refused or has to wait. What
-	// is on its way into a configuration is not: Kong holds nothing of it yet.
+	// Applied says that the plan was gone through to its end, though some of it may have been refused or has to wait.
+	// What is on its way into a configuration is not: Kong holds nothing of it yet.
 	Applied bool
 	// Undone are the ids of the entities that were refused or have to wait. Kong does not hold them as they are wanted.
 	Undone map[string]bool
@@ -63,9 +63,9 @@ type attempt struct {
 	failed error
 }
 
-// Sync brings Kong to what an owner wants: nothing is sent where nothing differs. It does not sleep: a *status.WaitError
-// says when to go on, a *status.StalledError that somebody has to change something. What does not depend on what waits or
-// is refused is done all the same.
+// Sync brings Kong to what an owner wants: nothing is sent where nothing differs. It does not sleep: a
+// *status.WaitError says when to go on, a *status.StalledError that somebody has to change something. What does not
+// depend on what waits or is refused is done all the same.
 func (e *Engine) Sync(ctx context.Context, set desired.Set, options SyncOptions) (Result, error) {
 	return e.sync(ctx, &syncRun{rooms: e.rooms, set: set, options: options})
 }
@@ -222,8 +222,8 @@ func (e *Engine) enter(ctx context.Context, owner desired.Owner) (leave func(), 
 	return leave, nil
 }
 
-// Usable says whether the gateway can be written to now: the error is a *status.WaitError where it cannot. An owner that
-// comes while it is away is woken when it is back, or when it is known why it does not come.
+// Usable says whether the gateway can be written to now: the error is a *status.WaitError where it cannot. An owner
+// that comes while it is away is woken when it is back, or when it is known why it does not come.
 func (e *Engine) Usable(owner desired.Owner) error {
 	select {
 	case <-e.admission.stopped:

@@ -16,8 +16,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
-// Every route is asked without a token from before it is made until after it is gone, through workers that are as slow as Kong's settings let them be. The
-// upstream never hears of it.
+// Every route is asked without a token from before it is made until after it is gone, through workers that are as
+// slow as Kong's settings let them be. The upstream never hears of it.
 func TestNeverReachableUnprotected(t *testing.T) {
 	const frequency = 150 * time.Millisecond
 	sim, err := kongsim.Start(kongsim.Options{

@@ -107,7 +107,8 @@ var further = kongsim.Schemas{Added: map[string]map[string]any{
 	}}}},
 }}
 
-// What another version of Kong adds and fills in, or no longer knows, is no drift: nothing is written for it, before or after, with either policy.
+// What another version of Kong adds and fills in, or no longer knows, is no drift: nothing is written for it, before
+// or after, with either policy.
 func TestWhatAnotherKongAddsIsNoDrift(t *testing.T) {
 	for name, c := range map[string]struct {
 		from, to      string

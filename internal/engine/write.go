@@ -124,8 +124,8 @@ func (r *syncRun) delete(ctx context.Context, o plan.Op) error {
 	return nil
 }
 
-// deleteMoved takes a credential or group out that is not under its consumer any more: somebody moved it to another one,
-// where it is as valid as before. It is told by its id, which only this operator gives.
+// deleteMoved takes a credential or group out that is not under its consumer any more: somebody moved it to another
+// one, where it is as valid as before. It is told by its id, which only this operator gives.
 func (r *syncRun) deleteMoved(ctx context.Context, e plan.Entry) error {
 	if e.Kind != kong.KindJWT && e.Kind != kong.KindACL {
 		return nil

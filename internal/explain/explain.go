@@ -98,7 +98,8 @@ const (
 // Report is the answer.
 type Report struct {
 	Verdict Verdict `json:"verdict"`
-	// Answer is Kong's, for a verdict of refused. Where a check before it is unknown, Kong may say that it was that one.
+	// Answer is Kong's, for a verdict of refused. Where a check before it is unknown, Kong may say that it was that
+	// one.
 	Answer *Answer `json:"answer,omitempty"`
 	// Consumer is the username of whom the request counts for.
 	Consumer string `json:"consumer,omitempty"`

@@ -66,7 +66,8 @@ type recordedToken struct {
 	Tamper         string         `json:"tamper"`
 }
 
-// TestEveryRecordedAnswer: what a real Kong was recorded to answer is what is explained, refusals with status and message, each with a remedy.
+// TestEveryRecordedAnswer: what a real Kong was recorded to answer is what is explained, refusals with status and
+// message, each with a remedy.
 func TestEveryRecordedAnswer(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join(recordings, "proxy-*.json"))
 	if err != nil || len(files) == 0 {

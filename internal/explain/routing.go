@@ -22,7 +22,8 @@ type Routed struct {
 	Check Check
 }
 
-// FindRoute says which route takes a request. complete says whether routes holds all of the gateway: else one that is not known may take it instead.
+// FindRoute says which route takes a request. complete says whether routes holds all of the gateway: else one that is
+// not known may take it instead.
 func FindRoute(routes []*router.Route, services map[string]*router.Service, req router.Request, complete bool) Routed {
 	req.Path = router.NormalizePath(req.Path)
 	c := Check{Name: "route", Outcome: jwtplugin.Passed}
@@ -44,7 +45,8 @@ func FindRoute(routes []*router.Route, services map[string]*router.Service, req 
 	return Routed{Route: match.Route, Service: match.Service, Check: c}
 }
 
-// wrongProtocol is the check of a request that matched a route of another protocol (kong/runloop/handler.lua, access.before); nil where it goes on.
+// wrongProtocol is the check of a request that matched a route of another protocol (kong/runloop/handler.lua,
+// access.before); nil where it goes on.
 func wrongProtocol(route *router.Route, req router.Request, c Check) *Check {
 	has := func(p string) bool { return slices.Contains(route.Protocols, p) }
 	if !has("https") || has("http") || req.HTTPS {

@@ -89,8 +89,8 @@ func (m *importing) credential(c *v1alpha1.JwtConsumer, e kong.Entity) {
 	m.secret(what, secret)
 }
 
-// secret keeps a Secret, or says that it has to be made by somebody else. What stands for a value and is none is written nowhere: it would
-// become the material, for all who can read the file to sign with.
+// secret keeps a Secret, or says that it has to be made by somebody else. What stands for a value and is none is
+// written nowhere: it would become the material, for all who can read the file to sign with.
 func (m *importing) secret(what string, secret *corev1.Secret) {
 	for name, value := range secret.StringData {
 		if why := isPlaceholder(value); why != "" {

@@ -19,8 +19,8 @@ import (
 // deckFormat is the version of decK's file that is read.
 const deckFormat = "3.0"
 
-// ReadDeck reads a file of decK's format 3.0: entities nested under what they hang on, or beside it with a reference by name. What it holds of other kinds
-// is left. Errors quote nothing of the file: it holds secrets.
+// ReadDeck reads a file of decK's format 3.0: entities nested under what they hang on, or beside it with a reference
+// by name. What it holds of other kinds is left. Errors quote nothing of the file: it holds secrets.
 func ReadDeck(content []byte) (entities []kong.Entity, left []Left, err error) {
 	var file map[string]any
 	if err := yaml.Unmarshal(content, &file); err != nil || file == nil {
@@ -63,7 +63,8 @@ type deckReader struct {
 	left     []Left
 	// ids by kind and name, for references by name.
 	ids map[string]string
-	// tags that decK gives to everything in the file (_info.select_tags), and fields that it gives to entities without them, by kind (_info.defaults).
+	// tags that decK gives to everything in the file (_info.select_tags), and fields that it gives to entities
+	// without them, by kind (_info.defaults).
 	tags     []any
 	defaults map[string]any
 	// configs of plugins that share them (_plugin_configs), by name.

@@ -33,7 +33,8 @@ func faults(resource v1alpha1.Resource) []schema.Fault {
 // element is a list in a spec, and the number of one of its elements.
 var element = regexp.MustCompile(`^spec\.(credentials|groups|plugins|tags)\[(\d+)\]`)
 
-// elementsOf are the numbers of the elements that have faults, by list, each with the reason; whole is the first fault that no element has.
+// elementsOf are the numbers of the elements that have faults, by list, each with the reason; whole is the first
+// fault that no element has.
 func elementsOf(found []schema.Fault) (elements map[string]map[int]string, whole string) {
 	elements = map[string]map[int]string{}
 	for _, fault := range found {
@@ -67,7 +68,8 @@ func without[T any](list []T, refused map[int]string, leave func(element T, why 
 	return kept
 }
 
-// holdConsumer keeps of a consumer what the API server takes; false where it takes nothing of it. Each round leaves something out.
+// holdConsumer keeps of a consumer what the API server takes; false where it takes nothing of it. Each round leaves
+// something out.
 func (m *importing) holdConsumer(c *v1alpha1.JwtConsumer) bool {
 	what := "consumer " + c.Spec.Username
 	if c.Spec.Username == "" {
@@ -109,8 +111,9 @@ func (m *importing) dropSecrets(credentials []v1alpha1.Credential) {
 	}
 }
 
-// holdService keeps of a service what the API server takes; false where it takes nothing of it. What has a field of its own and is refused
-// there is tried as a plugin, and the service and its routes are left as they are where no field says them.
+// holdService keeps of a service what the API server takes; false where it takes nothing of it. What has a field of
+// its own and is refused there is tried as a plugin, and the service and its routes are left as they are where no
+// field says them.
 func (m *importing) holdService(s *v1alpha1.JwtProtectedService, name string) bool {
 	for {
 		elements, whole := elementsOf(faults(s))

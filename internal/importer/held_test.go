@@ -236,8 +236,8 @@ func schemasOfKong(t *testing.T) (entities, plugins map[string][]map[string]fiel
 	return fields(all.Entities), fields(all.Plugins)
 }
 
-// TestWhatKongTakesIsTakenOrListed: of entities that are made from Kong's schemas, what is imported is what the API server takes, and nothing
-// is lost without a word.
+// TestWhatKongTakesIsTakenOrListed: of entities that are made from Kong's schemas, what is imported is what the API
+// server takes, and nothing is lost without a word.
 func TestWhatKongTakesIsTakenOrListed(t *testing.T) {
 	schemas := map[string][]map[string]field{}
 	entitySchemas, pluginSchemas := schemasOfKong(t)

@@ -1,5 +1,6 @@
-// Package importer turns what a Kong holds into resources of this operator. It is pure. What a resource cannot say is listed rather than dropped, and
-// what it makes differs from what there is in nothing but tags: a service with a setting that no field has is not taken over, its plugins are.
+// Package importer turns what a Kong holds into resources of this operator. It is pure. What a resource cannot say is
+// listed rather than dropped, and what it makes differs from what there is in nothing but tags: a service with a
+// setting that no field has is not taken over, its plugins are.
 package importer
 
 import (
@@ -73,7 +74,8 @@ func Import(entities []kong.Entity, options Options) Result {
 	return m.result
 }
 
-// tellOfIdentities says that the gateway has to let tenants choose names that do not begin with their namespace, where what was imported has such names.
+// tellOfIdentities says that the gateway has to let tenants choose names that do not begin with their namespace,
+// where what was imported has such names.
 func (m *importing) tellOfIdentities() {
 	var names []string
 	for _, c := range m.result.Consumers {

@@ -20,8 +20,9 @@ const (
 	kicCredentialType = "kongCredType" // in a Secret's data, before there was a label
 )
 
-// ReadKIC reads manifests of Kong's ingress controller that are in a namespace, or say none, into what it makes of them in Kong: consumers with their JWT credentials and groups,
-// and for each backend of an Ingress a service with routes and plugins. What it does not read is left.
+// ReadKIC reads manifests of Kong's ingress controller that are in a namespace, or say none, into what it makes of
+// them in Kong: consumers with their JWT credentials and groups, and for each backend of an Ingress a service with
+// routes and plugins. What it does not read is left.
 func ReadKIC(manifests []map[string]any, namespace string) (entities []kong.Entity, left []Left) {
 	r := &kicReader{namespace: namespace, objects: map[string]kicObject{}}
 	for _, manifest := range manifests {
@@ -82,7 +83,8 @@ type kicReader struct {
 	left     []Left
 }
 
-// kicGroups are the API groups whose objects say something about Kong. Deployments and the like are none of ours, and are passed over.
+// kicGroups are the API groups whose objects say something about Kong. Deployments and the like are none of ours, and
+// are passed over.
 var kicGroups = []string{"configuration.konghq.com", "gateway.networking.k8s.io", "networking.k8s.io", "extensions"}
 
 // kicKinds are those that are read.

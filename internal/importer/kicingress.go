@@ -11,7 +11,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
-// serviceRefField is set in a service that points at a Service of the cluster: its name and port. Kong has no such field.
+// serviceRefField is set in a service that points at a Service of the cluster: its name and port. Kong has no such
+// field.
 const serviceRefField = "kubernetes_service"
 
 // Annotations that are read, on an Ingress and on a Service. Others of the ingress controller are left.
@@ -32,8 +33,9 @@ type kicBackend struct {
 	port    int
 }
 
-// ingress adds a service for each backend, with a route for each host. The plugins of an Ingress are on its routes in Kong; as all routes of these services
-// are of one Ingress, they are on the services here, which does the same. A plugin of an Ingress wins over one of its name on the Service, as in Kong.
+// ingress adds a service for each backend, with a route for each host. The plugins of an Ingress are on its routes in
+// Kong; as all routes of these services are of one Ingress, they are on the services here, which does the same. A
+// plugin of an Ingress wins over one of its name on the Service, as in Kong.
 func (r *kicReader) ingress(o kicObject) {
 	r.unread(o, kicOnIngress)
 	if o.spec()["defaultBackend"] != nil || o.spec()["backend"] != nil {
@@ -233,7 +235,8 @@ func list(values []string) []any {
 	return all
 }
 
-// kicPaths are Kong's paths for one of an Ingress. Kong's match by prefix ends anywhere, that of an Ingress (pathType Prefix) at a slash.
+// kicPaths are Kong's paths for one of an Ingress. Kong's match by prefix ends anywhere, that of an Ingress (pathType
+// Prefix) at a slash.
 func kicPaths(o kicObject, path kong.Fields) []string {
 	text, trimmed := cmp.Or(path.Text("path"), "/"), strings.TrimRight(path.Text("path"), "/")
 	switch path.Text("pathType") {

@@ -11,7 +11,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/pluginconfig"
 )
 
-// plugin makes a plugin of a spec; false where it cannot be said, which is then told. owner is the name of the resource.
+// plugin makes a plugin of a spec; false where it cannot be said, which is then told. owner is the name of the
+// resource.
 func (m *importing) plugin(e kong.Entity, route, owner string) (v1alpha1.ServicePlugin, bool) {
 	name := e.Fields.Text("name")
 	for _, field := range []string{"instance_name", "ordering", "consumer_group", "condition"} {

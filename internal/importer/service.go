@@ -13,7 +13,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
-// service makes a JwtProtectedService of a service with a jwt plugin. One that says something that no field does is not taken over, and its plugins are.
+// service makes a JwtProtectedService of a service with a jwt plugin. One that says something that no field does is
+// not taken over, and its plugins are.
 func (m *importing) service(e kong.Entity) {
 	routes, plugins := m.below(e.ID, kong.KindRoute), m.below(e.ID, kong.KindPlugin)
 	guard, found := find(plugins, "jwt")

@@ -10,7 +10,8 @@ import (
 // maxSeconds keeps a number of seconds within what a time.Duration holds.
 const maxSeconds = 1 << 31
 
-// maxAge reads how long an answer may be kept (RFC 9111 section 5.2.2): max-age less Age. What forbids keeping it gives zero.
+// maxAge reads how long an answer may be kept (RFC 9111 section 5.2.2): max-age less Age. What forbids keeping it
+// gives zero.
 func maxAge(header http.Header) time.Duration {
 	var age time.Duration
 	for _, directive := range strings.Split(strings.Join(header.Values("Cache-Control"), ","), ",") {

@@ -67,8 +67,9 @@ func (d Decision) NextLeave(overlap time.Duration) time.Time {
 
 // Decide says what becomes of the keys. It is pure.
 //
-// A key that is new in the set is used at once. One that has left it stays for the overlap, so that tokens signed before are taken. A set without any usable key, and one
-// that cannot be read, remove nothing: the last good keys stay, and only those that had left before go in their time.
+// A key that is new in the set is used at once. One that has left it stays for the overlap, so that tokens signed
+// before are taken. A set without any usable key, and one that cannot be read, remove nothing: the last good keys
+// stay, and only those that had left before go in their time.
 func Decide(in Input, now time.Time) Decision {
 	now = now.UTC().Truncate(time.Second)
 	d := Decision{KeptEmpty: in.Fetched && len(in.Keys) == 0}
@@ -131,7 +132,8 @@ func (d *Decision) goes(id string) {
 	d.Left = slices.DeleteFunc(d.Left, func(left string) bool { return left == id })
 }
 
-// bound drops those that left the set first where more than limit are leaving: an issuer that makes a key an hour would fill Kong.
+// bound drops those that left the set first where more than limit are leaving: an issuer that makes a key an hour
+// would fill Kong.
 func (d *Decision) bound(limit int) {
 	var leaving []Held
 	for _, h := range d.Held {

@@ -12,7 +12,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/request"
 )
 
-// documentVersion goes up with every field that is added: an operator that did not know it would lose it with its next write.
+// documentVersion goes up with every field that is added: an operator that did not know it would lose it with its
+// next write.
 const documentVersion = 2
 
 // ErrUnreadable says that what is kept cannot be read. What is in Kong stays then.
@@ -30,7 +31,8 @@ type Sets struct {
 type Kept struct {
 	// URL of the set.
 	URL string
-	// Part is the name that the credential had when its keys were first put into Kong. One that gets another name keeps its entities.
+	// Part is the name that the credential had when its keys were first put into Kong. One that gets another name
+	// keeps its entities.
 	Part string
 	Held []Held
 }
@@ -42,8 +44,8 @@ func (s Sets) Equal(other Sets) bool {
 	})
 }
 
-// Of gives what is kept for a credential that follows a set. Under a new name it is what was kept under a name that followed the same set and
-// that follows none any more: follows says whether a name does.
+// Of gives what is kept for a credential that follows a set. Under a new name it is what was kept under a name that
+// followed the same set and that follows none any more: follows says whether a name does.
 func (s Sets) Of(name, url string, follows func(name string) bool) Kept {
 	if kept, found := s.ByName[name]; found {
 		kept.URL = url

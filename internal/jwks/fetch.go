@@ -42,7 +42,8 @@ type Answer struct {
 	NotModified bool
 	Document    []byte
 	Validators  Validators
-	// MaxAge is how long the issuer asks the answer to be kept (RFC 9111 section 5.2.2.1), less the age that it had already. Zero: it says nothing.
+	// MaxAge is how long the issuer asks the answer to be kept (RFC 9111 section 5.2.2.1), less the age that it had
+	// already. Zero: it says nothing.
 	MaxAge time.Duration
 }
 
@@ -54,8 +55,8 @@ type Fetcher struct {
 	Timeout time.Duration
 }
 
-// Fetch asks an issuer for its set, within the limits of this package. No proxy is taken from the environment: the address that is judged has to be that
-// of the issuer. The error is an *Error.
+// Fetch asks an issuer for its set, within the limits of this package. No proxy is taken from the environment: the
+// address that is judged has to be that of the issuer. The error is an *Error.
 func (f Fetcher) Fetch(ctx context.Context, source Source, held Validators) (Answer, error) {
 	if err := source.Policy.Check(source.URL); err != nil {
 		return Answer{}, err

@@ -37,8 +37,9 @@ var (
 	ecAlgorithms  = map[elliptic.Curve]string{elliptic.P256(): "ES256", elliptic.P384(): "ES384", elliptic.P521(): "ES512"}
 )
 
-// fitting lists the algorithms that Kong verifies with a public key, the first being what a key has that says nothing. It is empty for keys of no use.
-// RS256 is what OpenID Connect has issuers use where nothing else is agreed (OpenID Connect Core 1.0 section 15.1).
+// fitting lists the algorithms that Kong verifies with a public key, the first being what a key has that says
+// nothing. It is empty for keys of no use. RS256 is what OpenID Connect has issuers use where nothing else is agreed
+// (OpenID Connect Core 1.0 section 15.1).
 func fitting(key crypto.PublicKey) []string {
 	switch typed := key.(type) {
 	case *rsa.PublicKey:

@@ -50,7 +50,8 @@ type Skipped struct {
 // errForeign are keys that are meant for something else.
 var errForeign = errors.New("is not for signatures (use, key_ops)")
 
-// Parse reads a key set (RFC 7517 section 5). A key of no use is skipped, as section 5 asks; the error is ErrInvalid where the document is no set at all.
+// Parse reads a key set (RFC 7517 section 5). A key of no use is skipped, as section 5 asks; the error is ErrInvalid
+// where the document is no set at all.
 func Parse(document []byte) (Set, error) {
 	var raw struct {
 		Keys *[]json.RawMessage `json:"keys"`
@@ -122,7 +123,8 @@ func read(text json.RawMessage) (candidate, error) {
 	}, nil
 }
 
-// checkPurpose refuses keys that are not for signatures (RFC 7517 sections 4.2 and 4.3), and those whose private half everybody can read.
+// checkPurpose refuses keys that are not for signatures (RFC 7517 sections 4.2 and 4.3), and those whose private half
+// everybody can read.
 func checkPurpose(fields jwkset.JWKMarshal) error {
 	switch {
 	case fields.KTY == jwkset.KtyOct:
@@ -164,8 +166,8 @@ type Selection struct {
 	Beyond int
 }
 
-// Select gives the keys to use: the first limit of those that serve. fallback is the algorithm of keys that name none; where it does not fit a
-// key, its curve decides, and RS256 for RSA.
+// Select gives the keys to use: the first limit of those that serve. fallback is the algorithm of keys that name
+// none; where it does not fit a key, its curve decides, and RS256 for RSA.
 func (s Set) Select(fallback string, limit int) Selection {
 	selection := Selection{Skipped: s.skipped}
 	for _, c := range s.candidates {

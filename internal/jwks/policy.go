@@ -24,8 +24,8 @@ func refused(format string, args ...any) error {
 	return &Error{Kind: ErrRefused, Message: fmt.Sprintf(format, args...)}
 }
 
-// Check says why the set at an address may not be fetched. The error is ErrRefused. It does not look up the host: CheckAddress judges what
-// is then dialed.
+// Check says why the set at an address may not be fetched. The error is ErrRefused. It does not look up the host:
+// CheckAddress judges what is then dialed.
 func (p Policy) Check(text string) error {
 	target, err := url.Parse(text)
 	if err != nil {

@@ -17,8 +17,8 @@ const forgetAfter = 2 * MaxRefresh
 // FetchFunc asks an issuer for its set; Fetcher.Fetch is the real one.
 type FetchFunc func(ctx context.Context, source Source, held Validators) (Answer, error)
 
-// Refresher holds the key sets of all issuers, one for each source however many look it up, and asks the issuers in the background: no caller waits
-// for one. It is safe for concurrent use.
+// Refresher holds the key sets of all issuers, one for each source however many look it up, and asks the issuers in
+// the background: no caller waits for one. It is safe for concurrent use.
 type Refresher struct {
 	fetch FetchFunc
 	now   func() time.Time
@@ -81,8 +81,8 @@ type View struct {
 	// Set as it was last read; Known says that it ever was, since this process began.
 	Set   Set
 	Known bool
-	// Current says that the set is not older than the interval, or than the issuer said that it may become. An older one decides nothing:
-	// a key may have been taken out of it since.
+	// Current says that the set is not older than the interval, or than the issuer said that it may become. An older
+	// one decides nothing: a key may have been taken out of it since.
 	Current bool
 	// Err is why the last look brought nothing, and FailingSince when that began. The error is an *Error.
 	Err          error
@@ -124,8 +124,8 @@ func (r *Refresher) Lookup(ctx context.Context, q Query) View {
 	return view
 }
 
-// nextLook says when the issuer is asked again: at the next look that is due, or for a request that is new as soon as it may be asked. One that comes while a look
-// is under way gets a look of its own.
+// nextLook says when the issuer is asked again: at the next look that is due, or for a request that is new as soon as
+// it may be asked. One that comes while a look is under way gets a look of its own.
 func (e *entry) nextLook(q Query) time.Time {
 	if e.outcome.Time.IsZero() {
 		return time.Time{}

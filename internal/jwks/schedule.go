@@ -25,8 +25,9 @@ type Outcome struct {
 	RetryAfter time.Duration
 }
 
-// NextLook says when a set is looked at again. After a success: an interval later, or when the issuer's max-age has passed if that is later, and after
-// MaxRefresh at the latest. After failures: in growing pauses from 30 seconds to the interval, or as the issuer asks, an hour at most.
+// NextLook says when a set is looked at again. After a success: an interval later, or when the issuer's max-age has
+// passed if that is later, and after MaxRefresh at the latest. After failures: in growing pauses from 30 seconds to
+// the interval, or as the issuer asks, an hour at most.
 func NextLook(last Outcome, interval time.Duration) time.Time {
 	if last.Failures == 0 {
 		return last.Time.Add(lifetime(last.MaxAge, interval))

@@ -23,9 +23,9 @@ func Decide(cfg Config, req Request, dir Directory, now time.Time) Decision {
 	return a.decide(false).Decision
 }
 
-// Trace is Decide with what each check finds. Unlike Kong it goes on after a check that fails, so that all that is wrong
-// is seen at once. A preflight that passes without a check has no steps. The decision is that of the first check that
-// failed; it is Undecided where none failed and one is unknown.
+// Trace is Decide with what each check finds. Unlike Kong it goes on after a check that fails, so that all that is
+// wrong is seen at once. A preflight that passes without a check has no steps. The decision is that of the first
+// check that failed; it is Undecided where none failed and one is unknown.
 func Trace(cfg Config, req Request, dir Directory, now time.Time) Account {
 	a := attempt{cfg: cfg, req: req, dir: dir, now: now}
 	return a.decide(true)

@@ -46,7 +46,8 @@ const (
 	AnonymousNotFound   Reason = "AnonymousNotFound"   // the configured anonymous consumer does not exist
 )
 
-// Undecided says that the Directory has a gap where it matters. No data plane answers this; it is for Trace, and where Decide meets it, it refuses.
+// Undecided says that the Directory has a gap where it matters. No data plane answers this; it is for Trace, and
+// where Decide meets it, it refuses.
 const Undecided Reason = "Undecided"
 
 // Response is the answer to a refused request.

@@ -17,12 +17,12 @@ type Known struct {
 	Entities func(kind Kind) (Field, bool)
 }
 
-// Canonical is an entity in the one form that is compared: JSON of the fields that we manage, as Kong keeps them, and of
-// each other field whose value is not its schema's default. Two entities that mean the same to Kong have the same canonical form,
-// whether one was built by us and the other answered by Kong, whatever its version.
+// Canonical is an entity in the one form that is compared: JSON of the fields that we manage, as Kong keeps them, and
+// of each other field whose value is not its schema's default. Two entities that mean the same to Kong have the same
+// canonical form, whether one was built by us and the other answered by Kong, whatever its version.
 //
-// A plugin's configuration whose schema is not known is compared as it is. The id is not part of the form. The form holds secrets:
-// keep a hash of it, never the form.
+// A plugin's configuration whose schema is not known is compared as it is. The id is not part of the form. The form
+// holds secrets: keep a hash of it, never the form.
 func Canonical(e Entity, known Known) []byte {
 	fields, err := values(e.Fields)
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"slices"
 )
 
-// Capabilities are what one Kong takes, as far as versions, editions and plugins differ. The zero value is the newest Kong with all
-// that this client writes.
+// Capabilities are what one Kong takes, as far as versions, editions and plugins differ. The zero value is the newest
+// Kong with all that this client writes.
 type Capabilities struct {
 	// Version is Kong's, as it says it; Edition is "community" or "enterprise".
 	Version, Edition string
@@ -17,7 +17,8 @@ type Capabilities struct {
 	Algorithms []string
 	// JWTOptions are the options of the jwt plugin; nil for all.
 	JWTOptions []string
-	// FlatRedis tells that the Redis of the rate-limiting plugin is config.redis_host and its like, not the record config.redis.
+	// FlatRedis tells that the Redis of the rate-limiting plugin is config.redis_host and its like, not the record
+	// config.redis.
 	FlatRedis bool
 	// Plugins are the plugins that the node can run; nil for all.
 	Plugins []string
@@ -124,8 +125,8 @@ func (c *Client) Capabilities(ctx context.Context, node Node) (Capabilities, err
 	return CapabilitiesOf(node, schemas), nil
 }
 
-// EntitySchema reads the schema of a kind of entity, as a record; one that cannot be read as a schema has no fields. The
-// error for a kind that the node does not have is a NotFoundError.
+// EntitySchema reads the schema of a kind of entity, as a record; one that cannot be read as a schema has no fields.
+// The error for a kind that the node does not have is a NotFoundError.
 func (c *Client) EntitySchema(ctx context.Context, kind Kind) (Field, error) {
 	name := string(kind)
 	if kind == KindJWT {

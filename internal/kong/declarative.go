@@ -16,7 +16,8 @@ const configTimeout = 2 * time.Minute
 // kindConfig is the whole configuration, as an Observation tells it.
 const kindConfig Kind = "config"
 
-// tables are the names of the lists of a declarative configuration (kong/db/declarative), parents before their children.
+// tables are the names of the lists of a declarative configuration (kong/db/declarative), parents before their
+// children.
 var tables = []struct {
 	kind Kind
 	name string
@@ -28,8 +29,9 @@ var tables = []struct {
 // ConfigError says that Kong refuses a configuration for what is in it, and keeps the one that it has.
 type ConfigError struct {
 	Request
-	// Entities has, by the id of each entity that Kong names, its reasons by dotted path; "@entity" is about the whole of it. What could repeat
-	// a secret is redacted. It is empty where Kong does not say which entity it is about.
+	// Entities has, by the id of each entity that Kong names, its reasons by dotted path; "@entity" is about the
+	// whole of it. What could repeat a secret is redacted. It is empty where Kong does not say which entity it is
+	// about.
 	Entities map[string]map[string]string
 }
 
@@ -48,8 +50,9 @@ func (e *ConfigTooLargeError) Error() string {
 	return e.describe(fmt.Sprintf("the configuration of %d bytes is larger than this Kong takes", e.Bytes))
 }
 
-// PostConfig makes a node without a database run these entities and nothing else. All of it is taken, or nothing. The error is a *ConfigError, a
-// *ConfigTooLargeError, a *ThrottledError while an earlier configuration is loaded, or as any request's.
+// PostConfig makes a node without a database run these entities and nothing else. All of it is taken, or nothing. The
+// error is a *ConfigError, a *ConfigTooLargeError, a *ThrottledError while an earlier configuration is loaded, or as
+// any request's.
 func (c *Client) PostConfig(ctx context.Context, entities []Entity) error {
 	request := call{method: http.MethodPost, kind: kindConfig, template: "/config", path: "/config", query: "flatten_errors=1", slow: true}
 	payload, err := json.Marshal(document(entities))
@@ -76,7 +79,8 @@ func (c *Client) PostConfig(ctx context.Context, entities []Entity) error {
 	return c.judge(request, answer.status, answer.header, answer.body, nil)
 }
 
-// document is a configuration in the form in which Kong names the entity of every fault: flat lists, and references that are the id alone.
+// document is a configuration in the form in which Kong names the entity of every fault: flat lists, and references
+// that are the id alone.
 func document(entities []Entity) map[string]any {
 	out := map[string]any{"_format_version": "3.0"}
 	for _, table := range tables {

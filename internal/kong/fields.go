@@ -140,7 +140,8 @@ func plainList[T any](list []T) any {
 	return out
 }
 
-// WithoutNulls gives the fields that have a value, at every depth: Kong shows all that a kind has, null where nothing is set.
+// WithoutNulls gives the fields that have a value, at every depth: Kong shows all that a kind has, null where nothing
+// is set.
 func (f Fields) WithoutNulls() Fields {
 	clean, _ := withoutNulls(map[string]any(f)).(map[string]any)
 	return clean

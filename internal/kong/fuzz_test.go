@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// FuzzAnswers holds whatever an Admin API, or what answers in its place, may say of a refusal: it ends in an error of a known type, and nothing
-// that was sent as a secret comes back in it.
+// FuzzAnswers holds whatever an Admin API, or what answers in its place, may say of a refusal: it ends in an error of
+// a known type, and nothing that was sent as a secret comes back in it.
 func FuzzAnswers(f *testing.F) {
 	const secret = "do-not-tell-0123456789"
 	for _, body := range []string{

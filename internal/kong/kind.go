@@ -18,7 +18,8 @@ const (
 	KindPlugin   Kind = "plugins"
 )
 
-// Kinds that this client only looks at, under a consumer: credentials of other plugins. Kong has them where their plugin is installed.
+// Kinds that this client only looks at, under a consumer: credentials of other plugins. Kong has them where their
+// plugin is installed.
 const (
 	KindKeyAuth   Kind = "key-auths"
 	KindBasicAuth Kind = "basic-auths"

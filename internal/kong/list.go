@@ -59,8 +59,8 @@ func (c *Client) List(ctx context.Context, kind Kind, opts ListOptions) iter.Seq
 }
 
 // ListChildren lists the entities of a kind that hang on one parent: the routes and plugins of a
-// service, the plugins of a route, the credentials, groups and plugins of a consumer, those of other plugins included. The error of
-// a parent that is not there is a NotFoundError.
+// service, the plugins of a route, the credentials, groups and plugins of a consumer, those of other plugins
+// included. The error of a parent that is not there is a NotFoundError.
 func (c *Client) ListChildren(ctx context.Context, parent Kind, parentID string, child Kind) iter.Seq2[Entity, error] {
 	above, err := topCall(http.MethodGet, parent, parentID)
 	if err == nil && !child.readable() {

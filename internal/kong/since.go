@@ -8,8 +8,9 @@ import (
 // sinceRedisRecord is the first version whose rate-limiting plugin has the record config.redis.
 var sinceRedisRecord = Version{3, 6}
 
-// algorithmsSince and jwtOptionsSince say which version brought what (https://developer.konghq.com/plugins/jwt/changelog/, and the schemas
-// of 3.4.2 and 3.9.3). The oldest version that is told apart is 3.0.
+// algorithmsSince and jwtOptionsSince say which version brought what
+// (https://developer.konghq.com/plugins/jwt/changelog/, and the schemas of 3.4.2 and 3.9.3). The oldest version that
+// is told apart is 3.0.
 var (
 	algorithmsSince = map[string]Version{
 		"HS256": {3, 0}, "HS384": {3, 0}, "HS512": {3, 0}, "RS256": {3, 0}, "RS384": {3, 0}, "RS512": {3, 0},
@@ -22,7 +23,8 @@ var (
 	}
 )
 
-// AlgorithmSince is the version of Kong that brought an algorithm for credentials; the zero value for one that no Kong has.
+// AlgorithmSince is the version of Kong that brought an algorithm for credentials; the zero value for one that no
+// Kong has.
 func AlgorithmSince(name string) Version { return algorithmsSince[name] }
 
 // JWTOptionSince is the version of Kong that brought an option of the jwt plugin.

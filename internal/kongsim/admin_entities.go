@@ -234,7 +234,8 @@ func (a *admin) childEntity(k *kind, at selector, child *kind, field, name strin
 	}
 }
 
-// childOf finds a parent, and what names its child. A group of a consumer may be named by itself (kong/plugins/acl/api.lua).
+// childOf finds a parent, and what names its child. A group of a consumer may be named by itself
+// (kong/plugins/acl/api.lua).
 func (a *admin) childOf(k *kind, at selector, child *kind, name string, mayBeNew bool) (object, selector, *failed) {
 	parent, problem := a.found(k, at)
 	if problem != nil {

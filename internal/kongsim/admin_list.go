@@ -47,7 +47,8 @@ func (a *admin) list(c *call, k *kind, within object) (*answer, *failed) {
 	return ok(page)
 }
 
-// nextPage is the address of the next page. Below a parent Kong forgets the size, and the tags, and names the parent by its id.
+// nextPage is the address of the next page. Below a parent Kong forgets the size, and the tags, and names the parent
+// by its id.
 func nextPage(c *call, k *kind, within object, offset string) string {
 	if len(within) > 0 {
 		parent := ""

@@ -53,7 +53,8 @@ func readDuration(text string) (time.Duration, error) {
 
 // ControlHandler is for whoever breaks the simulation from outside: a listener of its own, never the Admin API's.
 //
-//	PUT /faults       {"seed": 1, "databaseDown": false, "faults": [{"pathPrefix": "/consumers", "status": 503, "retryAfter": "2s", "count": 3}]}
+//	PUT /faults       {"seed": 1, "databaseDown": false,
+//	                   "faults": [{"pathPrefix": "/consumers", "status": 503, "retryAfter": "2s", "count": 3}]}
 //	DELETE /faults    nothing goes wrong any more
 //	GET /requests     what the Admin API got
 //	DELETE /requests  forget it

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// dao does to the database what the Admin API asks for, as kong/db/dao/init.lua does: fill, resolve references, validate, write.
+// dao does to the database what the Admin API asks for, as kong/db/dao/init.lua does: fill, resolve references,
+// validate, write.
 type dao struct {
 	store   *store
 	library *library
@@ -193,7 +194,8 @@ func (d *dao) resolve(k *kind, row object) *failed {
 	return nil
 }
 
-// checkProtocols refuses a plugin that runs on none of its route's or its service's protocols (kong/db/dao/plugins.lua).
+// checkProtocols refuses a plugin that runs on none of its route's or its service's protocols
+// (kong/db/dao/plugins.lua).
 func (d *dao) checkProtocols(k *kind, plugin object) *failed {
 	if _, given := plugin["protocols"].([]any); k.name != "plugins" || !given {
 		return nil

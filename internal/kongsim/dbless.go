@@ -114,7 +114,8 @@ func truthy(text string) bool {
 	return false
 }
 
-// readConfig reads a body: JSON with the configuration, YAML, or JSON or a form with the text of either under `config`. Only a text has a hash.
+// readConfig reads a body: JSON with the configuration, YAML, or JSON or a form with the text of either under
+// `config`. Only a text has a hash.
 func readConfig(c *call, content []byte) (document object, hash string, problem *failed) {
 	contentType := strings.ToLower(c.Header.Get("Content-Type"))
 	text := string(content)

@@ -7,8 +7,9 @@ import (
 	"strings"
 )
 
-// flatErrors takes the errors of a configuration's entities out of wrong and gives them one by one, each with its entity (flatten_errors of
-// kong/db/errors.lua). What is about no single entity stays in wrong. An empty list is an empty object, as Lua has it.
+// flatErrors takes the errors of a configuration's entities out of wrong and gives them one by one, each with its
+// entity (flatten_errors of kong/db/errors.lua). What is about no single entity stays in wrong. An empty list is an
+// empty object, as Lua has it.
 func flatErrors(sent object, wrong violations) any {
 	flat := []any{}
 	for _, name := range slices.Backward(slices.Sorted(maps.Keys(wrong))) {

@@ -159,8 +159,8 @@ func referenceTo(child, parent *kind) string {
 	return ""
 }
 
-// replaceNames gives references by name, which are texts here, the form of references by id, so that an entity can be validated. Where they lead is
-// looked up when all entities are known.
+// replaceNames gives references by name, which are texts here, the form of references by id, so that an entity can be
+// validated. Where they lead is looked up when all entities are known.
 func replaceNames(k *kind, input object) {
 	for field := range k.references {
 		if name, isText := input[field].(string); isText && !isUUID(name) {

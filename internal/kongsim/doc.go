@@ -8,9 +8,11 @@
 //	store*.go    the database, and what the data plane reads of it
 //	admin*.go    the Admin API                                           dbless*.go: POST /config
 //	proxy*.go    the proxy                                               router*.go, worker*.go, plugins*.go
-//	faults.go    what can be made to go wrong                            control.go: the same from outside; pace.go: how fast it is
+//	faults.go    what can be made to go wrong
+//	control.go   the same from outside; pace.go: how fast it is
 //	server.go    both on their listeners                                 requests.go: what the Admin API got
 //	version.go   other versions of Kong, and an upgrade to one
 //
-// The two halves meet in the interface source, by which workers read the database, and in dataChange, by which the store tells them of writes.
+// The two halves meet in the interface source, by which workers read the database, and in dataChange, by which the
+// store tells them of writes.
 package kongsim

@@ -51,8 +51,8 @@ func (f *Faults) Set(seed uint64, faults ...Fault) {
 	}
 }
 
-// SetDatabaseDown takes Kong's database away, or gives it back: whatever needs it is answered 500, and /status says so. The proxy does not notice, as a
-// real one with all in its caches would not.
+// SetDatabaseDown takes Kong's database away, or gives it back: whatever needs it is answered 500, and /status says
+// so. The proxy does not notice, as a real one with all in its caches would not.
 func (f *Faults) SetDatabaseDown(down bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// pace makes requests take their time, as they do on a real Kong: each takes a while, and there is an end to how many there are a second.
+// pace makes requests take their time, as they do on a real Kong: each takes a while, and there is an end to how many
+// there are a second.
 type pace struct {
 	service  time.Duration
 	interval time.Duration

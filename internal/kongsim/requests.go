@@ -68,7 +68,8 @@ func (l *requestLog) reset() {
 	l.requests = nil
 }
 
-// Requests lists the requests to the Admin API since the start, or since ResetRequests, in the order in which they came.
+// Requests lists the requests to the Admin API since the start, or since ResetRequests, in the order in which they
+// came.
 func (s *Server) Requests() []Request { return s.requests.all() }
 
 // ResetRequests forgets the requests so far.

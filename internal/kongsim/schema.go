@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// object is an entity, or a part of one, in the Admin API's form: what encoding/json decodes. A name that is not there is not the same as null.
+// object is an entity, or a part of one, in the Admin API's form: what encoding/json decodes. A name that is not
+// there is not the same as null.
 type object = map[string]any
 
 // recordSchema says what a record is made of: an entity, or a field of one (kong/db/schema/init.lua).
@@ -15,7 +16,8 @@ type recordSchema struct {
 	byName     map[string]*schemaField
 	shorthands []*shorthand
 	checks     []*entityCheck
-	// An entity may come in varieties: routes by their protocols, plugins by their name. variants holds what each adds or replaces.
+	// An entity may come in varieties: routes by their protocols, plugins by their name. variants holds what each
+	// adds or replaces.
 	variantKey     string
 	variants       map[string]*recordSchema
 	unknownVariant string // a format for the value that names none

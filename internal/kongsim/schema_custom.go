@@ -13,7 +13,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/router"
 )
 
-// customRules are the rules that Kong has as code: kong/db/schema/typedefs.lua, or the schema of a plugin. Schema files name them.
+// customRules are the rules that Kong has as code: kong/db/schema/typedefs.lua, or the schema of a plugin. Schema
+// files name them.
 var customRules = map[string]func(value any) string{
 	"tag":              onText(tagProblem),
 	"name":             onText(nameProblem),
@@ -324,7 +325,8 @@ func originProblem(text string) string {
 	return regexProblem(text, "'%s' is not a valid regex")
 }
 
-// keyProblem is what the jwt plugin asks of rsa_public_key: that OpenSSL reads it. A private key, or one of another type, will do.
+// keyProblem is what the jwt plugin asks of rsa_public_key: that OpenSSL reads it. A private key, or one of another
+// type, will do.
 func keyProblem(text string) string {
 	for rest := []byte(text); ; {
 		var block *pem.Block

@@ -20,8 +20,9 @@ const (
 	upserting
 )
 
-// fill gives a copy of an entity with what Kong fills in before it validates: ids, times, generated values, defaults, and null for what has no
-// default; shorthands are expanded (process_auto_fields). The errors are those of shorthands.
+// fill gives a copy of an entity with what Kong fills in before it validates: ids, times, generated values, defaults,
+// and null for what has no default; shorthands are expanded (process_auto_fields). The errors are those of
+// shorthands.
 func (s *recordSchema) fill(input object, why occasion, now time.Time) (object, violations) {
 	data := cloneObject(input)
 	if wrong := s.expandShorthands(data); len(wrong) > 0 {
@@ -109,7 +110,8 @@ func (f *schemaField) adjust(value any, there bool, why occasion, now time.Time)
 	return value, there, nil
 }
 
-// missing is what stands for a value that is not there. A required one without a default stays missing, and is refused later.
+// missing is what stands for a value that is not there. A required one without a default stays missing, and is
+// refused later.
 func (f *schemaField) missing(now time.Time) (any, bool) {
 	switch {
 	case f.generated:

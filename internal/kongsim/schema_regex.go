@@ -11,8 +11,8 @@ import (
 	"strings"
 )
 
-// pcreProblem says what PCRE would have against an expression, in its words; nothing where it would compile. Go's parser knows fewer constructs
-// than PCRE, so that what only Go refuses passes here.
+// pcreProblem says what PCRE would have against an expression, in its words; nothing where it would compile. Go's
+// parser knows fewer constructs than PCRE, so that what only Go refuses passes here.
 func pcreProblem(expression string) string {
 	_, err := syntax.Parse(expression, syntax.Perl)
 	var fault *syntax.Error
@@ -64,8 +64,9 @@ type plain string
 // Format implements fmt.Formatter.
 func (p plain) Format(s fmt.State, _ rune) { _, _ = s.Write([]byte(`"` + string(p) + `"`)) }
 
-// routeExpressionProblem is what the router of flavor traditional_compatible has against a route: it turns it into an expression of its own, whose
-// regular expressions, of paths and of header values, know neither looking around nor back-references. Kong's message goes on to draw the place.
+// routeExpressionProblem is what the router of flavor traditional_compatible has against a route: it turns it into an
+// expression of its own, whose regular expressions, of paths and of header values, know neither looking around nor
+// back-references. Kong's message goes on to draw the place.
 func routeExpressionProblem(route object) string {
 	var expressions []string
 	for _, path := range names(route["paths"]) {
@@ -92,7 +93,8 @@ func routeExpressionProblem(route object) string {
 	return ""
 }
 
-// strayEscape says whether an expression escapes a sign that has no meaning of its own. Go lets that pass; the router's engine does not.
+// strayEscape says whether an expression escapes a sign that has no meaning of its own. Go lets that pass; the
+// router's engine does not.
 func strayEscape(expression string) bool {
 	for at := 0; at+1 < len(expression); at++ {
 		if expression[at] != '\\' {

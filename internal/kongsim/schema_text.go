@@ -79,7 +79,8 @@ func writeLua(value any, indent, step string) string {
 	return "{" + lineStart + strings.Join(entries, ","+lineStart) + "\n" + indent + "}"
 }
 
-// violationMessage sums violations up in an answer's message: two levels by path, what is below as a table (kong/db/errors.lua).
+// violationMessage sums violations up in an answer's message: two levels by path, what is below as a table
+// (kong/db/errors.lua).
 func violationMessage(wrong violations) string {
 	var parts []string
 	entity, _ := wrong["@entity"].([]any)
@@ -120,7 +121,8 @@ func violationMessage(wrong violations) string {
 	return fmt.Sprintf("%d schema violations (%s)", len(parts), text)
 }
 
-// luaPattern turns one of Lua's patterns into an expression of Go. It knows what Kong's schemas use: anchors, classes, sets, repetition.
+// luaPattern turns one of Lua's patterns into an expression of Go. It knows what Kong's schemas use: anchors,
+// classes, sets, repetition.
 func luaPattern(value any) (*regexp.Regexp, error) {
 	pattern, _ := value.(string)
 	classes := map[byte]string{'u': "A-Z", 'l': "a-z", 'd': "0-9", 'w': "0-9A-Za-z", 'a': "A-Za-z", 's': `\s`, 'x': "0-9A-Fa-f"}

@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// violations are what is wrong with a record: a text, a list by position, or violations of its own, by field. "@entity" is about several fields.
+// violations are what is wrong with a record: a text, a list by position, or violations of its own, by field.
+// "@entity" is about several fields.
 type violations = map[string]any
 
 // Kong's words.
@@ -17,7 +18,8 @@ const (
 	unknownField    = "unknown field"
 )
 
-// validate says what is wrong with a filled record. whole says that it is complete, which it is not while it is updated.
+// validate says what is wrong with a filled record. whole says that it is complete, which it is not while it is
+// updated.
 func (s *recordSchema) validate(input object, whole bool) violations {
 	if wrong := s.checkVariant(input); wrong != nil {
 		return wrong

@@ -13,8 +13,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
-// Options configure a simulated Kong. The zero value is Kong 3.9.3 with a database, on free ports of the loopback address, whose workers take changes in
-// at once.
+// Options configure a simulated Kong. The zero value is Kong 3.9.3 with a database, on free ports of the loopback
+// address, whose workers take changes in at once.
 type Options struct {
 	// AdminAddress and ProxyAddress to listen on, host:port; 127.0.0.1:0 by default.
 	AdminAddress, ProxyAddress string
@@ -28,14 +28,17 @@ type Options struct {
 	TLSCertificateVerify bool
 	// Database is "postgres" (the default) or "off".
 	Database string
-	// DBUpdateFrequency and WorkerStateUpdateFrequency are what GET / says of them. How late workers are is Propagation's matter.
+	// DBUpdateFrequency and WorkerStateUpdateFrequency are what GET / says of them. How late workers are is
+	// Propagation's matter.
 	DBUpdateFrequency, WorkerStateUpdateFrequency time.Duration
 	// Workers (2 by default) and Propagation are the proxy's.
 	Workers     int
 	Propagation Propagation
-	// MaxBodyBytes is the longest body that the Admin API takes; 10 MiB by default, as nginx_admin_client_max_body_size is.
+	// MaxBodyBytes is the longest body that the Admin API takes; 10 MiB by default, as
+	// nginx_admin_client_max_body_size is.
 	MaxBodyBytes int64
-	// ConfigLoadTime is how long a configuration of a Kong without a database takes to load. Others are answered 429 meanwhile.
+	// ConfigLoadTime is how long a configuration of a Kong without a database takes to load. Others are answered 429
+	// meanwhile.
 	ConfigLoadTime time.Duration
 	// Seed makes what is random repeatable.
 	Seed uint64

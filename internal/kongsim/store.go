@@ -17,7 +17,8 @@ type kind struct {
 	lookup string
 	// uniques are the sets of fields of which each combination of values is held once.
 	uniques [][]string
-	// references are the fields that point to other entities. Of those in restrict the target cannot go; from the others, all goes with it.
+	// references are the fields that point to other entities. Of those in restrict the target cannot go; from the
+	// others, all goes with it.
 	references map[string]string
 	restrict   map[string]bool
 }
@@ -162,7 +163,8 @@ func holdsNUL(value any) bool {
 	return false
 }
 
-// put writes a row, new or over a former one. It fails where a unique value is another's, or a row that it refers to is not there.
+// put writes a row, new or over a former one. It fails where a unique value is another's, or a row that it refers to
+// is not there.
 func (s *store) put(k *kind, row object) *failed {
 	if holdsNUL(row) {
 		return unexpected()
@@ -259,7 +261,8 @@ func (s *store) unindex(k *kind, row object) {
 	}
 }
 
-// uniqueKey gives the key of a row's values, or nothing where they are null: null is not unique, but for a plugin's scope.
+// uniqueKey gives the key of a row's values, or nothing where they are null: null is not unique, but for a plugin's
+// scope.
 func uniqueKey(k *kind, fields []string, row object) string {
 	var key strings.Builder
 	key.WriteString(k.name)

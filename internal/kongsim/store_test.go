@@ -10,8 +10,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestStoreKeepsItsWord writes and deletes at random. Whatever was refused or taken: unique values are held once, references lead somewhere, and the
-// indexes say what the rows say.
+// TestStoreKeepsItsWord writes and deletes at random. Whatever was refused or taken: unique values are held once,
+// references lead somewhere, and the indexes say what the rows say.
 func TestStoreKeepsItsWord(t *testing.T) {
 	idPool := []string{
 		"00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002", "00000000-0000-4000-8000-000000000003", "00000000-0000-4000-8000-000000000004",

@@ -14,8 +14,8 @@ var (
 	kong314 = kong.Version{Major: 3, Minor: 14} // Enterprise only
 )
 
-// Replace ends this Kong, and starts another version in its place: on the same addresses, and with the same database if it has one. It has faults and a
-// log of requests of its own.
+// Replace ends this Kong, and starts another version in its place: on the same addresses, and with the same database
+// if it has one. It has faults and a log of requests of its own.
 func (s *Server) Replace(version string, schemas Schemas) (*Server, error) {
 	o := s.options
 	o.AdminAddress, o.ProxyAddress = s.adminListening().listener.Addr().String(), s.front.listener.Addr().String()

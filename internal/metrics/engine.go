@@ -1,5 +1,5 @@
-// Package metrics counts what the engines do, and sums up what the resources' statuses say. No label is a consumer, a resource or a
-// namespace: a cluster has thousands of them, and their statuses are for looking at one.
+// Package metrics counts what the engines do, and sums up what the resources' statuses say. No label is a consumer, a
+// resource or a namespace: a cluster has thousands of them, and their statuses are for looking at one.
 package metrics
 
 import (

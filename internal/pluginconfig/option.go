@@ -180,7 +180,8 @@ func settings[T any](config, defaults map[string]any) (into T, err error) {
 	return into, nil
 }
 
-// jsonObject gives a value in the types of encoding/json: numbers are float64, lists []any. A value that is no object gives an empty one.
+// jsonObject gives a value in the types of encoding/json: numbers are float64, lists []any. A value that is no object
+// gives an empty one.
 func jsonObject(value any) map[string]any {
 	object, _ := convert[map[string]any](value)
 	if object == nil {

@@ -27,8 +27,8 @@ type Asker struct {
 }
 
 const (
-	// agreeing is how many answers of a data plane have to agree. Its workers are not known; each connection reaches one of them by chance, so that one of
-	// four that is behind escapes 16 answers in one of a hundred times.
+	// agreeing is how many answers of a data plane have to agree. Its workers are not known; each connection reaches
+	// one of them by chance, so that one of four that is behind escapes 16 answers in one of a hundred times.
 	agreeing = 16
 	// timeout of one question, from dialing to the end of the answer.
 	timeout = 3 * time.Second
@@ -41,7 +41,8 @@ const (
 // NewAsker makes an Asker. A nil TLS configuration trusts the system's authorities.
 func NewAsker(route desired.ProbeRoute, config *tls.Config, now func() time.Time) *Asker {
 	transport := &http.Transport{
-		// No proxy, whatever the environment says: each data plane is asked itself. And no connection is used twice: the next reaches another worker.
+		// No proxy, whatever the environment says: each data plane is asked itself. And no connection is used twice:
+		// the next reaches another worker.
 		Proxy: nil, DisableKeepAlives: true, DisableCompression: true,
 		DialContext:            (&net.Dialer{Timeout: timeout}).DialContext,
 		TLSClientConfig:        config,
@@ -57,8 +58,9 @@ func NewAsker(route desired.ProbeRoute, config *tls.Config, now func() time.Time
 	}
 }
 
-// Ask finds out what each data plane knows of a credential. Where it is wanted to be absent the token is not signed with it: its key is all that matters.
-// The results are in the order of the addresses. The error says that no token could be made.
+// Ask finds out what each data plane knows of a credential. Where it is wanted to be absent the token is not signed
+// with it: its key is all that matters. The results are in the order of the addresses. The error says that no token
+// could be made.
 func (a *Asker) Ask(ctx context.Context, addresses []string, material credential.Material, want Want) ([]Result, error) {
 	text, signed, err := a.mint(material, want)
 	if err != nil {
@@ -122,7 +124,8 @@ func (a *Asker) question(ctx context.Context, address string, text credential.Se
 	return Answer{Status: response.StatusCode, Body: body}
 }
 
-// describe says why there was no answer, in the same words each time: a message with a port of ours in it would change each time it is written.
+// describe says why there was no answer, in the same words each time: a message with a port of ours in it would
+// change each time it is written.
 func describe(err error) string {
 	var timedOut net.Error
 	var dns *net.DNSError

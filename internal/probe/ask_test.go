@@ -28,7 +28,8 @@ const (
 
 var scope = desired.Scope{Installation: "here", Gateway: "default"}
 
-// rig is a data plane of several workers with the probe's route, beside a route of somebody's that matches everything and asks for nothing.
+// rig is a data plane of several workers with the probe's route, beside a route of somebody's that matches everything
+// and asks for nothing.
 type rig struct {
 	*testing.T
 	sim      *kongsim.Server
@@ -114,7 +115,8 @@ func generated(t *testing.T, recipe credential.Recipe) credential.Material {
 	return m
 }
 
-// Every algorithm, through all that a credential goes through. No probe reaches an upstream: not even that of a route which takes every request.
+// Every algorithm, through all that a credential goes through. No probe reaches an upstream: not even that of a route
+// which takes every request.
 func TestEveryAlgorithm(t *testing.T) {
 	r := newRig(t, kongsim.Instant())
 	for _, algorithm := range credential.Algorithms() {
@@ -170,7 +172,8 @@ func TestWorkersThatDiffer(t *testing.T) {
 	}
 }
 
-// TestNothingOfAProbeIsValid puts a recording server in the place of a data plane, and asks Kong itself what it would do with what was sent there.
+// TestNothingOfAProbeIsValid puts a recording server in the place of a data plane, and asks Kong itself what it would
+// do with what was sent there.
 func TestNothingOfAProbeIsValid(t *testing.T) {
 	r := newRig(t, kongsim.Instant())
 	material := generated(t, credential.Recipe{Algorithm: "HS256", Length: 48})
@@ -193,7 +196,8 @@ func TestNothingOfAProbeIsValid(t *testing.T) {
 		t.Fatalf("%d questions over %d connections", len(sent), len(connections))
 	}
 	for _, claim := range []string{"iss", "kid"} {
-		// The service of the route that takes everything, now protected by a plugin that verifies exp, and by one that reads iss and verifies nothing.
+		// The service of the route that takes everything, now protected by a plugin that verifies exp, and by one
+		// that reads iss and verifies nothing.
 		config := map[string]any{"key_claim_name": claim}
 		if claim == "kid" {
 			config["claims_to_verify"] = []string{"exp"}

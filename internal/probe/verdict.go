@@ -61,8 +61,8 @@ const (
 	expExpired          = "token expired"
 )
 
-// Read says what one answer means. signed says whether the token was signed with the credential's material: if not, a signature that Kong finds
-// wrong proves that it knows the key, which is all that can be known.
+// Read says what one answer means. signed says whether the token was signed with the credential's material: if not, a
+// signature that Kong finds wrong proves that it knows the key, which is all that can be known.
 func Read(answer Answer, signed bool) Reading {
 	if answer.Status == 0 {
 		return Reading{Detail: answer.Problem}
@@ -92,8 +92,8 @@ func Read(answer Answer, signed bool) Reading {
 	}
 }
 
-// Agree puts the answers of one data plane together. Its workers learn of a change one by one, and each connection reaches one of them: only as many
-// answers as were wanted, all alike, say what the data plane knows.
+// Agree puts the answers of one data plane together. Its workers learn of a change one by one, and each connection
+// reaches one of them: only as many answers as were wanted, all alike, say what the data plane knows.
 func Agree(readings []Reading, wanted int) Reading {
 	if len(readings) == 0 {
 		return Reading{Detail: "was not asked"}
@@ -150,7 +150,8 @@ const (
 	Contradicted
 )
 
-// Conclude says whether every data plane is as wanted, and names those that are not. No data plane at all is unsure: there is nobody to ask.
+// Conclude says whether every data plane is as wanted, and names those that are not. No data plane at all is unsure:
+// there is nobody to ask.
 func Conclude(results []Result, want Want) (Conclusion, string) {
 	if len(results) == 0 {
 		return Unsure, "there is no data plane to ask"

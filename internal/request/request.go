@@ -1,5 +1,5 @@
-// Package request reads what a person asks of a consumer's credentials by an annotation, and remembers which requests were seen.
-// It does no I/O.
+// Package request reads what a person asks of a consumer's credentials by an annotation, and remembers which requests
+// were seen. It does no I/O.
 package request
 
 import (
@@ -50,8 +50,8 @@ func (r Request) Concerns(credential string) bool {
 	return !r.Empty() && (r.credential == "" || r.credential == credential)
 }
 
-// Check refuses a request that names a credential which the spec does not have, unless the record has seen it: the credential was there
-// then. The error is a *status.StalledError with reason InvalidSpec.
+// Check refuses a request that names a credential which the spec does not have, unless the record has seen it: the
+// credential was there then. The error is a *status.StalledError with reason InvalidSpec.
 func (r Request) Check(credentials []string, seen ...Record) error {
 	if r.Empty() || r.credential == "" || slices.Contains(credentials, r.credential) ||
 		slices.ContainsFunc(seen, func(record Record) bool { return record.Has(r) }) {
@@ -69,8 +69,9 @@ func listed(credentials []string) string {
 	return strings.Join(credentials, ", ")
 }
 
-// Record remembers the requests that were seen, so that none is carried out twice: not when a value comes back with a rollback, not when a
-// tool takes the annotation off and puts it on again, and not when an old object is read. The zero value has seen nothing.
+// Record remembers the requests that were seen, so that none is carried out twice: not when a value comes back with a
+// rollback, not when a tool takes the annotation off and puts it on again, and not when an old object is read. The
+// zero value has seen nothing.
 type Record struct{ ids []string }
 
 // recorded is how many requests a record remembers. Those that an object carries now are never forgotten.

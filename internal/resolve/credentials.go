@@ -10,7 +10,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
-// Material reads the material of a credential from the Secret that secretRef names. field is where the credential is named.
+// Material reads the material of a credential from the Secret that secretRef names. field is where the credential is
+// named.
 func (in Inputs) Material(
 	ctx context.Context, consumer *v1alpha1.JwtConsumer, spec v1alpha1.Credential, field string,
 ) (credential.Material, error) {
@@ -41,8 +42,9 @@ func SecretOwner(consumer *v1alpha1.JwtConsumer) secrets.Owner {
 	}
 }
 
-// CredentialState reads the state of a consumer's credentials, and the Secret that it is in. A Secret that the operator did not write as it is
-// counts for nothing: the state is empty then, as if it were lost. The error is a *status.StalledError where what is there cannot be read.
+// CredentialState reads the state of a consumer's credentials, and the Secret that it is in. A Secret that the
+// operator did not write as it is counts for nothing: the state is empty then, as if it were lost. The error is a
+// *status.StalledError where what is there cannot be read.
 func CredentialState(
 	ctx context.Context, store *secrets.Store, consumer *v1alpha1.JwtConsumer,
 ) (credential.State, secrets.Snapshot, error) {

@@ -65,7 +65,8 @@ func (g Gateways) Resolve(ctx context.Context, namespace, name string) (Gateway,
 	return Gateway{Engine: running, Scope: running.Scope(), Policy: policy, AsksDataPlanes: object.Spec.DataPlanes != nil}, nil
 }
 
-// connectPause is how long a resource waits for an engine to be started, which takes a moment, until it looks why it was not.
+// connectPause is how long a resource waits for an engine to be started, which takes a moment, until it looks why it
+// was not.
 const connectPause = 5 * time.Second
 
 // Engine gives the running engine of a gateway, or what keeps it from running.

@@ -14,8 +14,9 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 )
 
-// SecretReader reads content of Secrets. field is the field of the spec that names the Secret, for messages. The error is a
-// *status.StalledError where the Secret, or what is asked for, is not there; any other error means that it is not known.
+// SecretReader reads content of Secrets. field is the field of the spec that names the Secret, for messages. The
+// error is a *status.StalledError where the Secret, or what is asked for, is not there; any other error means that it
+// is not known.
 type SecretReader interface {
 	Data(ctx context.Context, field, namespace, name string) (map[string][]byte, error)
 	Key(ctx context.Context, field, namespace, name, key string) ([]byte, error)
@@ -44,7 +45,8 @@ func (in Inputs) PluginConfigs(ctx context.Context, user v1alpha1.GatewayUser) (
 	return configs, nil
 }
 
-// RedisPassword reads the Secret that spec.rateLimit.redis.passwordSecretRef names; it is empty where there is no reference.
+// RedisPassword reads the Secret that spec.rateLimit.redis.passwordSecretRef names; it is empty where there is no
+// reference.
 func (in Inputs) RedisPassword(ctx context.Context, service *v1alpha1.JwtProtectedService) (string, error) {
 	limit := service.Spec.RateLimit
 	if limit == nil || limit.Redis == nil || limit.Redis.PasswordSecretRef == nil {

@@ -14,9 +14,9 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/index"
 )
 
-// OlderWith gives a function that finds a resource of the same kind and gateway that was created earlier and wants the same
-// unique key. Creation time decides only among those that hold nothing: the engine asks after it has found no holder.
-// keysOf lists the unique keys of a resource's spec.
+// OlderWith gives a function that finds a resource of the same kind and gateway that was created earlier and wants
+// the same unique key. Creation time decides only among those that hold nothing: the engine asks after it has found
+// no holder. keysOf lists the unique keys of a resource's spec.
 func OlderWith[T v1alpha1.GatewayUser](
 	ctx context.Context, reader client.Reader, object T, keysOf func(T) []desired.UniqueKey,
 ) func(desired.UniqueKey) (desired.Owner, bool) {
@@ -43,8 +43,8 @@ func OwnerOf(resource v1alpha1.Resource) desired.Owner {
 	return desired.Owner{Kind: resource.KindName(), Namespace: resource.GetNamespace(), Name: resource.GetName()}
 }
 
-// cannotHave says whether a resource will not get its unique keys: it is suspended, or stalled for another reason than the
-// conflict itself.
+// cannotHave says whether a resource will not get its unique keys: it is suspended, or stalled for another reason
+// than the conflict itself.
 func cannotHave(resource v1alpha1.Resource) bool {
 	stalled := apimeta.FindStatusCondition(*resource.GetConditions(), v1alpha1.ConditionStalled)
 	return resource.IsSuspended() || stalled != nil && stalled.Reason != v1alpha1.ReasonConflict

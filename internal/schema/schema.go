@@ -1,5 +1,5 @@
-// Package schema holds objects of the operator's kinds to their CustomResourceDefinitions, as the API server does, with no cluster: unknown
-// fields, defaults, the OpenAPI schema and the CEL rules.
+// Package schema holds objects of the operator's kinds to their CustomResourceDefinitions, as the API server does,
+// with no cluster: unknown fields, defaults, the OpenAPI schema and the CEL rules.
 package schema
 
 import (
@@ -92,7 +92,8 @@ func compile(crd apiextensionsv1.CustomResourceDefinition) (*definition, error) 
 // ErrKind says that there is no such kind.
 var ErrKind = errors.New("there is no such kind")
 
-// Check gives all that is wrong with an object that is created, which stays as it is. Status is left out, as the API server leaves it.
+// Check gives all that is wrong with an object that is created, which stays as it is. Status is left out, as the API
+// server leaves it.
 func Check(ctx context.Context, kind string, object map[string]any) ([]Fault, error) {
 	all, err := definitions()
 	if err != nil {

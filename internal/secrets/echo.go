@@ -7,7 +7,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// echoes knows which changes of Secrets are this process's own: a watch reports them like any other, and whoever wrote one need not look again.
+// echoes knows which changes of Secrets are this process's own: a watch reports them like any other, and whoever
+// wrote one need not look again.
 type echoes struct {
 	mu sync.Mutex
 	// writing counts the writes under way.
@@ -48,7 +49,8 @@ func (e *echoes) begin(owner Owner, key client.ObjectKey) (done func(version str
 	}
 }
 
-// end notes the answer to a write. It gives what was reported meanwhile and is none of ours, once no write is under way that it may be.
+// end notes the answer to a write. It gives what was reported meanwhile and is none of ours, once no write is under
+// way that it may be.
 func (e *echoes) end(key client.ObjectKey, own echo) (others []report) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -68,7 +70,8 @@ func (e *echoes) end(key client.ObjectKey, own echo) (others []report) {
 	return others
 }
 
-// reported says whether a report asks an owner to look now. Where a write is under way that it may be of, its look is called later, if need be.
+// reported says whether a report asks an owner to look now. Where a write is under way that it may be of, its look is
+// called later, if need be.
 func (e *echoes) reported(key client.ObjectKey, one report) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -82,7 +85,8 @@ func (e *echoes) reported(key client.ObjectKey, one report) bool {
 	return true
 }
 
-// take says whether a reported change is a write of this process for its owner, and forgets it and those before it. The caller holds the lock.
+// take says whether a reported change is a write of this process for its owner, and forgets it and those before it.
+// The caller holds the lock.
 func (e *echoes) take(key client.ObjectKey, reported echo) bool {
 	at := slices.Index(e.written[key], reported)
 	if at < 0 {
@@ -101,8 +105,8 @@ func (e *echoes) forget(key client.ObjectKey) {
 	delete(e.written, key)
 }
 
-// Reported is told what a watch reports of a Secret that an owner of its namespace names, gone where it was deleted. It calls look, at once or a moment
-// later, unless the change is what this process wrote for just that owner.
+// Reported is told what a watch reports of a Secret that an owner of its namespace names, gone where it was deleted.
+// It calls look, at once or a moment later, unless the change is what this process wrote for just that owner.
 func (s *Store) Reported(kind, name string, secret client.Object, gone bool, look func()) {
 	key := client.ObjectKeyFromObject(secret)
 	if gone || !secret.GetDeletionTimestamp().IsZero() {

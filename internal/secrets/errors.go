@@ -40,7 +40,8 @@ func writeError(err error, secret *corev1.Secret) error {
 	}
 }
 
-// describe gives the API server's words, which quotas and admission webhooks explain themselves in, unless they quote the content.
+// describe gives the API server's words, which quotas and admission webhooks explain themselves in, unless they quote
+// the content.
 func describe(err error, secret *corev1.Secret) string {
 	if !quotes(err.Error(), secret) {
 		return err.Error()
@@ -52,10 +53,12 @@ func describe(err error, secret *corev1.Secret) string {
 	return "failed, in words that quote the Secret's content"
 }
 
-// window is how many bytes in a row of a value make a quotation of it. Fewer would find names that the content shares with every message.
+// window is how many bytes in a row of a value make a quotation of it. Fewer would find names that the content shares
+// with every message.
 const window = 12
 
-// quotes says whether a text has a part of a value of the Secret in it, as it is or in base64; of a short value, all of it.
+// quotes says whether a text has a part of a value of the Secret in it, as it is or in base64; of a short value, all
+// of it.
 func quotes(text string, secret *corev1.Secret) bool {
 	parts := make(map[string]bool, len(text))
 	for i := 0; i+window <= len(text); i++ {

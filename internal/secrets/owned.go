@@ -15,8 +15,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
-// Owned reads a Secret of an owner's; found is false where there is none. The error is a *status.StalledError with reason SecretConflict where a
-// Secret of that name is somebody else's.
+// Owned reads a Secret of an owner's; found is false where there is none. The error is a *status.StalledError with
+// reason SecretConflict where a Secret of that name is somebody else's.
 func (s *Store) Owned(ctx context.Context, owner Owner, field, name string) (data map[string][]byte, found bool, err error) {
 	snapshot, err := s.Snapshot(ctx, owner, field, name)
 	if err != nil || !snapshot.Found() {
@@ -25,9 +25,10 @@ func (s *Store) Owned(ctx context.Context, owner Owner, field, name string) (dat
 	return snapshot.secret().Data, true, nil
 }
 
-// Publish makes a Secret of an owner's hold just data, in one write. Nothing is written where it does already, nor for an owner that is
-// being deleted. It is created only where there is none, and updated only as it was read: an apply could say neither, and would
-// write into a Secret that somebody else made a moment ago. written says whether it was. What field the name is from is for messages.
+// Publish makes a Secret of an owner's hold just data, in one write. Nothing is written where it does already, nor
+// for an owner that is being deleted. It is created only where there is none, and updated only as it was read: an
+// apply could say neither, and would write into a Secret that somebody else made a moment ago. written says whether
+// it was. What field the name is from is for messages.
 func (s *Store) Publish(ctx context.Context, owner Owner, field, name string, data map[string][]byte) (written bool, err error) {
 	if !owner.Object.GetDeletionTimestamp().IsZero() {
 		return false, nil
@@ -40,7 +41,8 @@ func (s *Store) Publish(ctx context.Context, owner Owner, field, name string, da
 	return written, err
 }
 
-// LetGo takes the owner off a Secret of its, so that it stays when the owner goes. One that is somebody else's stays as it is.
+// LetGo takes the owner off a Secret of its, so that it stays when the owner goes. One that is somebody else's stays
+// as it is.
 func (s *Store) LetGo(ctx context.Context, owner Owner, name string) error {
 	current, err := s.get(ctx, owner.Object.GetNamespace(), name)
 	if err != nil || current == nil || !owner.holds(current) {

@@ -18,7 +18,8 @@ import (
 type Owner struct {
 	Kind   string
 	Object client.Object
-	// Retain says that its Secrets outlive the owner: they carry its labels and no reference to it, which the garbage collector would follow.
+	// Retain says that its Secrets outlive the owner: they carry its labels and no reference to it, which the garbage
+	// collector would follow.
 	Retain bool
 }
 
@@ -45,8 +46,8 @@ func (o Owner) labels() map[string]string {
 	}
 }
 
-// holds says whether a Secret is the owner's, by its labels and by who controls it. The owner's UID does not count: after a restore from a
-// backup the reference names one that is gone.
+// holds says whether a Secret is the owner's, by its labels and by who controls it. The owner's UID does not count:
+// after a restore from a backup the reference names one that is gone.
 func (o Owner) holds(secret *corev1.Secret) bool {
 	for key, value := range o.labels() {
 		if secret.Labels[key] != value {
@@ -79,7 +80,8 @@ func (o Owner) without(references []metav1.OwnerReference) []metav1.OwnerReferen
 	return slices.DeleteFunc(slices.Clone(references), o.is)
 }
 
-// with puts the owner's reference where it was among the others, or behind them. References to an owner of that name that is gone go.
+// with puts the owner's reference where it was among the others, or behind them. References to an owner of that name
+// that is gone go.
 func (o Owner) with(references []metav1.OwnerReference) []metav1.OwnerReference {
 	if o.Retain {
 		return o.without(references)

@@ -12,10 +12,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Seal tells what the operator wrote from what somebody else did. Tenants may write every Secret of their namespace, those of the operator too.
+// Seal tells what the operator wrote from what somebody else did. Tenants may write every Secret of their namespace,
+// those of the operator too.
 //
-// It is a MAC over the namespace, the name and the data of a Secret: none can be made without the operator's seed, and none can be copied to
-// another Secret. The UID is not part of it: a restore from a backup changes that. An old content with its old seal is told by other means.
+// It is a MAC over the namespace, the name and the data of a Secret: none can be made without the operator's seed,
+// and none can be copied to another Secret. The UID is not part of it: a restore from a backup changes that. An old
+// content with its old seal is told by other means.
 type Seal struct{ key []byte }
 
 // sealKey is the key of a Secret's data that its seal is under.
@@ -63,7 +65,8 @@ func (s Seal) mac(namespace, name string, data map[string][]byte) []byte {
 	return sum.Sum(nil)
 }
 
-// SealBy names the Secret with the operator's seed: what Keep writes carries its seal, and Kept holds to it. It is called before the store is used.
+// SealBy names the Secret with the operator's seed: what Keep writes carries its seal, and Kept holds to it. It is
+// called before the store is used.
 func (s *Store) SealBy(namespace, name string) {
 	s.seed = client.ObjectKey{Namespace: namespace, Name: name}
 }
@@ -82,8 +85,8 @@ func (s *Store) openSeal(ctx context.Context) (Seal, error) {
 	return s.seal, nil
 }
 
-// Kept reads a Secret in which the operator keeps something of an owner's. intact says that the operator wrote it as it is. Errors are those of
-// Snapshot and Seed.
+// Kept reads a Secret in which the operator keeps something of an owner's. intact says that the operator wrote it as
+// it is. Errors are those of Snapshot and Seed.
 func (s *Store) Kept(ctx context.Context, owner Owner, name string) (snapshot Snapshot, intact bool, err error) {
 	snapshot, err = s.Snapshot(ctx, owner, "state", name)
 	if err != nil || !snapshot.Found() || s.seed.Name == "" {

@@ -81,7 +81,8 @@ func TestSealOfOneSeed(t *testing.T) {
 	}
 }
 
-// After a restore the references are gone, or name an owner of before: the garbage collector would take the Secret, or leave it when it should go.
+// After a restore the references are gone, or name an owner of before: the garbage collector would take the Secret,
+// or leave it when it should go.
 func TestOwnedAgainAfterARestore(t *testing.T) {
 	for what, references := range map[string][]metav1.OwnerReference{
 		"none": nil,

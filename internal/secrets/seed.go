@@ -19,9 +19,10 @@ const (
 	seedBytes = 32
 )
 
-// Seed reads the operator's own random bytes from a Secret, and makes them where there is none. It belongs to no resource: the installation keeps it. One
-// that is lost is made anew, and what was derived from the former changes. The error is a *status.StalledError where a Secret of that name is somebody
-// else's or holds no seed, and a *status.WaitError where another replica made it just now.
+// Seed reads the operator's own random bytes from a Secret, and makes them where there is none. It belongs to no
+// resource: the installation keeps it. One that is lost is made anew, and what was derived from the former changes.
+// The error is a *status.StalledError where a Secret of that name is somebody else's or holds no seed, and a
+// *status.WaitError where another replica made it just now.
 func (s *Store) Seed(ctx context.Context, namespace, name string) ([]byte, error) {
 	secret, err := s.get(ctx, namespace, name)
 	if err != nil {

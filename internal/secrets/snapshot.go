@@ -17,7 +17,8 @@ import (
 
 // Snapshot is a Secret of an owner's as it was read, or that there was none.
 //
-// The Secret is behind a function, since fmt looks into structs, and pointers to structs, past every method that would stop it.
+// The Secret is behind a function, since fmt looks into structs, and pointers to structs, past every method that
+// would stop it.
 type Snapshot struct{ secret func() *corev1.Secret }
 
 func snapshotOf(secret *corev1.Secret) Snapshot {
@@ -46,8 +47,8 @@ func (s Snapshot) Data() map[string][]byte {
 // Format writes a placeholder, for every verb.
 func (s Snapshot) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[redacted]") }
 
-// Snapshot reads a Secret of an owner's live. The error is a *status.StalledError with reason SecretConflict where a Secret of that name is
-// somebody else's.
+// Snapshot reads a Secret of an owner's live. The error is a *status.StalledError with reason SecretConflict where a
+// Secret of that name is somebody else's.
 func (s *Store) Snapshot(ctx context.Context, owner Owner, field, name string) (Snapshot, error) {
 	secret, err := s.get(ctx, owner.Object.GetNamespace(), name)
 	if err != nil || secret == nil {
@@ -59,10 +60,11 @@ func (s *Store) Snapshot(ctx context.Context, owner Owner, field, name string) (
 	return snapshotOf(secret), nil
 }
 
-// Replace writes data where a snapshot was read: it creates the Secret where there was none, and else changes it only as it was read. What was decided
-// from a snapshot is so never written over what somebody else decided meanwhile. The error is a *status.WaitError where a Secret was made, changed or
-// deleted since: read it again, and decide again. The snapshot that it gives is of what was written. Nothing but the operator reads the Secret: one that
-// somebody made immutable is deleted and made anew.
+// Replace writes data where a snapshot was read: it creates the Secret where there was none, and else changes it only
+// as it was read. What was decided from a snapshot is so never written over what somebody else decided meanwhile. The
+// error is a *status.WaitError where a Secret was made, changed or deleted since: read it again, and decide again.
+// The snapshot that it gives is of what was written. Nothing but the operator reads the Secret: one that somebody
+// made immutable is deleted and made anew.
 func (s *Store) Replace(ctx context.Context, owner Owner, name string, from Snapshot, data map[string][]byte) (Snapshot, error) {
 	if from.Found() {
 		if held := from.secret(); held.Immutable != nil && *held.Immutable && !maps.EqualFunc(held.Data, data, bytes.Equal) {
@@ -77,8 +79,9 @@ func (s *Store) Replace(ctx context.Context, owner Owner, name string, from Snap
 	return next, err
 }
 
-// Own makes a Secret that was read one of its owner's again: after a restore from a backup it may have no reference to it, or to a former one, and would
-// outlive its owner or be deleted with nobody. One that is being deleted stays as it is.
+// Own makes a Secret that was read one of its owner's again: after a restore from a backup it may have no reference
+// to it, or to a former one, and would outlive its owner or be deleted with nobody. One that is being deleted stays
+// as it is.
 func (s *Store) Own(ctx context.Context, owner Owner, name string, from Snapshot) (Snapshot, error) {
 	if !from.Found() || !from.secret().DeletionTimestamp.IsZero() || !owner.Object.GetDeletionTimestamp().IsZero() {
 		return from, nil
@@ -86,8 +89,8 @@ func (s *Store) Own(ctx context.Context, owner Owner, name string, from Snapshot
 	return s.Replace(ctx, owner, name, from, from.Data())
 }
 
-// PublishOver is Replace for a Secret that clients read; written says whether it was, or holds data already. A read that was done for another reason is so
-// not done twice.
+// PublishOver is Replace for a Secret that clients read; written says whether it was, or holds data already. A read
+// that was done for another reason is so not done twice.
 func (s *Store) PublishOver(ctx context.Context, owner Owner, name string, from Snapshot, data map[string][]byte) (next Snapshot, written bool, err error) {
 	return s.replace(ctx, owner, name, from, data)
 }

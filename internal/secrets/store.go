@@ -1,5 +1,5 @@
-// Package secrets is the one place that reads and writes Kubernetes Secrets. It reads live: the operator watches Secrets as metadata
-// and keeps no content.
+// Package secrets is the one place that reads and writes Kubernetes Secrets. It reads live: the operator watches
+// Secrets as metadata and keeps no content.
 package secrets
 
 import (
@@ -34,7 +34,8 @@ func NewStore(live client.Reader, write client.Client) *Store {
 	return &Store{live: live, write: write, echoes: newEchoes()}
 }
 
-// Data reads the content of a Secret that a user owns. The error is a *status.StalledError with reason SecretNotFound where there is none.
+// Data reads the content of a Secret that a user owns. The error is a *status.StalledError with reason SecretNotFound
+// where there is none.
 func (s *Store) Data(ctx context.Context, field, namespace, name string) (map[string][]byte, error) {
 	secret, err := s.get(ctx, namespace, name)
 	if err != nil {
@@ -46,7 +47,8 @@ func (s *Store) Data(ctx context.Context, field, namespace, name string) (map[st
 	return secret.Data, nil
 }
 
-// Key reads one key of a Secret that a user owns. The error is a *status.StalledError where the Secret or the key is missing or empty.
+// Key reads one key of a Secret that a user owns. The error is a *status.StalledError where the Secret or the key is
+// missing or empty.
 func (s *Store) Key(ctx context.Context, field, namespace, name, key string) ([]byte, error) {
 	data, err := s.Data(ctx, field, namespace, name)
 	if err != nil {

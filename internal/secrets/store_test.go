@@ -35,7 +35,8 @@ type cluster struct {
 	writes int
 }
 
-// newCluster starts with some objects. before runs ahead of each write, and may fail it or change the cluster under its feet.
+// newCluster starts with some objects. before runs ahead of each write, and may fail it or change the cluster under
+// its feet.
 func newCluster(t *testing.T, before func(client.WithWatch) error, objects ...client.Object) *cluster {
 	t.Helper()
 	scheme := runtime.NewScheme()

@@ -14,8 +14,8 @@ import (
 // maxMessage is the longest message that the API server takes, in bytes.
 const maxMessage = 32768
 
-// Apply writes what a reconcile came to into the conditions, by kstatus's rules: Ready always; Reconciling or Stalled while
-// they are true, never both. message is Ready's where err is nil. Conditions change only where they differ.
+// Apply writes what a reconcile came to into the conditions, by kstatus's rules: Ready always; Reconciling or Stalled
+// while they are true, never both. message is Ready's where err is nil. Conditions change only where they differ.
 func Apply(conditions *[]metav1.Condition, generation int64, message string, err error) {
 	var stalled *StalledError
 	var wait *WaitError
@@ -86,8 +86,8 @@ func set(conditions *[]metav1.Condition, generation int64, kind string, value me
 	})
 }
 
-// Next says when to look at the resource again, and whether the error should count as a failure that backs off. Of several
-// errors that are joined, the one that asks for the soonest look counts, and any that is a failure.
+// Next says when to look at the resource again, and whether the error should count as a failure that backs off. Of
+// several errors that are joined, the one that asks for the soonest look counts, and any that is a failure.
 func Next(err error) (after time.Duration, retry error) {
 	switch e := err.(type) { //nolint:errorlint // It goes through the tree of errors itself.
 	case nil:

@@ -50,7 +50,8 @@ func TestConditionsFollowTheOutcome(t *testing.T) {
 	}
 }
 
-// kstatus reads Reconciling and Stalled as opposites: whatever came before, never are both there, and no false one lies about.
+// kstatus reads Reconciling and Stalled as opposites: whatever came before, never are both there, and no false one
+// lies about.
 func TestConditionsAreNeverAtOdds(t *testing.T) {
 	outcomes := rapid.SliceOfN(rapid.SampledFrom([]error{nil, errStalled, errSuspended, errWait, errOther}), 1, 10)
 	rapid.Check(t, func(t *rapid.T) {

@@ -6,13 +6,15 @@ import (
 	"time"
 )
 
-// StalledError says that somebody has to change something before the work can go on. Trying again at once would not help.
+// StalledError says that somebody has to change something before the work can go on. Trying again at once would not
+// help.
 type StalledError struct {
 	// Reason is one of the API's reasons, such as v1alpha1.ReasonConflict.
 	Reason string
 	// Message says what is wrong, where, and what to do. It never holds a secret.
 	Message string
-	// RetryAfter is when to look again all the same, for causes that no watch reports. Zero: only when something changes.
+	// RetryAfter is when to look again all the same, for causes that no watch reports. Zero: only when something
+	// changes.
 	RetryAfter time.Duration
 }
 
@@ -32,8 +34,8 @@ type WaitError struct {
 	Message string
 	// After is when to go on. Zero: something else wakes the resource.
 	After time.Duration
-	// Quiet leaves the status as it is: nothing is known to have changed and nothing was done, as in the first moments of the operator's life,
-	// and the next look comes soon.
+	// Quiet leaves the status as it is: nothing is known to have changed and nothing was done, as in the first
+	// moments of the operator's life, and the next look comes soon.
 	Quiet bool
 }
 

@@ -22,8 +22,8 @@ type Claims struct {
 // reserved claims are the operator's own. sub and aud have fields of their own.
 var reserved = []string{"aud", "exp", "iat", "iss", "kid", "nbf", "sub"}
 
-// NewClaims reads the claims of a JwtToken; numbers keep every digit. The error is a *status.StalledError that names claims which may not
-// be set. It quotes no values.
+// NewClaims reads the claims of a JwtToken; numbers keep every digit. The error is a *status.StalledError that names
+// claims which may not be set. It quotes no values.
 func NewClaims(spec v1alpha1.JwtTokenSpec) (Claims, error) {
 	claims := Claims{Subject: spec.Subject, Audience: spec.Audience, Extra: map[string]any{}}
 	if spec.Claims != nil && len(spec.Claims.Raw) > 0 {

@@ -18,8 +18,8 @@ type Signed struct {
 	IssueTime, ExpirationTime time.Time
 }
 
-// Skew is how far the clocks of this machine and of a data plane may be apart: nbf lies this long before iat, and a token that seems to be issued
-// further in the future is taken for one of a clock that has been set back since.
+// Skew is how far the clocks of this machine and of a data plane may be apart: nbf lies this long before iat, and a
+// token that seems to be issued further in the future is taken for one of a clock that has been set back since.
 const Skew = 30 * time.Second
 
 // Option changes how a token is signed and verified.
@@ -39,9 +39,10 @@ func gather(list []Option) options {
 	return o
 }
 
-// Mint signs a token. iss and kid, in the claims and in the header, carry the credential's key, so that it passes whichever a service reads;
-// nbf is Skew before iat, for services that verify it: Kong refuses a token without. now is rounded down to the second, as NumericDate is
-// written (RFC 7519 section 2). The error is a *status.StalledError with reason CredentialCannotSign where the material has nothing to sign with.
+// Mint signs a token. iss and kid, in the claims and in the header, carry the credential's key, so that it passes
+// whichever a service reads; nbf is Skew before iat, for services that verify it: Kong refuses a token without. now
+// is rounded down to the second, as NumericDate is written (RFC 7519 section 2). The error is a *status.StalledError
+// with reason CredentialCannotSign where the material has nothing to sign with.
 func Mint(material credential.Material, claims Claims, now time.Time, ttl time.Duration, list ...Option) (Signed, error) {
 	key, err := signingKey(material, gather(list))
 	if err != nil {
@@ -80,8 +81,8 @@ func assemble(material credential.Material, claims Claims, issued, expires time.
 	return unsigned
 }
 
-// Verify says whether a token is signed with the material and valid now, and gives its claims. Numbers in them are json.Number.
-// The error quotes nothing of the token or the material.
+// Verify says whether a token is signed with the material and valid now, and gives its claims. Numbers in them are
+// json.Number. The error quotes nothing of the token or the material.
 func Verify(text string, material credential.Material, now time.Time, list ...Option) (map[string]any, error) {
 	return parse(text, material, gather(list), jwt.WithTimeFunc(func() time.Time { return now }), jwt.WithExpirationRequired(), jwt.WithIssuedAt())
 }
@@ -97,8 +98,9 @@ func parse(text string, material credential.Material, o options, checks ...jwt.P
 	return payload, nil
 }
 
-// Fresh says whether a token is what Mint would make, but for its times: signed with this material, with these claims and this
-// ttl, and not due for renewal at now. issued and expires are the token's times where it is what Mint would make.
+// Fresh says whether a token is what Mint would make, but for its times: signed with this material, with these claims
+// and this ttl, and not due for renewal at now. issued and expires are the token's times where it is what Mint would
+// make.
 func Fresh(text string, material credential.Material, claims Claims, ttl, renewBefore time.Duration, now time.Time, list ...Option) (issued, expires time.Time, fresh bool) {
 	if !material.CanSign() {
 		return issued, expires, false
@@ -126,8 +128,8 @@ func SignedWith(text string, material credential.Material, list ...Option) bool 
 	return err == nil
 }
 
-// RenewAt is when a token is due to be replaced: renewBefore ahead of its expiry. Where that would be at once, or before it was issued, it is when a third of
-// its life is left, so that a token is never renewed without end.
+// RenewAt is when a token is due to be replaced: renewBefore ahead of its expiry. Where that would be at once, or
+// before it was issued, it is when a third of its life is left, so that a token is never renewed without end.
 func RenewAt(issued, expires time.Time, renewBefore time.Duration) time.Time {
 	if life := expires.Sub(issued); renewBefore >= life {
 		renewBefore = life / 3

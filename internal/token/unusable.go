@@ -14,9 +14,10 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/credential"
 )
 
-// MintUnusable makes a token that asks a Kong whether it knows the material, and that is valid at no time: exp is before now, and nbf far behind it. Its
-// only claims are these and kid: a service that reads iss takes it for nobody's. Where the material can sign, the signature is right and rightly is true;
-// else it is random, of the length that Kong expects: one of another length is answered 500 for some algorithms.
+// MintUnusable makes a token that asks a Kong whether it knows the material, and that is valid at no time: exp is
+// before now, and nbf far behind it. Its only claims are these and kid: a service that reads iss takes it for
+// nobody's. Where the material can sign, the signature is right and rightly is true; else it is random, of the length
+// that Kong expects: one of another length is answered 500 for some algorithms.
 func MintUnusable(material credential.Material, now time.Time) (text credential.Sensitive, rightly bool, err error) {
 	unsigned := unusable(material, now)
 	if !material.CanSign() {
@@ -34,7 +35,8 @@ func MintUnusable(material credential.Material, now time.Time) (text credential.
 	return credential.Conceal(signed), true, nil
 }
 
-// MintMisSigned is MintUnusable's token with a wrong signature always: it asks for the key alone, and gives away nothing.
+// MintMisSigned is MintUnusable's token with a wrong signature always: it asks for the key alone, and gives away
+// nothing.
 func MintMisSigned(material credential.Material, now time.Time) (credential.Sensitive, error) {
 	return misSigned(unusable(material, now), material)
 }

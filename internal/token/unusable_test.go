@@ -18,7 +18,8 @@ func probed(text credential.Sensitive, material credential.Material, keyClaim st
 	return jwtplugin.Decide(config, request, john{material}, now).Reason
 }
 
-// What a data plane answers to a token that is valid at no time, for every algorithm: the signature is judged before the claims.
+// What a data plane answers to a token that is valid at no time, for every algorithm: the signature is judged before
+// the claims.
 func TestUnusableTokensTellWhatKongKnows(t *testing.T) {
 	for _, algorithm := range credential.Algorithms() {
 		t.Run(string(algorithm), func(t *testing.T) {

@@ -41,8 +41,8 @@ func read(t *testing.T, path string, into any) {
 	}
 }
 
-// check runs a script as Argo CD does: base, table, string, math and no other library, an object named obj, at most a second, and
-// a table with status and message as the answer.
+// check runs a script as Argo CD does: base, table, string, math and no other library, an object named obj, at most a
+// second, and a table with status and message as the answer.
 func check(t *testing.T, script string, object map[string]any) health {
 	t.Helper()
 	state := lua.NewState(lua.Options{SkipOpenLibs: true})

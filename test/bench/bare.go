@@ -29,7 +29,8 @@ type bareResult struct {
 	written int
 }
 
-// measureBare sends just the PUTs that have to go to Kong, and just the reads and writes that have to go to the kube-apiserver, from two clients at once.
+// measureBare sends just the PUTs that have to go to Kong, and just the reads and writes that have to go to the
+// kube-apiserver, from two clients at once.
 func measureBare(ctx context.Context, s settings, dir string) (result bareResult, err error) {
 	if s.quick {
 		return result, nil
@@ -89,8 +90,8 @@ func errorOf(errs ...error) error {
 	return errs[at]
 }
 
-// bareKube does what has to be done in Kubernetes: the resources are listed once and watched, and each gets a finalizer and a status; of each credential two
-// Secrets are looked for and created.
+// bareKube does what has to be done in Kubernetes: the resources are listed once and watched, and each gets a
+// finalizer and a status; of each credential two Secrets are looked for and created.
 func bareKube(ctx context.Context, account *rest.Config, s settings) error {
 	direct, err := unthrottled(account)
 	if err != nil {
@@ -171,7 +172,8 @@ func bareSecrets(consumer *v1alpha1.JwtConsumer) map[string]map[string][]byte {
 	}
 }
 
-// stateLength is how long the operator's record of one credential is, in bytes. The table says whether that is still so.
+// stateLength is how long the operator's record of one credential is, in bytes. The table says whether that is still
+// so.
 const stateLength = 303
 
 func bareStatus(consumer *v1alpha1.JwtConsumer) v1alpha1.JwtConsumerStatus {

@@ -13,8 +13,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 )
 
-// bareWatches reads what becomes of the resources after a version, as whoever is to see them change does, and does nothing with it. The function that it
-// returns ends that.
+// bareWatches reads what becomes of the resources after a version, as whoever is to see them change does, and does
+// nothing with it. The function that it returns ends that.
 func bareWatches(ctx context.Context, config *rest.Config, version string) (stop func(), err error) {
 	kube, err := unthrottled(config)
 	if err != nil {

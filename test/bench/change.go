@@ -52,7 +52,8 @@ func (m *subject) change(ctx context.Context) error {
 	return m.awaitCounts(ctx)
 }
 
-// awaitCounts returns when the gateway's status counts what the changes made: it is written with a delay, and a restart is to find nothing to write.
+// awaitCounts returns when the gateway's status counts what the changes made: it is written with a delay, and a
+// restart is to find nothing to write.
 func (m *subject) awaitCounts(ctx context.Context) error {
 	return wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
 		var object v1alpha1.KongGateway

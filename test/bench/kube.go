@@ -18,8 +18,8 @@ type kubeCounts map[string]int
 // requestTotal is the kube-apiserver's counter of answered requests.
 const requestTotal = "apiserver_request_total{"
 
-// countKube reads the kube-apiserver's own counter, for the resources that the operator has to do with. Whatever else runs in a control plane of
-// our own (garbage collection, namespaces) touches others, or only watches these.
+// countKube reads the kube-apiserver's own counter, for the resources that the operator has to do with. Whatever else
+// runs in a control plane of our own (garbage collection, namespaces) touches others, or only watches these.
 func countKube(ctx context.Context, config *rest.Config) (kubeCounts, error) {
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {

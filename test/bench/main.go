@@ -1,5 +1,5 @@
-// Command bench measures the operator at scale, against two bare clients that send just what has to be sent: `make bench`. It prints a table of counts
-// and ratios, and exits with 1 where one falls short of its limit.
+// Command bench measures the operator at scale, against two bare clients that send just what has to be sent: `make
+// bench`. It prints a table of counts and ratios, and exits with 1 where one falls short of its limit.
 //
 // Environment:
 //
@@ -137,6 +137,6 @@ func (s settings) changes() int {
 	return min(medianOf, s.consumers)
 }
 
-// entities is how many entities in Kong all resources amount to: consumer, credential and the two reserved groups; service,
-// jwt and acl plugin, and routes.
+// entities is how many entities in Kong all resources amount to: consumer, credential and the two reserved groups;
+// service, jwt and acl plugin, and routes.
 func (s settings) entities() int { return 4*s.consumers + s.services*(3+routesPerService) }

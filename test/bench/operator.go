@@ -21,7 +21,8 @@ const (
 	phaseTimeout = 15 * time.Minute
 	// lookTime is between two looks whether the operator is done: each sums up all resources.
 	lookTime = time.Second
-	// farLooks is how many looks are left out while more is left to do than the operator does meanwhile: each has it put its metrics together.
+	// farLooks is how many looks are left out while more is left to do than the operator does meanwhile: each has it
+	// put its metrics together.
 	farLooks, muchLeft = 4, 1000
 	// calmTime is how long the work queues have to stay empty for the work to count as done.
 	calmTime = 2 * lookTime
@@ -120,7 +121,8 @@ func (m *subject) measureEmpty(ctx context.Context) error {
 	return m.process.Stop()
 }
 
-// settled returns when so many reconciles are done and the queues stay empty, with the time at which the last work was seen.
+// settled returns when so many reconciles are done and the queues stay empty, with the time at which the last work
+// was seen.
 func (m *subject) settled(ctx context.Context, reconciles float64) (last time.Time, err error) {
 	last = time.Now()
 	var former activity
@@ -215,7 +217,8 @@ func (m *subject) counted(ctx context.Context, before kubeCounts) (kubeCounts, [
 	return now.since(before), requests, err
 }
 
-// told waits until the gateway's status counts all that Kong has: it is written with a heartbeat, after everything else.
+// told waits until the gateway's status counts all that Kong has: it is written with a heartbeat, after everything
+// else.
 func (m *subject) told(ctx context.Context) error {
 	var gateway v1alpha1.KongGateway
 	return wait.PollUntilContextTimeout(ctx, lookTime, time.Minute, true, func(ctx context.Context) (bool, error) {

@@ -12,7 +12,8 @@ import (
 // profiledPerSecond is how many consumers get a second of profile: fewer than the operator takes in.
 const profiledPerSecond = 80
 
-// heap writes down what the operator's heap holds, after a collection, and Go's account of its memory, where a folder for profiles is named.
+// heap writes down what the operator's heap holds, after a collection, and Go's account of its memory, where a folder
+// for profiles is named.
 func (m *subject) heap(ctx context.Context, phase string) error {
 	if m.profile == "" {
 		return nil
@@ -26,8 +27,8 @@ func (m *subject) heap(ctx context.Context, phase string) error {
 	return nil
 }
 
-// time writes down what the operator spends its time on, while it works on a phase: from its start. The function that it returns waits for the end, and says what
-// went wrong.
+// time writes down what the operator spends its time on, while it works on a phase: from its start. The function that
+// it returns waits for the end, and says what went wrong.
 func (m *subject) time(ctx context.Context, phase string) func() error {
 	if m.profile == "" {
 		return func() error { return nil }

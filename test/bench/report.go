@@ -86,7 +86,8 @@ func (r *report) cold(s settings, kube kubeCounts, requests []kongsim.Request, w
 	// A service says once that it waits: its plugins have to reach every worker before its routes.
 	r.atMost("cold: Kubernetes writes of resources, finalizer and status", own, 2*resources+s.services)
 	r.exactly("cold: Kubernetes writes of Secrets, two a credential, and the seed of the seals", secrets, 2*s.consumers+1)
-	// Those that are being looked at when the gateway comes up are looked at once more: one a worker, and another where a write is answered late.
+	// Those that are being looked at when the gateway comes up are looked at once more: one a worker, and another
+	// where a write is answered late.
 	r.atMost("cold: reads of Secrets, two a credential, and some once more", reads, 2*s.consumers+2*2*workers+listsOfSecrets)
 	r.atMost("cold: events written, 100 and 5 a second", events, 105+5*int((wall+calmTime).Seconds()))
 	r.explain("cold", kube)

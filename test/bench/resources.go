@@ -90,7 +90,8 @@ func consumer(i int) *v1alpha1.JwtConsumer {
 func publishedName(consumer string) string { return consumer + "-jwt" }
 func stateName(consumer string) string     { return consumer + "-kongjwt-state" }
 
-// written is how long the first consumer and its Secrets are, in bytes, but for their versions: a number that grows is no more to write.
+// written is how long the first consumer and its Secrets are, in bytes, but for their versions: a number that grows
+// is no more to write.
 func written(ctx context.Context, kube client.Client) (int, error) {
 	one := consumer(0)
 	if err := kube.Get(ctx, client.ObjectKeyFromObject(one), one); err != nil {

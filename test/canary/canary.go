@@ -1,5 +1,5 @@
-// Package canary looks for secrets where they must not be. It learns what Secrets hold, and searches texts for that, as it is and in the encodings
-// that something on the way may have put it into.
+// Package canary looks for secrets where they must not be. It learns what Secrets hold, and searches texts for that,
+// as it is and in the encodings that something on the way may have put it into.
 package canary
 
 import (
@@ -154,7 +154,8 @@ func (c *Canaries) in(line []byte) (first int, found []string) {
 	return first, found
 }
 
-// beginning is so much of what stands before the first secret of a line as tells what the line is: a log's time and message, an object's kind and name.
+// beginning is so much of what stands before the first secret of a line as tells what the line is: a log's time and
+// message, an object's kind and name.
 func beginning(before []byte) string {
 	const enough = 160
 	return string(before[:min(len(before), enough)])

@@ -50,20 +50,23 @@ func encodings(value, as string) []form {
 	return all
 }
 
-// inBase64 is what of a value's encoding does not depend on what stands before and behind it: one for each place in a group of three bytes.
+// inBase64 is what of a value's encoding does not depend on what stands before and behind it: one for each place in a
+// group of three bytes.
 func inBase64(value []byte, encoding *base64.Encoding) []string {
 	var all []string
 	for before := range 3 {
 		padded := append(make([]byte, before), value...)
 		whole := len(padded) / 3 * 3
-		// The first characters mix with what stands before; what is behind the last whole group mixes with what follows.
+		// The first characters mix with what stands before; what is behind the last whole group mixes with what
+		// follows.
 		from := (before*8 + 5) / 6
 		all = append(all, encoding.EncodeToString(padded[:whole])[from:])
 	}
 	return all
 }
 
-// inDump is what stands of a value in a half of a line of a dump, as hexdump makes it: eight bytes, wherever in the value the half begins.
+// inDump is what stands of a value in a half of a line of a dump, as hexdump makes it: eight bytes, wherever in the
+// value the half begins.
 func inDump(value []byte) []form {
 	const half = 8
 	var all []form

@@ -12,8 +12,8 @@ var public = []string{
 	"revokeprevious", "namespace", "username", "credential", "secretname", "requests",
 }
 
-// material gives what of a data key of a Secret nobody may see: the value itself, the lines of a private key, the texts in a document, the signature of a
-// token.
+// material gives what of a data key of a Secret nobody may see: the value itself, the lines of a private key, the
+// texts in a document, the signature of a token.
 func material(key string, data []byte) []string {
 	text := strings.TrimSpace(string(data))
 	switch {

@@ -22,8 +22,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 )
 
-// Watch follows every object of a cluster: it learns what Secrets hold, and writes each state of all others down, of Secrets what is not their data, and of our
-// kinds what is not their authors'.
+// Watch follows every object of a cluster: it learns what Secrets hold, and writes each state of all others down, of
+// Secrets what is not their data, and of our kinds what is not their authors'.
 type Watch struct {
 	canaries *Canaries
 	stop     func()

@@ -14,7 +14,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/test/stack"
 )
 
-// apiProxy stands before the kube-apiserver with an address that stays: it passes bytes on, cuts connections, and refuses them.
+// apiProxy stands before the kube-apiserver with an address that stays: it passes bytes on, cuts connections, and
+// refuses them.
 type apiProxy struct {
 	listener net.Listener
 	// kubeconfig that leads here, and a client that goes the same way.

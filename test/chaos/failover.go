@@ -17,14 +17,16 @@ import (
 
 const (
 	leaseName = "kong-jwt-operator"
-	// succession bounds the time until somebody leads, and until a former leader has noticed that it does not. It takes a few seconds on an idle machine.
+	// succession bounds the time until somebody leads, and until a former leader has noticed that it does not. It
+	// takes a few seconds on an idle machine.
 	succession = time.Minute
 )
 
 // election are the flags of replicas of which one leads. Others wait for a silent leader for less long than by default.
 var election = []string{"--leader-elect", "--leader-elect-lease-duration", "6s", "--leader-elect-renew-deadline", "4s", "--leader-elect-retry-period", "500ms"}
 
-// failOver starts two replicas, and deposes the one that leads while it works. It writes for a while after the other has begun to lead; then it has to end.
+// failOver starts two replicas, and deposes the one that leads while it works. It writes for a while after the other
+// has begun to lead; then it has to end.
 func (w *world) failOver(ctx context.Context, random *rand.Rand, depose func(context.Context, *world, *stack.Operator, string) error) error {
 	if err := w.kill(); err != nil {
 		return err
@@ -65,7 +67,8 @@ func (w *world) failOver(ctx context.Context, random *rand.Rand, depose func(con
 	return nil
 }
 
-// revive starts an operator where the one that is meant to run has ended, as a kubelet would: that is due to one alone that could not renew its lease in time.
+// revive starts an operator where the one that is meant to run has ended, as a kubelet would: that is due to one
+// alone that could not renew its lease in time.
 func (w *world) revive(ctx context.Context) error {
 	current := w.operators[len(w.operators)-1]
 	select {
@@ -88,8 +91,8 @@ func hang(ctx context.Context, w *world, leader *stack.Operator, name string) (e
 	return errors.Join(err, leader.Thaw())
 }
 
-// takeLease gives the lease to nobody for a second, so that another gets it. The leader tries to have it back for as long as a renewal may take, and works meanwhile.
-// Where it does have it back, it is taken again.
+// takeLease gives the lease to nobody for a second, so that another gets it. The leader tries to have it back for as
+// long as a renewal may take, and works meanwhile. Where it does have it back, it is taken again.
 func takeLease(ctx context.Context, w *world, _ *stack.Operator, name string) error {
 	const nobody = "nobody"
 	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, succession, true, func(ctx context.Context) (bool, error) {

@@ -43,7 +43,8 @@ func (s *site) plant(ctx context.Context) (err error) {
 	return err
 }
 
-// namesake is an owner that a resource of this run may be too: another installation, on another cluster, may have the same names.
+// namesake is an owner that a resource of this run may be too: another installation, on another cluster, may have the
+// same names.
 func (s *site) namesake(i int) string {
 	return fmt.Sprintf("JwtConsumer:%s:consumer-0-%02d", namespaceOf(i), i)
 }

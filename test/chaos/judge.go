@@ -142,7 +142,8 @@ func (w *world) settled(all resources) error {
 	return nil
 }
 
-// holds compares what a Kong holds of ours with what the resources say: by name and content, and not by what the operator reports.
+// holds compares what a Kong holds of ours with what the resources say: by name and content, and not by what the
+// operator reports.
 func (s *site) holds(ctx context.Context, n *node, want map[string]int) error {
 	got := map[string]int{}
 	for _, kind := range collections {

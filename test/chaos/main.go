@@ -1,5 +1,6 @@
-// Command chaos changes hundreds of resources at random while everything around the operator fails at random, then lets it heal, and looks: `make chaos`.
-// Kong has to hold exactly what the resources say, nothing of ours may be left over, nothing of others touched, and no material lost.
+// Command chaos changes hundreds of resources at random while everything around the operator fails at random, then
+// lets it heal, and looks: `make chaos`. Kong has to hold exactly what the resources say, nothing of ours may be left
+// over, nothing of others touched, and no material lost.
 //
 // Environment:
 //
@@ -7,7 +8,8 @@
 //	SEED            repeats the choices of another run; it is printed
 //	WRITE           the page whose table is written anew
 //	KONG_ADMIN_URL  a real Kong instead of the simulated one; its database is not taken away
-//	KONG_DBLESS_ADMIN_URL  a real Kong without a database, which has to be empty; beside a real Kong there is none unless it is named
+//	KONG_DBLESS_ADMIN_URL  a real Kong without a database, which has to be empty;
+//	                       beside a real Kong there is none unless it is named
 package main
 
 import (
@@ -161,7 +163,8 @@ func (w *world) stop(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// rage lets one fault follow the other, while resources change. Once, the Admin APIs are gone for a fifth to two fifths of the time: minutes of five.
+// rage lets one fault follow the other, while resources change. Once, the Admin APIs are gone for a fifth to two
+// fifths of the time: minutes of five.
 func (w *world) rage(ctx context.Context) error {
 	random := rand.New(rand.NewPCG(w.seed, 1)) //nolint:gosec // repeatable
 	raging, calm := context.WithTimeout(ctx, w.duration)

@@ -12,8 +12,9 @@ import (
 	"time"
 )
 
-// names answers for the cluster's DNS and kube-proxy, which there are none of here: the operator's requests to a Service's name go through it, as through an
-// HTTP proxy, to one of the Service's pods. Requests to the pods themselves do not.
+// names answers for the cluster's DNS and kube-proxy, which there are none of here: the operator's requests to a
+// Service's name go through it, as through an HTTP proxy, to one of the Service's pods. Requests to the pods
+// themselves do not.
 type names struct {
 	listener net.Listener
 	server   *http.Server

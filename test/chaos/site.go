@@ -20,12 +20,14 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
 )
 
-// site is a KongGateway of the run and the Kong behind it: simulated, or a real one behind a front that fails in its place.
+// site is a KongGateway of the run and the Kong behind it: simulated, or a real one behind a front that fails in its
+// place.
 type site struct {
 	gateway string
 	// api is how the operator reaches it.
 	api v1alpha1.AdminAPI
-	// database says that its entities are in a database, where others have theirs too. Else each node has a configuration of its own.
+	// database says that its entities are in a database, where others have theirs too. Else each node has a
+	// configuration of its own.
 	database bool
 	mu       sync.Mutex // guards nodes where pods come and go
 	nodes    []*node
@@ -54,7 +56,8 @@ const (
 
 func (n *node) url() string { return "http://" + n.address }
 
-// newSites starts the Kongs of a run. A real one stands for the one with a database; the other is then left out, unless there is a real one too.
+// newSites starts the Kongs of a run. A real one stands for the one with a database; the other is then left out,
+// unless there is a real one too.
 func newSites(ctx context.Context, seed uint64) ([]*site, error) {
 	first, err := newDatabaseSite(ctx, seed)
 	if err != nil {
@@ -90,8 +93,8 @@ func newDatabaseSite(ctx context.Context, seed uint64) (*site, error) {
 	return s, nil
 }
 
-// newDeclarativeSite has two pods behind a headless Service, or one by its URL: where it is a real Kong, and where this machine has no address that
-// the kube-apiserver takes for a pod's.
+// newDeclarativeSite has two pods behind a headless Service, or one by its URL: where it is a real Kong, and where
+// this machine has no address that the kube-apiserver takes for a pod's.
 func newDeclarativeSite(ctx context.Context, seed uint64) (*site, error) {
 	s := &site{gateway: withoutDatabase, api: v1alpha1.AdminAPI{Timeout: "2s"}}
 	if adminURL := os.Getenv("KONG_DBLESS_ADMIN_URL"); adminURL != "" {

@@ -48,7 +48,8 @@ func newStorm(ctx context.Context, w *world) (*storm, error) {
 	return s, nil
 }
 
-// gatewayOf is what the resources of a hand name: of four hands the last has those of the second gateway, if there is one.
+// gatewayOf is what the resources of a hand name: of four hands the last has those of the second gateway, if there is
+// one.
 func (s *storm) gatewayOf(hand int) v1alpha1.GatewayReference {
 	if len(s.sites) > 1 && hand%4 == 3 {
 		return v1alpha1.GatewayReference{Name: s.sites[1].gateway}

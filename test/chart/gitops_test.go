@@ -184,7 +184,8 @@ func hasService(ctx context.Context, namespace, name string) {
 	DeferCleanup(func(ctx SpecContext) { Expect(client.IgnoreNotFound(kube.Delete(ctx, service))).To(Succeed()) })
 }
 
-// unchanged holds an object to what was applied: no field of its spec, and of its metadata none that was applied, is another, and nobody took one over.
+// unchanged holds an object to what was applied: no field of its spec, and of its metadata none that was applied, is
+// another, and nobody took one over.
 func unchanged(ctx context.Context, written, answer *unstructured.Unstructured) {
 	GinkgoHelper()
 	name := answer.GetKind() + " " + answer.GetName()

@@ -103,7 +103,8 @@ func grant(ctx context.Context, values string) []string {
 	return arguments
 }
 
-// run runs the binary with arguments of the Deployment, on addresses of its own. It stops with the spec, or before by stop.
+// run runs the binary with arguments of the Deployment, on addresses of its own. It stops with the spec, or before by
+// stop.
 func run(ctx context.Context, arguments []string) operator {
 	GinkgoHelper()
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: release}}
@@ -207,7 +208,8 @@ var _ = Describe("The operator under the chart's rights", func() {
 		}).WithContext(ctx).Should(Succeed())
 	}
 
-	// works does all that takes a right: a consumer and a token are made, change the names of their Secrets, and are deleted, and the gateway with them.
+	// works does all that takes a right: a consumer and a token are made, change the names of their Secrets, and are
+	// deleted, and the gateway with them.
 	works := func(ctx context.Context, where string, before func()) {
 		GinkgoHelper()
 		meta := metav1.ObjectMeta{Namespace: where, Name: "worker"}

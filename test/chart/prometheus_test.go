@@ -291,7 +291,8 @@ func rules() []map[string]any {
 	return all
 }
 
-// somethingOfEverything has the operator do all that there are metrics of: requests, a rotation, a token, verification, drift, and something that is stalled.
+// somethingOfEverything has the operator do all that there are metrics of: requests, a rotation, a token,
+// verification, drift, and something that is stalled.
 func somethingOfEverything(ctx context.Context) {
 	GinkgoHelper()
 	kong, err := kongsim.Start(kongsim.Options{})

@@ -1,5 +1,5 @@
-// Package chart installs the chart by a real helm into a real control plane, runs the operator under the rights that the chart gives it, and
-// holds kustomize's bases to the same objects.
+// Package chart installs the chart by a real helm into a real control plane, runs the operator under the rights that
+// the chart gives it, and holds kustomize's bases to the same objects.
 package chart
 
 import (

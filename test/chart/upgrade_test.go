@@ -19,7 +19,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
 )
 
-// previousChart makes the chart as it may have been one version ago: another version, and definitions that lack a field.
+// previousChart makes the chart as it may have been one version ago: another version, and definitions that lack a
+// field.
 func previousChart() string {
 	GinkgoHelper()
 	dir := filepath.Join(GinkgoT().TempDir(), "kong-jwt-operator")
@@ -132,7 +133,8 @@ func deployed(ctx context.Context) []string {
 	return arguments
 }
 
-// everything gives resources and the operator's Secrets beside them, with their revisions. Of the gateway it leaves the status out, which counts what is new.
+// everything gives resources and the operator's Secrets beside them, with their revisions. Of the gateway it leaves
+// the status out, which counts what is new.
 func everything(ctx context.Context, objects []*unstructured.Unstructured) map[string]any {
 	GinkgoHelper()
 	found := map[string]any{}

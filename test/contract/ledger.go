@@ -126,7 +126,8 @@ func anything(ctx context.Context, client *http.Client, adminURL string, _ scena
 	return found, nil
 }
 
-// emptyConfiguration makes a gateway without a database empty. One that still loads the configuration before it says so, and is asked again.
+// emptyConfiguration makes a gateway without a database empty. One that still loads the configuration before it says
+// so, and is asked again.
 func emptyConfiguration(ctx context.Context, client *http.Client, adminURL string) error {
 	for deadline := time.Now().Add(patience); ; {
 		request, err := http.NewRequestWithContext(ctx, http.MethodPost, adminURL+"/config", strings.NewReader(`{"_format_version":"3.0"}`))

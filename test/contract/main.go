@@ -6,8 +6,9 @@
 // whether it has a database, and gets the files of its mode that were recorded on the newest version up to its own;
 // those that no gateway fits are skipped, which is said. UPSTREAM_ADDRESS is the address, host:port, that the echo
 // upstream listens on and that the
-// real Kong reaches it at. A real Kong with a database may hold other things: a file that would write to them is refused, and what a file made
-// is deleted after it. One without a database has to be empty: a configuration replaces another whole.
+// real Kong reaches it at. A real Kong with a database may hold other things: a file that would write to them is
+// refused, and what a file made is deleted after it. One without a database has to be empty: a configuration replaces
+// another whole.
 //
 // The last line is "N of N steps"; the exit status is 1 if they are not all the same.
 package main
@@ -103,7 +104,8 @@ func assign(scenarios []scenario, named gateways) (work []*job, skipped []scenar
 	return work, skipped
 }
 
-// perform replays: simulated gateways side by side, each scenario having its own, and real ones' scenarios one by one. It tells of each in order.
+// perform replays: simulated gateways side by side, each scenario having its own, and real ones' scenarios one by
+// one. It tells of each in order.
 func perform(ctx context.Context, work []*job, upstream *echo.Server, done func(*job)) {
 	var running sync.WaitGroup
 	for _, one := range work {
@@ -142,7 +144,8 @@ func (j *job) replay(ctx context.Context, upstream *echo.Server) {
 	j.err = errors.Join(j.err, r.clean(context.WithoutCancel(ctx), j.scenario))
 }
 
-// steps runs the steps in order and reports those that are answered otherwise. The others go on: more may be learnt from them.
+// steps runs the steps in order and reports those that are answered otherwise. The others go on: more may be learnt
+// from them.
 func (j *job) steps(ctx context.Context, r *replay) (string, error) {
 	var report strings.Builder
 	for i, one := range j.Steps {

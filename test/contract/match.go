@@ -131,8 +131,8 @@ func textMatches(want string, got any) bool {
 	return text == want
 }
 
-// compareEntities compares pages of entities. Kong lists by id, and where ids are chosen by the gateway the recorded order is
-// that of the recording: each recorded entity has to be there once, and the page has to be in order.
+// compareEntities compares pages of entities. Kong lists by id, and where ids are chosen by the gateway the recorded
+// order is that of the recording: each recorded entity has to be there once, and the page has to be in order.
 func compareEntities(want, got map[string]any) []difference {
 	wanted, _ := want["data"].([]any)
 	list, ok := got["data"].([]any)
@@ -162,7 +162,8 @@ func compareEntities(want, got map[string]any) []difference {
 	return compareObject("", want, got)
 }
 
-// compareShape compares what a node says of itself: its numbers and texts are its own, and it has as many workers as it likes.
+// compareShape compares what a node says of itself: its numbers and texts are its own, and it has as many workers as
+// it likes.
 func compareShape(at string, want, got any) []difference {
 	switch w := want.(type) {
 	case map[string]any:
@@ -195,8 +196,8 @@ func compareShape(at string, want, got any) []difference {
 	}
 }
 
-// plainSchema drops from a schema what the recordings leave out, and what Kong adds to it while it runs: the first value that is
-// validated makes a text's `len_min` 1 and the elements of a list required.
+// plainSchema drops from a schema what the recordings leave out, and what Kong adds to it while it runs: the first
+// value that is validated makes a text's `len_min` 1 and the elements of a list required.
 func plainSchema(value any, element bool) any {
 	switch v := value.(type) {
 	case map[string]any:

@@ -20,8 +20,9 @@ import (
 // patience is how long a gateway may take to take a change in: testdata/README.md.
 const patience = 30 * time.Second
 
-// settling is how long after a write a worker may answer as before it: Kong's db_update_frequency and worker_state_update_frequency, both 5 s by
-// default. Nothing else says that an `eventually` before it was not answered alike before and after.
+// settling is how long after a write a worker may answer as before it: Kong's db_update_frequency and
+// worker_state_update_frequency, both 5 s by default. Nothing else says that an `eventually` before it was not
+// answered alike before and after.
 const settling = 10 * time.Second
 
 // pause lies between two tries.
@@ -147,9 +148,10 @@ func (r *replay) compare(s step, got received) ([]difference, error) {
 // noConsumer is what the jwt plugin says of a credential whose consumer is gone.
 var noConsumer = regexp.MustCompile(`^Could not find consumer for '([^=]*)=.*'$`)
 
-// successor gives the step with the answer that comes after a recorded one that lasts some milliseconds, and says whether there is one. A worker
-// of Kong drops a deleted consumer from its cache, and then the credentials that went with it: in between it says that it has no consumer for the
-// key, from then on that it does not know the key. Who asks a real gateway may miss the first.
+// successor gives the step with the answer that comes after a recorded one that lasts some milliseconds, and says
+// whether there is one. A worker of Kong drops a deleted consumer from its cache, and then the credentials that went
+// with it: in between it says that it has no consumer for the key, from then on that it does not know the key. Who
+// asks a real gateway may miss the first.
 func successor(s step) (step, bool) {
 	var said struct {
 		Message string `json:"message"`
@@ -275,7 +277,8 @@ func (r *replay) expand(text string) string {
 	})
 }
 
-// resolve puts variables into a recorded answer: a text that is a variable and nothing else becomes its value, number or text.
+// resolve puts variables into a recorded answer: a text that is a variable and nothing else becomes its value, number
+// or text.
 func (r *replay) resolve(value any) any {
 	switch v := value.(type) {
 	case map[string]any:

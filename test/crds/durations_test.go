@@ -89,7 +89,8 @@ func durationsOf(path string, of reflect.Type) (found []string) {
 	return found
 }
 
-// A value that is no duration, or is out of bounds, is refused in one line, which says the bounds and how to write days.
+// A value that is no duration, or is out of bounds, is refused in one line, which says the bounds and how to write
+// days.
 func TestEveryDurationFieldRefusesInOneLine(t *testing.T) {
 	kube := newClient(t)
 	for _, f := range durationFields() {

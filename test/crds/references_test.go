@@ -7,8 +7,8 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 )
 
-// What a tenant writes names Secrets, Services, consumers and credentials of the resource's own namespace: there is no field for another. Whom a service
-// lets in is the one exception, and gives nothing of the consumer's away.
+// What a tenant writes names Secrets, Services, consumers and credentials of the resource's own namespace: there is
+// no field for another. Whom a service lets in is the one exception, and gives nothing of the consumer's away.
 func TestTenantsReferToTheirOwnNamespaceAlone(t *testing.T) {
 	references := 0
 	for _, definition := range readDefinitions(t) {

@@ -58,7 +58,8 @@ func TestBlocksAreWhatTheirFilesSay(t *testing.T) {
 	}
 }
 
-// Sources keep what readers copy under test: YAML without one has to be an object that test/crds applies, or part of one.
+// Sources keep what readers copy under test: YAML without one has to be an object that test/crds applies, or part of
+// one.
 func TestYAMLHasASourceOrIsApplied(t *testing.T) {
 	for _, page := range pages(t) {
 		for _, block := range page.Blocks {

@@ -11,7 +11,8 @@ import (
 // refusal is a literal message in a call of fail or failure, or in what is assigned to a message.
 var refusal = regexp.MustCompile(`(?:fail\(|failure\(|(?:aclRefused|ErrorMessage|message)(?: :?=|:)).*"([A-Za-z][^" ]* [^"]+)"`)
 
-// The simulated Kong is held to a real one's recordings: what it says to clients, Kong says. The jwt plugin's messages are looked for by a test beside it.
+// The simulated Kong is held to a real one's recordings: what it says to clients, Kong says. The jwt plugin's
+// messages are looked for by a test beside it.
 func TestTroubleshootingHasEveryMessageOfKong(t *testing.T) {
 	page := read(t, "docs/how-to/troubleshooting.md")
 	files, err := filepath.Glob(filepath.Join(root, "internal/kongsim/p*.go"))

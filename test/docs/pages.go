@@ -36,7 +36,8 @@ type Line struct {
 	Text   string
 }
 
-// Pages reads the pages that people are sent to: *.md of the root, docs/, argocd/ and charts/, but those that tools write.
+// Pages reads the pages that people are sent to: *.md of the root, docs/, argocd/ and charts/, but those that tools
+// write.
 func Pages(root string) ([]Page, error) {
 	var pages []Page
 	for _, start := range []string{".", "docs", "argocd", "charts"} {
@@ -158,7 +159,8 @@ type Command struct {
 	Text string
 }
 
-// shells are the languages of blocks that hold commands. A console's commands begin with "$ "; the rest of it is output.
+// shells are the languages of blocks that hold commands. A console's commands begin with "$ "; the rest of it is
+// output.
 var shells = map[string]bool{"sh": true, "": true, "console": true}
 
 // Commands gives the commands of a block, each with its continued lines.

@@ -11,7 +11,8 @@ import (
 
 const securityPage = "docs/security.md"
 
-// held is a test that a line of the page names: a function, or what the name of a spec or of an entry of a table begins with.
+// held is a test that a line of the page names: a function, or what the name of a spec or of an entry of a table
+// begins with.
 var held = regexp.MustCompile("`(\\w+)`|\"([^\"]+)\"")
 
 // Each line of the threat model is held by tests that are there, under the names that the page gives.

@@ -25,8 +25,9 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/test/stack"
 )
 
-// Whatever specs run, what their Secrets held is nowhere else when they end: in no line that an operator logged, in no state of any object of
-// the cluster, events and statuses among them, and in no metric. The first process watches from the start on.
+// Whatever specs run, what their Secrets held is nowhere else when they end: in no line that an operator logged, in
+// no state of any object of the cluster, events and statuses among them, and in no metric. The first process watches
+// from the start on.
 var (
 	canaries = canary.New()
 	watched  *canary.Watch
@@ -84,7 +85,8 @@ func expectNoCanary(ctx context.Context) {
 	Expect(canaries.Astray()).To(BeEmpty(), "namespaces that got the same material of the operator's")
 }
 
-// linesOf gives the first lines of a file of this run's that match, cut short. Files are long: they are read line by line.
+// linesOf gives the first lines of a file of this run's that match, cut short. Files are long: they are read line by
+// line.
 func linesOf(name, pattern string) []string {
 	GinkgoHelper()
 	const few, short = 3, 500

@@ -15,7 +15,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 )
 
-// deckFile is what deck dump writes, with names of this run: service, upstream, path, tag, consumer, key, material, group.
+// deckFile is what deck dump writes, with names of this run: service, upstream, path, tag, consumer, key, material,
+// group.
 const deckFile = `_format_version: "3.0"
 _info:
   select_tags: [%[4]s]
@@ -42,7 +43,8 @@ consumers:
   - key: %[6]s-api-key
 `
 
-// kicFile is what an application of Kong's ingress controller has, with names of this run: consumer, key, material, group, host, path.
+// kicFile is what an application of Kong's ingress controller has, with names of this run: consumer, key, material,
+// group, host, path.
 const kicFile = `
 apiVersion: configuration.konghq.com/v1
 kind: KongConsumer

@@ -220,7 +220,8 @@ var _ = Describe("Data planes that a gateway names", func() {
 	}, SpecTimeout(4*patience))
 })
 
-// newSecured stands before the Kong's proxy, with a certificate of its own authority for example.com and this machine, and lets in who shows a certificate.
+// newSecured stands before the Kong's proxy, with a certificate of its own authority for example.com and this
+// machine, and lets in who shows a certificate.
 func newSecured() (server *httptest.Server, authority, certificate, key string) {
 	GinkgoHelper()
 	pair, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

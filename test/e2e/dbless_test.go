@@ -14,7 +14,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
 )
 
-// declarativeKong is a Kong without a database: that of KONG_DBLESS_ADMIN_URL and KONG_DBLESS_PROXY_URL, or a simulated one.
+// declarativeKong is a Kong without a database: that of KONG_DBLESS_ADMIN_URL and KONG_DBLESS_PROXY_URL, or a
+// simulated one.
 func declarativeKong() (adminURL, proxyURL string) {
 	GinkgoHelper()
 	if adminURL, proxyURL = os.Getenv("KONG_DBLESS_ADMIN_URL"), os.Getenv("KONG_DBLESS_PROXY_URL"); adminURL != "" {

@@ -19,7 +19,8 @@ func edgeRoutes() []v1alpha1.Route {
 		{Name: "hosts", Hosts: []string{"UPPER." + hostOf("edges"), "*." + hostOf("edges"), hostOf("edges") + ".*", hostOf("port") + ":8080", "a_b." + hostOf("edges")}},
 		{Name: "methods", Paths: []string{pathOf("methods")}, Methods: []string{"GET", "PURGE", "TRACE"}},
 		{Name: "headers", Headers: map[string]v1alpha1.HeaderValues{"X-E2e-" + run: {"~*^v[12]$"}, "x_under": {"a b", "ü"}}},
-		// With a host: by SNIs alone it would take every request without TLS, which has none, of the specs that run meanwhile.
+		// With a host: by SNIs alone it would take every request without TLS, which has none, of the specs that run
+		// meanwhile.
 		{Name: "snis", Hosts: []string{hostOf("sni")}, SNIs: []string{"*." + hostOf("sni"), "UPPER." + hostOf("sni")}, Protocols: []v1alpha1.Protocol{"grpcs"}},
 		{Name: "redirect", Hosts: []string{hostOf("redirect")}, Protocols: []v1alpha1.Protocol{"https"}, HTTPSRedirectStatusCode: pointer[int32](301)},
 	}
@@ -75,8 +76,8 @@ var _ = Describe("Values at their edges", func() {
 	})
 })
 
-// writtenAt gives when Kong last wrote each entity of some owners: a PUT moves it though nothing changes. Credentials and groups have only when
-// they were created.
+// writtenAt gives when Kong last wrote each entity of some owners: a PUT moves it though nothing changes. Credentials
+// and groups have only when they were created.
 func writtenAt(ctx SpecContext, owners ...client.Object) map[string]any {
 	GinkgoHelper()
 	times := map[string]any{}

@@ -30,7 +30,8 @@ type following struct {
 	looks     int
 }
 
-// newFollowing makes them on a gateway of their own: the issuer is on this machine, which a gateway does not permit by itself.
+// newFollowing makes them on a gateway of their own: the issuer is on this machine, which a gateway does not permit
+// by itself.
 func newFollowing(ctx SpecContext, name string) *following {
 	GinkgoHelper()
 	f := &following{provider: issuer.Start()}

@@ -31,7 +31,8 @@ func unchanged(ctx SpecContext, c *v1alpha1.JwtConsumer, material map[string]str
 }
 
 var _ = Describe("Killed again and again", Serial, func() {
-	// killed kills the operator at random moments, while resources of a gateway of their own are made, changed and deleted.
+	// killed kills the operator at random moments, while resources of a gateway of their own are made, changed and
+	// deleted.
 	killed := func(ctx SpecContext, times int) {
 		gateway := newGateway(named("kills"))
 		create(ctx, gateway)

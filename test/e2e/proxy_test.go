@@ -114,7 +114,8 @@ func expectRefused(ctx context.Context, c call, status int, message string) {
 	}).WithContext(ctx).Should(Succeed(), "%s is refused with %d", c.path, status)
 }
 
-// expectPassed waits until every worker lets a call pass, with headers to the upstream that match, and gives what the upstream was asked last.
+// expectPassed waits until every worker lets a call pass, with headers to the upstream that match, and gives what the
+// upstream was asked last.
 func expectPassed(ctx context.Context, c call, seenAs ...types.GomegaMatcher) *echo.Request {
 	GinkgoHelper()
 	var seen *echo.Request

@@ -19,7 +19,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 )
 
-// newNamespace makes a namespace of this run, and deletes it with everything in it when the spec, or its container, ends.
+// newNamespace makes a namespace of this run, and deletes it with everything in it when the spec, or its container,
+// ends.
 func newNamespace(ctx context.Context, name string) string {
 	GinkgoHelper()
 	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: named(name)}}
@@ -90,7 +91,8 @@ func describe(o client.Object) string {
 	return strings.Join(lines, "\n")
 }
 
-// awaitReady waits until resources are Ready, as kstatus has it: for their present generation, and neither reconciling nor stalled.
+// awaitReady waits until resources are Ready, as kstatus has it: for their present generation, and neither
+// reconciling nor stalled.
 func awaitReady(ctx context.Context, objects ...client.Object) {
 	GinkgoHelper()
 	for _, o := range objects {
@@ -105,7 +107,8 @@ func awaitReady(ctx context.Context, objects ...client.Object) {
 	}
 }
 
-// awaitReason waits until a resource of its present generation is not Ready for a reason, with a message that contains each of the texts.
+// awaitReason waits until a resource of its present generation is not Ready for a reason, with a message that
+// contains each of the texts.
 func awaitReason(ctx context.Context, o client.Object, reason string, texts ...string) {
 	GinkgoHelper()
 	Eventually(func(g Gomega) {
@@ -149,8 +152,8 @@ func newConsumer(namespace, name string, change ...func(*v1alpha1.JwtConsumerSpe
 	return c
 }
 
-// newService makes a JwtProtectedService in memory, on the shared gateway, before the echoing upstream. Its route has the path that pathOf gives for
-// the namespace and the name; tokens name their credential in kid and have to expire.
+// newService makes a JwtProtectedService in memory, on the shared gateway, before the echoing upstream. Its route has
+// the path that pathOf gives for the namespace and the name; tokens name their credential in kid and have to expire.
 func newService(namespace, name string, change ...func(*v1alpha1.JwtProtectedServiceSpec)) *v1alpha1.JwtProtectedService {
 	s := &v1alpha1.JwtProtectedService{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},

@@ -23,10 +23,11 @@ import (
 )
 
 const (
-	// kubeletDelay is the longest time until a mounted Secret shows its new content, here; a real kubelet takes a minute or two, and its overlap is
-	// longer in the same measure.
+	// kubeletDelay is the longest time until a mounted Secret shows its new content, here; a real kubelet takes a
+	// minute or two, and its overlap is longer in the same measure.
 	kubeletDelay = 1500 * time.Millisecond
-	// requestsAConnection is after how many requests a client connects anew: a connection stays with one of Kong's workers.
+	// requestsAConnection is after how many requests a client connects anew: a connection stays with one of Kong's
+	// workers.
 	requestsAConnection = 20
 )
 
@@ -35,7 +36,8 @@ type mount struct {
 	content atomic.Pointer[corev1.Secret]
 }
 
-// follow reads the Secret now, and then again and again until ctx ends, each time after a delay that a kubelet could have.
+// follow reads the Secret now, and then again and again until ctx ends, each time after a delay that a kubelet could
+// have.
 func (m *mount) follow(ctx context.Context, namespace, name string) error {
 	read := func() error {
 		secret := &corev1.Secret{}

@@ -47,8 +47,8 @@ type rotating struct {
 	url      string
 }
 
-// newRotating makes a service and a consumer with a rotating credential, on a Kong whose workers take changes in as late as the case says. A real Kong is
-// as it is.
+// newRotating makes a service and a consumer with a rotating credential, on a Kong whose workers take changes in as
+// late as the case says. A real Kong is as it is.
 func newRotating(ctx SpecContext, c rotationCase) *rotating {
 	GinkgoHelper()
 	r := &rotating{gateway: gateway}

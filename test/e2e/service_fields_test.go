@@ -13,7 +13,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 )
 
-// field is one field of a spec: where the Admin API shows it, and what it shows. A path is dotted; part is the kongjwt-part tag of the entity.
+// field is one field of a spec: where the Admin API shows it, and what it shows. A path is dotted; part is the
+// kongjwt-part tag of the entity.
 type field struct {
 	name, collection, part, path string
 	want                         any

@@ -1,6 +1,7 @@
-// Package e2e runs the operator's binary, as a process of its own, against a real control plane and a Kong, and looks at them as a user does: through
-// the Kubernetes API, the proxy and the Admin API. The Kong is a simulated one unless KONG_ADMIN_URL and KONG_PROXY_URL name a real one, which may
-// hold other things: every name and path that the specs claim is this run's own, and what they made is gone when they end.
+// Package e2e runs the operator's binary, as a process of its own, against a real control plane and a Kong, and looks
+// at them as a user does: through the Kubernetes API, the proxy and the Admin API. The Kong is a simulated one unless
+// KONG_ADMIN_URL and KONG_PROXY_URL name a real one, which may hold other things: every name and path that the specs
+// claim is this run's own, and what they made is gone when they end.
 package e2e
 
 import (
@@ -27,8 +28,8 @@ import (
 const (
 	// busy is what anything may take on a busy machine, Kong's own delays aside.
 	busy = 45 * time.Second
-	// delays is how many propagation delays of Kong the slowest step takes: a change waits until the new plugins stand, until the former routes are
-	// gone, and until the last worker has it. One is for good measure.
+	// delays is how many propagation delays of Kong the slowest step takes: a change waits until the new plugins
+	// stand, until the former routes are gone, and until the last worker has it. One is for good measure.
 	delays = 4
 	// interval between two looks.
 	interval = 100 * time.Millisecond
@@ -65,8 +66,8 @@ func TestEndToEnd(t *testing.T) {
 	RunSpecs(t, "End to end")
 }
 
-// Specs run in several processes at once: most of their time they wait for Kong's timers. The first process starts everything; each has names and
-// a KongGateway of its own.
+// Specs run in several processes at once: most of their time they wait for Kong's timers. The first process starts
+// everything; each has names and a KongGateway of its own.
 var _ = SynchronizedBeforeSuite(func(ctx SpecContext) []byte {
 	// Not ginkgo's temporary folder: the operator's log is wanted after a failure.
 	dir, err := os.MkdirTemp("", "kong-jwt-e2e-")

@@ -29,7 +29,8 @@ var algorithms = []v1alpha1.Algorithm{
 // claims are a token's, without iss, kid and exp, which sign adds.
 type claims = jwt.MapClaims
 
-// sign makes a token that is valid for ten minutes, names its credential in kid, and differs from that as changes say. A claim that is nil is left out.
+// sign makes a token that is valid for ten minutes, names its credential in kid, and differs from that as changes
+// say. A claim that is nil is left out.
 func sign(algorithm v1alpha1.Algorithm, signingKey any, credentialKey string, changes ...claims) string {
 	GinkgoHelper()
 	payload := claims{"iss": credentialKey, "exp": time.Now().Add(10 * time.Minute).Unix()}

@@ -15,7 +15,8 @@ import (
 // pollers that ask one route at once: each request is a connection of its own, so that all of Kong's workers are asked.
 const pollers = 4
 
-// watch asks without a pause until stop is called, which gives every answer. An answer that could not be had is a failure.
+// watch asks without a pause until stop is called, which gives every answer. An answer that could not be had is a
+// failure.
 func watch(c call) (stop func() []answer) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var group sync.WaitGroup

@@ -12,8 +12,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
-// takes is what the Kong under test takes, by its version: KONG_VERSION says it, or else the Kong that KONG_ADMIN_URL names. Specs are
-// chosen by it, so that it is known before anything runs.
+// takes is what the Kong under test takes, by its version: KONG_VERSION says it, or else the Kong that KONG_ADMIN_URL
+// names. Specs are chosen by it, so that it is known before anything runs.
 var takes = kong.CapabilitiesOf(kong.Node{Version: cmp.Or(os.Getenv("KONG_VERSION"), askedVersion(), "3.9.3")}, kong.Schemas{})
 
 // askedVersion asks a real Kong for its version; empty where none is named, or none answers.

@@ -1,4 +1,5 @@
-// Package issuer is an identity provider of the tests' own: it has keys, publishes their set over TLS, replaces them, and signs tokens.
+// Package issuer is an identity provider of the tests' own: it has keys, publishes their set over TLS, replaces them,
+// and signs tokens.
 package issuer
 
 import (

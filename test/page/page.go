@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// WriteTable replaces, in a file, what stands between the marks of a make target's table. The error says where there is no place for it.
+// WriteTable replaces, in a file, what stands between the marks of a make target's table. The error says where there
+// is no place for it.
 func WriteTable(path, target, table string) error {
 	content, err := os.ReadFile(path) //nolint:gosec // The path that the caller names.
 	if err != nil {

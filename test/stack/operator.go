@@ -33,7 +33,8 @@ const (
 	operatorStop  = 30 * time.Second
 )
 
-// StartOperator starts the operator's binary, under the rights that the chart gives it, and returns when it is ready. It ends with Stop, with Kill, or with the stack.
+// StartOperator starts the operator's binary, under the rights that the chart gives it, and returns when it is ready.
+// It ends with Stop, with Kill, or with the stack.
 func (s *Stack) StartOperator(ctx context.Context, flags ...string) (*Operator, error) {
 	binary := os.Getenv(ManagerVariable)
 	if binary == "" {

@@ -30,7 +30,8 @@ const (
 	tokenSeconds = 24 * 60 * 60
 )
 
-// OperatorConfig is the operator's access to the control plane, for others who are to be no better off: its account, and the rights of an installation.
+// OperatorConfig is the operator's access to the control plane, for others who are to be no better off: its account,
+// and the rights of an installation.
 func (s *Stack) OperatorConfig(ctx context.Context) (*rest.Config, error) {
 	path, err := s.operatorKubeconfig(ctx)
 	if err != nil {
@@ -39,7 +40,8 @@ func (s *Stack) OperatorConfig(ctx context.Context) (*rest.Config, error) {
 	return clientcmd.BuildConfigFromFlags("", path)
 }
 
-// operatorKubeconfig gives what the operator is started with: the account and the rights that an installation gives it, and no more.
+// operatorKubeconfig gives what the operator is started with: the account and the rights that an installation gives
+// it, and no more.
 func (s *Stack) operatorKubeconfig(ctx context.Context) (string, error) {
 	if err := s.grantRights(ctx); err != nil {
 		return "", fmt.Errorf("grant the operator its rights: %w", err)

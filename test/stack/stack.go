@@ -1,5 +1,6 @@
-// Package stack starts everything that the demo and the end-to-end tests run against: a control plane, a Kong (simulated unless KONG_ADMIN_URL
-// names a real one), an upstream that echoes, and the operator's binary as a process of its own.
+// Package stack starts everything that the demo and the end-to-end tests run against: a control plane, a Kong
+// (simulated unless KONG_ADMIN_URL names a real one), an upstream that echoes, and the operator's binary as a process
+// of its own.
 package stack
 
 import (
@@ -29,7 +30,8 @@ const (
 	// AdminURLVariable and ProxyURLVariable name a real Kong. Both or neither.
 	AdminURLVariable = "KONG_ADMIN_URL"
 	ProxyURLVariable = "KONG_PROXY_URL"
-	// UpstreamVariable is the address that the upstream listens on, host:port, and that a real Kong reaches it at; 127.0.0.1:0 by default.
+	// UpstreamVariable is the address that the upstream listens on, host:port, and that a real Kong reaches it at;
+	// 127.0.0.1:0 by default.
 	UpstreamVariable = "UPSTREAM_ADDRESS"
 	// ManagerVariable is the path of the operator's binary.
 	ManagerVariable = "KJO_MANAGER"
@@ -48,7 +50,8 @@ type Options struct {
 	Kong kongsim.Options
 	// AdminURL and ProxyURL name a Kong that the caller runs; neither the environment nor the simulation is then asked.
 	AdminURL, ProxyURL string
-	// Observed has every operator log all that it can, and serve its metrics, which are kept in MetricsFile: for tests that look at all that it says.
+	// Observed has every operator log all that it can, and serve its metrics, which are kept in MetricsFile: for
+	// tests that look at all that it says.
 	Observed bool
 }
 
@@ -118,7 +121,8 @@ func (s *Stack) startControlPlane(ctx context.Context) error {
 	return s.connect(config)
 }
 
-// RestartControlPlane stops the control plane and starts it again with what it held, on another port: Config, Kubeconfig and Client are new.
+// RestartControlPlane stops the control plane and starts it again with what it held, on another port: Config,
+// Kubeconfig and Client are new.
 func (s *Stack) RestartControlPlane(ctx context.Context) error {
 	if err := s.stopControlPlane(); err != nil {
 		return err

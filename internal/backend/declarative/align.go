@@ -32,8 +32,9 @@ type content struct {
 // listAttempts is how often a node is listed that is given another configuration meanwhile.
 const listAttempts = 3
 
-// Align looks what every node runs, and gives ours to those that run something else. Kong's hash alone is not relied on:
-// where somebody else, a former leader say, gave a node another configuration right after ours, it is the hash of that.
+// Align looks what every node runs, and gives ours to those that run something else. Kong's hash alone is not relied
+// on: where somebody else, a former leader say, gave a node another configuration right after ours, it is the hash of
+// that.
 func (b *Backend) Align(ctx context.Context) error {
 	if !b.nodes.complete() {
 		return &backend.UnusableError{
@@ -213,8 +214,8 @@ func (b *Backend) baseWith(c content) configuration {
 	return base
 }
 
-// runs says whether a node runs what it should, or what it was to be given last and did not answer to: that is not taken
-// back. An empty configuration is not pushed over anything: the first push comes with something to say.
+// runs says whether a node runs what it should, or what it was to be given last and did not answer to: that is not
+// taken back. An empty configuration is not pushed over anything: the first push comes with something to say.
 func (b *Backend) runs(c content, base configuration) bool {
 	if len(base) == 0 && len(c.ours) == 0 {
 		return true
@@ -240,8 +241,8 @@ func (b *Backend) equal(shown, given configuration) bool {
 	return true
 }
 
-// restore gives a node the configuration that the others run. What it refuses of it, perhaps a newer Kong, goes, and the
-// owners are told.
+// restore gives a node the configuration that the others run. What it refuses of it, perhaps a newer Kong, goes, and
+// the owners are told.
 func (b *Backend) restore(ctx context.Context, n *node) error {
 	for {
 		base := b.staged.given()

@@ -135,8 +135,8 @@ func (f *nodes) close() {
 	}
 }
 
-// post gives a configuration to some nodes. The error is Kong's word on the content where there is one, else that of all
-// nodes that did not take it.
+// post gives a configuration to some nodes. The error is Kong's word on the content where there is one, else that of
+// all nodes that did not take it.
 func (f *nodes) post(ctx context.Context, to []*node, entities []kong.Entity, revision int64) error {
 	errs := make([]error, len(to))
 	var group errgroup.Group

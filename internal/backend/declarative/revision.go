@@ -14,9 +14,9 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
-// Every configuration carries its revision: a number that grows with each push, and a hash of the content, in a tag of a
-// consumer that has no credential. So a process that has just started, and a node that was away, are told apart from what
-// is newest: the highest number wins, where its content is as it was written.
+// Every configuration carries its revision: a number that grows with each push, and a hash of the content, in a tag
+// of a consumer that has no credential. So a process that has just started, and a node that was away, are told apart
+// from what is newest: the highest number wins, where its content is as it was written.
 
 // tagRevision begins the tag that has the revision: "kongjwt-revision:<number>:<hash>".
 const tagRevision = desired.TagManaged + "-revision:"
@@ -33,7 +33,8 @@ type revisions struct {
 	last int64
 }
 
-// next is a number above all that were seen. It follows the clock, so that it also is above those of nodes that are away.
+// next is a number above all that were seen. It follows the clock, so that it also is above those of nodes that are
+// away.
 func (r *revisions) next() int64 {
 	r.mu.Lock()
 	defer r.mu.Unlock()

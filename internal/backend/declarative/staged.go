@@ -9,8 +9,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
-// tagRetained marks what a deleted resource left: a configuration is replaced as a whole, so that what is to stay has to
-// be carried along.
+// tagRetained marks what a deleted resource left: a configuration is replaced as a whole, so that what is to stay has
+// to be carried along.
 const tagRetained = desired.TagManaged + "-retained"
 
 // configuration is what a node runs or is to run, by id.

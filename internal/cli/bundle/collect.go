@@ -274,8 +274,8 @@ func (c *collector) logs(ctx context.Context, pod *corev1.Pod, container, place 
 // maxLog is how much of one log is taken, in bytes.
 const maxLog = 32 << 20
 
-// metrics by the API server's proxy, which passes no token on: where the endpoint asks for one there are none. A token is not sent to a pod in another way either:
-// whoever may label a pod could have it.
+// metrics by the API server's proxy, which passes no token on: where the endpoint asks for one there are none. A
+// token is not sent to a pod in another way either: whoever may label a pod could have it.
 func (c *collector) metrics(ctx context.Context, pod *corev1.Pod, container corev1.Container, place string) {
 	for _, port := range container.Ports {
 		if port.Name != "metrics" {

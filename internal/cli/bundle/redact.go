@@ -16,8 +16,8 @@ import (
 
 const redacted = "[redacted]"
 
-// redact takes out of a resource of ours what people put secrets into although it is no place for them: annotations of others, the configuration of plugins,
-// claims, values of headers, the query of a URL.
+// redact takes out of a resource of ours what people put secrets into although it is no place for them: annotations
+// of others, the configuration of plugins, claims, values of headers, the query of a URL.
 func redact(object map[string]any) {
 	redactMetadata(object)
 	spec, _ := object["spec"].(map[string]any)
@@ -44,7 +44,8 @@ func redact(object map[string]any) {
 	}
 }
 
-// redactMetadata keeps of annotations the names, and the values of our own. The last applied configuration is the whole object once more.
+// redactMetadata keeps of annotations the names, and the values of our own. The last applied configuration is the
+// whole object once more.
 func redactMetadata(object map[string]any) {
 	metadata := asMap(object["metadata"])
 	delete(metadata, "managedFields")
@@ -124,10 +125,12 @@ var shapes = []struct {
 	{regexp.MustCompile(`(://)[^/\s"'@]+@`), "${1}" + redacted + "@"},
 }
 
-// shortest is the length, in bytes, from which on a value is searched for: shorter ones are words that stand everywhere.
+// shortest is the length, in bytes, from which on a value is searched for: shorter ones are words that stand
+// everywhere.
 const shortest = 6
 
-// scrubber is the last guard: it takes the values of all Secrets that were read out of every file, whichever way they came there.
+// scrubber is the last guard: it takes the values of all Secrets that were read out of every file, whichever way they
+// came there.
 type scrubber struct{ values []string }
 
 // learn takes up the content of a Secret, as it is, line by line, and in base64.

@@ -1,4 +1,5 @@
-// Package check is kubectl kongjwt check: whether all that the operator needs is there. Version is kubectl kongjwt version.
+// Package check is kubectl kongjwt check: whether all that the operator needs is there. Version is kubectl kongjwt
+// version.
 package check
 
 import (
@@ -24,7 +25,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/usage"
 )
 
-// operatorLabels are those of the operator's pods, and leasePrefix begins the names of its Leases: one for each part of an installation.
+// operatorLabels are those of the operator's pods, and leasePrefix begins the names of its Leases: one for each part
+// of an installation.
 var operatorLabels = client.MatchingLabels{"app.kubernetes.io/name": "kong-jwt-operator"}
 
 const leasePrefix = "kong-jwt-operator"

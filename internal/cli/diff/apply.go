@@ -23,7 +23,8 @@ import (
 // fieldManager of the dry run; nothing is stored under it.
 const fieldManager = "kubectl-kongjwt-diff"
 
-// strict has the API server refuse fields that a kind does not have: without it they are dropped, and the diff would say nothing of them.
+// strict has the API server refuse fields that a kind does not have: without it they are dropped, and the diff would
+// say nothing of them.
 const strict = client.FieldValidation(metav1.FieldValidationStrict)
 
 // change leads from the resources as they are to what they would be.
@@ -86,7 +87,8 @@ func isOurs(object *unstructured.Unstructured) bool {
 	return object.GroupVersionKind().Group == v1alpha1.GroupVersion.Group
 }
 
-// apply puts into the world what the API server would store of an object. What has nothing to do with Kong is passed over.
+// apply puts into the world what the API server would store of an object. What has nothing to do with Kong is passed
+// over.
 func (c *change) apply(ctx context.Context, object *unstructured.Unstructured) error {
 	name := client.ObjectKeyFromObject(object)
 	title := object.GetKind() + " " + name.String()
@@ -204,8 +206,9 @@ func orEmpty(labels map[string]string) map[string]string {
 	return labels
 }
 
-// store asks the API server what it would store: with defaults, and refused where its rules say so. The spec is taken to be whole, as it is where a manifest is
-// the only source of a resource. rotates says that the object asks for a rotation.
+// store asks the API server what it would store: with defaults, and refused where its rules say so. The spec is taken
+// to be whole, as it is where a manifest is the only source of a resource. rotates says that the object asks for a
+// rotation.
 func store(ctx context.Context, kube client.Client, object *unstructured.Unstructured) (stored *unstructured.Unstructured, rotates bool, err error) {
 	asked := object.GetAnnotations()[v1alpha1.AnnotationRotate]
 	err = retry.RetryOnConflict(retry.DefaultRetry, func() error { // the operator writes to it too

@@ -104,7 +104,8 @@ func compare(before, after world) answer {
 	return a
 }
 
-// conflict says who holds what a resource newly asks for: one that has it already and keeps it, or one that comes earlier in the files.
+// conflict says who holds what a resource newly asks for: one that has it already and keeps it, or one that comes
+// earlier in the files.
 func (w world) conflict(name string, was, is map[string]subject) error {
 	self := is[name]
 	for _, claim := range self.claims {

@@ -105,8 +105,8 @@ func (w world) consumer(c *v1alpha1.JwtConsumer) (desired.Set, error) {
 	return desired.BuildConsumer(desired.Scope{Gateway: gateway}, policy, in)
 }
 
-// credential is one of a consumer: nil where its Secret is not there. Where the Secret is not of the files, its material stands for where it comes from: of a
-// credential that keeps its source, nothing changes.
+// credential is one of a consumer: nil where its Secret is not there. Where the Secret is not of the files, its
+// material stands for where it comes from: of a credential that keeps its source, nothing changes.
 func (w world) credential(c *v1alpha1.JwtConsumer, spec v1alpha1.Credential, field string) (*desired.Credential, error) {
 	wanted := &desired.Credential{Field: field, Part: desired.CredentialPart(credential.Slot{Credential: spec.Name, Number: 0}), TenantKey: spec.Key != ""}
 	m := credential.Material{Key: material.Key(c, spec), Algorithm: spec.Algorithm}
@@ -155,7 +155,8 @@ func (w world) given(wanted *desired.Credential, spec v1alpha1.Credential, key s
 	return wanted, nil
 }
 
-// remakes says whether a generated credential is to be made in another way than before: then it is rotated, and has a key of its own.
+// remakes says whether a generated credential is to be made in another way than before: then it is rotated, and has a
+// key of its own.
 func (w world) remakes(c *v1alpha1.JwtConsumer, spec v1alpha1.Credential) bool {
 	if w.former == nil || spec.Key != "" || w.former.consumers[c.Namespace+"/"+c.Name] == nil {
 		return false

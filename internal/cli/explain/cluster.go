@@ -114,7 +114,8 @@ func (c *cluster) health(kind, namespace, name string) *inventory.Resource {
 	return nil
 }
 
-// access says who may call a service, and which consumers it admits by name or label. Of a gateway that is not known, no policy is.
+// access says who may call a service, and which consumers it admits by name or label. Of a gateway that is not known,
+// no policy is.
 func (c *cluster) access(t target) (*v1alpha1.Access, []v1alpha1.ConsumerReference) {
 	policy := desired.Policy{GatewayPolicy: v1alpha1.GatewayPolicy{Identities: v1alpha1.IdentitiesAny}}
 	if gateway := c.gateway(t.gateway); gateway != nil {

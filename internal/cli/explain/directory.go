@@ -19,7 +19,8 @@ import (
 // dataKeyKeySets is where the operator keeps issuers' keys, in the Secret of credential.JWKSSecretName.
 const dataKeyKeySets = "jwks.json"
 
-// directory is what a gateway's data planes know, as far as resources and Secrets tell. It implements jwtplugin.Directory.
+// directory is what a gateway's data planes know, as far as resources and Secrets tell. It implements
+// jwtplugin.Directory.
 type directory struct {
 	// ctx is that of one command: the interface of a data plane's memory has none.
 	ctx     context.Context
@@ -169,7 +170,8 @@ func (d *directory) issuersKey(f *found) (credential.Material, error) {
 // consumerID stands for the id in Kong: it is the same whether the consumer is there yet or not.
 func consumerID(c *v1alpha1.JwtConsumer) string { return c.Namespace + "/" + c.Name }
 
-// Consumer implements jwtplugin.Directory. An anonymous consumer that no resource is, is taken to be in Kong: it may have been made by hand.
+// Consumer implements jwtplugin.Directory. An anonymous consumer that no resource is, is taken to be in Kong: it may
+// have been made by hand.
 func (d *directory) Consumer(ref string) (jwtplugin.Consumer, bool) {
 	for _, c := range d.cluster.consumersOf(d.gateway) {
 		if consumerID(c) == ref || desired.Username(c) == ref {

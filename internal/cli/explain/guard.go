@@ -10,7 +10,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/router"
 )
 
-// guardOf is what a service's spec puts before its upstream. access says who may call, nil for everybody, and admitted whom its selector matches.
+// guardOf is what a service's spec puts before its upstream. access says who may call, nil for everybody, and
+// admitted whom its selector matches.
 func guardOf(service *v1alpha1.JwtProtectedService, access *v1alpha1.Access, admitted []v1alpha1.ConsumerReference) (explain.Guard, error) {
 	spec := service.Spec
 	jwt, err := pluginconfig.JWTSettings(pluginconfig.EncodeJWT(spec.JWT))

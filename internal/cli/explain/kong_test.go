@@ -100,7 +100,8 @@ func TestKongItself(t *testing.T) {
 	}
 }
 
-// TestLiveAfterARevocation: data planes that hold the credential still are believed, and those that cannot be asked leave the answer open.
+// TestLiveAfterARevocation: data planes that hold the credential still are believed, and those that cannot be asked
+// leave the answer open.
 func TestLiveAfterARevocation(t *testing.T) {
 	revoked := func(url string) *clitest.Session {
 		objects := shop(url)

@@ -48,8 +48,8 @@ func (o *liveOptions) add(cmd *cobra.Command) {
 	cobra.CheckErr(cmd.MarkFlagFilename("data-plane-ca-file"))
 }
 
-// ask asks the data planes whether they hold the credential that the token names. The token itself goes nowhere: each question is a token of its own that no
-// service takes, signed with the credential's material where that is known.
+// ask asks the data planes whether they hold the credential that the token names. The token itself goes nowhere: each
+// question is a token of its own that no service takes, signed with the credential's material where that is known.
 func (o *liveOptions) ask(ctx context.Context, d *directory, now func() time.Time) explain.Check {
 	check := explain.Check{Name: "data planes", Outcome: jwtplugin.Unknown}
 	if d.found == nil {
@@ -66,7 +66,8 @@ func (o *liveOptions) ask(ctx context.Context, d *directory, now func() time.Tim
 	}
 	m := d.found.material
 	if d.found.unreadable != nil {
-		// The key alone can be asked for: with a signature that is wrong, and that Kong finds so only where it knows the key.
+		// The key alone can be asked for: with a signature that is wrong, and that Kong finds so only where it knows
+		// the key.
 		m = credential.Material{Key: d.found.key, Algorithm: v1alpha1.Algorithm(d.load(d.found).Algorithm)}
 	}
 	results, err := asker.Ask(ctx, addresses, m, probe.Present)
@@ -128,7 +129,8 @@ func (o *liveOptions) asker(ctx context.Context, d *directory, now func() time.T
 	return probe.NewAsker(route, config, now), trim(addresses), nil
 }
 
-// tls is how the gateway says that its data planes are trusted, with the authorities of --data-plane-ca-file where that is given.
+// tls is how the gateway says that its data planes are trusted, with the authorities of --data-plane-ca-file where
+// that is given.
 func (o *liveOptions) tls(ctx context.Context, kube client.Reader, gateway *v1alpha1.KongGateway) (*tls.Config, error) {
 	var settings probe.TLS
 	if gateway != nil && gateway.Spec.DataPlanes != nil && gateway.Spec.DataPlanes.TLS != nil {

@@ -93,8 +93,8 @@ func (a *answer) printVerdict(b *strings.Builder, style output.Style) {
 	}
 }
 
-// cause names what keeps the answer from being better, where it is no answer of Kong's: what failed last, which is what data planes say
-// where they were asked, or else what is not known first, of the token before the resources.
+// cause names what keeps the answer from being better, where it is no answer of Kong's: what failed last, which is
+// what data planes say where they were asked, or else what is not known first, of the token before the resources.
 func (a *answer) cause() string {
 	for _, c := range slices.Backward(a.Checks) {
 		if c.Outcome == jwtplugin.Failed {

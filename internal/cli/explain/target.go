@@ -85,8 +85,8 @@ func (c *cluster) find(a asked, namespace, name string) (target, error) {
 	}
 }
 
-// findByURL matches the routes of each gateway: of what is in Kong, or else of what shall be. Which gateway a host's name leads to is
-// not known: where several take the request, the caller has to say.
+// findByURL matches the routes of each gateway: of what is in Kong, or else of what shall be. Which gateway a host's
+// name leads to is not known: where several take the request, the caller has to say.
 func (c *cluster) findByURL(a asked) (target, error) {
 	matched, refused := c.match(a, c.inKong)
 	if len(matched) == 0 {
@@ -114,7 +114,8 @@ func (c *cluster) findByURL(a asked) (target, error) {
 	}
 }
 
-// match finds the services that take a request, one for a gateway, among those that count, and what is said where none does.
+// match finds the services that take a request, one for a gateway, among those that count, and what is said where
+// none does.
 func (c *cluster) match(a asked, counts func(*v1alpha1.JwtProtectedService) bool) (matched []target, refused *explain.Check) {
 	for _, gateway := range c.gatewayNames() {
 		var routes []*router.Route
@@ -169,7 +170,8 @@ func (c *cluster) onlyOne(namespace string) (target, error) {
 	}
 }
 
-// conditions are checks of the resources themselves: what is not in Kong as its spec says cannot be explained by its spec.
+// conditions are checks of the resources themselves: what is not in Kong as its spec says cannot be explained by its
+// spec.
 func (c *cluster) conditions(kind, namespace, name, remedy string) []explain.Check {
 	r := c.health(kind, namespace, name)
 	if r == nil {

@@ -23,11 +23,12 @@ const (
 	request  = 10 * time.Second
 )
 
-// Look judges a resource, and says whether there is nothing more to wait for. ready is its condition, made up where it has none yet.
+// Look judges a resource, and says whether there is nothing more to wait for. ready is its condition, made up where
+// it has none yet.
 type Look[R v1alpha1.Resource] func(resource R, ready *metav1.Condition) (done bool, err error)
 
-// Until reads a resource again and again until look is done or the deadline is over; late is then what the error begins with, and what the
-// resource said last its end. An API server that is away for a moment is asked again.
+// Until reads a resource again and again until look is done or the deadline is over; late is then what the error
+// begins with, and what the resource said last its end. An API server that is away for a moment is asked again.
 func Until[R v1alpha1.Resource](
 	ctx context.Context, kube client.Reader, resource R, deadline time.Time, late string, look Look[R],
 ) error {
@@ -38,7 +39,8 @@ func Until[R v1alpha1.Resource](
 	var said string
 	var away error
 	err := wait.PollUntilContextCancel(bounded, interval, true, func(context.Context) (bool, error) {
-		// The deadline is not the request's: the client would rather refuse than be late, and its words say nothing of the resource.
+		// The deadline is not the request's: the client would rather refuse than be late, and its words say nothing
+		// of the resource.
 		one, done := context.WithTimeout(ctx, request)
 		defer done()
 		now := kind.New() // reading into what was read before would keep what is gone

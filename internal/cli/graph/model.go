@@ -28,7 +28,8 @@ type Node struct {
 	Kind    Kind   `json:"kind"`
 	Gateway string `json:"gateway"`
 	Label   string `json:"label"`
-	// Everyone marks the node that stands for all consumers of the gateway, and Anonymous that for requests without a valid token.
+	// Everyone marks the node that stands for all consumers of the gateway, and Anonymous that for requests without a
+	// valid token.
 	Everyone  bool `json:"everyone,omitempty"`
 	Anonymous bool `json:"anonymous,omitempty"`
 	// Revoked says that no token of the consumer is taken.
@@ -47,7 +48,8 @@ type Graph struct {
 	Edges []Edge `json:"edges"`
 }
 
-// build is pure. Groups are those that consumers are in or that services let in; a service without access is open to those of its namespace, or to all of its gateway.
+// build is pure. Groups are those that consumers are in or that services let in; a service without access is open to
+// those of its namespace, or to all of its gateway.
 func build(found *inventory.Inventory) Graph {
 	b := &builder{nodes: map[string]Node{}, edges: map[Edge]bool{}, gateways: found.Gateways}
 	for i := range found.Consumers {
@@ -176,7 +178,8 @@ func (b *builder) graph() Graph {
 
 func column(k Kind) int { return slices.Index([]Kind{Consumer, Group, Service, Route}, k) }
 
-// around keeps what can be reached from the nodes that match, along the edges and against them: who calls it, and what it calls.
+// around keeps what can be reached from the nodes that match, along the edges and against them: who calls it, and
+// what it calls.
 func (g Graph) around(match func(Node) bool) Graph {
 	keep := map[string]bool{}
 	for _, forth := range []bool{true, false} {

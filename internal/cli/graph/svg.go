@@ -32,7 +32,8 @@ type placed struct {
 	neighbors, position float64
 }
 
-// svg draws consumers, groups, services and routes in four columns, a band a gateway. It is pure: equal graphs give equal pictures.
+// svg draws consumers, groups, services and routes in four columns, a band a gateway. It is pure: equal graphs give
+// equal pictures.
 func (g Graph) svg(out io.Writer) error {
 	nodes := map[string]*placed{}
 	var bands []string
@@ -77,7 +78,8 @@ func (g Graph) columns(gateway string, nodes map[string]*placed) [][]*placed {
 	return slices.DeleteFunc(all, func(c []*placed) bool { return len(c) == 0 })
 }
 
-// untangle orders each column by where its nodes' neighbors are (the barycenter heuristic of layered drawings), so that fewer edges cross.
+// untangle orders each column by where its nodes' neighbors are (the barycenter heuristic of layered drawings), so
+// that fewer edges cross.
 func (g Graph) untangle(columns [][]*placed, nodes map[string]*placed) {
 	number := func() {
 		for _, c := range columns {

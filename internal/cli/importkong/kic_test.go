@@ -10,7 +10,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/importkong"
 )
 
-// TestFromKIC: manifests in folders and of several endings are read; material is written for its owner alone, and printed nowhere.
+// TestFromKIC: manifests in folders and of several endings are read; material is written for its owner alone, and
+// printed nowhere.
 func TestFromKIC(t *testing.T) {
 	from, to := t.TempDir(), filepath.Join(t.TempDir(), "out")
 	write(t, filepath.Join(from, "consumers", "john.yml"), "kind: KongConsumer\napiVersion: configuration.konghq.com/v1\nmetadata: {name: john}\nusername: john\ncredentials: [john-jwt]\n")

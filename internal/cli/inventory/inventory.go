@@ -32,8 +32,8 @@ var ErrNotInstalled = errors.New("is kong-jwt-operator installed?")
 // errNothing says that the caller may read nothing.
 var errNothing = errors.New("you may list none of the operator's kinds")
 
-// Read lists all kinds in a namespace, or in all where it is empty, and the gateways, which are in none. A kind that the caller may not list is
-// left out and named. The error says what kept everything from being read.
+// Read lists all kinds in a namespace, or in all where it is empty, and the gateways, which are in none. A kind that
+// the caller may not list is left out and named. The error says what kept everything from being read.
 func Read(ctx context.Context, kube client.Reader, namespace string) (Inventory, error) {
 	var i Inventory
 	if namespace != "" {
@@ -67,8 +67,8 @@ func Read(ctx context.Context, kube client.Reader, namespace string) (Inventory,
 	return i, nil
 }
 
-// ReadThese lists all kinds in all namespaces or, where the caller may not list consumers and services everywhere, in those of the named ones that the caller may
-// read.
+// ReadThese lists all kinds in all namespaces or, where the caller may not list consumers and services everywhere, in
+// those of the named ones that the caller may read.
 func ReadThese(ctx context.Context, kube client.Reader, namespaces ...string) (Inventory, error) {
 	all, err := Read(ctx, kube, "")
 	if err == nil && !slices.Contains(all.Unreadable, v1alpha1.KindJwtConsumer) && !slices.Contains(all.Unreadable, v1alpha1.KindJwtProtectedService) {
@@ -100,7 +100,8 @@ func ReadThese(ctx context.Context, kube client.Reader, namespaces ...string) (I
 	return found, nil
 }
 
-// KeepOwnGateways leaves out the gateways that none of the consumers and services is on: they are other namespaces' business.
+// KeepOwnGateways leaves out the gateways that none of the consumers and services is on: they are other namespaces'
+// business.
 func (i *Inventory) KeepOwnGateways() {
 	i.Gateways = slices.DeleteFunc(i.Gateways, func(g v1alpha1.KongGateway) bool {
 		return !slices.ContainsFunc(i.Consumers, func(c v1alpha1.JwtConsumer) bool { return c.Spec.GatewayRef.Name == g.Name }) &&

@@ -215,7 +215,8 @@ func TestDirectoriesAndLists(t *testing.T) {
 	}
 }
 
-// TestOneRunFindsAll: a duration that Go cannot read, an unknown field and a document that is none keep nothing from being looked at.
+// TestOneRunFindsAll: a duration that Go cannot read, an unknown field and a document that is none keep nothing from
+// being looked at.
 func TestOneRunFindsAll(t *testing.T) {
 	manifests := consumer("generate: {secretName: s, rotation: {interval: 30d}}") + "---\nkind: [\n---\n" + broken["no-expiry"].manifest +
 		"---\n" + broken["invalid"].manifest

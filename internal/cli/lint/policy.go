@@ -126,8 +126,8 @@ func (p *policy) findings(kind string, object map[string]any) ([]Finding, error)
 	return slices.Clip(found), nil
 }
 
-// Warnings are the texts that the chart's admission policy has for an object that is created, in its order: what the API server says at
-// kubectl apply where the policy is installed.
+// Warnings are the texts that the chart's admission policy has for an object that is created, in its order: what the
+// API server says at kubectl apply where the policy is installed.
 func Warnings(object map[string]any) ([]string, error) {
 	p, err := chartPolicy()
 	if err != nil {

@@ -34,7 +34,8 @@ type Finding struct {
 	Message  string   `json:"message"`
 }
 
-// rule is one of those that no admission policy has: what Kong's defaults trigger on nearly every resource would be noise at every apply.
+// rule is one of those that no admission policy has: what Kong's defaults trigger on nearly every resource would be
+// noise at every apply.
 type rule struct {
 	id       string
 	severity Severity

@@ -7,8 +7,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// LineOf is the line of the file that a field is at, such as spec.routes[0].hosts, or the nearest that is there of what it is in. Of an
-// item of a List it is the document's.
+// LineOf is the line of the file that a field is at, such as spec.routes[0].hosts, or the nearest that is there of
+// what it is in. Of an item of a List it is the document's.
 func (o Object) LineOf(field string) int {
 	var root yaml.Node
 	if o.Content["kind"] == nil || yaml.Unmarshal(o.document, &root) != nil || len(root.Content) == 0 {

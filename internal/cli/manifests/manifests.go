@@ -31,9 +31,9 @@ type Object struct {
 // Problem says why a document cannot be read, nil where it can; it quotes nothing of it.
 func (o Object) Problem() error { return o.problem }
 
-// Read reads all documents of all sources, in their order: files, directories with all below them, and "-", which is in. Of
-// directories it takes *.yaml, *.yml and *.json, and leaves hidden ones out. The items of a List are taken one by one. Errors name the
-// file and quote nothing of it: manifests hold secrets.
+// Read reads all documents of all sources, in their order: files, directories with all below them, and "-", which is
+// in. Of directories it takes *.yaml, *.yml and *.json, and leaves hidden ones out. The items of a List are taken one
+// by one. Errors name the file and quote nothing of it: manifests hold secrets.
 func Read(in io.Reader, sources []string) ([]Object, error) {
 	all, err := ReadAll(in, sources)
 	for _, object := range all {

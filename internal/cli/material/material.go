@@ -1,5 +1,5 @@
-// Package material reads the material of credentials with the rights of the caller: from the Secrets that clients read, and from
-// the operator's own state where former generations count.
+// Package material reads the material of credentials with the rights of the caller: from the Secrets that clients
+// read, and from the operator's own state where former generations count.
 package material
 
 import (
@@ -18,10 +18,12 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 )
 
-// ErrUnknown says that the material cannot be read: no right to the Secret, no Secret, or material that is nowhere in the cluster.
+// ErrUnknown says that the material cannot be read: no right to the Secret, no Secret, or material that is nowhere in
+// the cluster.
 var ErrUnknown = errors.New("the material cannot be read")
 
-// Of reads what clients sign with: the material of one credential of a consumer. Errors are ErrUnknown, or about what the Secret holds; they quote nothing of it.
+// Of reads what clients sign with: the material of one credential of a consumer. Errors are ErrUnknown, or about what
+// the Secret holds; they quote nothing of it.
 func Of(ctx context.Context, kube client.Reader, consumer *v1alpha1.JwtConsumer, spec v1alpha1.Credential) (credential.Material, error) {
 	switch {
 	case spec.Generate != nil:
@@ -41,8 +43,8 @@ func Of(ctx context.Context, kube client.Reader, consumer *v1alpha1.JwtConsumer,
 	}
 }
 
-// Revisions reads all revisions that the operator keeps of a credential, the newest first: its state, which fewer people may read than
-// the Secret for clients. Errors are ErrUnknown.
+// Revisions reads all revisions that the operator keeps of a credential, the newest first: its state, which fewer
+// people may read than the Secret for clients. Errors are ErrUnknown.
 func Revisions(ctx context.Context, kube client.Reader, consumer *v1alpha1.JwtConsumer, name string) ([]credential.Material, error) {
 	secret := credential.StateSecretName(consumer.Name)
 	data, err := read(ctx, kube, consumer.Namespace, secret)
@@ -123,7 +125,8 @@ func ParseReference(text string) (Reference, error) {
 	return Reference{Consumer: consumer, Credential: name}, nil
 }
 
-// Find gets the consumer and the credential that a reference names. Without a credential it is the one that suits, where there is one only.
+// Find gets the consumer and the credential that a reference names. Without a credential it is the one that suits,
+// where there is one only.
 func Find(ctx context.Context, kube client.Reader, namespace string, ref Reference, suits func(v1alpha1.Credential) bool) (*v1alpha1.JwtConsumer, v1alpha1.Credential, error) {
 	consumer := &v1alpha1.JwtConsumer{}
 	if err := kube.Get(ctx, client.ObjectKey{Namespace: namespace, Name: ref.Consumer}, consumer); err != nil {

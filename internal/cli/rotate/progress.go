@@ -50,7 +50,8 @@ type track struct {
 
 func newProgress(consumer *v1alpha1.JwtConsumer, credentials []string, c clock.PassiveClock) *progress {
 	p := &progress{consumer: consumer, clock: c, revoked: consumer.Spec.Revoked}
-	// The status of a consumer that is revoked, or was until now, has all as Pending: what is out of Kong. None of it is on its way.
+	// The status of a consumer that is revoked, or was until now, has all as Pending: what is out of Kong. None of it
+	// is on its way.
 	outOfKong := p.revoked || follow.Ready(consumer).Reason == v1alpha1.ReasonRevoked
 	for _, name := range credentials {
 		p.tracks = append(p.tracks, &track{name: name, target: targetOf(consumer.Status.Credentials, name, outOfKong)})
@@ -58,7 +59,8 @@ func newProgress(consumer *v1alpha1.JwtConsumer, credentials []string, c clock.P
 	return p
 }
 
-// targetOf is the revision after the newest, or the one that is on its way already: it was never published, so it is new enough.
+// targetOf is the revision after the newest, or the one that is on its way already: it was never published, so it is
+// new enough.
 func targetOf(all []v1alpha1.CredentialStatus, name string, outOfKong bool) int64 {
 	var newest, pending int64
 	for _, c := range all {
@@ -76,7 +78,8 @@ func targetOf(all []v1alpha1.CredentialStatus, name string, outOfKong bool) int6
 	return newest + 1
 }
 
-// until looks at the status until all credentials are published, or retired. It prints each step once, and gives the last in words.
+// until looks at the status until all credentials are published, or retired. It prints each step once, and gives the
+// last in words.
 func (p *progress) until(
 	ctx context.Context, out io.Writer, kube client.Reader, deadline time.Time, retired bool,
 ) (done string, err error) {
@@ -143,8 +146,9 @@ func (t *track) tell(out io.Writer, all []v1alpha1.CredentialStatus, ready *meta
 	return nil
 }
 
-// stand reads from the status how far a rotation is. A Pending revision is made and on its way into Kong; the operator waits for data planes once it is
-// there, and makes it Active only after they know it and it is published, so these two are told together.
+// stand reads from the status how far a rotation is. A Pending revision is made and on its way into Kong; the
+// operator waits for data planes once it is there, and makes it Active only after they know it and it is published,
+// so these two are told together.
 func (t *track) stand(all []v1alpha1.CredentialStatus, ready *metav1.Condition) (done int, fresh v1alpha1.CredentialStatus, former *v1alpha1.CredentialStatus) {
 	for i, c := range all {
 		switch {

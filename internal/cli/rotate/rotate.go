@@ -148,7 +148,8 @@ func credentials(consumer *v1alpha1.JwtConsumer, only string) ([]string, error) 
 	}
 }
 
-// ask writes the annotations. The operator ends the overlap of what is in use now once the rotation has published what follows it.
+// ask writes the annotations. The operator ends the overlap of what is in use now once the rotation has published
+// what follows it.
 func (o *options) ask(ctx context.Context, kube client.Client, consumer *v1alpha1.JwtConsumer, only string, now time.Time) error {
 	value := now.UTC().Format(time.RFC3339Nano)
 	if only != "" {

@@ -162,7 +162,8 @@ func TestWaitTakesWhatIsOnItsWay(t *testing.T) {
 	g.Eventually(done, 10*time.Second).Should(Receive(BeNil()))
 }
 
-// TestRotatingWhatIsRevoked: new material is made while nothing is in Kong, and what was in use before the revocation is not taken for it.
+// TestRotatingWhatIsRevoked: new material is made while nothing is in Kong, and what was in use before the revocation
+// is not taken for it.
 func TestRotatingWhatIsRevoked(t *testing.T) {
 	g := NewWithT(t)
 	out := &clitest.Screen{}

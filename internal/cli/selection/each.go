@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Each acts on one after the other, and tells each with its number where there are several. One that fails keeps no other from its turn; the
-// error is that of the only one, or says how many failed, and why.
+// Each acts on one after the other, and tells each with its number where there are several. One that fails keeps no
+// other from its turn; the error is that of the only one, or says how many failed, and why.
 func Each(out io.Writer, chosen []Chosen, act func(c Chosen) (done string, err error)) error {
 	var failed []error
 	for i, c := range chosen {

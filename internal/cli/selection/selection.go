@@ -32,7 +32,8 @@ type Chosen struct {
 	Part string
 }
 
-// Add gives a subcommand the flags. A subcommand of one kind takes NAME as well as KIND/NAME, and NAME/PART where parts is set.
+// Add gives a subcommand the flags. A subcommand of one kind takes NAME as well as KIND/NAME, and NAME/PART where
+// parts is set.
 func (f *Flags) Add(cmd *cobra.Command, only string, parts bool) {
 	f.only, f.parts = only, parts
 	flags := cmd.Flags()

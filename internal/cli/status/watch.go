@@ -84,7 +84,8 @@ func (o *options) replace(e *env.Env, text string, first bool) error {
 	return err
 }
 
-// waitForChange waits until something changed and what else is about to has, or until ages are due. It is false when the context ended.
+// waitForChange waits until something changed and what else is about to has, or until ages are due. It is false when
+// the context ended.
 func waitForChange(ctx context.Context, changes <-chan struct{}) bool {
 	due := time.NewTimer(refresh)
 	defer due.Stop()
@@ -105,7 +106,8 @@ func waitForChange(ctx context.Context, changes <-chan struct{}) bool {
 	}
 }
 
-// watchOne tells of every change of one kind. Watches end now and then, and are opened again; a kind that may not be watched is looked at with every refresh.
+// watchOne tells of every change of one kind. Watches end now and then, and are opened again; a kind that may not be
+// watched is looked at with every refresh.
 func watchOne(ctx context.Context, kube client.WithWatch, kind v1alpha1.ResourceKind, namespace string, changes chan<- struct{}) {
 	tell := func() {
 		select {

@@ -44,7 +44,8 @@ func consumer(name string, credentials ...v1alpha1.Credential) *v1alpha1.JwtCons
 	return &v1alpha1.JwtConsumer{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}, Spec: v1alpha1.JwtConsumerSpec{Credentials: credentials}}
 }
 
-// objects are a consumer with a Secret of its own, one that rotated, one that follows a key set, and one with two credentials.
+// objects are a consumer with a Secret of its own, one that rotated, one that follows a key set, and one with two
+// credentials.
 func objects(t *testing.T) []client.Object {
 	t.Helper()
 	state := credential.State{Credentials: map[string]credential.History{"primary": {Last: 2, Revisions: []credential.Revision{

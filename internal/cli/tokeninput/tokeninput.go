@@ -130,7 +130,8 @@ func (f *Flags) fromSecret(ctx context.Context, e *env.Env) (string, error) {
 	return string(value), nil
 }
 
-// strip takes away what surrounds a token where people copy it from: spaces, quotes, the name of the header, the scheme (RFC 6750 section 2.1).
+// strip takes away what surrounds a token where people copy it from: spaces, quotes, the name of the header, the
+// scheme (RFC 6750 section 2.1).
 func strip(text string) string {
 	text = strings.Trim(text, " \t\r\n\"'")
 	for _, prefix := range []string{"authorization:", "bearer "} {

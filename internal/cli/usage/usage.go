@@ -57,7 +57,8 @@ func Subcommand(cmd *cobra.Command, args []string) error {
 	return fmt.Errorf("there is no such command.%s See %s --help", near, cmd.CommandPath())
 }
 
-// token is what a JSON Web Token looks like (RFC 7519 section 3), a part of one too: each begins with a JSON object in base64url.
+// token is what a JSON Web Token looks like (RFC 7519 section 3), a part of one too: each begins with a JSON object
+// in base64url.
 var token = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{6,}(\.[A-Za-z0-9_-]*)*`)
 
 // WithoutTokens is an error whose text has no token in it: those of flags quote values.

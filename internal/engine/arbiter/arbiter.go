@@ -55,11 +55,11 @@ func New(wake func(desired.Owner), interval time.Duration) *Arbiter {
 	}
 }
 
-// Reserve keeps others from keys until Unreserve. Where another owner has reserved one of them, nothing is reserved, and
-// that owner and the key are given.
+// Reserve keeps others from keys until Unreserve. Where another owner has reserved one of them, nothing is reserved,
+// and that owner and the key are given.
 //
-// The order matters to whoever calls: wait (Turn.Wait), reserve, look who holds the keys in Kong, write, record the write,
-// unreserve. So no other owner is ever let in between, and nobody who waits is forgotten.
+// The order matters to whoever calls: wait (Turn.Wait), reserve, look who holds the keys in Kong, write, record the
+// write, unreserve. So no other owner is ever let in between, and nobody who waits is forgotten.
 func (a *Arbiter) Reserve(id string, owner desired.Owner, keys []desired.UniqueKey) (by desired.Owner, key desired.UniqueKey, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

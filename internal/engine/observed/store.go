@@ -24,7 +24,8 @@ type Store struct {
 	writes uint64
 	// inFlight counts requests under way, by the id of the entity that they write.
 	inFlight map[string]int
-	// deleted are entities that this process deleted, by the number of that write: a listing that began before has them.
+	// deleted are entities that this process deleted, by the number of that write: a listing that began before has
+	// them.
 	deleted map[string]uint64
 }
 
@@ -62,8 +63,8 @@ func (s *Store) Reset() {
 	clear(s.deleted)
 }
 
-// Sending records that a request about an entity is under way, until sent is called: a listing does not judge the entity
-// meanwhile.
+// Sending records that a request about an entity is under way, until sent is called: a listing does not judge the
+// entity meanwhile.
 func (s *Store) Sending(id string) (sent func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -156,8 +156,8 @@ func TestDiffOfTheSameIsEmpty(t *testing.T) {
 	})
 }
 
-// Every step is one that Kong takes: parents are there, unique values are free, nothing goes before its children. In the end all is as wanted, and
-// somebody else's entities are as they were.
+// Every step is one that Kong takes: parents are there, unique values are free, nothing goes before its children. In
+// the end all is as wanted, and somebody else's entities are as they were.
 func TestApplyingDiffGivesWhatIsWanted(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		current, want := drawPair(t)

@@ -43,7 +43,8 @@ type Entry struct {
 	Part string
 	// Hash is of the entity as Kong shows it.
 	Hash Hash
-	// Sent is of the entity as it was sent, where Kong filled in fields itself: both hashes stand for the same. Else zero.
+	// Sent is of the entity as it was sent, where Kong filled in fields itself: both hashes stand for the same. Else
+	// zero.
 	Sent Hash
 	// Uncertain says that a write may have been done or not. The next plan does it again.
 	Uncertain bool
@@ -57,7 +58,8 @@ type Entry struct {
 	Groups []string
 	// Since is when the entity was last written, or first seen as it is.
 	Since time.Time
-	// Stamp is the number of the write that the entry comes from. A listing that began before it does not judge the entry.
+	// Stamp is the number of the write that the entry comes from. A listing that began before it does not judge the
+	// entry.
 	Stamp uint64
 }
 

@@ -1,7 +1,8 @@
 // Package propagation tells when every worker of every node has loaded a change of Kong's entities.
 //
-// With a database each Kong worker rebuilds its router and its plugins by timers of its own, so that the order of writes
-// is not enough: a new route can be served before its plugin runs, and a deleted plugin can stop before its route does.
+// With a database each Kong worker rebuilds its router and its plugins by timers of its own, so that the order of
+// writes is not enough: a new route can be served before its plugin runs, and a deleted plugin can stop before its
+// route does.
 package propagation
 
 import (

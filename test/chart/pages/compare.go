@@ -35,7 +35,8 @@ func plain(text string) []string {
 	return lines
 }
 
-// missing gives the first line that a page shows and that was not shown, in this order; found where there is one. What else was shown does not matter.
+// missing gives the first line that a page shows and that was not shown, in this order; found where there is one.
+// What else was shown does not matter.
 func missing(page, shown string) (line string, found bool) {
 	rest := plain(shown)
 	for _, expected := range plain(page) {

@@ -113,7 +113,8 @@ func TestInstall(t *testing.T) {
 	r.reads("argocd/README.md")
 }
 
-// The demo as it is: make demo KEEP=1, its screen, and what its page has people type in a second terminal. How-tos go on from there.
+// The demo as it is: make demo KEEP=1, its screen, and what its page has people type in a second terminal. How-tos go
+// on from there.
 func TestDemo(t *testing.T) {
 	g := NewWithT(t)
 	screen, err := os.Create(filepath.Join(t.TempDir(), "screen"))

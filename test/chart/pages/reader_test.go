@@ -98,7 +98,8 @@ func shownAfter(block docs.Block, number int) string {
 	return shown
 }
 
-// types types a command, again and again while it does not end well or does not show what the page shows: what it waits for takes a moment.
+// types types a command, again and again while it does not end well or does not show what the page shows: what it
+// waits for takes a moment.
 func (r *reader) types(command docs.Command, shown string) {
 	r.Helper()
 	text := command.Text

@@ -1,5 +1,5 @@
-// Package pages types what the documentation has its readers type, into a real shell with a real kubectl and helm, and compares what is answered with what
-// the pages show.
+// Package pages types what the documentation has its readers type, into a real shell with a real kubectl and helm,
+// and compares what is answered with what the pages show.
 package pages
 
 import (
@@ -17,7 +17,8 @@ import (
 // mark ends the output of each command; its exit code follows.
 const mark = "\x01ended "
 
-// shell is a bash that keeps its variables from one command to the next, as a terminal does. What a command writes to its standard error is shown with the rest.
+// shell is a bash that keeps its variables from one command to the next, as a terminal does. What a command writes to
+// its standard error is shown with the rest.
 type shell struct {
 	command *exec.Cmd
 	stdin   io.WriteCloser

@@ -46,7 +46,8 @@ func environment(t *testing.T, variable string) string {
 	return path
 }
 
-// world is what a reader has: a cluster, a Kong, something to protect, and a checkout. The operator runs once the reader has installed it.
+// world is what a reader has: a cluster, a Kong, something to protect, and a checkout. The operator runs once the
+// reader has installed it.
 type world struct {
 	config     *rest.Config
 	kubeconfig string
