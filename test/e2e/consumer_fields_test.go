@@ -138,10 +138,11 @@ var _ = Describe("Every field of a JwtConsumer", Ordered, func() {
 		Expect(e["custom_id"]).To(BeNil())
 		Expect(e.hasTag("team-b")).To(BeTrue())
 		Expect(e.hasTag("team-a")).To(BeFalse())
-		Expect(groupsOf(ctx, consumer)).To(ConsistOf(named("two"), named("three")))
+		Expect(groupsOf(ctx, consumer)).To(ConsistOf(named("two"), named("three"),
+			"kongjwt:"+consumer.Namespace, "kongjwt:"+consumer.Namespace+"."+consumer.Name))
 		found, err := tagged(ctx, ownerTag(consumer))
 		Expect(err).NotTo(HaveOccurred())
-		Expect(found).To(HaveLen(1+1+2), "what is not in the spec any more is gone")
+		Expect(found).To(HaveLen(1+1+4), "what is not in the spec any more is gone")
 		expectRefused(ctx, at(path).with(sign("HS256", secret, named("elsewhere-key"))), http.StatusUnauthorized, "No credentials found")
 		expectPassed(ctx, at(path).with(token()),
 			HaveKeyWithValue("X-Consumer-Username", named("changed user")), Not(HaveKey("X-Consumer-Custom-Id")))
