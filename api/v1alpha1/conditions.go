@@ -133,16 +133,18 @@ const (
 	// Remedy: raise jwks.maxKeys.
 	ReasonTooManyKeys = "TooManyKeys"
 	// ReasonDriftReported: somebody else changed in Kong what a resource has there, and spec.drift.policy of the
-	// gateway is Report. Remedy: find out who did. Set spec.drift.policy to Correct to have it put back, or change
-	// the resource if Kong has it right.
+	// gateway is Report.
+	// Remedy: find out who did. Set spec.drift.policy to Correct to have it put back, or change the resource if Kong
+	// has it right.
 	ReasonDriftReported = "DriftReported"
 	// ReasonPruneReported: Kong holds entities of resources that are gone, and spec.prune.policy is Report.
 	// Remedy: delete in Kong what carries the tags of the owners that the message names, or set spec.prune.policy to
 	// Delete.
 	ReasonPruneReported = "PruneReported"
 	// ReasonTooManyOrphans: Kong holds more entities of a namespace's resources that are gone than
-	// spec.prune.maxPercent lets go at once. That looks like a mistake: their credentials go, all else stays. Remedy:
-	// find out why the resources are gone. If they have to be, raise spec.prune.maxPercent until they are pruned.
+	// spec.prune.maxPercent lets go at once. That looks like a mistake: their credentials go, all else stays.
+	// Remedy: find out why the resources are gone. If they have to be, raise spec.prune.maxPercent until they are
+	// pruned.
 	ReasonTooManyOrphans = "TooManyOrphans"
 	// ReasonKeysLeftOut: some keys of an issuer's set cannot be used in Kong; the message says why.
 	// Remedy: nothing, unless tokens are signed with these keys: then the issuer has to publish others.
