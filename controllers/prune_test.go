@@ -85,6 +85,16 @@ var _ = Describe("What belongs to resources that are gone", func() {
 		return func() []any { return w.values(ctx, "consumers", "username") }
 	}
 
+	It("goes though the probe cannot be programmed", func(ctx SpecContext) {
+		w, _, consumers := filled(ctx, kongsim.Options{}, 1)
+		w.kong.Faults.Set(1, kongsim.Fault{Methods: []string{http.MethodPut}, PathPrefix: "/routes/", Status: http.StatusBadRequest})
+		change(ctx, w.gateway, func(g *v1alpha1.KongGateway) {
+			g.Spec.DataPlanes = &v1alpha1.DataPlanes{URLs: []string{w.kong.ProxyURL()}}
+		})
+		w.vanish(ctx, consumers[0])
+		w.looking(ctx, func(g Gomega) { g.Expect(consumersLeft(ctx, w)()).NotTo(ContainElement(w.namespace + ".goes-0")) })
+	})
+
 	DescribeTable("is deleted at the second look, and nothing else is", func(ctx SpecContext, kong kongsim.Options) {
 		w, service, consumers := filled(ctx, kong, 2)
 		foreign := []string{"kongjwt", "kongjwt-installation:another", "kongjwt-gateway:" + w.name, "kongjwt-owner:JwtConsumer:" + w.namespace + ":x", "kongjwt-part:consumer"}

@@ -114,10 +114,9 @@ func (r *Reconciler) run(ctx context.Context, object *v1alpha1.KongGateway) (aga
 	if err := observe(object, state); err != nil || !state.Ready {
 		return 0, err
 	}
-	if err := r.programProbe(ctx, object, engine); err != nil {
-		return 0, err
-	}
-	return r.prune(ctx, object, engine)
+	failed := r.programProbe(ctx, object, engine) // what belongs to nobody goes all the same
+	again, err = r.prune(ctx, object, engine)
+	return again, errors.Join(failed, err)
 }
 
 // connect keeps the engine of a gateway as the spec, the Secrets and the pods of Kong are now. A read that fails
