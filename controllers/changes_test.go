@@ -133,7 +133,7 @@ var _ = Describe("What is changed in a JwtConsumer", func() {
 		Expect(w.secretsByKey(ctx)).To(Equal(map[any]any{"k": longSecret}))
 	})
 
-	It("may be the source of a credential: what clients have goes on beside what they are to have, for the overlap", FlakeAttempts(3), func(ctx SpecContext) {
+	It("may be the source of a credential: what clients have goes on beside what they are to have, for the overlap", func(ctx SpecContext) {
 		c := w.consumer("c", func(c *v1alpha1.JwtConsumer) {
 			c.Spec.Credentials = []v1alpha1.Credential{given("a", "one", withKey("k"))}
 		})
@@ -193,6 +193,32 @@ var _ = Describe("What is changed in a JwtConsumer", func() {
 		create(ctx, w.secret("later", map[string]string{"secret": otherSecret}))
 		ready(ctx, c)
 		Expect(w.secretsByKey(ctx)).To(Equal(map[any]any{"k": otherSecret}))
+	})
+
+	It("serves on while its next source is missing, though something older still retires", func(ctx SpecContext) {
+		provider := issuer.Start()
+		DeferCleanup(provider.Close)
+		Expect(provider.Add("one", "ES256")).To(Succeed())
+		change(ctx, w.gateway, func(g *v1alpha1.KongGateway) { g.Spec.Policy.JWKS = &v1alpha1.JWKSPolicy{AllowPrivateAddresses: true} })
+		create(ctx, w.secret("idp-ca", map[string]string{"ca.crt": provider.CA()}))
+		c := w.rotated("c", nil)
+		create(ctx, c)
+		ready(ctx, c)
+		name, former := c.Spec.Credentials[0].Name, c.Status.Credentials[0].Key
+		change(ctx, c, func(c *v1alpha1.JwtConsumer) {
+			c.Spec.Credentials = []v1alpha1.Credential{{Name: name, Algorithm: "ES256", JWKS: &v1alpha1.JWKS{
+				URL: provider.URL(), RefreshInterval: "1h", CASecretRef: &v1alpha1.LocalSecretKeyReference{Name: "idp-ca", Key: "ca.crt"},
+			}}}
+		})
+		Eventually(phases(ctx, c)).WithTimeout(soon).WithPolling(poll).Should(Equal([]string{"Active one", "Retiring " + former}))
+
+		change(ctx, c, func(c *v1alpha1.JwtConsumer) { c.Spec.Credentials = []v1alpha1.Credential{given(name, "later", withKey("k"))} })
+		stalled(ctx, c, v1alpha1.ReasonSecretNotFound, ContainSubstring("later"))
+		Expect(w.values(ctx, "jwts", "key")).To(ConsistOf("one", former))
+
+		By("ending what retires, which is not kept")
+		annotate(ctx, c, v1alpha1.AnnotationRevokePrevious, "1")
+		Eventually(func() []any { return w.values(ctx, "jwts", "key") }).WithTimeout(soon).WithPolling(poll).Should(ConsistOf("one"))
 	})
 
 	It("may be the key that moves on to another consumer", func(ctx SpecContext) {

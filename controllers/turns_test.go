@@ -80,6 +80,7 @@ var _ = Describe("A life with turns", func() {
 		ready(ctx, consumer, service)
 		before := idsOf(w.content(ctx))
 		spec := w.gateway.Spec
+		Expect(kube.Delete(ctx, w.gateway)).To(Succeed())
 		change(ctx, w.gateway, func(g *v1alpha1.KongGateway) { g.Finalizers = nil })
 		gone(ctx, w.gateway)
 		stalled(ctx, consumer, v1alpha1.ReasonGatewayNotFound, ContainSubstring(w.name))

@@ -138,10 +138,12 @@ func (r *revisions) wantOf(c resolvedCredential) credential.Want {
 	generate := c.spec.Generate
 	switch {
 	case generate == nil:
-		want.Overlap = c.spec.SecretRef.Overlap.Or(0)
-		if !c.missing {
-			want.Given = &c.material
+		if c.missing {
+			// Nothing takes the place of what retires yet.
+			want.Overlap = c.spec.SecretRef.Overlap.Or(credential.DefaultOverlap)
+			return want
 		}
+		want.Overlap, want.Given = c.spec.SecretRef.Overlap.Or(0), &c.material
 		return want
 	case generate.Rotation == nil:
 		want.Recipe, want.Overlap = credential.NewRecipe(c.spec.Algorithm, *generate), credential.DefaultOverlap

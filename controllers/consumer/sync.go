@@ -93,8 +93,10 @@ func (k *kongSync) wantCredentials() {
 			Field: c.field, Part: desired.CredentialPart(credential.Slot{Credential: name}), TenantKey: choosesKey(c.spec), Material: c.material,
 		}
 		state := k.revisions.of(name)
-		if c.missing && len(state.Revisions) == 0 {
+		if _, active := state.Active(); c.missing && !active {
+			// What another source gave, an issuer say, serves on until there is something else.
 			k.keepInKong(name)
+			k.wantRevisions(c, entity)
 			continue
 		}
 		if !c.stateful {
@@ -133,14 +135,16 @@ func (k *kongSync) distinctKeys() {
 	k.input.Credentials, k.clash = desired.DistinctKeys(k.input.Credentials)
 }
 
-// keepInKong leaves what Kong holds of a credential as it is, whatever source it is from.
+// keepInKong leaves what Kong holds of a credential as it is, whatever source it is from. Revisions that the state
+// knows are not kept: they go when the state says so.
 func (k *kongSync) keepInKong(name string) {
 	if k.consumer.Spec.Revoked {
 		return
 	}
 	k.keep = append(k.keep, k.gateway.Engine.CredentialIDs(k.owner(), func(part string) bool {
 		of, found := desired.CredentialOf(part)
-		return found && of == name
+		slot, numbered := desired.CredentialSlot(part)
+		return found && of == name && (!numbered || !k.revisions.state.Known(slot))
 	})...)
 }
 
