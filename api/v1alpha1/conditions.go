@@ -1,32 +1,37 @@
 package v1alpha1
 
-// Condition types. Ready is on every kind; Reconciling and Stalled follow kstatus: they are present only
-// while they are true, and never both.
+// Condition types. Ready is on every kind; Reconciling and Stalled follow kstatus: they are present only while they are
+// true, and never both.
 const (
 	// ConditionReady is true when the resource works as its spec of observedGeneration says.
 	ConditionReady = "Ready"
-	// ConditionReconciling is true while the operator is still on its way to the spec and expects to get there by itself.
+	// ConditionReconciling is true while the operator is still on its way to the spec and expects to get there by
+	// itself.
 	ConditionReconciling = "Reconciling"
 	// ConditionStalled is true when somebody has to change something before the operator can go on.
 	ConditionStalled = "Stalled"
-	// ConditionWeakSecret is true when an HMAC secret is shorter than RFC 7518 section 3.2 asks. The credential works all the same.
+	// ConditionWeakSecret is true when an HMAC secret is shorter than RFC 7518 section 3.2 asks. The credential works
+	// all the same.
 	ConditionWeakSecret = "WeakSecret"
-	// ConditionKeySetDegraded is true while an issuer's key set is not what Kong has: the issuer is away, its set is empty, or keys of it cannot be used.
-	// What was last good stays in Kong.
+	// ConditionKeySetDegraded is true while an issuer's key set is not what Kong has: the issuer is away, its set is
+	// empty, or keys of it cannot be used. What was last good stays in Kong.
 	ConditionKeySetDegraded = "KeySetDegraded"
-	// ConditionTTLTooLong is true when a token lives longer than a service that it is for allows. Kong refuses it there until less is left of it.
+	// ConditionTTLTooLong is true when a token lives longer than a service that it is for allows. Kong refuses it there
+	// until less is left of it.
 	ConditionTTLTooLong = "TTLTooLong"
-	// ConditionDrifted is true while somebody else's changes in Kong are left as they are: spec.drift.policy of the gateway is Report. status.drift lists them.
+	// ConditionDrifted is true while somebody else's changes in Kong are left as they are: spec.drift.policy of the
+	// gateway is Report. status.drift lists them.
 	ConditionDrifted = "Drifted"
-	// ConditionOrphansKept is true while Kong holds entities of resources that are gone, and they are not deleted: spec.prune.policy is Report, they are more
-	// than spec.prune.maxPercent lets go at once, or something in Kong hangs on them.
+	// ConditionOrphansKept is true while Kong holds entities of resources that are gone, and they are not deleted:
+	// spec.prune.policy is Report, they are more than spec.prune.maxPercent lets go at once, or something in Kong hangs
+	// on them.
 	ConditionOrphansKept = "OrphansKept"
 	// ConditionVerified says whether the data planes were seen to accept the credentials.
 	ConditionVerified = "Verified"
 )
 
-// Reasons of conditions. There are few of them on purpose: the message has the detail. What a person does about one is its comment's
-// line "Remedy"; docs/reference/reasons.md is written from these comments.
+// Reasons of conditions. There are few of them on purpose: the message has the detail. What a person does about one is
+// its comment's line "Remedy"; docs/reference/reasons.md is written from these comments.
 const (
 	// ReasonSucceeded: the resource is as its spec says.
 	// Remedy: nothing.
@@ -53,7 +58,8 @@ const (
 	// Remedy: create the KongGateway, or name one that exists; without gatewayRef it is the one called default.
 	ReasonGatewayNotFound = "GatewayNotFound"
 	// ReasonGatewayNotReady: the KongGateway exists but cannot be used yet.
-	// Remedy: look at the KongGateway: kubectl describe konggateway NAME. Resources go on by themselves once it is ready.
+	// Remedy: look at the KongGateway: kubectl describe konggateway NAME. Resources go on by themselves once it is
+	// ready.
 	ReasonGatewayNotReady = "GatewayNotReady"
 	// ReasonNamespaceNotAllowed: the KongGateway does not admit resources of this namespace.
 	// Remedy: ask whoever runs the gateway to admit the namespace by spec.allowedNamespaces.
@@ -62,19 +68,23 @@ const (
 	// Remedy: change the field that the message names, or ask whoever runs the gateway to allow it by spec.policy.
 	ReasonPolicyViolation = "PolicyViolation"
 	// ReasonConflict: a name, key or route match is held by something else in Kong.
-	// Remedy: choose another name, key or match, or have the holder, which the message names, give it up. It goes on by itself when it is free.
+	// Remedy: choose another name, key or match, or have the holder, which the message names, give it up. It goes on by
+	// itself when it is free.
 	ReasonConflict = "Conflict"
 	// ReasonTargetNotFound: spec.attachTo names a service or route that Kong does not have.
 	// Remedy: create the service or route in Kong, or correct the name. It goes on by itself when the target comes.
 	ReasonTargetNotFound = "TargetNotFound"
 	// ReasonKongRejected: Kong answered that what was sent is not valid.
-	// Remedy: change the fields that the message names. It is tried again each spec.drift.interval of the gateway, and when Kong is upgraded.
+	// Remedy: change the fields that the message names. It is tried again each spec.drift.interval of the gateway, and
+	// when Kong is upgraded.
 	ReasonKongRejected = "KongRejected"
 	// ReasonKongUnreachable: the Admin API does not answer, or answers that it cannot work now.
-	// Remedy: look whether Kong runs, whether its Admin API listens on the address, and whether a NetworkPolicy stands between. Resources go on by themselves when it is back.
+	// Remedy: look whether Kong runs, whether its Admin API listens on the address, and whether a NetworkPolicy stands
+	// between. Resources go on by themselves when it is back.
 	ReasonKongUnreachable = "KongUnreachable"
 	// ReasonLicenseMissing: Kong is an Enterprise and takes no writes, because its license is missing or expired.
-	// Remedy: give Kong a valid license. What Kong has works as ever meanwhile, but nothing can be revoked there. Resources go on by themselves.
+	// Remedy: give Kong a valid license. What Kong has works as ever meanwhile, but nothing can be revoked there.
+	// Resources go on by themselves.
 	ReasonLicenseMissing = "LicenseMissing"
 	// ReasonRotating: a credential is on its way to its next generation.
 	// Remedy: nothing. Old and new material are both valid; the message says what is waited for.
@@ -83,7 +93,8 @@ const (
 	// Remedy: set spec.revoked to false once the leaked material is replaced.
 	ReasonRevoked = "Revoked"
 	// ReasonAwaitingDataPlane: a change is in Kong's configuration but not every data plane is known to have taken it.
-	// Remedy: look at the data plane that the message names. A data plane that is gone for good has to leave spec.dataPlanes of the gateway.
+	// Remedy: look at the data plane that the message names. A data plane that is gone for good has to leave
+	// spec.dataPlanes of the gateway.
 	ReasonAwaitingDataPlane = "AwaitingDataPlane"
 	// ReasonCredentialCannotSign: the credential has no private material here, so no token can be signed with it.
 	// Remedy: let the token use a credential that is generated, or whose Secret holds the secret or the private key.
@@ -92,10 +103,12 @@ const (
 	// Remedy: create the JwtConsumer in the namespace of the token, or correct the names in spec.consumerRef.
 	ReasonConsumerNotFound = "ConsumerNotFound"
 	// ReasonConsumerNotReady: the JwtConsumer's credential is not in Kong yet, or revoked.
-	// Remedy: look at the JwtConsumer: kubectl describe jwtconsumer NAME. The token is signed once its credential is in Kong.
+	// Remedy: look at the JwtConsumer: kubectl describe jwtconsumer NAME. The token is signed once its credential is in
+	// Kong.
 	ReasonConsumerNotReady = "ConsumerNotReady"
 	// ReasonKeySetUnreachable: an issuer has not given its key set, and none of its keys are known.
-	// Remedy: look whether the URL is right and the issuer answers; the message says what failed. It asks again by itself.
+	// Remedy: look whether the URL is right and the issuer answers; the message says what failed. It asks again by
+	// itself.
 	ReasonKeySetUnreachable = "KeySetUnreachable"
 	// ReasonKeySetInvalid: what an issuer gives as its key set is none, or has no key that Kong can verify with.
 	// Remedy: name the key set itself, jwks_uri of the discovery document, and look at what the issuer publishes.
@@ -119,15 +132,19 @@ const (
 	// ReasonTooManyKeys: an issuer's key set has more keys than jwks.maxKeys lets in.
 	// Remedy: raise jwks.maxKeys.
 	ReasonTooManyKeys = "TooManyKeys"
-	// ReasonDriftReported: somebody else changed in Kong what a resource has there, and spec.drift.policy of the gateway is Report.
-	// Remedy: find out who did. Set spec.drift.policy to Correct to have it put back, or change the resource if Kong has it right.
+	// ReasonDriftReported: somebody else changed in Kong what a resource has there, and spec.drift.policy of the
+	// gateway is Report.
+	// Remedy: find out who did. Set spec.drift.policy to Correct to have it put back, or change the resource if Kong
+	// has it right.
 	ReasonDriftReported = "DriftReported"
 	// ReasonPruneReported: Kong holds entities of resources that are gone, and spec.prune.policy is Report.
-	// Remedy: delete in Kong what carries the tags of the owners that the message names, or set spec.prune.policy to Delete.
+	// Remedy: delete in Kong what carries the tags of the owners that the message names, or set spec.prune.policy to
+	// Delete.
 	ReasonPruneReported = "PruneReported"
-	// ReasonTooManyOrphans: Kong holds more entities of a namespace's resources that are gone than spec.prune.maxPercent lets go
-	// at once. That looks like a mistake: their credentials go, all else stays.
-	// Remedy: find out why the resources are gone. If they have to be, raise spec.prune.maxPercent until they are pruned.
+	// ReasonTooManyOrphans: Kong holds more entities of a namespace's resources that are gone than
+	// spec.prune.maxPercent lets go at once. That looks like a mistake: their credentials go, all else stays.
+	// Remedy: find out why the resources are gone. If they have to be, raise spec.prune.maxPercent until they are
+	// pruned.
 	ReasonTooManyOrphans = "TooManyOrphans"
 	// ReasonKeysLeftOut: some keys of an issuer's set cannot be used in Kong; the message says why.
 	// Remedy: nothing, unless tokens are signed with these keys: then the issuer has to publish others.
@@ -138,11 +155,14 @@ const (
 const (
 	// Finalizer keeps a resource until what it made in Kong is gone.
 	Finalizer = "kongjwt.dev/finalizer"
-	// AnnotationReconcile asks for a look at Kong at once, on a KongGateway, a JwtConsumer or a JwtProtectedService; any new value counts.
+	// AnnotationReconcile asks for a look at Kong at once, on a KongGateway, a JwtConsumer or a JwtProtectedService;
+	// any new value counts.
 	AnnotationReconcile = "kongjwt.dev/reconcile"
-	// AnnotationRotate asks for a rotation; any new value counts. One that begins with a credential's name and = is for that credential alone.
+	// AnnotationRotate asks for a rotation; any new value counts. One that begins with a credential's name and = is for
+	// that credential alone.
 	AnnotationRotate = "kongjwt.dev/rotate"
-	// AnnotationRevokePrevious ends the overlap of former material at once; any new value counts, and names a credential as AnnotationRotate's.
+	// AnnotationRevokePrevious ends the overlap of former material at once; any new value counts, and names a
+	// credential as AnnotationRotate's.
 	AnnotationRevokePrevious = "kongjwt.dev/revoke-previous"
 	// LabelOwnerKind and LabelOwnerName are on every Secret that the operator writes.
 	LabelOwnerKind = "kongjwt.dev/owner-kind"

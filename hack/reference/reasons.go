@@ -108,9 +108,9 @@ func explain(c constant) (meaning, todo string, err error) {
 	return sentence(meaning), sentence(todo), nil
 }
 
-// sentence begins with a capital letter.
+// sentence is one line, and begins with a capital letter.
 func sentence(text string) string {
-	text = strings.TrimSpace(text)
+	text = strings.Join(strings.Fields(text), " ")
 	if text == "" || strings.HasPrefix(text, "spec.") || strings.HasPrefix(text, "jwt") {
 		return text
 	}

@@ -95,9 +95,9 @@ func join(labels []string) string {
 
 func TestReasonsSayWhatToDo(t *testing.T) {
 	g := NewWithT(t)
-	meaning, todo, err := explain(constant{name: "ReasonX", value: "X", comment: "ReasonX: something\nis wrong.\nRemedy: change it.\n"})
+	meaning, todo, err := explain(constant{name: "ReasonX", value: "X", comment: "ReasonX: something\nis wrong.\nRemedy: change\nit.\n"})
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(meaning).To(Equal("Something\nis wrong."))
+	g.Expect(meaning).To(Equal("Something is wrong."))
 	g.Expect(todo).To(Equal("Change it."))
 	for _, comment := range []string{"", "ReasonX: something.", "Something.\nRemedy: x.", "ReasonX: something.\nRemedy: "} {
 		_, _, err := explain(constant{name: "ReasonX", value: "X", comment: comment})
