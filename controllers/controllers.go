@@ -77,12 +77,12 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		o.Secrets.SealBy(o.GatewaySecretNamespaces[0], stateSeedSecret)
 	}
 	life := lifecycle.New(kube, resolve.Gateways{Reader: kube, Engines: o.Gateways, ClusterDomain: o.ClusterDomain}, o.Recorder)
-	inputs := resolve.Inputs{Reader: kube, Secrets: o.Secrets}
+	inputs := resolve.Inputs{Reader: kube, Secrets: o.Secrets, GatewayNamespaces: o.GatewaySecretNamespaces}
 	planes := gateway.NewDataPlanes(kube, o.Gateways)
 	options := controller.Options{MaxConcurrentReconciles: o.Workers}
 
 	gateways := gateway.New(life, o.Secrets, planes, gateway.Options{
-		Live: o.Live, Direct: o.Direct, Namespaces: o.Namespaces, SecretNamespaces: o.GatewaySecretNamespaces, Now: o.Now,
+		Live: o.Live, Direct: o.Direct, Namespaces: o.Namespaces, Inputs: inputs, Now: o.Now,
 	})
 	consumers := consumer.New(life, o.consumerOptions(inputs, planes, router))
 	services := service.New(life, inputs)

@@ -480,9 +480,12 @@ type RateLimit struct {
 	// HideClientHeaders leaves the RateLimit headers out of answers. Default false.
 	// +optional
 	HideClientHeaders *bool `json:"hideClientHeaders,omitempty"`
-	// Redis is where policy redis counts.
+	// Redis is where policy redis counts: the name of one of the servers in the KongGateway's policy.redis.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	// +optional
-	Redis *RateLimitRedis `json:"redis,omitempty"`
+	Redis string `json:"redis,omitempty"`
 }
 
 // LimitBy is what requests are counted by.
@@ -514,51 +517,6 @@ const (
 	// RateLimitByRedis counts in a Redis server.
 	RateLimitByRedis RateLimitPolicy = "redis"
 )
-
-// RateLimitRedis is a Redis server.
-type RateLimitRedis struct {
-	// Host of the server: a name or an address, without a port.
-	// +kubebuilder:validation:MinLength=1
-	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9A-Za-z_-]*[0-9A-Za-z_]([.][0-9A-Za-z_-]*[0-9A-Za-z_])*[.]?|[[]?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*[]]?)$')",message="must be a name or an address, such as redis.example.com; the port has a field"
-	// +kubebuilder:validation:XValidation:rule="!self.matches('^[0-9.]+$') || self.matches('^((25[0-5]|2[0-4][0-9]|[01]?[0-9]{1,2})[.]){3}(25[0-5]|2[0-4][0-9]|[01]?[0-9]{1,2})$')",message="is no IPv4 address: write four numbers from 0 to 255, or a name with a letter in it"
-	// +required
-	Host string `json:"host"`
-	// Port of the server. Default 6379.
-	// +kubebuilder:validation:Minimum=1
-	// +kubebuilder:validation:Maximum=65535
-	// +kubebuilder:default=6379
-	// +optional
-	Port int32 `json:"port,omitempty"`
-	// Database number. Default 0.
-	// +kubebuilder:validation:Minimum=0
-	// +kubebuilder:validation:Maximum=1023
-	// +optional
-	Database int32 `json:"database,omitempty"`
-	// Username of the server's access list. Default: none.
-	// +kubebuilder:validation:MaxLength=128
-	// +kubebuilder:validation:Pattern=`^[^\x00-\x1f\x7f]*$`
-	// +optional
-	Username string `json:"username,omitempty"`
-	// PasswordSecretRef names the Secret key that holds the password.
-	// +optional
-	PasswordSecretRef *LocalSecretKeyReference `json:"passwordSecretRef,omitempty"`
-	// SSL turns TLS on. Default false.
-	// +optional
-	SSL bool `json:"ssl,omitempty"`
-	// SSLVerify verifies the server's certificate. Default false, as Kong's.
-	// +optional
-	SSLVerify bool `json:"sslVerify,omitempty"`
-	// ServerName to verify and to send as SNI. Default: the host.
-	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="self == '' || (self.matches('^[0-9A-Za-z_-]*[0-9A-Za-z_]([.][0-9A-Za-z_-]*[0-9A-Za-z_])*[.]?$') && !self.matches('^[0-9.]+$'))",message="must be a name, such as redis.example.com: Kong takes neither an address nor a port here"
-	// +optional
-	ServerName string `json:"serverName,omitempty"`
-	// Timeout of one request, default 2s, from 1ms to 1m.
-	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') && duration(self) >= duration('1ms') && duration(self) <= duration('1m')",message="must be a duration from 1ms to 1m, such as 2s or 500ms. Units are h, m, s and ms; a minute is 1m or 60s."
-	// +optional
-	Timeout Duration `json:"timeout,omitempty"`
-}
 
 // ServicePlugin is a plugin on the service, or on one of its routes.
 type ServicePlugin struct {

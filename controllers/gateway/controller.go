@@ -19,6 +19,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine"
 	"github.com/kongjwt/kong-jwt-operator/internal/index"
+	"github.com/kongjwt/kong-jwt-operator/internal/resolve"
 	"github.com/kongjwt/kong-jwt-operator/internal/secrets"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
@@ -41,8 +42,8 @@ type Options struct {
 	Direct client.Reader
 	// Namespaces are those that this process works on; none: all.
 	Namespaces []string
-	// SecretNamespaces are the namespaces that a KongGateway's Secrets may be in; the first is the operator's own.
-	SecretNamespaces []string
+	// Inputs reads what gateways refer to.
+	Inputs resolve.Inputs
 	// Now is the clock.
 	Now func() time.Time
 }

@@ -19,7 +19,7 @@ const probeSecret = "kong-jwt-operator-probe"
 // setProxy says how the data planes of a gateway are asked, before anybody can use its engine.
 func (r *Reconciler) setProxy(ctx context.Context, object *v1alpha1.KongGateway) error {
 	spec := object.Spec.DataPlanes
-	if spec == nil || len(r.SecretNamespaces) == 0 {
+	if spec == nil || len(r.Inputs.GatewayNamespaces) == 0 {
 		r.planes.forget(object.Name)
 		return nil
 	}
@@ -42,7 +42,7 @@ func (r *Reconciler) setProxy(ctx context.Context, object *v1alpha1.KongGateway)
 // +kubebuilder:rbac:groups="",resources=secrets,namespace=kong-jwt-system,verbs=create
 
 func (r *Reconciler) probeRoute(ctx context.Context, scope desired.Scope) (desired.ProbeRoute, error) {
-	seed, err := r.secrets.Seed(ctx, r.SecretNamespaces[0], probeSecret)
+	seed, err := r.secrets.Seed(ctx, r.Inputs.GatewayNamespaces[0], probeSecret)
 	if err != nil {
 		return desired.ProbeRoute{}, err
 	}
@@ -67,15 +67,15 @@ func (r *Reconciler) proxyTLS(ctx context.Context, spec v1alpha1.DataPlanes) (pr
 	}
 	var err error
 	if ref := tls.CASecretRef; ref != nil {
-		if settings.CA, err = r.gatewaySecret(ctx, field+".caSecretRef", ref.SecretReference, ref.Key); err != nil {
+		if settings.CA, err = r.Inputs.GatewaySecret(ctx, field+".caSecretRef", ref.SecretReference, ref.Key); err != nil {
 			return settings, err
 		}
 	}
 	if ref := tls.ClientCertificateSecretRef; ref != nil {
-		if settings.Certificate, err = r.gatewaySecret(ctx, field+".clientCertificateSecretRef", *ref, corev1.TLSCertKey); err != nil {
+		if settings.Certificate, err = r.Inputs.GatewaySecret(ctx, field+".clientCertificateSecretRef", *ref, corev1.TLSCertKey); err != nil {
 			return settings, err
 		}
-		if settings.Key, err = r.gatewaySecret(ctx, field+".clientCertificateSecretRef", *ref, corev1.TLSPrivateKeyKey); err != nil {
+		if settings.Key, err = r.Inputs.GatewaySecret(ctx, field+".clientCertificateSecretRef", *ref, corev1.TLSPrivateKeyKey); err != nil {
 			return settings, err
 		}
 	}

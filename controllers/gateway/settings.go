@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -11,7 +10,6 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine"
-	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
 // Defaults of a KongGateway, where a field is not set.
@@ -35,7 +33,7 @@ func (r *Reconciler) settings(ctx context.Context, object *v1alpha1.KongGateway)
 		config.Concurrency = defaultConcurrency
 	}
 	if admin.Auth != nil {
-		token, err := r.gatewaySecret(ctx, "spec.adminAPI.auth.secretRef", admin.Auth.SecretRef.SecretReference, admin.Auth.SecretRef.Key)
+		token, err := r.Inputs.GatewaySecret(ctx, "spec.adminAPI.auth.secretRef", admin.Auth.SecretRef.SecretReference, admin.Auth.SecretRef.Key)
 		if err != nil {
 			return engine.Settings{}, err
 		}
@@ -62,15 +60,15 @@ func (r *Reconciler) tlsSettings(ctx context.Context, tls *v1alpha1.ClientTLS, c
 	config.ServerName, config.InsecureSkipVerify = tls.ServerName, tls.InsecureSkipVerify
 	var err error
 	if ref := tls.CASecretRef; ref != nil {
-		if config.CA, err = r.gatewaySecret(ctx, field+".caSecretRef", ref.SecretReference, ref.Key); err != nil {
+		if config.CA, err = r.Inputs.GatewaySecret(ctx, field+".caSecretRef", ref.SecretReference, ref.Key); err != nil {
 			return err
 		}
 	}
 	if ref := tls.ClientCertificateSecretRef; ref != nil {
-		if config.ClientCert, err = r.gatewaySecret(ctx, field+".clientCertificateSecretRef", *ref, corev1.TLSCertKey); err != nil {
+		if config.ClientCert, err = r.Inputs.GatewaySecret(ctx, field+".clientCertificateSecretRef", *ref, corev1.TLSCertKey); err != nil {
 			return err
 		}
-		if config.ClientKey, err = r.gatewaySecret(ctx, field+".clientCertificateSecretRef", *ref, corev1.TLSPrivateKeyKey); err != nil {
+		if config.ClientKey, err = r.Inputs.GatewaySecret(ctx, field+".clientCertificateSecretRef", *ref, corev1.TLSPrivateKeyKey); err != nil {
 			return err
 		}
 	}
@@ -82,15 +80,4 @@ func adminURL(admin v1alpha1.AdminAPI) string {
 		return fmt.Sprintf("%s://%s.%s.svc:%d", ref.Scheme, ref.Name, ref.Namespace, ref.Port)
 	}
 	return admin.URL
-}
-
-// gatewaySecret reads one key of a gateway's Secret. Its namespace is bounded: whoever may write a KongGateway could
-// else have any Secret sent to a server of theirs.
-func (r *Reconciler) gatewaySecret(ctx context.Context, field string, ref v1alpha1.SecretReference, key string) ([]byte, error) {
-	if !slices.Contains(r.SecretNamespaces, ref.Namespace) {
-		return nil, status.Stalled(v1alpha1.ReasonPolicyViolation,
-			"%s: Secrets of gateways are read from namespace %s only; move it there, or start the operator with --gateway-secret-namespaces",
-			field, strings.Join(r.SecretNamespaces, ", "))
-	}
-	return r.secrets.Key(ctx, field, ref.Namespace, ref.Name, key)
 }

@@ -44,6 +44,7 @@ func (r *Reconciler) Setup(mgr ctrl.Manager, woken source.Source, options contro
 	return ctrl.NewControllerManagedBy(mgr).
 		For(&v1alpha1.JwtProtectedService{}, watch.OwnChanged()).
 		WatchesMetadata(&corev1.Secret{}, watch.Naming(r.Client, kind, index.Secret, watch.ByName), watch.ContentChanged()).
+		WatchesMetadata(&corev1.Secret{}, r.countingIn(), watch.ContentChanged()).
 		Watches(&corev1.Service{}, watch.Naming(r.Client, kind, index.Service, watch.ByName), watch.ContentChanged()).
 		Watches(&v1alpha1.KongGateway{}, watch.Naming(r.Client, kind, index.Gateway, watch.ByClusterName), watch.SpecChanged()).
 		Watches(&corev1.Namespace{}, watch.AllIn(r.Client, kind), watch.LabelsChanged()).
@@ -62,6 +63,20 @@ func (r *Reconciler) servicesSelecting() handler.EventHandler {
 			return nil
 		}
 		return index.Requests(&v1alpha1.JwtProtectedServiceList{Items: selecting})
+	})
+}
+
+// countingIn enqueues the services that count their rate limit in a Redis whose password changed.
+func (r *Reconciler) countingIn() handler.EventHandler {
+	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, secret client.Object) (found []reconcile.Request) {
+		counting, err := r.inputs.ServicesCountingIn(ctx, secret)
+		if err != nil {
+			log.FromContext(ctx).Error(err, "Cannot look up the services that a Redis password is for")
+		}
+		for _, key := range counting {
+			found = append(found, reconcile.Request{NamespacedName: key})
+		}
+		return found
 	})
 }
 
@@ -111,7 +126,8 @@ func (r *reconciliation) readSecrets(ctx context.Context) (err error) {
 	if r.input.Configs, err = r.inputs.PluginConfigs(ctx, r.service); err != nil {
 		return err
 	}
-	r.input.RedisPassword, err = r.inputs.RedisPassword(ctx, r.service)
+	server := r.gateway.Policy.RedisOf(r.service)
+	r.input.RedisPassword, err = r.inputs.RedisPassword(ctx, r.gateway.Policy.Gateway, server)
 	return err
 }
 

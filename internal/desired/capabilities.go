@@ -115,15 +115,15 @@ func jwtFields(spec v1alpha1.JWTPlugin, on kong.Capabilities) map[string]any {
 }
 
 // rateLimitFields makes the rate-limiting plugin's configuration for this Kong.
-func rateLimitFields(spec v1alpha1.RateLimit, password string, on kong.Capabilities) map[string]any {
+func rateLimitFields(spec v1alpha1.RateLimit, server *v1alpha1.RedisServer, password string, on kong.Capabilities) map[string]any {
 	if on.FlatRedis {
-		config := pluginconfig.EncodeRateLimit(spec, password, pluginconfig.RedisFlat)
-		if spec.Redis != nil {
+		config := pluginconfig.EncodeRateLimit(spec, server, password, pluginconfig.RedisFlat)
+		if server != nil {
 			withDefaults(config, flatRedisDefaults)
 		}
 		return withDefaults(config, rateLimitDefaults)
 	}
-	config := pluginconfig.EncodeRateLimit(spec, password, pluginconfig.RedisRecord)
+	config := pluginconfig.EncodeRateLimit(spec, server, password, pluginconfig.RedisRecord)
 	if redis, ok := config["redis"].(map[string]any); ok {
 		withDefaults(redis, redisDefaults)
 	}

@@ -141,7 +141,7 @@ func wholeService(bare bool) ServiceInput {
 			return
 		}
 		s.Access = &v1alpha1.Access{Groups: []string{"team-a.readers"}}
-		s.RateLimit = &v1alpha1.RateLimit{Minute: new(int32(5)), Policy: "redis", Redis: &v1alpha1.RateLimitRedis{Host: "redis.example.com"}}
+		s.RateLimit = &v1alpha1.RateLimit{Minute: new(int32(5)), Policy: "redis", Redis: "shared"}
 		s.Routes = append(s.Routes, v1alpha1.Route{Name: "grpc", Hosts: []string{"grpc.example.com"}, Protocols: []v1alpha1.Protocol{"grpcs"}},
 			v1alpha1.Route{Name: "sni", Hosts: []string{"sni.example.com"}, SNIs: []string{"sni.example.com"}})
 	})

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/address"
+	"github.com/kongjwt/kong-jwt-operator/internal/pluginconfig"
 )
 
 // codePlugins run code out of their configuration. No policy can allow them: whoever may set them owns Kong.
@@ -53,6 +54,13 @@ type breach struct {
 // among them), and have Kong call a host that policy.upstreams does not open. written is what the spec says. whole
 // has what Secrets add, which is not repeated.
 func (p Policy) checkPluginConfig(field, namespace, plugin string, written, whole map[string]any) error {
+	const shared, todo = "names a Redis, whose connections Kong shares among namespaces", "Remove it: spec.rateLimit.redis takes one of policy.redis"
+	if at, found := pluginconfig.FindRedis(written); found {
+		return p.violation(field+".config."+at, shared, todo)
+	}
+	if _, found := pluginconfig.FindRedis(whole); found {
+		return p.violation(field+".configFrom", "a value in a Secret "+shared, todo)
+	}
 	check := configCheck{policy: p, namespace: namespace, onlyNames: plugin == "cors"}
 	if b := check.object(field+".config", written); b != nil {
 		return p.violation(b.at, strings.TrimSpace(b.value+" "+b.wrong), b.todo)
@@ -80,7 +88,7 @@ func (c configCheck) object(field string, config map[string]any) *breach {
 		if strings.HasSuffix(strings.ToLower(name), "_by_lua") && config[name] != nil {
 			return &breach{at: inner, wrong: "is Lua, which is never allowed in a plugin's configuration", todo: "Remove it"}
 		}
-		if host, isText := config[name].(string); isText && !c.onlyNames && isHostField(name) {
+		if host, isText := config[name].(string); isText && !c.onlyNames && pluginconfig.IsHost(name) {
 			if b := c.host(inner, host, portBeside(config, name)); b != nil {
 				return b
 			}
@@ -150,12 +158,6 @@ func portOf(port, text string) int {
 	}
 	scheme, _, _ := strings.Cut(strings.ToLower(text), ":")
 	return defaultPort(scheme)
-}
-
-// isHostField says whether a field of Kong's plugins names what Kong connects to: host, redis_host, ip of a node of a
-// Redis cluster.
-func isHostField(name string) bool {
-	return name == "host" || name == "ip" || name == "hostdomain" || name == "server" || strings.HasSuffix(name, "_host") || strings.HasSuffix(name, "_server")
 }
 
 // portBeside is the port that goes with a field of a host: port with host, redis_port with redis_host. 0 where there

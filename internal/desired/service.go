@@ -24,7 +24,7 @@ type ServiceInput struct {
 	Upstream *corev1.Service
 	// Selected are the consumers that spec.access.consumerSelector admits.
 	Selected []v1alpha1.ConsumerReference
-	// RedisPassword is the content of spec.rateLimit.redis.passwordSecretRef.
+	// RedisPassword is that of the server in the gateway's policy.redis which spec.rateLimit.redis names.
 	RedisPassword string
 	// Configs of spec.plugins.
 	Configs Configs
@@ -63,7 +63,7 @@ func BuildService(scope Scope, policy Policy, in ServiceInput) (Set, error) {
 		owner:  ServiceOwner(service.Namespace, service.Name),
 		tags:   service.Spec.Tags,
 	}
-	if err := b.checkService(service, in.RedisPassword); err != nil {
+	if err := b.checkService(service); err != nil {
 		return Set{}, err
 	}
 	if err := b.checkCapabilities(in); err != nil {
@@ -119,7 +119,7 @@ func (b *builder) addGuards(in ServiceInput, parent, id string) {
 		b.addPlugin(partACL, on("acl", ACLConfig(*access, b.owner.Namespace, in.Selected)))
 	}
 	if spec.RateLimit != nil {
-		b.addPlugin(partRateLimit, on("rate-limiting", rateLimitFields(*spec.RateLimit, in.RedisPassword, in.Kong)))
+		b.addPlugin(partRateLimit, on("rate-limiting", rateLimitFields(*spec.RateLimit, b.policy.RedisOf(in.Service), in.RedisPassword, in.Kong)))
 	}
 }
 
@@ -142,7 +142,7 @@ func (b *builder) addRoutes(service *v1alpha1.JwtProtectedService, serviceID str
 // *status.StalledError.
 func CheckService(policy Policy, service *v1alpha1.JwtProtectedService) error {
 	b := builder{policy: policy, owner: ServiceOwner(service.Namespace, service.Name), tags: service.Spec.Tags}
-	if err := b.checkService(service, ""); err != nil {
+	if err := b.checkService(service); err != nil {
 		return err
 	}
 	if upstream := service.Spec.Upstream; upstream != nil && upstream.URL != "" {
@@ -151,7 +151,7 @@ func CheckService(policy Policy, service *v1alpha1.JwtProtectedService) error {
 	return nil
 }
 
-func (b *builder) checkService(service *v1alpha1.JwtProtectedService, redisPassword string) error {
+func (b *builder) checkService(service *v1alpha1.JwtProtectedService) error {
 	spec := service.Spec
 	if err := b.policy.checkIdentity("spec.serviceName", service.Namespace, spec.ServiceName); err != nil {
 		return err
@@ -181,20 +181,7 @@ func (b *builder) checkService(service *v1alpha1.JwtProtectedService, redisPassw
 			return err
 		}
 	}
-	return b.checkRateLimit(spec.RateLimit, redisPassword)
-}
-
-func (b *builder) checkRateLimit(spec *v1alpha1.RateLimit, redisPassword string) error {
-	if spec == nil {
-		return nil
-	}
-	if spec.Redis != nil {
-		if err := b.policy.checkHost("spec.rateLimit.redis.host", b.owner.Namespace, spec.Redis.Host, int(spec.Redis.Port)); err != nil {
-			return err
-		}
-	}
-	config := pluginconfig.EncodeRateLimit(*spec, redisPassword, pluginconfig.RedisRecord)
-	return b.policy.checkVaultReferences("spec.rateLimit", config)
+	return b.policy.checkRedis(service)
 }
 
 // routeFields makes a route's Kong fields but for its name and service.

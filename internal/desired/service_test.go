@@ -126,8 +126,10 @@ func TestServiceIsRefused(t *testing.T) {
 	ref := func(s *v1alpha1.JwtProtectedServiceSpec) {
 		s.Upstream = &v1alpha1.Upstream{ServiceRef: &v1alpha1.UpstreamServiceReference{Name: "backend", Port: 8080, Scheme: "http"}}
 	}
-	redis := func(s *v1alpha1.JwtProtectedServiceSpec) {
-		s.RateLimit = &v1alpha1.RateLimit{Minute: new(int32(1)), Policy: "redis", Redis: &v1alpha1.RateLimitRedis{Host: "redis.example.com"}}
+	redis := func(name string) func(*v1alpha1.JwtProtectedServiceSpec) {
+		return func(s *v1alpha1.JwtProtectedServiceSpec) {
+			s.RateLimit = &v1alpha1.RateLimit{Minute: new(int32(1)), Policy: "redis", Redis: name}
+		}
 	}
 	for what, c := range map[string]struct {
 		change  func(*v1alpha1.JwtProtectedServiceSpec)
@@ -174,13 +176,13 @@ func TestServiceIsRefused(t *testing.T) {
 			},
 			reason: v1alpha1.ReasonPolicyViolation, message: []string{"spec.routes[0].headers"},
 		},
-		"a vault reference in the Secret of Redis's password": {
-			change: redis, in: ServiceInput{RedisPassword: "{vault://env/x}"},
-			reason: v1alpha1.ReasonPolicyViolation, message: []string{"spec.rateLimit.redis.password"},
+		"a Redis that the policy does not list": {
+			change: redis("mine"),
+			reason: v1alpha1.ReasonPolicyViolation, message: []string{"spec.rateLimit.redis", `"mine"`, "Use one of shared, or"},
 		},
-		"a Redis that is the Admin API": {
-			change: func(s *v1alpha1.JwtProtectedServiceSpec) { redis(s); s.RateLimit.Redis.Host = "kong-admin.kong" },
-			reason: v1alpha1.ReasonPolicyViolation, message: []string{"spec.rateLimit.redis.host"},
+		"a Redis of another namespace": {
+			change: redis("theirs"),
+			reason: v1alpha1.ReasonPolicyViolation, message: []string{"spec.rateLimit.redis", `"theirs"`, "Use one of shared, or"},
 		},
 		"tlsVerify without TLS": {
 			change: func(s *v1alpha1.JwtProtectedServiceSpec) {

@@ -2,7 +2,9 @@ package importer
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
+	"strings"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 
@@ -38,6 +40,10 @@ func (m *importing) plugin(e kong.Entity, route, owner string) (v1alpha1.Service
 		p.Enabled = &off
 	}
 	if config := e.Fields.Object("config"); len(config) > 0 {
+		if at, found := pluginconfig.FindRedis(config); found {
+			m.left(e, "on %s: config.%s names a Redis, which no plugin's configuration may; spec.rateLimit can name one of the KongGateway's", owner, at)
+			return v1alpha1.ServicePlugin{}, false
+		}
 		raw, err := json.Marshal(config)
 		if err != nil { // what came from JSON goes to JSON
 			m.left(e, "its configuration cannot be written")
@@ -78,14 +84,33 @@ func access(e kong.Entity) *v1alpha1.Access {
 	return &spec
 }
 
-// rateLimit reads a rate-limiting plugin of which a service's spec.rateLimit says all; nil for any other.
-func rateLimit(e kong.Entity) *v1alpha1.RateLimit {
-	spec, dropped := pluginconfig.DecodeRateLimit(e.Fields.Object("config"))
-	if len(dropped) > 0 || !ordinary(e) {
-		return nil
+// rateLimit reads a rate-limiting plugin of which a service's spec.rateLimit says all; nil for any other. server is the
+// Redis that it counts in, which is for the gateway's policy to list.
+func rateLimit(e kong.Entity) (limit *v1alpha1.RateLimit, server *v1alpha1.RedisServer) {
+	spec, server, dropped := pluginconfig.DecodeRateLimit(e.Fields.Object("config"))
+	if server != nil {
+		dropped = slices.DeleteFunc(dropped, func(d pluginconfig.Dropped) bool { return d.Option == "redis.password" })
+		spec.Redis = labelOf(fmt.Sprintf("%s-%d", server.Host, server.Database))
 	}
-	return &spec
+	if len(dropped) > 0 || !ordinary(e) {
+		return nil, nil
+	}
+	return &spec, server
 }
+
+// labelOf makes a text a label of DNS (RFC 1123).
+func labelOf(text string) string {
+	label := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '-'
+	}, strings.ToLower(text))
+	return strings.Trim(label[:min(len(label), maxLabel)], "-")
+}
+
+// maxLabel is the length of a label (RFC 1035, section 2.3.4).
+const maxLabel = 63
 
 // ordinary says whether a plugin has nothing set that the plugins with fields of their own do not say.
 func ordinary(e kong.Entity) bool {

@@ -126,8 +126,15 @@ func (m *importing) add(s *v1alpha1.JwtProtectedService, plugins []kong.Entity, 
 		case name == "acl" && route == "" && access(e) != nil:
 			s.Spec.Access = access(e)
 			continue
-		case name == "rate-limiting" && route == "" && rateLimit(e) != nil:
-			s.Spec.RateLimit = rateLimit(e)
+		case name == "rate-limiting" && route == "":
+			limit, server := rateLimit(e)
+			if limit == nil {
+				break
+			}
+			if server != nil {
+				m.leave("plugin rate-limiting on "+s.Name, "it is imported; list the Redis on %s in spec.policy.redis of the KongGateway, as %s", server.Host, limit.Redis)
+			}
+			s.Spec.RateLimit = limit
 			continue
 		}
 		if p, ok := m.plugin(e, route, s.Name); ok {

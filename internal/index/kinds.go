@@ -12,7 +12,7 @@ func gatewayIndexes() []definition {
 	return []definition{
 		define(v1alpha1.KindKongGateway, Secret, func(g *v1alpha1.KongGateway) []string {
 			var names []string
-			for _, ref := range gatewaySecrets(g.Spec) {
+			for _, ref := range GatewaySecrets(g.Spec) {
 				names = append(names, ref.Namespace+"/"+ref.Name)
 			}
 			return names
@@ -61,11 +61,7 @@ func serviceIndexes() []definition {
 			return []string{s.Spec.GatewayRef.Name, s.Status.Gateway}
 		}),
 		define(v1alpha1.KindJwtProtectedService, Secret, func(s *v1alpha1.JwtProtectedService) []string {
-			names := pluginSecrets(s.GetPlugins())
-			if limit := s.Spec.RateLimit; limit != nil && limit.Redis != nil && limit.Redis.PasswordSecretRef != nil {
-				names = append(names, limit.Redis.PasswordSecretRef.Name)
-			}
-			return names
+			return pluginSecrets(s.GetPlugins())
 		}),
 		define(v1alpha1.KindJwtProtectedService, Service, func(s *v1alpha1.JwtProtectedService) []string {
 			if s.Spec.Upstream != nil && s.Spec.Upstream.ServiceRef != nil {
@@ -145,9 +141,9 @@ func pluginSecrets(plugins []v1alpha1.PluginSpec) []string {
 	return names
 }
 
-// gatewaySecrets lists the Secrets that the connections to a gateway need: to its Admin API, and to the data planes
-// that are asked.
-func gatewaySecrets(spec v1alpha1.KongGatewaySpec) []v1alpha1.SecretReference {
+// GatewaySecrets lists the Secrets that a gateway names: for the connections to its Admin API and to the data planes
+// that are asked, and for the servers of policy.redis.
+func GatewaySecrets(spec v1alpha1.KongGatewaySpec) []v1alpha1.SecretReference {
 	var refs []v1alpha1.SecretReference
 	if auth := spec.AdminAPI.Auth; auth != nil {
 		refs = append(refs, auth.SecretRef.SecretReference)
@@ -165,6 +161,11 @@ func gatewaySecrets(spec v1alpha1.KongGatewaySpec) []v1alpha1.SecretReference {
 		}
 		if tls.ClientCertificateSecretRef != nil {
 			refs = append(refs, *tls.ClientCertificateSecretRef)
+		}
+	}
+	for _, server := range spec.Policy.Redis {
+		if server.PasswordSecretRef != nil {
+			refs = append(refs, server.PasswordSecretRef.SecretReference)
 		}
 	}
 	return refs

@@ -31,8 +31,8 @@ func TestDecodeSaysAllOrNamesIt(t *testing.T) {
 			access, dropped := DecodeACL(acl)
 			sameSettings(t, acl, EncodeACL(access), dropped, ACLSettings)
 			limits := configs(t, version, "rate-limiting")
-			limit, dropped := DecodeRateLimit(limits)
-			sameSettings(t, limits, EncodeRateLimit(limit, "", form), dropped, RateLimitSettings)
+			limit, server, dropped := DecodeRateLimit(limits)
+			sameSettings(t, limits, EncodeRateLimit(limit, server, "", form), dropped, RateLimitSettings)
 		}))
 	}
 }
@@ -126,26 +126,26 @@ func TestEncodeIsReadBack(t *testing.T) {
 		limit := v1alpha1.RateLimit{
 			Minute: rapid.Ptr(rapid.Int32Min(1), true).Draw(t, "minute"), Year: rapid.Ptr(rapid.Int32Min(1), true).Draw(t, "year"),
 			LimitBy: rapid.SampledFrom([]v1alpha1.LimitBy{"", "credential", "ip", "service"}).Draw(t, "limitBy"), Policy: "redis",
-			Redis: &v1alpha1.RateLimitRedis{
-				Host: rapid.StringMatching(`[a-z]{1,9}`).Draw(t, "host"), Port: rapid.Int32Range(1, 6378).Draw(t, "port"),
-				Database: rapid.Int32Range(0, 1023).Draw(t, "database"), SSL: rapid.Bool().Draw(t, "ssl"),
-				Timeout: rapid.SampledFrom([]v1alpha1.Duration{"", "1ms", "1s", "1m30s", "1m"}).Draw(t, "timeout"),
-			},
+		}
+		server := &v1alpha1.RedisServer{
+			Host: rapid.StringMatching(`[a-z]{1,9}`).Draw(t, "host"), Port: rapid.Int32Range(1, 6378).Draw(t, "port"),
+			Database: rapid.Int32Range(0, 1023).Draw(t, "database"), SSL: rapid.Bool().Draw(t, "ssl"),
+			Timeout: rapid.SampledFrom([]v1alpha1.Duration{"", "1ms", "1s", "1m30s", "1m"}).Draw(t, "timeout"),
 		}
 		form := rapid.SampledFrom([]RedisForm{RedisRecord, RedisFlat}).Draw(t, "form")
-		got, dropped := DecodeRateLimit(EncodeRateLimit(limit, "", form))
-		if !reflect.DeepEqual(got, limit) || len(dropped) > 0 {
-			t.Fatalf("%+v is read back as %+v, without %v", limit, got, dropped)
+		got, from, dropped := DecodeRateLimit(EncodeRateLimit(limit, server, "", form))
+		if !reflect.DeepEqual(got, limit) || !reflect.DeepEqual(from, server) || len(dropped) > 0 {
+			t.Fatalf("%+v in %+v is read back as %+v in %+v, without %v", limit, server, got, from, dropped)
 		}
 	})
 }
 
 // TestRedisForms: each form has the names of its version's schema, and no other.
 func TestRedisForms(t *testing.T) {
-	spec := v1alpha1.RateLimit{Policy: "redis", Redis: &v1alpha1.RateLimitRedis{Host: "r", Username: "u", ServerName: "n", Timeout: "1s", Port: 1}}
+	server := &v1alpha1.RedisServer{Host: "r", Username: "u", ServerName: "n", Timeout: "1s", Port: 1}
 	for version, form := range map[string]RedisForm{"3.4.2": RedisFlat, "3.9.3": RedisRecord} {
 		schema := children(config(t, version, "rate-limiting").Fields)
-		made := EncodeRateLimit(spec, "p", form)
+		made := EncodeRateLimit(v1alpha1.RateLimit{Policy: "redis"}, server, "p", form)
 		for name, value := range made {
 			if _, known := schema[name]; !known {
 				t.Errorf("Kong %s has no option %s", version, name)
@@ -200,7 +200,7 @@ func TestDropped(t *testing.T) {
 
 func jwt(c object) []Dropped   { _, dropped := DecodeJWT(c); return dropped }
 func acl(c object) []Dropped   { _, dropped := DecodeACL(c); return dropped }
-func limit(c object) []Dropped { _, dropped := DecodeRateLimit(c); return dropped }
+func limit(c object) []Dropped { _, _, dropped := DecodeRateLimit(c); return dropped }
 
 // TestRedisRecordGoesFirst: Kong from 3.6 on answers with both forms.
 func TestRedisRecordGoesFirst(t *testing.T) {

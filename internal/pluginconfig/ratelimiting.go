@@ -98,15 +98,15 @@ var rateLimitOptions = []option[v1alpha1.RateLimit]{
 	optional("hide_client_headers", func(s *v1alpha1.RateLimit) **bool { return &s.HideClientHeaders }),
 }
 
-var redisOptions = []option[v1alpha1.RateLimitRedis]{
-	plain("host", func(s *v1alpha1.RateLimitRedis) *string { return &s.Host }),
-	plain("port", func(s *v1alpha1.RateLimitRedis) *int32 { return &s.Port }),
-	always("database", func(s *v1alpha1.RateLimitRedis) *int32 { return &s.Database }),
-	plain("username", func(s *v1alpha1.RateLimitRedis) *string { return &s.Username }),
-	always("ssl", func(s *v1alpha1.RateLimitRedis) *bool { return &s.SSL }),
-	always("ssl_verify", func(s *v1alpha1.RateLimitRedis) *bool { return &s.SSLVerify }),
-	plain("server_name", func(s *v1alpha1.RateLimitRedis) *string { return &s.ServerName }),
-	duration("timeout", time.Millisecond, func(s *v1alpha1.RateLimitRedis) *v1alpha1.Duration { return &s.Timeout }),
+var redisOptions = []option[v1alpha1.RedisServer]{
+	plain("host", func(s *v1alpha1.RedisServer) *string { return &s.Host }),
+	plain("port", func(s *v1alpha1.RedisServer) *int32 { return &s.Port }),
+	always("database", func(s *v1alpha1.RedisServer) *int32 { return &s.Database }),
+	plain("username", func(s *v1alpha1.RedisServer) *string { return &s.Username }),
+	always("ssl", func(s *v1alpha1.RedisServer) *bool { return &s.SSL }),
+	always("ssl_verify", func(s *v1alpha1.RedisServer) *bool { return &s.SSLVerify }),
+	plain("server_name", func(s *v1alpha1.RedisServer) *string { return &s.ServerName }),
+	duration("timeout", time.Millisecond, func(s *v1alpha1.RedisServer) *v1alpha1.Duration { return &s.Timeout }),
 }
 
 // rateLimitReasons say why options of the rate-limiting plugin have no field.
@@ -121,17 +121,17 @@ var rateLimitReasons = map[string]string{
 
 // redisReasons say why options of the Redis server have no field.
 var redisReasons = map[string]string{
-	"password": "a password belongs in a Secret that spec.rateLimit.redis.passwordSecretRef names",
+	"password": "a password belongs in a Secret that policy.redis of the KongGateway names",
 }
 
-// EncodeRateLimit makes the configuration of a rate-limiting plugin. password is the content of
-// redis.passwordSecretRef, empty for none.
-func EncodeRateLimit(spec v1alpha1.RateLimit, password string, form RedisForm) map[string]any {
+// EncodeRateLimit makes the configuration of a rate-limiting plugin. server is what spec.redis names, nil for none, and
+// password the content of its passwordSecretRef, empty for none.
+func EncodeRateLimit(spec v1alpha1.RateLimit, server *v1alpha1.RedisServer, password string, form RedisForm) map[string]any {
 	config := encode(rateLimitOptions, &spec)
-	if spec.Redis == nil {
+	if server == nil {
 		return config
 	}
-	redis := encode(redisOptions, spec.Redis)
+	redis := encode(redisOptions, server)
 	if password != "" {
 		redis["password"] = password
 	}
@@ -146,28 +146,27 @@ func EncodeRateLimit(spec v1alpha1.RateLimit, password string, form RedisForm) m
 }
 
 // DecodeRateLimit reads the configuration of a rate-limiting plugin, in whichever form of Redis, and gives what the
-// spec does not say of it.
-func DecodeRateLimit(config map[string]any) (v1alpha1.RateLimit, []Dropped) {
-	var spec v1alpha1.RateLimit
+// spec does not say of it. server is what policy redis counts in; it has no name, and so has spec.redis.
+func DecodeRateLimit(config map[string]any) (spec v1alpha1.RateLimit, server *v1alpha1.RedisServer, dropped []Dropped) {
 	config, given := splitRedis(jsonObject(config))
 	decode(rateLimitOptions, config, rateLimitDefaults, &spec)
 	switch spec.LimitBy {
 	case "header", "path":
 		spec.LimitBy = ""
 	}
-	dropped := compare(config, EncodeRateLimit(spec, "", RedisRecord), rateLimitDefaults, rateLimitReasons)
-	var redis v1alpha1.RateLimitRedis
-	if spec.Policy == "redis" {
+	dropped = compare(config, EncodeRateLimit(spec, nil, "", RedisRecord), rateLimitDefaults, rateLimitReasons)
+	var redis v1alpha1.RedisServer
+	if spec.Policy == v1alpha1.RateLimitByRedis {
 		decode(redisOptions, given, redisDefaults, &redis)
-		spec.Redis = &redis
+		server = &redis
 	}
 	for _, d := range compare(given, encode(redisOptions, &redis), redisDefaults, redisReasons) {
-		if spec.Redis == nil {
+		if server == nil {
 			d.Reason = "spec.rateLimit.redis goes with policy: redis"
 		}
 		dropped = append(dropped, Dropped{Option: "redis." + d.Option, Reason: d.Reason})
 	}
-	return spec, dropped
+	return spec, server, dropped
 }
 
 // splitRedis takes the Redis server out of a configuration. Kong from 3.6 on answers with both forms, and the

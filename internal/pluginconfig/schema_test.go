@@ -119,11 +119,14 @@ func check(t *testing.T, of, option string, field schemaField, mapped []string, 
 
 // unmapped are fields of the API types that are no option of Kong's.
 var unmapped = map[string]string{
-	"Access.Consumers":                 "each has a reserved group, which is an argument",
-	"Access.ConsumerSelector":          "as Consumers",
-	"Access.From":                      "as Consumers: a namespace has a reserved group",
-	"Access.ConsumerNamespaces":        "as Consumers",
-	"RateLimitRedis.PasswordSecretRef": "its content is an argument",
+	"Access.Consumers":              "each has a reserved group, which is an argument",
+	"Access.ConsumerSelector":       "as Consumers",
+	"Access.From":                   "as Consumers: a namespace has a reserved group",
+	"Access.ConsumerNamespaces":     "as Consumers",
+	"RateLimit.Redis":               "the server that it names is an argument",
+	"RedisServer.Name":              "as RateLimit.Redis",
+	"RedisServer.Namespaces":        "it says whose services may name it",
+	"RedisServer.PasswordSecretRef": "its content is an argument",
 }
 
 // TestEveryFieldIsMapped sets each field of the API types alone: Kong gets it, and it is read back.
@@ -138,16 +141,12 @@ func TestEveryFieldIsMapped(t *testing.T) {
 	})
 	for _, form := range []RedisForm{RedisRecord, RedisFlat} {
 		each(t, func(t *testing.T, spec *v1alpha1.RateLimit) {
-			if spec.Redis != nil {
-				spec.Policy = "redis"
-			}
-			got, dropped := DecodeRateLimit(EncodeRateLimit(*spec, "", form))
+			got, _, dropped := DecodeRateLimit(EncodeRateLimit(*spec, nil, "", form))
 			readBack(t, *spec, got, dropped)
 		})
-		each(t, func(t *testing.T, redis *v1alpha1.RateLimitRedis) {
-			spec := v1alpha1.RateLimit{Policy: "redis", Redis: redis}
-			got, dropped := DecodeRateLimit(EncodeRateLimit(spec, "", form))
-			readBack(t, spec, got, dropped)
+		each(t, func(t *testing.T, server *v1alpha1.RedisServer) {
+			_, got, dropped := DecodeRateLimit(EncodeRateLimit(v1alpha1.RateLimit{Policy: "redis"}, server, "", form))
+			readBack(t, server, got, dropped)
 		})
 	}
 }

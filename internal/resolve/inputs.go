@@ -5,6 +5,8 @@ package resolve
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
 // SecretReader reads content of Secrets. field is the field of the spec that names the Secret, for messages. The
@@ -27,6 +30,8 @@ type Inputs struct {
 	// Reader has the indexes of package index.
 	Reader  client.Reader
 	Secrets SecretReader
+	// GatewayNamespaces are the namespaces that a KongGateway's Secrets may be in; the first is the operator's own.
+	GatewayNamespaces []string
 }
 
 // PluginConfigs reads the Secrets that spec.plugins[].configFrom names.
@@ -45,16 +50,15 @@ func (in Inputs) PluginConfigs(ctx context.Context, user v1alpha1.GatewayUser) (
 	return configs, nil
 }
 
-// RedisPassword reads the Secret that spec.rateLimit.redis.passwordSecretRef names; it is empty where there is no
-// reference.
-func (in Inputs) RedisPassword(ctx context.Context, service *v1alpha1.JwtProtectedService) (string, error) {
-	limit := service.Spec.RateLimit
-	if limit == nil || limit.Redis == nil || limit.Redis.PasswordSecretRef == nil {
-		return "", nil
+// GatewaySecret reads one key of a Secret that a gateway names. Its namespace is bounded: whoever may write a
+// KongGateway could else have any Secret sent to a server of theirs.
+func (in Inputs) GatewaySecret(ctx context.Context, field string, ref v1alpha1.SecretReference, key string) ([]byte, error) {
+	if !slices.Contains(in.GatewayNamespaces, ref.Namespace) {
+		return nil, status.Stalled(v1alpha1.ReasonPolicyViolation,
+			"%s: Secrets of gateways are read from namespace %s only; move it there, or start the operator with --gateway-secret-namespaces",
+			field, strings.Join(in.GatewayNamespaces, ", "))
 	}
-	ref := limit.Redis.PasswordSecretRef
-	password, err := in.Secrets.Key(ctx, "spec.rateLimit.redis.passwordSecretRef", service.Namespace, ref.Name, ref.Key)
-	return string(password), err
+	return in.Secrets.Key(ctx, field, ref.Namespace, ref.Name, key)
 }
 
 // UpstreamService reads the Service that spec.upstream.serviceRef names; nil where there is none.

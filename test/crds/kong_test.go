@@ -116,14 +116,14 @@ func routeMethods() kongField {
 }
 
 func redisHosts() kongField {
-	return kongField{"JwtProtectedService", `{"spec": {"rateLimit": {"minute": 1, "policy": "redis", "redis": {"host": %}}}}`, "spec.rateLimit.redis.host",
+	return kongField{"KongGateway", `{"spec": {"policy": {"redis": [{"name": "r", "host": %}]}}}`, "spec.policy.redis[0].host",
 		[]string{"a", "a.b", "-a", "1.2.3.4", "::1", "[::1]", long("", 253)},
 		append(refusedAll([]string{"a b", "a:80", "a..b", ".a", "a-"}, "the port has a field"), refusedValue{"1.2.3", "no IPv4 address"})}
 }
 
 func redisServerNames() kongField {
-	return kongField{"JwtProtectedService", `{"spec": {"rateLimit": {"minute": 1, "policy": "redis", "redis": {"host": "a", "serverName": %}}}}`,
-		"spec.rateLimit.redis.serverName", []string{"a", "a.b", ""},
+	return kongField{"KongGateway", `{"spec": {"policy": {"redis": [{"name": "r", "host": "a", "serverName": %}]}}}`,
+		"spec.policy.redis[0].serverName", []string{"a", "a.b", ""},
 		refusedAll([]string{"a b", "a..b", "a:80", "*.a", "1.2.3", "1.2.3.4"}, "neither an address nor a port")}
 }
 

@@ -192,11 +192,9 @@ var _ = Describe("Where something is wrong with a Secret", Ordered, func() {
 
 	It("what somebody else changed in Kong is named by its field", func(ctx SpecContext) {
 		// Kong's value is looked for as well.
-		create(ctx, newSecret(namespace, "theirs", map[string]string{"password": decoy("theirs")}), newSecret(namespace, "redis", map[string]string{"password": decoy("redis")}))
+		create(ctx, newSecret(namespace, "theirs", map[string]string{"password": decoy("theirs")}))
 		service := newService(namespace, "limited", func(s *v1alpha1.JwtProtectedServiceSpec) {
-			s.RateLimit = &v1alpha1.RateLimit{Minute: pointer[int32](60), Policy: "redis", Redis: &v1alpha1.RateLimitRedis{
-				Host: "redis.e2e.example.com", PasswordSecretRef: &v1alpha1.LocalSecretKeyReference{Name: "redis", Key: "password"},
-			}}
+			s.RateLimit = &v1alpha1.RateLimit{Minute: pointer[int32](60), Policy: "redis", Redis: "limits"}
 		})
 		create(ctx, service)
 		awaitReady(ctx, service)

@@ -142,6 +142,22 @@ var _ = Describe("A tenant", Label("redteam"), Ordered, func() {
 		expectPassed(ctx, asked, HaveKeyWithValue("X-Consumer-Username", victim+".payer"))
 	})
 
+	DescribeTable("6. does not choose what Kong shares connections to", func(ctx SpecContext, name, field string, change func(*v1alpha1.JwtProtectedServiceSpec)) {
+		s := service(attacker, "counts-"+name, change)
+		create(ctx, s)
+		awaitReason(ctx, s, v1alpha1.ReasonPolicyViolation, field)
+		expectNothingOf(ctx, s)
+	},
+		Entry("by a Redis that the gateway does not list", "limit", "spec.rateLimit.redis", func(s *v1alpha1.JwtProtectedServiceSpec) {
+			s.RateLimit = &v1alpha1.RateLimit{Minute: pointer[int32](1), Policy: v1alpha1.RateLimitByRedis, Redis: "limits"}
+		}),
+		Entry("by a Redis in a plugin's configuration", "plugin", "spec.plugins[0]."+redisOption("host"), func(s *v1alpha1.JwtProtectedServiceSpec) {
+			config := redisConfig("host", "redis.victim.example.com")
+			config["limits"] = entity{"video": entity{"minute": 1}}
+			s.Plugins = []v1alpha1.ServicePlugin{{PluginSpec: v1alpha1.PluginSpec{Name: "video", Plugin: "response-ratelimiting", Config: raw(config)}}}
+		}),
+	)
+
 	It("9. does not fill Kong's memory with regular expressions", func(ctx SpecContext) {
 		s := service(attacker, "grows", func(s *v1alpha1.JwtProtectedServiceSpec) {
 			s.Routes[0].Paths = []string{`~` + s.Routes[0].Paths[0] + `/0-0\w{85}`}

@@ -176,10 +176,7 @@ func changeFull(s *v1alpha1.JwtProtectedService) {
 	spec.Routes = []v1alpha1.Route{{Name: "web", Paths: []string{pathOf("changed")}, Protocols: []v1alpha1.Protocol{"http", "https"}}}
 	spec.JWT = v1alpha1.JWTPlugin{URIParamNames: &[]string{}}
 	spec.Access.Groups = []string{named("writers")}
-	spec.RateLimit = &v1alpha1.RateLimit{Minute: pointer[int32](10), Policy: "redis", Redis: &v1alpha1.RateLimitRedis{
-		Host: "redis.e2e.example.com", Port: 6380, Database: 3, Username: "limiter", SSL: true, SSLVerify: true, ServerName: "limits.example.com", Timeout: "500ms",
-		PasswordSecretRef: &v1alpha1.LocalSecretKeyReference{Name: "redis", Key: "password"},
-	}}
+	spec.RateLimit = &v1alpha1.RateLimit{Minute: pointer[int32](10), Policy: "redis", Redis: "limits"}
 	spec.Plugins = spec.Plugins[1:]
 }
 
@@ -208,15 +205,15 @@ func changedFields(namespace string) []field {
 		{"rateLimit.second left out", plugins, limit, "config.second", nil},
 		{"rateLimit.minute", plugins, limit, "config.minute", 10},
 		{"rateLimit.policy", plugins, limit, "config.policy", "redis"},
-		{"rateLimit.redis.host", plugins, limit, redisOption("host"), "redis.e2e.example.com"},
-		{"rateLimit.redis.port", plugins, limit, redisOption("port"), 6380},
-		{"rateLimit.redis.database", plugins, limit, redisOption("database"), 3},
-		{"rateLimit.redis.username", plugins, limit, redisOption("username"), "limiter"},
-		{"rateLimit.redis.passwordSecretRef", plugins, limit, redisOption("password"), "canary"},
-		{"rateLimit.redis.ssl", plugins, limit, redisOption("ssl"), true},
-		{"rateLimit.redis.sslVerify", plugins, limit, redisOption("ssl_verify"), true},
-		{"rateLimit.redis.serverName", plugins, limit, redisOption("server_name"), "limits.example.com"},
-		{"rateLimit.redis.timeout", plugins, limit, redisOption("timeout"), 500},
+		{"the gateway's policy.redis.host", plugins, limit, redisOption("host"), "redis.e2e.example.com"},
+		{"the gateway's policy.redis.port", plugins, limit, redisOption("port"), 6380},
+		{"the gateway's policy.redis.database", plugins, limit, redisOption("database"), 3},
+		{"the gateway's policy.redis.username", plugins, limit, redisOption("username"), "limiter"},
+		{"the gateway's policy.redis.passwordSecretRef", plugins, limit, redisOption("password"), decoy("redis")},
+		{"the gateway's policy.redis.ssl", plugins, limit, redisOption("ssl"), true},
+		{"the gateway's policy.redis.sslVerify", plugins, limit, redisOption("ssl_verify"), true},
+		{"the gateway's policy.redis.serverName", plugins, limit, redisOption("server_name"), "limits.example.com"},
+		{"the gateway's policy.redis.timeout", plugins, limit, redisOption("timeout"), 500},
 	}
 }
 
@@ -229,7 +226,6 @@ var _ = Describe("Every field of a JwtProtectedService", Ordered, func() {
 		service = fullService(namespace)
 		create(ctx,
 			newSecret(namespace, "log", map[string]string{"config": `{"timeout": 2000, "headers": {"x-key": "canary"}}`}),
-			newSecret(namespace, "redis", map[string]string{"password": "canary"}),
 			&corev1.Service{
 				ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "backend"},
 				Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 9090}}},

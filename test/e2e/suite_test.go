@@ -100,7 +100,7 @@ var _ = SynchronizedBeforeSuite(func(ctx SpecContext) []byte {
 		Expect(err).NotTo(HaveOccurred())
 	}
 	gateway = newGateway("e2e-" + run)
-	create(ctx, gateway)
+	create(ctx, newSecret(stack.OperatorNamespace, named("redis"), map[string]string{"password": decoy("redis")}), gateway)
 	awaitReady(ctx, gateway)
 	delay, err := time.ParseDuration(gateway.Status.PropagationDelay)
 	Expect(err).NotTo(HaveOccurred())
@@ -147,6 +147,13 @@ func newGateway(name string) *v1alpha1.KongGateway {
 				// The upstream is on this machine.
 				Upstreams:       v1alpha1.UpstreamPolicy{Allow: []v1alpha1.AllowedUpstream{{CIDRs: []string{"127.0.0.0/8"}}}},
 				ConsumerPlugins: []string{"cors", "http-log", "request-size-limiting", "rate-limiting", "ip-restriction"}, RegularExpressions: true, Retain: true,
+				Redis: []v1alpha1.RedisServer{{
+					Name: "limits", Host: "redis.e2e.example.com", Port: 6380, Database: 3, Username: "limiter", SSL: true, SSLVerify: true,
+					ServerName: "limits.example.com", Timeout: "500ms",
+					PasswordSecretRef: &v1alpha1.SecretKeyReference{
+						SecretReference: v1alpha1.SecretReference{Namespace: stack.OperatorNamespace, Name: named("redis")}, Key: "password",
+					},
+				}},
 			},
 			Drift: v1alpha1.Drift{Interval: v1alpha1.Duration(driftInterval.String())},
 		},
@@ -161,6 +168,7 @@ func removeGateway(ctx SpecContext) {
 	remove(ctx, gateway)
 	Eventually(tagged).WithContext(ctx).WithArguments(gatewayTag(gateway.Name)).
 		Should(BeEmpty(), "all that the specs made in Kong is gone when they end")
+	Expect(env.Client.Delete(ctx, newSecret(stack.OperatorNamespace, named("redis"), nil))).To(Succeed())
 }
 
 // named makes a name in Kong that no other run, and nothing else in Kong, has.

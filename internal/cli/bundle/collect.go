@@ -20,6 +20,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/inventory"
 	"github.com/kongjwt/kong-jwt-operator/internal/credential"
+	"github.com/kongjwt/kong-jwt-operator/internal/index"
 )
 
 // collector reads the cluster into files.
@@ -119,7 +120,9 @@ func namedSecrets(found *inventory.Inventory) map[client.ObjectKey][]string {
 		}
 	}
 	for i := range found.Gateways {
-		gatewaySecrets(&found.Gateways[i], add)
+		for _, ref := range index.GatewaySecrets(found.Gateways[i].Spec) {
+			add(v1alpha1.KindKongGateway+" "+found.Gateways[i].Name, ref.Namespace, ref.Name)
+		}
 	}
 	for i := range found.Consumers {
 		consumer := &found.Consumers[i]
@@ -145,36 +148,11 @@ func namedSecrets(found *inventory.Inventory) map[client.ObjectKey][]string {
 		for _, plugin := range service.Spec.Plugins {
 			sources(by, service.Namespace, plugin.PluginSpec)
 		}
-		if limit := service.Spec.RateLimit; limit != nil && limit.Redis != nil && limit.Redis.PasswordSecretRef != nil {
-			add(by, service.Namespace, limit.Redis.PasswordSecretRef.Name)
-		}
 	}
 	for i := range found.Tokens {
 		add(v1alpha1.KindJwtToken+" "+found.Tokens[i].Name, found.Tokens[i].Namespace, found.Tokens[i].Spec.SecretName)
 	}
 	return named
-}
-
-func gatewaySecrets(gateway *v1alpha1.KongGateway, add func(by, namespace, name string)) {
-	by := v1alpha1.KindKongGateway + " " + gateway.Name
-	if auth := gateway.Spec.AdminAPI.Auth; auth != nil {
-		add(by, auth.SecretRef.Namespace, auth.SecretRef.Name)
-	}
-	settings := []*v1alpha1.ClientTLS{gateway.Spec.AdminAPI.TLS}
-	if gateway.Spec.DataPlanes != nil {
-		settings = append(settings, gateway.Spec.DataPlanes.TLS)
-	}
-	for _, tls := range settings {
-		if tls == nil {
-			continue
-		}
-		if tls.CASecretRef != nil {
-			add(by, tls.CASecretRef.Namespace, tls.CASecretRef.Name)
-		}
-		if tls.ClientCertificateSecretRef != nil {
-			add(by, tls.ClientCertificateSecretRef.Namespace, tls.ClientCertificateSecretRef.Name)
-		}
-	}
 }
 
 // event is what a bundle keeps of one.

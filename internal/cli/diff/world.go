@@ -169,7 +169,12 @@ func (w world) remakes(c *v1alpha1.JwtConsumer, spec v1alpha1.Credential) bool {
 
 // service builds what a service wants in Kong.
 func (w world) service(s *v1alpha1.JwtProtectedService) (desired.Set, error) {
-	in := desired.ServiceInput{Service: s, RedisPassword: w.redisPassword(s)}
+	gateway := s.Spec.GatewayRef.Name
+	policy := w.policy(gateway)
+	if limit := s.Spec.RateLimit; w.gateways[gateway] == nil && limit != nil && limit.Redis != "" {
+		policy.Redis = []v1alpha1.RedisServer{{Name: limit.Redis, Host: limit.Redis + " of KongGateway " + gateway}}
+	}
+	in := desired.ServiceInput{Service: s, RedisPassword: w.redisPassword(policy.RedisOf(s))}
 	plugins := make([]v1alpha1.PluginSpec, 0, len(s.Spec.Plugins))
 	for _, p := range s.Spec.Plugins {
 		plugins = append(plugins, p.PluginSpec)
@@ -180,7 +185,6 @@ func (w world) service(s *v1alpha1.JwtProtectedService) (desired.Set, error) {
 		in.Upstream = &corev1.Service{}
 		in.Upstream.Spec.Ports = []corev1.ServicePort{{Port: s.Spec.Upstream.ServiceRef.Port}}
 	}
-	gateway := s.Spec.GatewayRef.Name
 	var matched []v1alpha1.JwtConsumer
 	for _, c := range w.consumers {
 		if named, err := desired.NamesConsumer(s, c); err == nil && named && c.Spec.GatewayRef.Name == gateway {
@@ -188,15 +192,15 @@ func (w world) service(s *v1alpha1.JwtProtectedService) (desired.Set, error) {
 		}
 	}
 	in.Selected, _ = desired.Select(matched) // the operator says that it is too many
-	return desired.BuildService(desired.Scope{Gateway: gateway}, w.policy(gateway), in)
+	return desired.BuildService(desired.Scope{Gateway: gateway}, policy, in)
 }
 
-func (w world) redisPassword(s *v1alpha1.JwtProtectedService) string {
-	if s.Spec.RateLimit == nil || s.Spec.RateLimit.Redis == nil || s.Spec.RateLimit.Redis.PasswordSecretRef == nil {
+func (w world) redisPassword(server *v1alpha1.RedisServer) string {
+	if server == nil || server.PasswordSecretRef == nil {
 		return ""
 	}
-	ref := s.Spec.RateLimit.Redis.PasswordSecretRef
-	if value, found := w.secrets[s.Namespace+"/"+ref.Name][ref.Key]; found {
+	ref := server.PasswordSecretRef
+	if value, found := w.secrets[ref.Namespace+"/"+ref.Name][ref.Key]; found {
 		return string(value)
 	}
 	return "key " + ref.Key + " of Secret " + ref.Name

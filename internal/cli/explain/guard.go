@@ -27,7 +27,7 @@ func guardOf(service *v1alpha1.JwtProtectedService, access *v1alpha1.Access, adm
 		guard.ACL = &acl
 	}
 	if spec.RateLimit != nil {
-		limit, err := pluginconfig.RateLimitSettings(pluginconfig.EncodeRateLimit(*spec.RateLimit, "", pluginconfig.RedisRecord))
+		limit, err := pluginconfig.RateLimitSettings(pluginconfig.EncodeRateLimit(*spec.RateLimit, nil, "", pluginconfig.RedisRecord))
 		if err != nil {
 			return explain.Guard{}, fmt.Errorf("spec.rateLimit: %w", err)
 		}
