@@ -33,6 +33,7 @@ func (b *builder) pluginFields(field string, spec v1alpha1.PluginSpec, from [][]
 	if err := b.policy.checkPluginConfig(field, b.owner.Namespace, spec.Plugin, written, config); err != nil {
 		return nil, err
 	}
+	b.separateLogQueue(spec.Plugin, config)
 	fields := kong.Fields{"name": spec.Plugin, "enabled": spec.Enabled == nil || *spec.Enabled}
 	if len(config) > 0 {
 		fields["config"] = config

@@ -158,6 +158,43 @@ var _ = Describe("A tenant", Label("redteam"), Ordered, func() {
 		}),
 	)
 
+	It("7. does not send another's log entries under a key of its own", func(ctx SpecContext) {
+		log := newLogServer()
+		logs := func(namespace string) (*v1alpha1.JwtProtectedService, *v1alpha1.JwtConsumer) {
+			s := service(namespace, "logs", func(s *v1alpha1.JwtProtectedServiceSpec) {
+				s.Plugins = []v1alpha1.ServicePlugin{{PluginSpec: v1alpha1.PluginSpec{
+					Name: "log", Plugin: "http-log", Config: raw(entity{"http_endpoint": log.url, "headers": entity{"x-key": namespace}}),
+				}}}
+			})
+			return s, consumer(namespace, "logged")
+		}
+		ours, caller := logs(victim)
+		theirs, other := logs(attacker)
+		create(ctx, ours, caller, theirs, other)
+		awaitReady(ctx, ours, caller, theirs, other)
+		var queues []any
+		for _, s := range []*v1alpha1.JwtProtectedService{ours, theirs} {
+			plugin, err := pluginOf(ctx, s, "http-log")
+			Expect(err).NotTo(HaveOccurred())
+			queues = append(queues, plugin.at("config.http_endpoint"))
+		}
+		Expect(queues[0]).NotTo(Equal(queues[1]), "Kong has a queue for each endpoint")
+		if !env.Real { // the simulation takes the plugin, and it does nothing
+			return
+		}
+		const each = 20
+		for range each {
+			expectPassed(ctx, at(pathOfService(victim, "logs")).with(as(caller)))
+			expectPassed(ctx, at(pathOfService(attacker, "logs")).with(as(other)))
+		}
+		Eventually(log.entries).WithContext(ctx).Should(HaveLen(2 * each))
+		log.mu.Lock()
+		defer log.mu.Unlock()
+		for i, body := range log.bodies {
+			Expect(body).To(ContainSubstring(`"name":"`+log.headers[i].Get("X-Key")+`.logs"`), "each goes with its namespace's key")
+		}
+	})
+
 	It("9. does not fill Kong's memory with regular expressions", func(ctx SpecContext) {
 		s := service(attacker, "grows", func(s *v1alpha1.JwtProtectedServiceSpec) {
 			s.Routes[0].Paths = []string{`~` + s.Routes[0].Paths[0] + `/0-0\w{85}`}
