@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"strings"
 
-	"sigs.k8s.io/yaml"
-
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
@@ -52,11 +50,11 @@ func mergeConfig(field string, base *apiextensionsv1.JSON, from [][]byte) (map[s
 		}
 	}
 	for i, content := range from {
-		var overlay map[string]any
-		// The parser's error would quote the content, which is secret.
-		if err := yaml.Unmarshal(content, &overlay); err != nil || overlay == nil {
+		overlay := parseConfig(content) // the parser's error would quote the content, which is secret
+		if overlay == nil {
 			return nil, status.Stalled(v1alpha1.ReasonSecretInvalid,
-				"%s.configFrom[%d]: the key of the Secret holds no JSON or YAML object. Write name: value pairs there.", field, i)
+				"%s.configFrom[%d]: the key of the Secret holds no JSON or YAML object of at most %d bytes. Write name: value pairs there.",
+				field, i, MaxSourceBytes)
 		}
 		merge(config, overlay)
 	}

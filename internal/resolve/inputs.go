@@ -34,20 +34,42 @@ type Inputs struct {
 	GatewayNamespaces []string
 }
 
-// PluginConfigs reads the Secrets that spec.plugins[].configFrom names.
+// PluginConfigs reads the Secrets that spec.plugins[].configFrom names, one by one, and stops where they are too long:
+// what is held at once is bounded, whatever a tenant writes. The error is then a *status.StalledError.
 func (in Inputs) PluginConfigs(ctx context.Context, user v1alpha1.GatewayUser) (desired.Configs, error) {
 	configs := desired.Configs{}
+	total := 0
 	for i, plugin := range user.GetPlugins() {
+		if plugin.Config != nil {
+			total += len(plugin.Config.Raw)
+		}
 		for j, from := range plugin.ConfigFrom {
-			field := fmt.Sprintf("spec.plugins[%d].configFrom[%d].secretRef", i, j)
-			content, err := in.Secrets.Key(ctx, field, user.GetNamespace(), from.SecretRef.Name, from.SecretRef.Key)
+			field := fmt.Sprintf("spec.plugins[%d].configFrom[%d]", i, j)
+			content, err := in.Secrets.Key(ctx, field+".secretRef", user.GetNamespace(), from.SecretRef.Name, from.SecretRef.Key)
 			if err != nil {
 				return nil, err
 			}
+			if len(content) > desired.MaxSourceBytes {
+				return nil, status.Stalled(v1alpha1.ReasonSecretInvalid,
+					"%s: the key of the Secret has %d bytes (the operator reads %d at most). Keep there what is secret, and the rest in config.",
+					field, len(content), desired.MaxSourceBytes)
+			}
+			if total += len(content); total > desired.MaxConfigBytes {
+				return nil, tooLong(field, total)
+			}
 			configs[plugin.Name] = append(configs[plugin.Name], content)
+		}
+		if total > desired.MaxConfigBytes {
+			return nil, tooLong(fmt.Sprintf("spec.plugins[%d].config", i), total)
 		}
 	}
 	return configs, nil
+}
+
+func tooLong(field string, bytes int) error {
+	return status.Stalled(v1alpha1.ReasonInvalidSpec,
+		"%s: with it, the configurations of the plugins have %d bytes (a resource may have %d). Shorten them, or use another resource.",
+		field, bytes, desired.MaxConfigBytes)
 }
 
 // GatewaySecret reads one key of a Secret that a gateway names. Its namespace is bounded: whoever may write a

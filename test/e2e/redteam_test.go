@@ -3,6 +3,8 @@ package e2e
 import (
 	"context"
 	"net/http"
+	"slices"
+	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -193,6 +195,19 @@ var _ = Describe("A tenant", Label("redteam"), Ordered, func() {
 		for i, body := range log.bodies {
 			Expect(body).To(ContainSubstring(`"name":"`+log.headers[i].Get("X-Key")+`.logs"`), "each goes with its namespace's key")
 		}
+	})
+
+	It("8. does not fill the operator's memory with configurations", func(ctx SpecContext) {
+		create(ctx, newSecret(attacker, "long", map[string]string{"config": `{"headers":{"x":"` + strings.Repeat("y", 1_000_000) + `"}}`}))
+		s := service(attacker, "fills", func(s *v1alpha1.JwtProtectedServiceSpec) {
+			from := v1alpha1.ConfigSource{SecretRef: v1alpha1.LocalSecretKeyReference{Name: "long", Key: "config"}}
+			s.Plugins = []v1alpha1.ServicePlugin{{PluginSpec: v1alpha1.PluginSpec{
+				Name: "log", Plugin: "http-log", ConfigFrom: slices.Repeat([]v1alpha1.ConfigSource{from}, 8),
+			}}}
+		})
+		create(ctx, s)
+		awaitReason(ctx, s, v1alpha1.ReasonSecretInvalid, "spec.plugins[0].configFrom[0]", "bytes")
+		expectNothingOf(ctx, s)
 	})
 
 	It("9. does not fill Kong's memory with regular expressions", func(ctx SpecContext) {
