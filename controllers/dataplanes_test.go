@@ -2,6 +2,7 @@ package controllers_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -141,6 +142,56 @@ var _ = Describe("Data planes", func() {
 		plane.down.Store(false)
 		Eventually(phases(ctx, consumer)).WithTimeout(soon).WithPolling(poll).Should(Equal([]string{"Active " + second}))
 		ready(ctx, consumer)
+	})
+
+	It("that hang keep no consumer of another gateway waiting", func(ctx SpecContext) {
+		w := newWorld(ctx, kongsim.Options{})
+		ready(ctx, w.gateway)
+		release := make(chan struct{})
+		hanging := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
+		DeferCleanup(hanging.Close)
+		DeferCleanup(func() { close(release) })
+		other := &v1alpha1.KongGateway{ObjectMeta: metav1.ObjectMeta{Name: w.name + "-hanging"}, Spec: *w.gateway.Spec.DeepCopy()}
+		other.Spec.DataPlanes = &v1alpha1.DataPlanes{URLs: []string{hanging.URL}}
+		create(ctx, other)
+		DeferCleanup(func(ctx SpecContext) { gone(ctx, other) })
+		ready(ctx, other)
+		var waiting []*v1alpha1.JwtConsumer
+		for i := range 24 {
+			consumer := w.rotated(fmt.Sprintf("hangs%d", i), nil)
+			consumer.Spec.GatewayRef.Name = other.Name
+			create(ctx, consumer)
+			waiting = append(waiting, consumer)
+		}
+		DeferCleanup(func(ctx SpecContext) {
+			for _, consumer := range waiting {
+				gone(ctx, consumer)
+			}
+		})
+		for _, consumer := range waiting {
+			verified(ctx, consumer, metav1.ConditionUnknown, Not(BeEmpty()))
+		}
+		consumer := w.rotated("c", nil)
+		began := time.Now()
+		create(ctx, consumer)
+		ready(ctx, consumer)
+		Expect(time.Since(began)).To(BeNumerically("<", 3*time.Second), "less than a data plane takes that does not answer")
+	})
+
+	It("behind one URL do not make a rotation faster than the propagation delay", func(ctx SpecContext) {
+		var w *world
+		plane := newDataPlane(func() string { return w.kong.ProxyURL() })
+		w = newWorld(ctx, kongsim.Options{DBUpdateFrequency: 3 * time.Second, WorkerStateUpdateFrequency: 50 * time.Millisecond},
+			func(g *v1alpha1.KongGateway) { g.Spec.DataPlanes = &v1alpha1.DataPlanes{URLs: []string{plane.URL}} })
+		consumer := w.rotated("r", &v1alpha1.Rotation{Interval: "1h", Overlap: "1s"})
+		create(ctx, consumer)
+		verified(ctx, consumer, metav1.ConditionTrue, ContainSubstring(plane.URL))
+		ready(ctx, consumer)
+		began := time.Now()
+		annotate(ctx, consumer, v1alpha1.AnnotationRotate, "1")
+		reconciling(ctx, consumer, v1alpha1.ReasonAwaitingDataPlane, ContainSubstring("propagation delay"))
+		Eventually(func() string { return w.published(ctx, "r-made", "key") }).WithTimeout(soon).WithPolling(poll).Should(HaveSuffix(".2"))
+		Expect(time.Since(began)).To(BeNumerically(">", 3*time.Second))
 	})
 
 	It("are the ready endpoints of a Service", func(ctx SpecContext) {

@@ -18,7 +18,6 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/controllers/lifecycle"
 	"github.com/kongjwt/kong-jwt-operator/controllers/watch"
-	"github.com/kongjwt/kong-jwt-operator/internal/credential"
 	"github.com/kongjwt/kong-jwt-operator/internal/index"
 	"github.com/kongjwt/kong-jwt-operator/internal/jwks"
 	"github.com/kongjwt/kong-jwt-operator/internal/probe"
@@ -30,8 +29,11 @@ import (
 // DataPlanes says whether every data plane of a gateway has, or no longer has, a credential. It is asked only about
 // what the Admin API has acknowledged.
 type DataPlanes interface {
-	// Ask gives what the answers of the data planes amount to, and which data planes are meant.
-	Ask(ctx context.Context, gateway string, material credential.Material, want probe.Want) (conclusion probe.Conclusion, message string)
+	// Ask gives at once what the answers of the data planes amount to, and which data planes are meant. What is not
+	// known is asked for in the background, and the question's Wake is called when it is.
+	Ask(gateway string, question probe.Question) (conclusion probe.Conclusion, message string)
+	// Forget drops what is known of the credentials of somebody, named as Question.Who does: they were written since.
+	Forget(gateway, who string)
 }
 
 // Options of the controller.

@@ -11,6 +11,8 @@ import (
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/credential"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
@@ -38,21 +40,24 @@ type planes struct {
 }
 
 // observe finds out how the revisions stand after a Sync, also those of credentials that the spec no longer has.
-func (r *planes) observe(ctx context.Context) {
+func (r *planes) observe() {
 	r.holding, r.departure = nil, 0
+	if r.sync.result.Writes > 0 {
+		r.forgetAnswers(r.gateway.Scope.Gateway)
+	}
 	for name, history := range r.revisions.state.Credentials {
 		seen := r.revisions.seen[name]
 		seen.Verdicts = map[int64]credential.Verdict{}
 		wanted := r.revisions.outcome(name).Kong
 		for _, revision := range history.Revisions {
-			seen.Verdicts[revision.Number] = r.verdict(ctx, name, revision, wantsRevision(wanted, revision))
+			seen.Verdicts[revision.Number] = r.verdict(name, revision, wantsRevision(wanted, revision))
 		}
 		r.revisions.seen[name] = seen
 	}
 }
 
 // verdict says how a revision stands. What Sync did not get to is unknown.
-func (r *planes) verdict(ctx context.Context, name string, revision credential.Revision, wanted bool) credential.Verdict {
+func (r *planes) verdict(name string, revision credential.Revision, wanted bool) credential.Verdict {
 	if !r.sync.result.Applied {
 		return credential.Verdict{}
 	}
@@ -60,27 +65,41 @@ func (r *planes) verdict(ctx context.Context, name string, revision credential.R
 	held, rest := r.gateway.Engine.Standing(id)
 	switch consumer, _ := r.gateway.Engine.Standing(r.consumer.Status.ConsumerID); {
 	case !held && consumer:
-		return r.departed(ctx, name, revision)
+		return r.departed(name, revision)
 	case !held, !wanted, r.sync.result.Undone[id]:
 		return credential.Verdict{}
 	case revision.State != v1alpha1.CredentialPending:
 		return credential.Verdict{Standing: credential.Held} // it was held when it was promoted, or is the first
 	}
-	if r.gateway.AsksDataPlanes {
-		return r.arrived(ctx, name, revision)
-	}
-	if rest > 0 {
+	// Of several data planes behind one URL some may never be the one that answers.
+	if rest > 0 && !r.gateway.AsksEachDataPlane {
 		return credential.Verdict{
 			Standing: credential.Waiting, After: rest,
 			Message: fmt.Sprintf("credential %s, revision %d, is in Kong; waiting until every data plane has to know it (propagation delay)", name, revision.Number),
 		}
 	}
+	if r.gateway.AsksDataPlanes {
+		return r.arrived(name, revision)
+	}
 	return credential.Verdict{Standing: credential.Held}
 }
 
+// ask asks the data planes in the background; the consumer is looked at again when they have answered.
+func (r *planes) ask(material credential.Material, want probe.Want) (probe.Conclusion, string) {
+	key := client.ObjectKeyFromObject(r.consumer)
+	return r.DataPlanes.Ask(r.gateway.Scope.Gateway, probe.Question{
+		Who: key.String(), Material: material, Want: want, Wake: func() { r.Wake(key) },
+	})
+}
+
+// forgetAnswers drops what the data planes answered: the credentials were written since.
+func (s *subject) forgetAnswers(gateway string) {
+	s.DataPlanes.Forget(gateway, client.ObjectKeyFromObject(s.consumer).String())
+}
+
 // arrived says whether a Pending revision is on every data plane.
-func (r *planes) arrived(ctx context.Context, name string, revision credential.Revision) credential.Verdict {
-	conclusion, message := r.DataPlanes.Ask(ctx, r.gateway.Scope.Gateway, revision.Material, probe.Present)
+func (r *planes) arrived(name string, revision credential.Revision) credential.Verdict {
+	conclusion, message := r.ask(revision.Material, probe.Present)
 	if conclusion == probe.Confirmed {
 		r.confirmed = message
 		return credential.Verdict{Standing: credential.Held}
@@ -93,8 +112,8 @@ func (r *planes) arrived(ctx context.Context, name string, revision credential.R
 
 // departed says whether a revision that left Kong has left every data plane: they are asked, or, for what was taken
 // away before its time, the propagation delay has to pass. Where another has the same key, only that one can be asked
-// for.
-func (r *planes) departed(ctx context.Context, name string, revision credential.Revision) credential.Verdict {
+// for. Behind one URL there may be several, and both has to be.
+func (r *planes) departed(name string, revision credential.Revision) credential.Verdict {
 	absent := credential.Verdict{Standing: credential.Absent}
 	if revision.State != v1alpha1.CredentialRetiring {
 		return absent
@@ -103,14 +122,15 @@ func (r *planes) departed(ctx context.Context, name string, revision credential.
 		return other.Number != revision.Number && other.Material.Key == revision.Material.Key
 	})
 	what := fmt.Sprintf("credential %s, revision %d, left Kong", name, revision.Number)
-	if !r.gateway.AsksDataPlanes || sharesKey {
-		rest := r.gateway.Engine.RevocationRemaining(r.owner())
-		if rest == 0 || !revision.Ended {
-			return absent
-		}
+	asks := r.gateway.AsksDataPlanes && !sharesKey
+	rest := r.gateway.Engine.RevocationRemaining(r.owner())
+	if rest > 0 && (asks && !r.gateway.AsksEachDataPlane || !asks && revision.Ended) {
 		return r.holds(rest, what+"; waiting until every data plane has to refuse it (propagation delay)")
 	}
-	conclusion, message := r.DataPlanes.Ask(ctx, r.gateway.Scope.Gateway, revision.Material, probe.Absent)
+	if !asks {
+		return absent
+	}
+	conclusion, message := r.ask(revision.Material, probe.Absent)
 	if conclusion == probe.Confirmed {
 		r.confirmed = message
 		return absent
@@ -126,7 +146,7 @@ func (r *planes) holds(again time.Duration, message string) credential.Verdict {
 }
 
 // stillHolding says which of a revoked consumer's keys the data planes are not known to have lost.
-func (r *planes) stillHolding(ctx context.Context) []string {
+func (r *planes) stillHolding() []string {
 	var found []string
 	for _, c := range r.sources.credentials {
 		materials := []credential.Material{c.material}
@@ -140,7 +160,7 @@ func (r *planes) stillHolding(ctx context.Context) []string {
 			if material.Key == "" {
 				continue // its Secret is gone, or it is a key set's: the propagation delay has to do
 			}
-			if conclusion, message := r.DataPlanes.Ask(ctx, r.gateway.Scope.Gateway, material, probe.Absent); conclusion != probe.Confirmed {
+			if conclusion, message := r.ask(material, probe.Absent); conclusion != probe.Confirmed {
 				found = append(found, "credential "+c.spec.Name+": "+message)
 			}
 		}
@@ -150,7 +170,7 @@ func (r *planes) stillHolding(ctx context.Context) []string {
 
 // verify asks for what is in Kong, and writes what the data planes say into the status. What was once seen to be
 // right is not asked for again, unless it was written since.
-func (r *planes) verify(ctx context.Context) error {
+func (r *planes) verify(context.Context) error {
 	if !r.gateway.AsksDataPlanes || r.consumer.Spec.Revoked {
 		apimeta.RemoveStatusCondition(&r.consumer.Status.Conditions, v1alpha1.ConditionVerified)
 		return nil
@@ -168,8 +188,12 @@ func (r *planes) verify(ctx context.Context) error {
 		}
 		report := &r.consumer.Status.Credentials[i]
 		verified := rest == 0 && r.verifiedBefore(*report)
-		if !verified {
-			conclusion, message := r.DataPlanes.Ask(ctx, r.gateway.Scope.Gateway, c.Material, probe.Present)
+		switch {
+		case verified:
+		case rest > 0 && !r.gateway.AsksEachDataPlane:
+			unsure = append(unsure, "credential "+report.Name+": waiting until every data plane has to know it (propagation delay)")
+		default:
+			conclusion, message := r.ask(c.Material, probe.Present)
 			switch conclusion {
 			case probe.Unsure:
 				unsure = append(unsure, "credential "+report.Name+": "+message)

@@ -72,7 +72,7 @@ func (r *reconciliation) program(ctx context.Context, gateway resolve.Gateway) e
 		}
 	}
 	return errors.Join(r.sources.problem, r.keySets.problem, r.sync.clash, r.sync.unsupported, r.refusedRequests(),
-		r.awaitRotation(), r.keySets.await(), r.awaitRevocation(ctx))
+		r.awaitRotation(), r.keySets.await(), r.awaitRevocation())
 }
 
 // roundsAtOnce is how many rounds are gone before others get their turn.
@@ -88,7 +88,7 @@ func (r *reconciliation) rotate(ctx context.Context) error {
 			return err
 		}
 		refused := r.sync.apply(ctx, wanted)
-		r.planes.observe(ctx)
+		r.planes.observe()
 		r.revisions.supersedeWhere(r.isReplacedByIssuer)
 		if refused != nil && !r.sync.result.Applied {
 			r.report.credentials()

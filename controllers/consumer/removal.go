@@ -31,6 +31,7 @@ func (r *reconciliation) removeRevoked(ctx context.Context) error {
 	}
 	result, err := engine.Revoke(ctx, r.owner())
 	if result.Writes > 0 {
+		r.forgetAnswers(name)
 		r.Event(r.consumer, corev1.EventTypeNormal, v1alpha1.ReasonRevoked, "Revoke",
 			fmt.Sprintf("%d credentials left Kong, since spec.revoked is true", result.Writes))
 	}
@@ -39,12 +40,12 @@ func (r *reconciliation) removeRevoked(ctx context.Context) error {
 
 // awaitRevocation waits until no data plane knows a revoked credential any more, or, where none can be asked, can
 // know it.
-func (r *reconciliation) awaitRevocation(ctx context.Context) error {
+func (r *reconciliation) awaitRevocation() error {
 	if !r.consumer.Spec.Revoked {
 		return nil
 	}
 	if r.gateway.AsksDataPlanes {
-		if holding := r.planes.stillHolding(ctx); len(holding) > 0 {
+		if holding := r.planes.stillHolding(); len(holding) > 0 {
 			return status.Wait(askAgain, v1alpha1.ReasonAwaitingDataPlane,
 				"no credential is in Kong any more; waiting until no data plane holds them: %s", strings.Join(holding, "; "))
 		}
@@ -68,7 +69,7 @@ func (r *reconciliation) removeWithdrawn(ctx context.Context, cause error) error
 	for _, group := range desired.Groups(r.consumer) {
 		keeps[desired.GroupPart(group)] = true
 	}
-	_, err := r.gateway.Engine.RemoveAccess(ctx, r.owner(), func(part string) bool {
+	result, err := r.gateway.Engine.RemoveAccess(ctx, r.owner(), func(part string) bool {
 		name, isCredential := desired.CredentialOf(part)
 		if !isCredential {
 			return keeps[part]
@@ -77,6 +78,9 @@ func (r *reconciliation) removeWithdrawn(ctx context.Context, cause error) error
 		return isSlot && r.revisions.state.Known(slot) && !r.revisions.leaving(slot) ||
 			r.hasCredential(name) && (!isSlot || !r.revisions.leaving(slot)) || r.keySets.has(name)
 	})
+	if result.Writes > 0 {
+		r.forgetAnswers(r.gateway.Scope.Gateway)
+	}
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,9 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -16,7 +18,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/probe"
 )
 
-// DataPlanes asks the data planes that the KongGateways name which credentials they hold.
+// DataPlanes asks the data planes that the KongGateways name which credentials they hold: in the background, and those
+// of each gateway apart from the others'.
 type DataPlanes struct {
 	reader  client.Reader
 	engines *engine.Registry
@@ -26,8 +29,15 @@ type DataPlanes struct {
 
 // proxies are how the data planes of one gateway are found and asked.
 type proxies struct {
+	settings proxySettings
+	poller   *probe.Poller
+}
+
+// proxySettings are what the asking rests on.
+type proxySettings struct {
 	spec  v1alpha1.DataPlanes
-	asker *probe.Asker
+	route desired.ProbeRoute
+	tls   probe.TLS
 }
 
 // NewDataPlanes makes DataPlanes that know no gateway yet.
@@ -35,15 +45,36 @@ func NewDataPlanes(reader client.Reader, engines *engine.Registry) *DataPlanes {
 	return &DataPlanes{reader: reader, engines: engines, known: map[string]proxies{}}
 }
 
-func (d *DataPlanes) set(gateway string, p proxies) {
+// set says how the data planes of a gateway are asked from now on. What is known of them counts no more where that
+// changed. The error is about the TLS settings.
+func (d *DataPlanes) set(gateway string, settings proxySettings, now func() time.Time) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.known[gateway] = p
+	former, found := d.known[gateway]
+	if found && reflect.DeepEqual(former.settings, settings) {
+		return nil
+	}
+	config, err := settings.tls.Config()
+	if err != nil {
+		return err
+	}
+	if found {
+		former.poller.Stop()
+	}
+	asker := probe.NewAsker(settings.route, config, now)
+	ask := func(ctx context.Context, material credential.Material, want probe.Want) (probe.Conclusion, string) {
+		return d.ask(ctx, settings.spec, asker, material, want)
+	}
+	d.known[gateway] = proxies{settings, probe.NewPoller(ask, now)}
+	return nil
 }
 
 func (d *DataPlanes) forget(gateway string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if former, found := d.known[gateway]; found {
+		former.poller.Stop()
+	}
 	delete(d.known, gateway)
 }
 
@@ -54,10 +85,16 @@ func (d *DataPlanes) get(gateway string) (proxies, bool) {
 	return p, found
 }
 
-// Ask says whether every data plane of a gateway has, or no longer has, a credential, and which data planes are
-// meant. It is asked only about what the Admin API has acknowledged. Nothing is sent before every worker has to have
-// the route that asks: a request that it does not match could reach somebody else's.
-func (d *DataPlanes) Ask(ctx context.Context, gateway string, material credential.Material, want probe.Want) (probe.Conclusion, string) {
+// Forget implements consumer.DataPlanes.
+func (d *DataPlanes) Forget(gateway, who string) {
+	if p, found := d.get(gateway); found {
+		p.poller.Forget(who)
+	}
+}
+
+// Ask implements consumer.DataPlanes. Nothing is sent before every worker has to have the route that asks: a request
+// that it does not match could reach somebody else's.
+func (d *DataPlanes) Ask(gateway string, question probe.Question) (probe.Conclusion, string) {
 	p, found := d.get(gateway)
 	if !found {
 		return probe.Unsure, "the gateway is being told of its data planes"
@@ -69,11 +106,18 @@ func (d *DataPlanes) Ask(ctx context.Context, gateway string, material credentia
 	if held, rest := engine.Standing(desired.ProbeRouteID(engine.Scope())); !held || rest > 0 {
 		return probe.Unsure, "the route that data planes are asked by is not on all of them yet"
 	}
-	addresses, err := d.addresses(ctx, p.spec)
+	return p.poller.Ask(question)
+}
+
+// ask asks all data planes of a gateway once.
+func (d *DataPlanes) ask(
+	ctx context.Context, spec v1alpha1.DataPlanes, asker *probe.Asker, material credential.Material, want probe.Want,
+) (probe.Conclusion, string) {
+	addresses, err := d.addresses(ctx, spec)
 	if err != nil {
 		return probe.Unsure, err.Error()
 	}
-	results, err := p.asker.Ask(ctx, addresses, material, want)
+	results, err := asker.Ask(ctx, addresses, material, want)
 	if err != nil {
 		return probe.Unsure, err.Error()
 	}

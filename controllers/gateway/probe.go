@@ -31,11 +31,9 @@ func (r *Reconciler) setProxy(ctx context.Context, object *v1alpha1.KongGateway)
 	if err != nil {
 		return err
 	}
-	config, err := settings.Config()
-	if err != nil {
+	if err := r.planes.set(object.Name, proxySettings{*spec.DeepCopy(), route, settings}, r.Now); err != nil {
 		return status.Stalled(v1alpha1.ReasonSecretInvalid, "spec.dataPlanes.tls.%v", err)
 	}
-	r.planes.set(object.Name, proxies{spec: *spec.DeepCopy(), asker: probe.NewAsker(route, config, r.Now)})
 	return nil
 }
 

@@ -23,6 +23,8 @@ type Gateway struct {
 	Policy desired.Policy
 	// AsksDataPlanes says that the gateway names its data planes, so that they are asked what they hold.
 	AsksDataPlanes bool
+	// AsksEachDataPlane says that each of them is asked by an address of its own: behind a URL there may be several.
+	AsksEachDataPlane bool
 }
 
 // Gateways finds the gateway of a resource.
@@ -62,7 +64,11 @@ func (g Gateways) Resolve(ctx context.Context, namespace, name string) (Gateway,
 		var found corev1.Namespace
 		return g.Reader.Get(ctx, client.ObjectKey{Name: name}, &found) == nil
 	}
-	return Gateway{Engine: running, Scope: running.Scope(), Policy: policy, AsksDataPlanes: object.Spec.DataPlanes != nil}, nil
+	planes := object.Spec.DataPlanes
+	return Gateway{
+		Engine: running, Scope: running.Scope(), Policy: policy,
+		AsksDataPlanes: planes != nil, AsksEachDataPlane: planes != nil && planes.ServiceRef != nil,
+	}, nil
 }
 
 // connectPause is how long a resource waits for an engine to be started, which takes a moment, until it looks why it
