@@ -212,7 +212,9 @@ var _ = Describe("What is changed in a JwtConsumer", func() {
 		})
 		Eventually(phases(ctx, c)).WithTimeout(soon).WithPolling(poll).Should(Equal([]string{"Active one", "Retiring " + former}))
 
-		change(ctx, c, func(c *v1alpha1.JwtConsumer) { c.Spec.Credentials = []v1alpha1.Credential{given(name, "later", withKey("k"))} })
+		change(ctx, c, func(c *v1alpha1.JwtConsumer) {
+			c.Spec.Credentials = []v1alpha1.Credential{given(name, "later", withKey("k"))}
+		})
 		stalled(ctx, c, v1alpha1.ReasonSecretNotFound, ContainSubstring("later"))
 		Expect(w.values(ctx, "jwts", "key")).To(ConsistOf("one", former))
 

@@ -32,10 +32,15 @@ var _ = Describe("Names in Kong", func() {
 		ready(ctx, first)
 		create(ctx, second)
 		stalled(ctx, second, v1alpha1.ReasonConflict, And(ContainSubstring("/first"), ContainSubstring("JwtProtectedService "+w.namespace+"/first")))
+		Expect(first.Status.Paths).To(HaveExactElements("/first"))
+		Expect(second.Status.Routes).To(BeEmpty(), "the status names what Kong has")
+		Expect(second.Status.Paths).To(BeEmpty())
 		gone(ctx, a)
 		ready(ctx, b)
 		change(ctx, first, func(s *v1alpha1.JwtProtectedService) { s.Spec.Routes[0].Paths = []string{"/elsewhere"} })
 		ready(ctx, first, second)
+		Expect(second.Status.Routes).To(HaveLen(1))
+		Expect(second.Status.Paths).To(HaveExactElements("/first"))
 	})
 
 	It("are not taken from what this operator does not manage", func(ctx SpecContext) {

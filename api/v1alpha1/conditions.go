@@ -10,6 +10,8 @@ const (
 	ConditionReconciling = "Reconciling"
 	// ConditionStalled is true when somebody has to change something before the operator can go on.
 	ConditionStalled = "Stalled"
+	// ConditionSuspended is true while spec.suspend is: Ready stays as it was, since what is in Kong goes on.
+	ConditionSuspended = "Suspended"
 	// ConditionWeakSecret is true when an HMAC secret is shorter than RFC 7518 section 3.2 asks. The credential works
 	// all the same.
 	ConditionWeakSecret = "WeakSecret"

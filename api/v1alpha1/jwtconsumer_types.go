@@ -10,14 +10,14 @@ import (
 // +kubebuilder:validation:XValidation:rule="!has(self.credentials) || self.credentials.all(c, !has(c.generate) || self.credentials.exists_one(d, has(d.generate) && d.generate.secretName == c.generate.secretName))",fieldPath=".credentials",message="two credentials have the same generate.secretName; each needs a Secret of its own"
 // +kubebuilder:validation:XValidation:rule="!has(self.plugins) || self.plugins.all(p, self.plugins.exists_one(q, q.plugin == p.plugin))",fieldPath=".plugins",message="Kong runs a plugin once for a consumer; remove the second of the same plugin"
 type JwtConsumerSpec struct {
-	// GatewayRef names the KongGateway to program.
+	// gatewayRef names the KongGateway to program.
 	// +kubebuilder:default={name: "default"}
 	// +optional
 	GatewayRef GatewayReference `json:"gatewayRef,omitempty"`
-	// Suspend stops all work on this resource until it is false again. What is in Kong stays as it is.
+	// suspend stops all work on this resource until it is false again. What is in Kong stays as it is.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
-	// Username in Kong. Default: <namespace>.<name>. Where the gateway's policy is Namespaced it has to begin with
+	// username in Kong. Default: <namespace>.<name>. Where the gateway's policy is Namespaced it has to begin with
 	// "<namespace>.".
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
@@ -26,7 +26,7 @@ type JwtConsumerSpec struct {
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')",message="must not look like a UUID: Kong would take it for an id"
 	// +optional
 	Username string `json:"username,omitempty"`
-	// CustomID is an id of the consumer in a system of yours; upstreams get it as X-Consumer-Custom-ID.
+	// customID is an id of the consumer in a system of yours; upstreams get it as X-Consumer-Custom-ID.
 	// Only where the gateway's policy for identities is Any.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
@@ -34,12 +34,12 @@ type JwtConsumerSpec struct {
 	// +kubebuilder:validation:XValidation:rule="!self.matches('[[:cntrl:]]')",message="must hold no control characters, such as line breaks and tabs"
 	// +optional
 	CustomID string `json:"customID,omitempty"`
-	// Tags are added to every entity that this resource makes in Kong.
+	// tags are added to every entity that this resource makes in Kong.
 	// +kubebuilder:validation:MaxItems=16
 	// +listType=set
 	// +optional
 	Tags []Tag `json:"tags,omitempty"`
-	// Groups are the Kong ACL groups of the consumer. Those that begin with "kongjwt:" are the operator's own.
+	// groups are the Kong ACL groups of the consumer. Those that begin with "kongjwt:" are the operator's own.
 	// +kubebuilder:validation:MaxItems=32
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=255
@@ -49,22 +49,22 @@ type JwtConsumerSpec struct {
 	// +listType=set
 	// +optional
 	Groups []string `json:"groups,omitempty"`
-	// Credentials are the keys and secrets whose tokens make a request this consumer's.
+	// credentials are the keys and secrets whose tokens make a request this consumer's.
 	// +kubebuilder:validation:MaxItems=16
 	// +listType=map
 	// +listMapKey=name
 	// +optional
 	Credentials []Credential `json:"credentials,omitempty"`
-	// Plugins run for the requests of this consumer.
+	// plugins run for the requests of this consumer.
 	// +kubebuilder:validation:MaxItems=16
 	// +listType=map
 	// +listMapKey=name
 	// +optional
 	Plugins []PluginSpec `json:"plugins,omitempty"`
-	// Revoked takes every credential out of Kong at once. The consumer, its groups and its Secrets stay.
+	// revoked takes every credential out of Kong at once. The consumer, its groups and its Secrets stay.
 	// +optional
 	Revoked bool `json:"revoked,omitempty"`
-	// DeletionPolicy says what happens in Kong when this resource is deleted. Default Delete.
+	// deletionPolicy says what happens in Kong when this resource is deleted. Default Delete.
 	// +kubebuilder:default=Delete
 	// +optional
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
@@ -85,17 +85,17 @@ type JwtConsumerSpec struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.secretRef) || !has(self.secretRef.dataKeys) || !has(self.secretRef.dataKeys.secret) || (has(self.algorithm) ? self.algorithm : 'HS256').startsWith('HS')",fieldPath=".secretRef.dataKeys.secret",message="secret is for HMAC (HS256, HS384, HS512); other algorithms take publicKey"
 // +kubebuilder:validation:XValidation:rule="!has(self.secretRef) || !has(self.secretRef.dataKeys) || !(has(self.secretRef.dataKeys.publicKey) || has(self.secretRef.dataKeys.privateKey)) || !(has(self.algorithm) ? self.algorithm : 'HS256').startsWith('HS')",fieldPath=".secretRef.dataKeys",message="publicKey and privateKey are for asymmetric algorithms; HMAC (HS256, HS384, HS512) takes secret"
 type Credential struct {
-	// Name tells the credentials of one consumer apart.
+	// name tells the credentials of one consumer apart.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	// +required
 	Name string `json:"name"`
-	// Algorithm of the tokens. Default: HS256. With jwks it is for the keys of the set that name no algorithm; where
+	// algorithm of the tokens. Default: HS256. With jwks it is for the keys of the set that name no algorithm; where
 	// it is left out there, an EC key's curve decides, and an RSA key verifies RS256.
 	// +optional
 	Algorithm Algorithm `json:"algorithm,omitempty"`
-	// Key is what tokens carry in the claim that the service reads (iss, or kid). It is unique in Kong.
+	// key is what tokens carry in the claim that the service reads (iss, or kid). It is unique in Kong.
 	// Default: <username>.<name>, and with rotation the generation's number behind it.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
@@ -104,13 +104,13 @@ type Credential struct {
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')",message="must not look like a UUID: Kong would take it for an id"
 	// +optional
 	Key string `json:"key,omitempty"`
-	// SecretRef takes the material from a Secret that somebody else owns: you, External Secrets, a Vault operator.
+	// secretRef takes the material from a Secret that somebody else owns: you, External Secrets, a Vault operator.
 	// +optional
 	SecretRef *CredentialSecretReference `json:"secretRef,omitempty"`
-	// Generate lets the operator make the material, and publish it in a Secret.
+	// generate lets the operator make the material, and publish it in a Secret.
 	// +optional
 	Generate *Generate `json:"generate,omitempty"`
-	// JWKS takes every signing key of an issuer's key set (RFC 7517).
+	// jwks takes every signing key of an issuer's key set (RFC 7517).
 	// +optional
 	JWKS *JWKS `json:"jwks,omitempty"`
 }
@@ -119,16 +119,16 @@ type Credential struct {
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.overlap) || (has(self.dataKeys) && has(self.dataKeys.key))",fieldPath=".overlap",message="overlap needs dataKeys.key: old and new material live side by side only under two keys"
 type CredentialSecretReference struct {
-	// Name of the Secret.
+	// name of the Secret.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
 	// +required
 	Name string `json:"name"`
-	// DataKeys says where in the Secret things are.
+	// dataKeys says where in the Secret things are.
 	// +optional
 	DataKeys *CredentialDataKeys `json:"dataKeys,omitempty"`
-	// Overlap is how long the former material stays valid after the Secret's content changed.
+	// overlap is how long the former material stays valid after the Secret's content changed.
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') && duration(self) <= duration('8760h')",message="must be a duration from 0s to 8760h, such as 24h or 720h. Units are h, m, s and ms; write 30 days as 720h."
 	// +optional
 	Overlap Duration `json:"overlap,omitempty"`
@@ -136,26 +136,26 @@ type CredentialSecretReference struct {
 
 // CredentialDataKeys are keys of a Secret's data.
 type CredentialDataKeys struct {
-	// Secret is where the HMAC secret is. Default: secret.
+	// secret is where the HMAC secret is. Default: secret.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:Pattern=`^[-._a-zA-Z0-9]+$`
 	// +optional
 	Secret string `json:"secret,omitempty"`
-	// PublicKey is where the public key (PEM, PKIX) is. Default: public.pem.
+	// publicKey is where the public key (PEM, PKIX) is. Default: public.pem.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:Pattern=`^[-._a-zA-Z0-9]+$`
 	// +optional
 	PublicKey string `json:"publicKey,omitempty"`
-	// PrivateKey is where the private key (PEM) is, for JwtTokens to be signed with. It never leaves the cluster.
+	// privateKey is where the private key (PEM) is, for JwtTokens to be signed with. It never leaves the cluster.
 	// Without it nothing is signed.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:Pattern=`^[-._a-zA-Z0-9]+$`
 	// +optional
 	PrivateKey string `json:"privateKey,omitempty"`
-	// Key is where the credential's key is. Without it the key is the credential's key, or its default.
+	// key is where the credential's key is. Without it the key is the credential's key, or its default.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:Pattern=`^[-._a-zA-Z0-9]+$`
@@ -165,24 +165,24 @@ type CredentialDataKeys struct {
 
 // Generate lets the operator make the material.
 type Generate struct {
-	// SecretName of the Secret that clients read: key, algorithm, and secret or private.pem and public.pem. It must
+	// secretName of the Secret that clients read: key, algorithm, and secret or private.pem and public.pem. It must
 	// not exist, or be this resource's already.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
 	// +required
 	SecretName string `json:"secretName"`
-	// SecretBytes is the size of an HMAC secret in random bytes; it is published as base64url without padding, which
+	// secretBytes is the size of an HMAC secret in random bytes; it is published as base64url without padding, which
 	// is a third longer. Default 48, and 64 for HS512. At most 128.
 	// +kubebuilder:validation:Minimum=32
 	// +kubebuilder:validation:Maximum=128
 	// +optional
 	SecretBytes int32 `json:"secretBytes,omitempty"`
-	// RSABits is the size of an RSA key. Default 2048.
+	// rsaBits is the size of an RSA key. Default 2048.
 	// +kubebuilder:validation:Enum=2048;3072;4096
 	// +optional
 	RSABits int32 `json:"rsaBits,omitempty"`
-	// Rotation replaces the material again and again, with no request refused. Without it the material stays.
+	// rotation replaces the material again and again, with no request refused. Without it the material stays.
 	// +optional
 	Rotation *Rotation `json:"rotation,omitempty"`
 }
@@ -191,12 +191,12 @@ type Generate struct {
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.overlap) || !self.overlap.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') || !self.interval.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') || duration(self.overlap) > duration('8760h') || duration(self.overlap) < duration(self.interval)",fieldPath=".overlap",message="must be below interval: the former material has to be gone before the next change"
 type Rotation struct {
-	// Interval between two rotations. At least 1m, at most 43800h (five years). A part of it at random is taken off,
+	// interval between two rotations. At least 1m, at most 43800h (five years). A part of it at random is taken off,
 	// so that many do not rotate at once.
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') && duration(self) >= duration('1m') && duration(self) <= duration('43800h')",message="must be a duration from 1m to 43800h, such as 720h or 12h. Units are h, m, s and ms; write 30 days as 720h."
 	// +required
 	Interval Duration `json:"interval"`
-	// Overlap is how long the former material stays valid after the new one is published. Default: 24h, or half the
+	// overlap is how long the former material stays valid after the new one is published. Default: 24h, or half the
 	// interval if that is less.
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') && duration(self) <= duration('8760h')",message="must be a duration from 0s to 8760h, such as 24h or 720h. Units are h, m, s and ms; write 30 days as 720h."
 	// +optional
@@ -206,28 +206,28 @@ type Rotation struct {
 // JWKS names an issuer's key set. On Kong it means that every token of that issuer becomes this consumer: iss and aud
 // are not checked, and services have to read the key from kid.
 type JWKS struct {
-	// URL of the key set. https, unless the gateway's policy.jwks says otherwise.
+	// url of the key set. https, unless the gateway's policy.jwks says otherwise.
 	// +kubebuilder:validation:MinLength=8
 	// +kubebuilder:validation:MaxLength=2048
 	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://([^/?#@:[:space:]]+|[[][0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*[]])(:[1-9][0-9]{0,4})?(/[^#[:space:]]*)?$')",message="must be a URL such as https://issuer.example.com/.well-known/jwks.json; no user and password"
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^https?://[^/]+:(6553[6-9]|655[4-9][0-9]|65[6-9][0-9]{2}|6[6-9][0-9]{3}|[7-9][0-9]{4})(/|$)')",message="a port is at most 65535; lower it"
 	// +required
 	URL string `json:"url"`
-	// RefreshInterval between two looks at the set. Default 10m, at least 30s, at most 24h. Cache-Control may ask for
+	// refreshInterval between two looks at the set. Default 10m, at least 30s, at most 24h. Cache-Control may ask for
 	// longer.
 	// +kubebuilder:default="10m"
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') && duration(self) >= duration('30s') && duration(self) <= duration('24h')",message="must be a duration from 30s to 24h, such as 10m or 1h. Units are h, m, s and ms; write a day as 24h."
 	// +optional
 	RefreshInterval Duration `json:"refreshInterval,omitempty"`
-	// CASecretRef names the Secret key with the certificate authorities (PEM) to trust instead of the system's.
+	// caSecretRef names the Secret key with the certificate authorities (PEM) to trust instead of the system's.
 	// +optional
 	CASecretRef *LocalSecretKeyReference `json:"caSecretRef,omitempty"`
-	// Overlap is how long a key stays after it left the set. Default 24h.
+	// overlap is how long a key stays after it left the set. Default 24h.
 	// +kubebuilder:default="24h"
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') && duration(self) <= duration('8760h')",message="must be a duration from 0s to 8760h, such as 24h or 720h. Units are h, m, s and ms; write 30 days as 720h."
 	// +optional
 	Overlap Duration `json:"overlap,omitempty"`
-	// MaxKeys that are taken from the set, in its order. As many that left it stay for their overlap. Default 16.
+	// maxKeys that are taken from the set, in its order. As many that left it stay for their overlap. Default 16.
 	// +kubebuilder:default=16
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=64
@@ -251,69 +251,73 @@ const (
 
 // CredentialStatus is what the operator knows of one credential. It never holds material, nor a plain hash of it.
 type CredentialStatus struct {
-	// Name of the credential in the spec.
+	// name of the credential in the spec.
 	// +required
 	Name string `json:"name"`
-	// Key in Kong.
+	// key in Kong.
 	// +optional
 	Key string `json:"key,omitempty"`
-	// KongID is the credential's id in Kong.
+	// kongID is the credential's id in Kong.
 	// +optional
 	KongID string `json:"kongID,omitempty"`
-	// Algorithm of the tokens.
+	// algorithm of the tokens.
 	// +optional
 	Algorithm Algorithm `json:"algorithm,omitempty"`
-	// State is Pending, Active or Retiring.
+	// state is Pending, Active or Retiring.
 	// +optional
 	State CredentialState `json:"state,omitempty"`
-	// Revision counts the rotations of generated material, from 1.
+	// revision counts the rotations of generated material, from 1.
 	// +optional
 	Revision int64 `json:"revision,omitempty"`
-	// IssueTime is when the material was made, or first seen.
+	// issueTime is when the material was made, or first seen.
 	// +optional
 	IssueTime *metav1.Time `json:"issueTime,omitempty"`
-	// RotationTime is when the next material is due.
+	// rotationTime is when the next material is due.
 	// +optional
 	RotationTime *metav1.Time `json:"rotationTime,omitempty"`
-	// RetirementTime is when this one leaves Kong.
+	// retirementTime is when this one leaves Kong.
 	// +optional
 	RetirementTime *metav1.Time `json:"retirementTime,omitempty"`
-	// SecretName is the Secret that holds the material.
+	// secretName is the Secret that holds the material.
 	// +optional
 	SecretName string `json:"secretName,omitempty"`
-	// Verified says whether every data plane was seen to accept it.
+	// verified says whether every data plane was seen to accept it.
 	// +optional
 	Verified *bool `json:"verified,omitempty"`
 }
 
 // JwtConsumerStatus is what the operator knows of a consumer.
 type JwtConsumerStatus struct {
-	// ObservedGeneration of the spec that the conditions speak of.
+	// observedGeneration of the spec that the conditions speak of.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// Conditions: Ready, Reconciling, Stalled, WeakSecret, Verified, KeySetDegraded.
+	// conditions are Ready; Reconciling or Stalled while they are true; Suspended while spec.suspend is true; Drifted,
+	// WeakSecret and KeySetDegraded while they are true; and Verified where the gateway names its data planes.
 	// +listType=map
 	// +listMapKey=type
 	// +optional
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
-	// Gateway that holds what this resource made, if any.
+	// gateway that holds what this resource made, if any.
 	// +optional
 	Gateway string `json:"gateway,omitempty"`
-	// Username in Kong.
+	// username in Kong.
 	// +optional
 	Username string `json:"username,omitempty"`
-	// ConsumerID in Kong.
+	// consumerID in Kong.
 	// +optional
 	ConsumerID string `json:"consumerID,omitempty"`
-	// NextRotationTime is the first of the credentials' rotation times.
+	// newestIssueTime is the issueTime of the newest key: since when nothing was rotated.
+	// +optional
+	NewestIssueTime *metav1.Time `json:"newestIssueTime,omitempty"`
+	// nextRotationTime is the first of the credentials' rotation times.
 	// +optional
 	NextRotationTime *metav1.Time `json:"nextRotationTime,omitempty"`
-	// Credentials, in the order of the spec.
+	// credentials that the spec has, in its order, and those that retire.
 	// +kubebuilder:validation:MaxItems=256
 	// +listType=atomic
 	// +optional
 	Credentials []CredentialStatus `json:"credentials,omitempty"`
-	// Drift lists what somebody else changed in Kong and is left so, because spec.drift.policy of the gateway is
+	// drift lists what somebody else changed in Kong and is left so, because spec.drift.policy of the gateway is
 	// Report.
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=atomic
@@ -330,18 +334,23 @@ type JwtConsumerStatus struct {
 // +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Gateway",type=string,JSONPath=`.spec.gatewayRef.name`
 // +kubebuilder:printcolumn:name="Username",type=string,JSONPath=`.status.username`
-// +kubebuilder:printcolumn:name="Key age",type=date,JSONPath=`.status.credentials[?(@.issueTime)].issueTime`
+// +kubebuilder:printcolumn:name="Key age",type=date,JSONPath=`.status.newestIssueTime`
 // +kubebuilder:printcolumn:name="Next rotation",type=string,JSONPath=`.status.nextRotationTime`
+// +kubebuilder:printcolumn:name="Suspended",type=boolean,JSONPath=`.spec.suspend`
 // +kubebuilder:printcolumn:name="Since",type=date,JSONPath=`.status.conditions[?(@.type=="Ready")].lastTransitionTime`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
 type JwtConsumer struct {
-	metav1.TypeMeta   `json:",inline"`
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard object's metadata.
+	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
+	// spec is what the consumer shall be.
 	// +kubebuilder:default={}
 	// +optional
 	Spec JwtConsumerSpec `json:"spec,omitempty"`
+	// status is what the operator found and did.
 	// +optional
 	Status JwtConsumerStatus `json:"status,omitempty"`
 }

@@ -14,14 +14,14 @@ import (
 // +kubebuilder:validation:XValidation:rule="!has(self.plugins) || self.plugins.all(p, !has(p.route) || (has(self.routes) && self.routes.exists(r, r.name == p.route)))",fieldPath=".plugins",message="a plugin's route has to be the name of one of spec.routes"
 // +kubebuilder:validation:XValidation:rule="!has(self.plugins) || self.plugins.all(p, self.plugins.exists_one(q, q.plugin == p.plugin && (has(q.route) ? q.route : \"\") == (has(p.route) ? p.route : \"\")))",fieldPath=".plugins",message="Kong runs a plugin once on a service or route; remove the second of the same plugin, or give it another route"
 type JwtProtectedServiceSpec struct {
-	// GatewayRef names the KongGateway to program.
+	// gatewayRef names the KongGateway to program.
 	// +kubebuilder:default={name: "default"}
 	// +optional
 	GatewayRef GatewayReference `json:"gatewayRef,omitempty"`
-	// Suspend stops all work on this resource until it is false again. What is in Kong stays as it is.
+	// suspend stops all work on this resource until it is false again. What is in Kong stays as it is.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
-	// ServiceName in Kong. Default: <namespace>.<name>. Where the gateway's policy is Namespaced it has to begin with
+	// serviceName in Kong. Default: <namespace>.<name>. Where the gateway's policy is Namespaced it has to begin with
 	// "<namespace>.".
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
@@ -29,41 +29,41 @@ type JwtProtectedServiceSpec struct {
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')",message="must not look like a UUID: Kong would take it for an id"
 	// +optional
 	ServiceName string `json:"serviceName,omitempty"`
-	// Tags are added to every entity that this resource makes in Kong.
+	// tags are added to every entity that this resource makes in Kong.
 	// +kubebuilder:validation:MaxItems=16
 	// +listType=set
 	// +optional
 	Tags []Tag `json:"tags,omitempty"`
-	// Upstream is where requests go.
+	// upstream is where requests go.
 	// +optional
 	Upstream *Upstream `json:"upstream,omitempty"`
-	// Routes say which requests are meant. Without one nothing reaches the service.
+	// routes say which requests are meant. Without one nothing reaches the service.
 	// +kubebuilder:validation:MaxItems=16
 	// +listType=map
 	// +listMapKey=name
 	// +optional
 	Routes []Route `json:"routes,omitempty"`
-	// AttachTo puts the plugins on a service or route that exists in Kong and is somebody else's.
+	// attachTo puts the plugins on a service or route that exists in Kong and is somebody else's.
 	// +optional
 	AttachTo *AttachTo `json:"attachTo,omitempty"`
-	// JWT is the configuration of the jwt plugin. What is left out gets Kong's default.
+	// jwt is the configuration of the jwt plugin. What is left out gets Kong's default.
 	// +kubebuilder:default={}
 	// +optional
 	JWT JWTPlugin `json:"jwt,omitempty"`
-	// Access narrows who of the consumers may call (Kong's acl plugin). Without it the consumers of the resource's
+	// access narrows who of the consumers may call (Kong's acl plugin). Without it the consumers of the resource's
 	// own namespace may, or, where the gateway's policy for identities is Any, every consumer of the gateway.
 	// +optional
 	Access *Access `json:"access,omitempty"`
-	// RateLimit bounds how often (Kong's rate-limiting plugin).
+	// rateLimit bounds how often (Kong's rate-limiting plugin).
 	// +optional
 	RateLimit *RateLimit `json:"rateLimit,omitempty"`
-	// Plugins beside these.
+	// plugins beside these.
 	// +kubebuilder:validation:MaxItems=16
 	// +listType=map
 	// +listMapKey=name
 	// +optional
 	Plugins []ServicePlugin `json:"plugins,omitempty"`
-	// DeletionPolicy says what happens in Kong when this resource is deleted. Default Delete.
+	// deletionPolicy says what happens in Kong when this resource is deleted. Default Delete.
 	// +kubebuilder:default=Delete
 	// +optional
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
@@ -77,7 +77,7 @@ type JwtProtectedServiceSpec struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.tlsVerify) || (has(self.url) ? self.url.startsWith('https:') : !has(self.serviceRef) || self.serviceRef.scheme == 'https')",fieldPath=".tlsVerify",message="Kong takes it with https only; remove it, or change the url or scheme to https"
 // +kubebuilder:validation:XValidation:rule="!has(self.tlsVerifyDepth) || (has(self.url) ? self.url.startsWith('https:') : !has(self.serviceRef) || self.serviceRef.scheme == 'https')",fieldPath=".tlsVerifyDepth",message="Kong takes it with https only; remove it, or change the url or scheme to https"
 type Upstream struct {
-	// URL such as http://my-api.example.com:8080/base. http, https, grpc or grpcs; no query, no user and password.
+	// url such as http://my-api.example.com:8080/base. http, https, grpc or grpcs; no query, no user and password.
 	// +kubebuilder:validation:MinLength=8
 	// +kubebuilder:validation:MaxLength=2048
 	// +kubebuilder:validation:XValidation:rule="self.matches('^(http|https|grpc|grpcs)://([0-9A-Za-z_-]*[0-9A-Za-z_]([.][0-9A-Za-z_-]*[0-9A-Za-z_])*[.]?|[[][0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*[]])(:[0-9]{1,5})?(/[^?#]*)?$')",message="must be http, https, grpc or grpcs, a host and perhaps a port and a path, such as http://my-api.example.com:8080/base; no query, no user and password, no empty label and none that ends in - in the host"
@@ -88,10 +88,10 @@ type Upstream struct {
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^grpcs?://[^/]+/')",message="Kong takes no path with grpc and grpcs; remove it from the url"
 	// +optional
 	URL string `json:"url,omitempty"`
-	// ServiceRef names a Service in the resource's own namespace.
+	// serviceRef names a Service in the resource's own namespace.
 	// +optional
 	ServiceRef *UpstreamServiceReference `json:"serviceRef,omitempty"`
-	// Path that is put before the request's.
+	// path that is put before the request's.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	// +kubebuilder:validation:XValidation:rule="self.startsWith('/')",message="must begin with /"
@@ -99,27 +99,27 @@ type Upstream struct {
 	// +kubebuilder:validation:XValidation:rule="!self.contains('//')",message="Kong takes no empty segments (//) in a path"
 	// +optional
 	Path string `json:"path,omitempty"`
-	// Retries after a failed connection. Default 5.
+	// retries after a failed connection. Default 5.
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=32767
 	// +optional
 	Retries *int32 `json:"retries,omitempty"`
-	// ConnectTimeout, default 60s, from 1ms to 24h.
+	// connectTimeout from 1ms to 24h, 60s by default.
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') && duration(self) >= duration('1ms') && duration(self) <= duration('24h')",message="must be a duration from 1ms to 24h, such as 60s or 500ms. Units are h, m, s and ms; a minute is 1m or 60s."
 	// +optional
 	ConnectTimeout Duration `json:"connectTimeout,omitempty"`
-	// ReadTimeout between two reads, default 60s, from 1ms to 24h.
+	// readTimeout between two reads, default 60s, from 1ms to 24h.
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') && duration(self) >= duration('1ms') && duration(self) <= duration('24h')",message="must be a duration from 1ms to 24h, such as 60s or 500ms. Units are h, m, s and ms; a minute is 1m or 60s."
 	// +optional
 	ReadTimeout Duration `json:"readTimeout,omitempty"`
-	// WriteTimeout between two writes, default 60s, from 1ms to 24h.
+	// writeTimeout between two writes, default 60s, from 1ms to 24h.
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') && duration(self) >= duration('1ms') && duration(self) <= duration('24h')",message="must be a duration from 1ms to 24h, such as 60s or 500ms. Units are h, m, s and ms; a minute is 1m or 60s."
 	// +optional
 	WriteTimeout Duration `json:"writeTimeout,omitempty"`
-	// TLSVerify says whether the upstream's certificate is verified. Without it, Kong's own setting counts. https only.
+	// tlsVerify says whether the upstream's certificate is verified. Without it, Kong's own setting counts. https only.
 	// +optional
 	TLSVerify *bool `json:"tlsVerify,omitempty"`
-	// TLSVerifyDepth is the length of the certificate chain, 0 to 64.
+	// tlsVerifyDepth is the length of the certificate chain, 0 to 64.
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=64
 	// +optional
@@ -128,18 +128,18 @@ type Upstream struct {
 
 // UpstreamServiceReference names a Service in the resource's own namespace.
 type UpstreamServiceReference struct {
-	// Name of the Service.
+	// name of the Service.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z]([-a-z0-9]*[a-z0-9])?$`
 	// +required
 	Name string `json:"name"`
-	// Port of the Service.
+	// port of the Service.
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=65535
 	// +required
 	Port int32 `json:"port"`
-	// Scheme is http, https, grpc or grpcs. Default http.
+	// scheme is http, https, grpc or grpcs. Default http.
 	// +kubebuilder:default=http
 	// +optional
 	Scheme Protocol `json:"scheme,omitempty"`
@@ -152,13 +152,13 @@ type UpstreamServiceReference struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.protocols) || self.protocols.all(p, p in ['grpc', 'grpcs']) || self.protocols.all(p, p in ['http', 'https'])",fieldPath=".protocols",message="http and https go together, grpc and grpcs go together; use two routes for both"
 // +kubebuilder:validation:XValidation:rule="!has(self.protocols) || !self.protocols.exists(p, p in ['grpc', 'grpcs']) || (!has(self.methods) && !(has(self.stripPath) && self.stripPath))",fieldPath=".protocols",message="a grpc route takes neither methods nor stripPath: true; remove them, or use http and https"
 type Route struct {
-	// Name tells the routes of one service apart; in Kong it is <serviceName>.<name>.
+	// name tells the routes of one service apart; in Kong it is <serviceName>.<name>.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	// +required
 	Name string `json:"name"`
-	// Paths that a request's path begins with, or, after ~, a regular expression that it matches.
+	// paths that a request's path begins with, or, after ~, a regular expression that it matches.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
 	// +kubebuilder:validation:items:MinLength=1
@@ -171,7 +171,7 @@ type Route struct {
 	// +listType=set
 	// +optional
 	Paths []string `json:"paths,omitempty"`
-	// Hosts; a * may stand for the first or the last label.
+	// hosts that the route serves; a * may stand for the first or the last label.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
 	// +kubebuilder:validation:items:MinLength=1
@@ -182,7 +182,7 @@ type Route struct {
 	// +listType=set
 	// +optional
 	Hosts []string `json:"hosts,omitempty"`
-	// Methods, in capital letters.
+	// methods that the route serves, in capital letters.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:items:MinLength=1
@@ -192,7 +192,7 @@ type Route struct {
 	// +listType=set
 	// +optional
 	Methods []string `json:"methods,omitempty"`
-	// Headers by name; of each list one value has to match. A single value that begins with ~* is a regular
+	// headers by name; of each list one value has to match. A single value that begins with ~* is a regular
 	// expression. Host is matched by hosts.
 	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=8
@@ -200,7 +200,7 @@ type Route struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(k, k.lowerAscii() != 'host')",message="the Host header is matched by hosts"
 	// +optional
 	Headers map[string]HeaderValues `json:"headers,omitempty"`
-	// SNIs of the TLS connection. They go with protocols [https] or [grpcs].
+	// snis of the TLS connection. They go with protocols [https] or [grpcs].
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:items:MinLength=1
@@ -210,34 +210,34 @@ type Route struct {
 	// +listType=set
 	// +optional
 	SNIs []string `json:"snis,omitempty"`
-	// Protocols: http and https, or grpc and grpcs. Default: https, and http, which tokens should not travel over.
+	// protocols are http and https, or grpc and grpcs. Default: https, and http, which tokens should not travel over.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=2
 	// +listType=set
 	// +optional
 	Protocols []Protocol `json:"protocols,omitempty"`
-	// StripPath takes the matched path off before the request goes upstream. Default true.
+	// stripPath takes the matched path off before the request goes upstream. Default true.
 	// +optional
 	StripPath *bool `json:"stripPath,omitempty"`
-	// PreserveHost sends the request's own Host header upstream. Default false.
+	// preserveHost sends the request's own Host header upstream. Default false.
 	// +optional
 	PreserveHost *bool `json:"preserveHost,omitempty"`
-	// RegexPriority orders routes with regular expressions; the higher first. Default 0.
+	// regexPriority orders routes with regular expressions; the higher first. Default 0.
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=2147483647
 	// +optional
 	RegexPriority *int32 `json:"regexPriority,omitempty"`
-	// PathHandling is v0 or v1, Kong's two ways to join paths. Default v0.
+	// pathHandling is v0 or v1, Kong's two ways to join paths. Default v0.
 	// +optional
 	PathHandling PathHandling `json:"pathHandling,omitempty"`
-	// HTTPSRedirectStatusCode answers a plain request to an https route. Default 426.
+	// httpsRedirectStatusCode answers a plain request to an https route. Default 426.
 	// +kubebuilder:validation:Enum=301;302;307;308;426
 	// +optional
 	HTTPSRedirectStatusCode *int32 `json:"httpsRedirectStatusCode,omitempty"`
-	// RequestBuffering, default true.
+	// requestBuffering is true by default.
 	// +optional
 	RequestBuffering *bool `json:"requestBuffering,omitempty"`
-	// ResponseBuffering, default true.
+	// responseBuffering is true by default.
 	// +optional
 	ResponseBuffering *bool `json:"responseBuffering,omitempty"`
 }
@@ -267,14 +267,14 @@ type HeaderValues []string
 //
 // +kubebuilder:validation:XValidation:rule="has(self.serviceName) != has(self.routeName)",message="set exactly one of serviceName and routeName"
 type AttachTo struct {
-	// ServiceName in Kong.
+	// serviceName in Kong.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9A-Za-z._~[:^ascii:]-]+$')",message="Kong takes letters, digits, '.', '_', '~' and '-' in the name of a service; write it as it is in Kong"
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')",message="must not look like a UUID: Kong would take it for an id"
 	// +optional
 	ServiceName string `json:"serviceName,omitempty"`
-	// RouteName in Kong.
+	// routeName in Kong.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9A-Za-z._~[:^ascii:]-]+$')",message="Kong takes letters, digits, '.', '_', '~' and '-' in the name of a route; write it as it is in Kong"
@@ -287,7 +287,7 @@ type AttachTo struct {
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.maximumExpiration) || (has(self.claimsToVerify) && 'exp' in self.claimsToVerify)",fieldPath=".maximumExpiration",message="needs exp in claimsToVerify: else expired tokens pass; add exp there"
 type JWTPlugin struct {
-	// URIParamNames are query parameters to look for a token in. Default: jwt. An empty list turns it off.
+	// uriParamNames are query parameters to look for a token in. Default: jwt. An empty list turns it off.
 	// +kubebuilder:validation:MaxItems=8
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=128
@@ -295,7 +295,7 @@ type JWTPlugin struct {
 	// +listType=set
 	// +optional
 	URIParamNames *[]string `json:"uriParamNames,omitempty"`
-	// CookieNames to look for a token in. Default: none.
+	// cookieNames to look for a token in. Default: none.
 	// +kubebuilder:validation:MaxItems=8
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=128
@@ -303,7 +303,7 @@ type JWTPlugin struct {
 	// +listType=set
 	// +optional
 	CookieNames *[]string `json:"cookieNames,omitempty"`
-	// HeaderNames to look for a token in, as "Bearer <token>". Default: authorization. An empty list turns it off.
+	// headerNames to look for a token in, as "Bearer <token>". Default: authorization. An empty list turns it off.
 	// +kubebuilder:validation:MaxItems=8
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=128
@@ -312,38 +312,38 @@ type JWTPlugin struct {
 	// +listType=set
 	// +optional
 	HeaderNames *[]string `json:"headerNames,omitempty"`
-	// ClaimsToVerify: exp (expiry), nbf (not before). Default: none, so expired tokens pass. Set [exp].
+	// claimsToVerify are exp (expiry) and nbf (not before). Default: none, so expired tokens pass. Set [exp].
 	// +kubebuilder:validation:MaxItems=2
 	// +listType=set
 	// +optional
 	ClaimsToVerify []TimeClaim `json:"claimsToVerify,omitempty"`
-	// KeyClaimName is the claim, or the field of the token's header, that holds the credential's key. Default: iss.
+	// keyClaimName is the claim, or the field of the token's header, that holds the credential's key. Default: iss.
 	// For JWKS and rotation: kid.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
 	// +kubebuilder:validation:Pattern=`^[^\x00-\x1f\x7f]+$`
 	// +optional
 	KeyClaimName string `json:"keyClaimName,omitempty"`
-	// SecretIsBase64 decodes HMAC secrets as base64url before use: clients sign with the bytes that the text stands
+	// secretIsBase64 decodes HMAC secrets as base64url before use: clients sign with the bytes that the text stands
 	// for. Tokens of a JwtToken, and of `kubectl kongjwt token create`, are signed with the text itself, and are
 	// refused here. Default false.
 	// +optional
 	SecretIsBase64 *bool `json:"secretIsBase64,omitempty"`
-	// RunOnPreflight says whether OPTIONS requests need a token. Default true.
+	// runOnPreflight says whether OPTIONS requests need a token. Default true.
 	// +optional
 	RunOnPreflight *bool `json:"runOnPreflight,omitempty"`
-	// MaximumExpiration is how far in the future exp may be. Whole seconds, from 1s to 8760h (a year). Default: any.
+	// maximumExpiration is how far in the future exp may be. Whole seconds, from 1s to 8760h (a year). Default: any.
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}s)+$') && duration(self) >= duration('1s') && duration(self) <= duration('8760h')",message="must be a duration from 1s to 8760h, such as 1h or 24h. Units are h, m and s; write 30 days as 720h."
 	// +optional
 	MaximumExpiration Duration `json:"maximumExpiration,omitempty"`
-	// Anonymous is the username of the consumer that requests without a valid token become. Default: none, they are
+	// anonymous is the username of the consumer that requests without a valid token become. Default: none, they are
 	// refused.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
 	// +kubebuilder:validation:Pattern=`^[^\x00-\x1f\x7f]+$`
 	// +optional
 	Anonymous string `json:"anonymous,omitempty"`
-	// Realm in the WWW-Authenticate header. Kong 3.8 or newer.
+	// realm in the WWW-Authenticate header. Kong 3.8 or newer.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
 	// +kubebuilder:validation:Pattern=`^[^"\\\x00-\x1f\x7f]+$`
@@ -369,7 +369,7 @@ const (
 // +kubebuilder:validation:XValidation:rule="!has(self.from) || self.from != 'AnyNamespace' || (!has(self.groups) && !has(self.consumers) && !has(self.consumerSelector))",fieldPath=".from",message="AnyNamespace lets every consumer in; remove it, or the rest of access"
 // +kubebuilder:validation:XValidation:rule="!has(self.consumerNamespaces) || has(self.consumerSelector)",fieldPath=".consumerNamespaces",message="goes with consumerSelector; set that too, or remove consumerNamespaces"
 type Access struct {
-	// Groups of consumers.
+	// groups of consumers.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
 	// +kubebuilder:validation:items:MinLength=1
@@ -380,21 +380,21 @@ type Access struct {
 	// +listType=set
 	// +optional
 	Groups []string `json:"groups,omitempty"`
-	// Consumers by name.
+	// consumers by name.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=atomic
 	// +optional
 	Consumers []ConsumerReference `json:"consumers,omitempty"`
-	// ConsumerSelector matches JwtConsumers by their labels, in the resource's own namespace unless
+	// consumerSelector matches JwtConsumers by their labels, in the resource's own namespace unless
 	// consumerNamespaces names others. Of more than 256 the oldest are admitted: use groups for more.
 	// +optional
 	ConsumerSelector *metav1.LabelSelector `json:"consumerSelector,omitempty"`
-	// From admits all consumers of the resource's own namespace (OwnNamespace), or of every namespace (AnyNamespace).
+	// from admits all consumers of the resource's own namespace (OwnNamespace), or of every namespace (AnyNamespace).
 	// +kubebuilder:validation:Enum=OwnNamespace;AnyNamespace
 	// +optional
 	From string `json:"from,omitempty"`
-	// ConsumerNamespaces in which consumerSelector looks.
+	// consumerNamespaces in which consumerSelector looks.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:items:MinLength=1
@@ -413,12 +413,12 @@ const (
 
 // ConsumerReference names a JwtConsumer.
 type ConsumerReference struct {
-	// Namespace of the JwtConsumer. Default: the resource's own.
+	// namespace of the JwtConsumer. Default: the resource's own.
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^([a-z0-9]([-a-z0-9]*[a-z0-9])?)?$`
 	// +optional
 	Namespace string `json:"namespace,omitempty"`
-	// Name of the JwtConsumer.
+	// name of the JwtConsumer.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
@@ -436,51 +436,51 @@ type ConsumerReference struct {
 // +kubebuilder:validation:XValidation:rule="!has(self.month) || !has(self.year) || self.month <= self.year",fieldPath=".month",message="must not be above the limit of a longer time; lower it, or raise that one"
 // +kubebuilder:validation:XValidation:rule="(has(self.policy) && self.policy == 'redis') == has(self.redis)",fieldPath=".redis",message="redis goes with policy: redis, and only with it"
 type RateLimit struct {
-	// Second is how many requests a second.
+	// second is how many requests a second.
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=2147483647
 	// +optional
 	Second *int32 `json:"second,omitempty"`
-	// Minute is how many requests a minute.
+	// minute is how many requests a minute.
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=2147483647
 	// +optional
 	Minute *int32 `json:"minute,omitempty"`
-	// Hour is how many requests an hour.
+	// hour is how many requests an hour.
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=2147483647
 	// +optional
 	Hour *int32 `json:"hour,omitempty"`
-	// Day is how many requests a day.
+	// day is how many requests a day.
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=2147483647
 	// +optional
 	Day *int32 `json:"day,omitempty"`
-	// Month is how many requests a month.
+	// month is how many requests a month.
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=2147483647
 	// +optional
 	Month *int32 `json:"month,omitempty"`
-	// Year is how many requests a year.
+	// year is how many requests a year.
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=2147483647
 	// +optional
 	Year *int32 `json:"year,omitempty"`
-	// LimitBy is whose requests are counted together. Default consumer.
+	// limitBy is whose requests are counted together. Default consumer.
 	// +kubebuilder:default=consumer
 	// +optional
 	LimitBy LimitBy `json:"limitBy,omitempty"`
-	// Policy is where is counted: local (each node for itself), cluster (Kong's database) or redis. Default local.
+	// policy is where is counted: local (each node for itself), cluster (Kong's database) or redis. Default local.
 	// +kubebuilder:default=local
 	// +optional
 	Policy RateLimitPolicy `json:"policy,omitempty"`
-	// FaultTolerant lets requests pass while the place of counting is away. Default true.
+	// faultTolerant lets requests pass while the place of counting is away. Default true.
 	// +optional
 	FaultTolerant *bool `json:"faultTolerant,omitempty"`
-	// HideClientHeaders leaves the RateLimit headers out of answers. Default false.
+	// hideClientHeaders leaves the RateLimit headers out of answers. Default false.
 	// +optional
 	HideClientHeaders *bool `json:"hideClientHeaders,omitempty"`
-	// Redis is where policy redis counts: the name of one of the servers in the KongGateway's policy.redis.
+	// redis is where policy redis counts: the name of one of the servers in the KongGateway's policy.redis.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
@@ -521,13 +521,13 @@ const (
 // ServicePlugin is a plugin on the service, or on one of its routes.
 type ServicePlugin struct {
 	PluginSpec `json:",inline"`
-	// Route is the name of one of spec.routes: the plugin then runs for it alone.
+	// route is the name of one of spec.routes: the plugin then runs for it alone.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	// +optional
 	Route string `json:"route,omitempty"`
-	// Protocols the plugin runs for. Default: all that it can.
+	// protocols the plugin runs for. Default: all that it can.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=4
 	// +listType=set
@@ -537,44 +537,50 @@ type ServicePlugin struct {
 
 // EntityStatus is one entity in Kong.
 type EntityStatus struct {
-	// Name in the spec; for the plugins that have fields of their own, the plugin's.
+	// name in the spec; for the plugins that have fields of their own, the plugin's.
 	// +required
 	Name string `json:"name"`
-	// KongID is the entity's id in Kong.
+	// kongID is the entity's id in Kong.
 	// +optional
 	KongID string `json:"kongID,omitempty"`
 }
 
 // JwtProtectedServiceStatus is what the operator knows of a protected service.
 type JwtProtectedServiceStatus struct {
-	// ObservedGeneration of the spec that the conditions speak of.
+	// observedGeneration of the spec that the conditions speak of.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// Conditions: Ready, Reconciling, Stalled.
+	// conditions are Ready; Reconciling or Stalled while they are true; Suspended while spec.suspend is true; and
+	// Drifted while it is true.
 	// +listType=map
 	// +listMapKey=type
 	// +optional
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
-	// Gateway that holds what this resource made, if any.
+	// gateway that holds what this resource made, if any.
 	// +optional
 	Gateway string `json:"gateway,omitempty"`
-	// ServiceName in Kong.
+	// serviceName in Kong.
 	// +optional
 	ServiceName string `json:"serviceName,omitempty"`
-	// ServiceID in Kong.
+	// serviceID in Kong.
 	// +optional
 	ServiceID string `json:"serviceID,omitempty"`
-	// Routes in Kong.
+	// paths of the routes that Kong has.
+	// +kubebuilder:validation:MaxItems=1024
+	// +listType=atomic
+	// +optional
+	Paths []string `json:"paths,omitempty"`
+	// routes that Kong has.
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=atomic
 	// +optional
 	Routes []EntityStatus `json:"routes,omitempty"`
-	// Plugins in Kong.
+	// plugins that Kong has.
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=atomic
 	// +optional
 	Plugins []EntityStatus `json:"plugins,omitempty"`
-	// Drift lists what somebody else changed in Kong and is left so, because spec.drift.policy of the gateway is
+	// drift lists what somebody else changed in Kong and is left so, because spec.drift.policy of the gateway is
 	// Report.
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=atomic
@@ -591,16 +597,21 @@ type JwtProtectedServiceStatus struct {
 // +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Gateway",type=string,JSONPath=`.spec.gatewayRef.name`
 // +kubebuilder:printcolumn:name="Service",type=string,JSONPath=`.status.serviceName`
-// +kubebuilder:printcolumn:name="Paths",type=string,JSONPath=`.spec.routes[*].paths`
+// +kubebuilder:printcolumn:name="Paths",type=string,JSONPath=`.status.paths`
+// +kubebuilder:printcolumn:name="Suspended",type=boolean,JSONPath=`.spec.suspend`
 // +kubebuilder:printcolumn:name="Since",type=date,JSONPath=`.status.conditions[?(@.type=="Ready")].lastTransitionTime`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
 type JwtProtectedService struct {
-	metav1.TypeMeta   `json:",inline"`
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard object's metadata.
+	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
+	// spec is what the service shall be.
 	// +required
 	Spec JwtProtectedServiceSpec `json:"spec"`
+	// status is what the operator found and did.
 	// +optional
 	Status JwtProtectedServiceStatus `json:"status,omitempty"`
 }

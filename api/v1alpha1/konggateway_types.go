@@ -6,36 +6,36 @@ import (
 
 // KongGatewaySpec is one Kong Admin API and what tenants may do on it.
 type KongGatewaySpec struct {
-	// AdminAPI says how to reach Kong's Admin API.
+	// adminAPI says how to reach Kong's Admin API.
 	// +required
 	AdminAPI AdminAPI `json:"adminAPI"`
-	// DataPlanes lists the data planes. Where it is set, credential changes are verified on each of them.
+	// dataPlanes lists the data planes. Where it is set, credential changes are verified on each of them.
 	// +optional
 	DataPlanes *DataPlanes `json:"dataPlanes,omitempty"`
-	// AllowedNamespaces says whose resources this gateway takes. Without it, nobody's.
+	// allowedNamespaces says whose resources this gateway takes. Without it, nobody's.
 	// +kubebuilder:default={from: "None"}
 	// +optional
 	AllowedNamespaces AllowedNamespaces `json:"allowedNamespaces,omitempty"`
-	// Policy bounds what tenants may ask for.
+	// policy bounds what tenants may ask for.
 	// +kubebuilder:default={}
 	// +optional
 	Policy GatewayPolicy `json:"policy,omitempty"`
-	// Adoption says what the operator may take over of what it did not make in Kong. Never: nothing. Unowned: an
+	// adoption says what the operator may take over of what it did not make in Kong. Never: nothing. Unowned: an
 	// entity that no tag claims, when a resource asks for its name; it keeps its id, and its tags are all that is
 	// written. Replace: the whole configuration of a Kong without a database; a Kong with a database is treated as by
 	// Never. Default: Never.
 	// +kubebuilder:default=Never
 	// +optional
 	Adoption AdoptionPolicy `json:"adoption,omitempty"`
-	// Drift says what happens to changes that are made in Kong behind the operator's back.
+	// drift says what happens to changes that are made in Kong behind the operator's back.
 	// +kubebuilder:default={}
 	// +optional
 	Drift Drift `json:"drift,omitempty"`
-	// Prune says what happens to entities in Kong that carry our tags and whose resource is gone.
+	// prune says what happens to entities in Kong that carry our tags and whose resource is gone.
 	// +kubebuilder:default={}
 	// +optional
 	Prune Prune `json:"prune,omitempty"`
-	// Suspend stops all work on this gateway, for all its resources, until it is false again.
+	// suspend stops all work on this gateway, for all its resources, until it is false again.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
 }
@@ -58,33 +58,33 @@ const (
 //
 // +kubebuilder:validation:XValidation:rule="has(self.url) != has(self.serviceRef)",message="set exactly one of url and serviceRef"
 type AdminAPI struct {
-	// URL of the Admin API, such as https://kong-admin.example.com:8444. Credentials belong in auth, not in the URL.
+	// url of the Admin API, such as https://kong-admin.example.com:8444. Credentials belong in auth, not in the URL.
 	// +kubebuilder:validation:MinLength=8
 	// +kubebuilder:validation:MaxLength=2048
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^https?://[^/]+:(6553[6-9]|655[4-9][0-9]|65[6-9][0-9]{2}|6[6-9][0-9]{3}|[7-9][0-9]{4})(/|$)')",message="a port is at most 65535; lower it"
 	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://([^/?#@:[:space:]]+|[[][0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*[]])(:[1-9][0-9]{0,4})?(/[^?#[:space:]]*)?$')",message="must be http or https, a host and perhaps a port and a path, such as https://kong-admin.example.com:8444; credentials belong in auth"
 	// +optional
 	URL string `json:"url,omitempty"`
-	// ServiceRef names the Kubernetes Service of the Admin API.
+	// serviceRef names the Kubernetes Service of the Admin API.
 	// +optional
 	ServiceRef *GatewayServiceReference `json:"serviceRef,omitempty"`
-	// Workspace of Kong Enterprise that everything is made in. Empty: the default workspace.
+	// workspace of Kong Enterprise that everything is made in. Empty: the default workspace.
 	// +kubebuilder:validation:MaxLength=128
 	// +kubebuilder:validation:Pattern=`^[0-9a-zA-Z._~-]*$`
 	// +optional
 	Workspace string `json:"workspace,omitempty"`
-	// Auth is the header that Kong Enterprise's RBAC, or a proxy in front of the Admin API, asks for.
+	// auth is the header that Kong Enterprise's RBAC, or a proxy in front of the Admin API, asks for.
 	// +optional
 	Auth *AdminAuth `json:"auth,omitempty"`
-	// TLS settings for an https Admin API. Without them the system's certificate authorities are trusted.
+	// tls settings for an https Admin API. Without them the system's certificate authorities are trusted.
 	// +optional
 	TLS *ClientTLS `json:"tls,omitempty"`
-	// Timeout of one request. Default 10s, at least 100ms, at most 5m.
+	// timeout of one request. Default 10s, at least 100ms, at most 5m.
 	// +kubebuilder:default="10s"
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') && duration(self) >= duration('100ms') && duration(self) <= duration('5m')",message="must be a duration from 100ms to 5m, such as 10s or 500ms. Units are h, m, s and ms; a minute is 1m or 60s."
 	// +optional
 	Timeout Duration `json:"timeout,omitempty"`
-	// Concurrency is how many requests may be under way at once.
+	// concurrency is how many requests may be under way at once.
 	// +kubebuilder:default=50
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=200
@@ -94,24 +94,24 @@ type AdminAPI struct {
 
 // GatewayServiceReference names a Kubernetes Service of Kong's.
 type GatewayServiceReference struct {
-	// Namespace of the Service.
+	// namespace of the Service.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	// +required
 	Namespace string `json:"namespace"`
-	// Name of the Service.
+	// name of the Service.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z]([-a-z0-9]*[a-z0-9])?$`
 	// +required
 	Name string `json:"name"`
-	// Port of the Service.
+	// port of the Service.
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=65535
 	// +required
 	Port int32 `json:"port"`
-	// Scheme is http or https.
+	// scheme is http or https.
 	// +kubebuilder:default=https
 	// +optional
 	Scheme HTTPScheme `json:"scheme,omitempty"`
@@ -131,7 +131,7 @@ const (
 
 // AdminAuth is a header with a secret value.
 type AdminAuth struct {
-	// Header that carries the token.
+	// header that carries the token.
 	// +kubebuilder:default=Kong-Admin-Token
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
@@ -139,25 +139,25 @@ type AdminAuth struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9A-Za-z_-]+$')",message="a header's name is letters, digits, - and _"
 	// +optional
 	Header string `json:"header,omitempty"`
-	// SecretRef names the Secret key that holds the token.
+	// secretRef names the Secret key that holds the token.
 	// +required
 	SecretRef SecretKeyReference `json:"secretRef"`
 }
 
 // ClientTLS is how the operator trusts a server, and how it shows who it is.
 type ClientTLS struct {
-	// CASecretRef names the Secret key with the certificate authorities (PEM) to trust instead of the system's.
+	// caSecretRef names the Secret key with the certificate authorities (PEM) to trust instead of the system's.
 	// +optional
 	CASecretRef *SecretKeyReference `json:"caSecretRef,omitempty"`
-	// ClientCertificateSecretRef names a Secret of type kubernetes.io/tls (tls.crt, tls.key).
+	// clientCertificateSecretRef names a Secret of type kubernetes.io/tls (tls.crt, tls.key).
 	// +optional
 	ClientCertificateSecretRef *SecretReference `json:"clientCertificateSecretRef,omitempty"`
-	// ServerName to verify, and to send as SNI, instead of the URL's host.
+	// serverName to verify, and to send as SNI, instead of the URL's host.
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:Pattern=`^[0-9A-Za-z_.:-]*$`
 	// +optional
 	ServerName string `json:"serverName,omitempty"`
-	// InsecureSkipVerify turns verification off. Whoever sits between the operator and Kong then reads every secret.
+	// insecureSkipVerify turns verification off. Whoever sits between the operator and Kong then reads every secret.
 	// +optional
 	InsecureSkipVerify bool `json:"insecureSkipVerify,omitempty"`
 }
@@ -166,7 +166,7 @@ type ClientTLS struct {
 //
 // +kubebuilder:validation:XValidation:rule="has(self.urls) != has(self.serviceRef)",message="set exactly one of urls and serviceRef"
 type DataPlanes struct {
-	// URLs of the data planes' proxies.
+	// urls of the data planes' proxies.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
 	// +kubebuilder:validation:items:MinLength=8
@@ -176,10 +176,10 @@ type DataPlanes struct {
 	// +listType=set
 	// +optional
 	URLs []string `json:"urls,omitempty"`
-	// ServiceRef names the Service of the proxies; each ready endpoint is one data plane.
+	// serviceRef names the Service of the proxies; each ready endpoint is one data plane.
 	// +optional
 	ServiceRef *GatewayServiceReference `json:"serviceRef,omitempty"`
-	// TLS settings for https proxies.
+	// tls settings for https proxies.
 	// +optional
 	TLS *ClientTLS `json:"tls,omitempty"`
 }
@@ -188,11 +188,11 @@ type DataPlanes struct {
 //
 // +kubebuilder:validation:XValidation:rule="(has(self.from) && self.from == 'Selector') == has(self.selector)",message="selector goes with from: Selector, and only with it"
 type AllowedNamespaces struct {
-	// From is None (nobody), All (every namespace) or Selector (the namespaces that selector matches).
+	// from is None (nobody), All (every namespace) or Selector (the namespaces that selector matches).
 	// +kubebuilder:default=None
 	// +optional
 	From FromNamespaces `json:"from,omitempty"`
-	// Selector matches namespaces by their labels.
+	// selector matches namespaces by their labels.
 	// +optional
 	Selector *metav1.LabelSelector `json:"selector,omitempty"`
 }
@@ -213,12 +213,12 @@ const (
 
 // Drift says what happens to changes that are made in Kong behind the operator's back.
 type Drift struct {
-	// Policy is Correct (put back) or Report (only say so: what was taken away stays away, be it a credential or what
+	// policy is Correct (put back) or Report (only say so: what was taken away stays away, be it a credential or what
 	// protects a route). A change of the resource itself is programmed all the same.
 	// +kubebuilder:default=Correct
 	// +optional
 	Policy DriftPolicy `json:"policy,omitempty"`
-	// Interval between two looks at what Kong holds. Default 5m, at least 5s, at most 24h.
+	// interval between two looks at what Kong holds. Default 5m, at least 5s, at most 24h.
 	// +kubebuilder:default="5m"
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') && duration(self) >= duration('5s') && duration(self) <= duration('24h')",message="must be a duration from 5s to 24h, such as 5m or 1h. Units are h, m, s and ms; write a day as 24h."
 	// +optional
@@ -227,11 +227,11 @@ type Drift struct {
 
 // Prune says what happens to entities in Kong that carry our tags and whose resource is gone.
 type Prune struct {
-	// Policy is Delete or Report.
+	// policy is Delete or Report.
 	// +kubebuilder:default=Delete
 	// +optional
 	Policy PrunePolicy `json:"policy,omitempty"`
-	// MaxPercent of a namespace's entities that may be pruned at once, but never fewer than ten. More than that looks
+	// maxPercent of a namespace's entities that may be pruned at once, but never fewer than ten. More than that looks
 	// like a mistake: of that namespace only credentials are pruned, and the gateway says so.
 	// +kubebuilder:default=20
 	// +kubebuilder:validation:Minimum=1
@@ -280,19 +280,19 @@ const (
 
 // DriftedEntity is an entity in Kong that somebody else changed, and that is left so.
 type DriftedEntity struct {
-	// Kind of the entity, such as "plugin".
+	// kind of the entity, such as "plugin".
 	// +required
 	Kind string `json:"kind"`
-	// Name of the plugin, or what the entity is for the resource, such as "route:web".
+	// name of the plugin, or what the entity is for the resource, such as "route:web".
 	// +required
 	Name string `json:"name"`
-	// KongID is the id that the operator gives the entity.
+	// kongID is the id that the operator gives the entity.
 	// +optional
 	KongID string `json:"kongID,omitempty"`
-	// Change: Changed, Deleted, or Appeared: it carries the operator's tags and was not made by it.
+	// change is Changed, Deleted, or Appeared: the entity carries the operator's tags and was not made by it.
 	// +required
 	Change DriftChange `json:"change"`
-	// Fields that differ from what is wanted: their names, never a value.
+	// fields that differ from what is wanted: their names, never a value.
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=atomic
 	// +optional
@@ -313,28 +313,29 @@ const (
 
 // KongGatewayStatus is what the operator knows of a gateway.
 type KongGatewayStatus struct {
-	// ObservedGeneration of the spec that the conditions speak of.
+	// observedGeneration of the spec that the conditions speak of.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// Conditions: Ready, Reconciling, Stalled.
+	// conditions are Ready; Reconciling or Stalled while they are true; Suspended while spec.suspend is true; and
+	// OrphansKept while it is true.
 	// +listType=map
 	// +listMapKey=type
 	// +optional
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
-	// KongVersion, as the Admin API gives it.
+	// kongVersion is the version that the Admin API gives.
 	// +optional
 	KongVersion string `json:"kongVersion,omitempty"`
-	// Mode is Database or DBLess.
+	// mode is Database or DBLess.
 	// +optional
 	Mode GatewayMode `json:"mode,omitempty"`
-	// PropagationDelay is how long a change may take to reach every worker of every node: Kong's db_update_frequency
+	// propagationDelay is how long a change may take to reach every worker of every node: Kong's db_update_frequency
 	// and worker_state_update_frequency, and a margin.
 	// +optional
 	PropagationDelay string `json:"propagationDelay,omitempty"`
-	// Managed counts the entities in Kong that are this operator's, by kind.
+	// managed counts the entities in Kong that are this operator's, by kind.
 	// +optional
 	Managed *ManagedEntities `json:"managed,omitempty"`
-	// Orphaned counts the entities in Kong that belong to resources that are gone, and that are not pruned; the
+	// orphaned counts the entities in Kong that belong to resources that are gone, and that are not pruned; the
 	// condition OrphansKept says why.
 	// +optional
 	Orphaned int32 `json:"orphaned,omitempty"`
@@ -342,22 +343,22 @@ type KongGatewayStatus struct {
 
 // ManagedEntities counts entities in Kong.
 type ManagedEntities struct {
-	// Consumers of JwtConsumers.
+	// consumers of JwtConsumers.
 	// +optional
 	Consumers int32 `json:"consumers"`
-	// Credentials of JwtConsumers.
+	// credentials of JwtConsumers.
 	// +optional
 	Credentials int32 `json:"credentials"`
-	// Groups that consumers are in: one for each consumer and group, the two reserved groups of each consumer too.
+	// groups that consumers are in: one for each consumer and group, the two reserved groups of each consumer too.
 	// +optional
 	Groups int32 `json:"groups"`
-	// Services of JwtProtectedServices.
+	// services of JwtProtectedServices.
 	// +optional
 	Services int32 `json:"services"`
-	// Routes of JwtProtectedServices.
+	// routes of JwtProtectedServices.
 	// +optional
 	Routes int32 `json:"routes"`
-	// Plugins on consumers, services and routes.
+	// plugins on consumers, services and routes.
 	// +optional
 	Plugins int32 `json:"plugins"`
 }
@@ -373,16 +374,21 @@ type ManagedEntities struct {
 // +kubebuilder:printcolumn:name="Mode",type=string,JSONPath=`.status.mode`
 // +kubebuilder:printcolumn:name="Consumers",type=integer,JSONPath=`.status.managed.consumers`
 // +kubebuilder:printcolumn:name="Services",type=integer,JSONPath=`.status.managed.services`
+// +kubebuilder:printcolumn:name="Suspended",type=boolean,JSONPath=`.spec.suspend`
 // +kubebuilder:printcolumn:name="Since",type=date,JSONPath=`.status.conditions[?(@.type=="Ready")].lastTransitionTime`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Message",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].message`
 // +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 63",message="metadata.name must be at most 63 characters: it is part of Kong tags"
 type KongGateway struct {
-	metav1.TypeMeta   `json:",inline"`
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard object's metadata.
+	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
+	// spec is how the gateway is reached, and what it admits.
 	// +required
 	Spec KongGatewaySpec `json:"spec"`
+	// status is what the operator found and did.
 	// +optional
 	Status KongGatewayStatus `json:"status,omitempty"`
 }

@@ -2,12 +2,12 @@ package v1alpha1
 
 // GatewayPolicy bounds what tenants may ask for.
 type GatewayPolicy struct {
-	// Identities is Namespaced or Any. Namespaced: usernames, keys and groups that a tenant sets have to begin with
+	// identities is Namespaced or Any. Namespaced: usernames, keys and groups that a tenant sets have to begin with
 	// "<namespace>.", and customID may not be set. Any: tenants may claim any identity that is free.
 	// +kubebuilder:default=Namespaced
 	// +optional
 	Identities IdentityPolicy `json:"identities,omitempty"`
-	// Plugins that tenants may use. An empty list allows none. Plugins that run code from their configuration are
+	// plugins that tenants may use. An empty list allows none. Plugins that run code from their configuration are
 	// refused whatever the list says, and so is Lua in the configuration of others (custom_fields_by_lua).
 	// +kubebuilder:default={"cors","rate-limiting","request-size-limiting","ip-restriction","correlation-id","http-log","prometheus","bot-detection","response-ratelimiting"}
 	// +kubebuilder:validation:MaxItems=64
@@ -18,7 +18,7 @@ type GatewayPolicy struct {
 	// +listType=set
 	// +optional
 	Plugins []string `json:"plugins,omitzero"`
-	// ConsumerPlugins are those of Plugins that consumers may carry. None by default: Kong runs a consumer's plugin
+	// consumerPlugins are those of Plugins that consumers may carry. None by default: Kong runs a consumer's plugin
 	// instead of the service's own of the same name, so that a consumer could lift a service's rate limit or its log.
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
@@ -27,21 +27,21 @@ type GatewayPolicy struct {
 	// +listType=set
 	// +optional
 	ConsumerPlugins []string `json:"consumerPlugins,omitempty"`
-	// Upstreams bounds where tenants may have Kong send requests to.
+	// upstreams bounds where tenants may have Kong send requests to.
 	// +kubebuilder:default={}
 	// +optional
 	Upstreams UpstreamPolicy `json:"upstreams,omitempty"`
-	// Routes says which namespaces may claim which hosts and paths. Empty: a host belongs to the first namespace that
+	// routes says which namespaces may claim which hosts and paths. Empty: a host belongs to the first namespace that
 	// claims it.
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=atomic
 	// +optional
 	Routes []RouteClaimPolicy `json:"routes,omitempty"`
-	// RegularExpressions permits regular expressions in paths and header values of routes. A few of them can take
+	// regularExpressions permits regular expressions in paths and header values of routes. A few of them can take
 	// hundreds of megabytes in every worker of Kong.
 	// +optional
 	RegularExpressions bool `json:"regularExpressions,omitempty"`
-	// Redis are the servers that services may count rate limits in. They choose one by its name: Kong shares connections
+	// redis are the servers that services may count rate limits in. They choose one by its name: Kong shares connections
 	// by host, port and database, so that a password or a database that a tenant set would serve others' requests too.
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:XValidation:rule="self.all(a, self.exists_one(b, a.host == b.host && a.port == b.port && a.database == b.database))",message="each server and database may be listed once: Kong shares its connections, whatever the username and the password are"
@@ -49,15 +49,15 @@ type GatewayPolicy struct {
 	// +listMapKey=name
 	// +optional
 	Redis []RedisServer `json:"redis,omitempty"`
-	// JWKS bounds which key sets consumers may use.
+	// jwks bounds which key sets consumers may use.
 	// +optional
 	JWKS *JWKSPolicy `json:"jwks,omitempty"`
-	// MinSecretBytes refuses HMAC secrets that are shorter, in bytes. 0 refuses none and warns (RFC 7518 section 3.2).
+	// minSecretBytes refuses HMAC secrets that are shorter, in bytes. 0 refuses none and warns (RFC 7518 section 3.2).
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=512
 	// +optional
 	MinSecretBytes int32 `json:"minSecretBytes,omitempty"`
-	// Retain permits deletionPolicy: Retain. What stays in Kong then keeps its access, and nobody's resource says so.
+	// retain permits deletionPolicy: Retain. What stays in Kong then keeps its access, and nobody's resource says so.
 	// +optional
 	Retain bool `json:"retain,omitempty"`
 }
@@ -79,12 +79,12 @@ const (
 // of the own namespace are named by serviceRef. Everything else needs an entry in allow. The Admin API is never open.
 // Names are judged as they are written: they are not looked up.
 type UpstreamPolicy struct {
-	// Allow opens places that are not public, or that deny lists. It goes before deny.
+	// allow opens places that are not public, or that deny lists. It goes before deny.
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=atomic
 	// +optional
 	Allow []AllowedUpstream `json:"allow,omitempty"`
-	// Deny lists networks, such as 8.8.8.0/24, and hosts, where *.example.com stands for all below it and * for every
+	// deny lists networks, such as 8.8.8.0/24, and hosts, where *.example.com stands for all below it and * for every
 	// host and address. Services that are named by serviceRef are not judged by it.
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
@@ -100,7 +100,7 @@ type UpstreamPolicy struct {
 //
 // +kubebuilder:validation:XValidation:rule="has(self.cidrs) || has(self.hosts)",message="set cidrs, hosts or both"
 type AllowedUpstream struct {
-	// Namespaces that it is for. Empty: all.
+	// namespaces that it is for. Empty: all.
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=63
@@ -108,7 +108,7 @@ type AllowedUpstream struct {
 	// +listType=set
 	// +optional
 	Namespaces []string `json:"namespaces,omitempty"`
-	// CIDRs are networks, such as 10.20.0.0/16. They are for addresses as they are written: no name is looked up.
+	// cidrs are networks, such as 10.20.0.0/16. They are for addresses as they are written: no name is looked up.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
@@ -117,7 +117,7 @@ type AllowedUpstream struct {
 	// +listType=set
 	// +optional
 	CIDRs []string `json:"cidrs,omitempty"`
-	// Hosts are names, where *.corp.internal stands for all below it and * for every name. A name in the cluster is
+	// hosts are names, where *.corp.internal stands for all below it and * for every name. A name in the cluster is
 	// written in full, such as otel.monitoring.svc.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
@@ -127,7 +127,7 @@ type AllowedUpstream struct {
 	// +listType=set
 	// +optional
 	Hosts []string `json:"hosts,omitempty"`
-	// Ports that it opens. Empty: all.
+	// ports that it opens. Empty: all.
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:items:Minimum=1
 	// +kubebuilder:validation:items:Maximum=65535
@@ -138,7 +138,7 @@ type AllowedUpstream struct {
 
 // RouteClaimPolicy lets some namespaces claim some hosts and paths.
 type RouteClaimPolicy struct {
-	// Namespaces that may claim.
+	// namespaces that may claim.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
@@ -147,7 +147,7 @@ type RouteClaimPolicy struct {
 	// +listType=set
 	// +required
 	Namespaces []string `json:"namespaces"`
-	// Hosts they may claim; *.example.com stands for all below it. Empty: any.
+	// hosts they may claim; *.example.com stands for all below it. Empty: any.
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=253
@@ -155,7 +155,7 @@ type RouteClaimPolicy struct {
 	// +listType=set
 	// +optional
 	Hosts []string `json:"hosts,omitempty"`
-	// PathPrefixes they may claim, by whole segments: /pay does not hold /payments. Empty: any.
+	// pathPrefixes they may claim, by whole segments: /pay does not hold /payments. Empty: any.
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=1024
@@ -167,13 +167,13 @@ type RouteClaimPolicy struct {
 
 // RedisServer is a Redis server that rate limits count in.
 type RedisServer struct {
-	// Name that services choose it by, in spec.rateLimit.redis.
+	// name that services choose it by, in spec.rateLimit.redis.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	// +required
 	Name string `json:"name"`
-	// Namespaces whose services may count in it. Empty: all.
+	// namespaces whose services may count in it. Empty: all.
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=63
@@ -181,45 +181,45 @@ type RedisServer struct {
 	// +listType=set
 	// +optional
 	Namespaces []string `json:"namespaces,omitempty"`
-	// Host of the server: a name or an address, without a port.
+	// host of the server: a name or an address, without a port.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9A-Za-z_-]*[0-9A-Za-z_]([.][0-9A-Za-z_-]*[0-9A-Za-z_])*[.]?|[[]?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*[]]?)$')",message="must be a name or an address, such as redis.example.com; the port has a field"
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^[0-9.]+$') || self.matches('^((25[0-5]|2[0-4][0-9]|[01]?[0-9]{1,2})[.]){3}(25[0-5]|2[0-4][0-9]|[01]?[0-9]{1,2})$')",message="is no IPv4 address: write four numbers from 0 to 255, or a name with a letter in it"
 	// +required
 	Host string `json:"host"`
-	// Port of the server. Default 6379.
+	// port of the server. Default 6379.
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=65535
 	// +kubebuilder:default=6379
 	// +optional
 	Port int32 `json:"port,omitempty"`
-	// Database number. Default 0.
+	// database number. Default 0.
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=1023
 	// +kubebuilder:default=0
 	// +optional
 	Database int32 `json:"database,omitempty"`
-	// Username of the server's access list. Default: none.
+	// username of the server's access list. Default: none.
 	// +kubebuilder:validation:MaxLength=128
 	// +kubebuilder:validation:Pattern=`^[^\x00-\x1f\x7f]*$`
 	// +optional
 	Username string `json:"username,omitempty"`
-	// PasswordSecretRef names the Secret key that holds the password. Default: none.
+	// passwordSecretRef names the Secret key that holds the password. Default: none.
 	// +optional
 	PasswordSecretRef *SecretKeyReference `json:"passwordSecretRef,omitempty"`
-	// SSL turns TLS on. Default false.
+	// ssl turns TLS on. Default false.
 	// +optional
 	SSL bool `json:"ssl,omitempty"`
-	// SSLVerify verifies the server's certificate. Default false, as Kong's.
+	// sslVerify verifies the server's certificate. Default false, as Kong's.
 	// +optional
 	SSLVerify bool `json:"sslVerify,omitempty"`
-	// ServerName to verify and to send as SNI. Default: the host.
+	// serverName to verify and to send as SNI. Default: the host.
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:XValidation:rule="self == '' || (self.matches('^[0-9A-Za-z_-]*[0-9A-Za-z_]([.][0-9A-Za-z_-]*[0-9A-Za-z_])*[.]?$') && !self.matches('^[0-9.]+$'))",message="must be a name, such as redis.example.com: Kong takes neither an address nor a port here"
 	// +optional
 	ServerName string `json:"serverName,omitempty"`
-	// Timeout of one request, default 2s, from 1ms to 1m.
+	// timeout of one request, default 2s, from 1ms to 1m.
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') && duration(self) >= duration('1ms') && duration(self) <= duration('1m')",message="must be a duration from 1ms to 1m, such as 2s or 500ms. Units are h, m, s and ms; a minute is 1m or 60s."
 	// +optional
 	Timeout Duration `json:"timeout,omitempty"`
@@ -227,28 +227,28 @@ type RedisServer struct {
 
 // JWKSPolicy bounds which key sets consumers may use.
 type JWKSPolicy struct {
-	// Issuers that may be followed. Empty: any, and a kid belongs to the first consumer that has it.
+	// issuers that may be followed. Empty: any, and a kid belongs to the first consumer that has it.
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=atomic
 	// +optional
 	Issuers []AllowedIssuer `json:"issuers,omitempty"`
-	// AllowHTTP permits http URLs. Whoever sits on the way can then issue tokens.
+	// allowHTTP permits http URLs. Whoever sits on the way can then issue tokens.
 	// +optional
 	AllowHTTP bool `json:"allowHTTP,omitempty"`
-	// AllowPrivateAddresses permits issuers on private, loopback and link-local addresses.
+	// allowPrivateAddresses permits issuers on private, loopback and link-local addresses.
 	// +optional
 	AllowPrivateAddresses bool `json:"allowPrivateAddresses,omitempty"`
 }
 
 // AllowedIssuer is an issuer whose key sets may be followed.
 type AllowedIssuer struct {
-	// URL of a key set; one that ends in / stands for all below it.
+	// url of a key set; one that ends in / stands for all below it.
 	// +kubebuilder:validation:MinLength=8
 	// +kubebuilder:validation:MaxLength=2048
 	// +kubebuilder:validation:Pattern=`^https?://[^\s/?#@]+(/[^\s#]*)?$`
 	// +required
 	URL string `json:"url"`
-	// Namespaces whose consumers may follow it. Empty: all.
+	// namespaces whose consumers may follow it. Empty: all.
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=63

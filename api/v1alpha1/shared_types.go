@@ -53,7 +53,7 @@ const (
 
 // GatewayReference names the KongGateway a resource is programmed on.
 type GatewayReference struct {
-	// Name of the KongGateway.
+	// name of the KongGateway.
 	// +kubebuilder:default=default
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
@@ -110,13 +110,13 @@ const (
 
 // LocalSecretKeyReference names one key of a Secret in the resource's own namespace.
 type LocalSecretKeyReference struct {
-	// Name of the Secret.
+	// name of the Secret.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
 	// +required
 	Name string `json:"name"`
-	// Key in the Secret's data.
+	// key in the Secret's data.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:Pattern=`^[-._a-zA-Z0-9]+$`
@@ -126,14 +126,14 @@ type LocalSecretKeyReference struct {
 
 // SecretReference names a Secret for a cluster-scoped resource.
 type SecretReference struct {
-	// Namespace of the Secret. It has to be one that the operator reads gateway Secrets from: its own, unless a flag
+	// namespace of the Secret. It has to be one that the operator reads gateway Secrets from: its own, unless a flag
 	// lists others.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	// +required
 	Namespace string `json:"namespace"`
-	// Name of the Secret.
+	// name of the Secret.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
@@ -144,7 +144,7 @@ type SecretReference struct {
 // SecretKeyReference names one key of a Secret for a cluster-scoped resource.
 type SecretKeyReference struct {
 	SecretReference `json:",inline"`
-	// Key in the Secret's data.
+	// key in the Secret's data.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:Pattern=`^[-._a-zA-Z0-9]+$`
@@ -164,38 +164,38 @@ type Tag string
 
 // ConfigSource is one Secret key whose content is a JSON or YAML object that is merged over a plugin's config.
 type ConfigSource struct {
-	// SecretRef names the Secret key, in the resource's own namespace.
+	// secretRef names the Secret key, in the resource's own namespace.
 	// +required
 	SecretRef LocalSecretKeyReference `json:"secretRef"`
 }
 
 // PluginSpec is a Kong plugin beside the ones that have fields of their own.
 type PluginSpec struct {
-	// Name tells the plugins of one resource apart. Kong shows it in the part tag.
+	// name tells the plugins of one resource apart. Kong shows it in the part tag.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	// +required
 	Name string `json:"name"`
-	// Plugin is Kong's name of the plugin, such as cors. The KongGateway's policy.plugins has to list it.
+	// plugin is Kong's name of the plugin, such as cors. The KongGateway's policy.plugins has to list it.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	// +kubebuilder:validation:XValidation:rule="self != 'jwt'",message="the jwt plugin is configured by a JwtProtectedService's spec.jwt"
 	// +required
 	Plugin string `json:"plugin"`
-	// Enabled says whether Kong runs the plugin.
+	// enabled says whether Kong runs the plugin.
 	// +kubebuilder:default=true
 	// +optional
 	Enabled *bool `json:"enabled,omitempty"`
-	// Config is the plugin's configuration as Kong documents it. What is left out gets Kong's default.
+	// config is the plugin's configuration as Kong documents it. What is left out gets Kong's default.
 	// Use configFrom for values that are secret.
 	// +kubebuilder:validation:Type=object
 	// +kubebuilder:validation:MaxProperties=128
 	// +kubebuilder:pruning:PreserveUnknownFields
 	// +optional
 	Config *apiextensionsv1.JSON `json:"config,omitempty"`
-	// ConfigFrom lists Secret keys whose content (a JSON or YAML object) is merged over config, in this order.
+	// configFrom lists Secret keys whose content (a JSON or YAML object) is merged over config, in this order.
 	// +kubebuilder:validation:MaxItems=8
 	// +listType=atomic
 	// +optional

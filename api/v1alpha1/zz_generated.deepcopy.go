@@ -751,6 +751,10 @@ func (in *JwtConsumerStatus) DeepCopyInto(out *JwtConsumerStatus) {
 			(*in)[i].DeepCopyInto(&(*out)[i])
 		}
 	}
+	if in.NewestIssueTime != nil {
+		in, out := &in.NewestIssueTime, &out.NewestIssueTime
+		*out = (*in).DeepCopy()
+	}
 	if in.NextRotationTime != nil {
 		in, out := &in.NextRotationTime, &out.NextRotationTime
 		*out = (*in).DeepCopy()
@@ -905,6 +909,11 @@ func (in *JwtProtectedServiceStatus) DeepCopyInto(out *JwtProtectedServiceStatus
 		for i := range *in {
 			(*in)[i].DeepCopyInto(&(*out)[i])
 		}
+	}
+	if in.Paths != nil {
+		in, out := &in.Paths, &out.Paths
+		*out = make([]string, len(*in))
+		copy(*out, *in)
 	}
 	if in.Routes != nil {
 		in, out := &in.Routes, &out.Routes

@@ -25,12 +25,11 @@ func (r *report) credentials() {
 			r.revisionsOf(c, state, former)
 		case c.spec.JWKS != nil && len(state.Revisions) > 0:
 			r.revisionsOf(c, state, former)
-		case c.spec.JWKS != nil, c.missing && len(state.Revisions) == 0:
-			for _, s := range former {
-				if s.Name == c.spec.Name {
-					r.consumer.Status.Credentials = append(r.consumer.Status.Credentials, s)
-				}
-			}
+		case c.spec.JWKS != nil:
+			r.kept(c.spec.Name, former)
+		case c.missing && !hasActive(state):
+			r.kept(c.spec.Name, former)
+			r.revisionsOf(c, state, former)
 		case c.stateful:
 			r.revisionsOf(c, state, former)
 		default:
@@ -46,6 +45,32 @@ func (r *report) credentials() {
 		r.consumer.Status.Credentials = r.consumer.Status.Credentials[:maxReported]
 	}
 	r.consumer.Status.NextRotationTime = nextRotation(r.consumer.Status.Credentials)
+	r.consumer.Status.NewestIssueTime = newestIssue(r.consumer.Status.Credentials)
+}
+
+// kept goes on with what the status said of a credential that stays in Kong as it is, revisions left out.
+func (r *report) kept(name string, former []v1alpha1.CredentialStatus) {
+	for _, s := range former {
+		if s.Name == name && s.Revision == 0 {
+			r.consumer.Status.Credentials = append(r.consumer.Status.Credentials, s)
+		}
+	}
+}
+
+func hasActive(history credential.History) bool {
+	_, found := history.Active()
+	return found
+}
+
+// newestIssue is the last of the times when keys were made, nil where none is known.
+func newestIssue(credentials []v1alpha1.CredentialStatus) *metav1.Time {
+	var newest *metav1.Time
+	for _, c := range credentials {
+		if c.IssueTime != nil && (newest == nil || newest.Before(c.IssueTime)) {
+			newest = c.IssueTime
+		}
+	}
+	return newest
 }
 
 // report writes status.credentials.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -43,7 +44,7 @@ func (l *Lifecycle) WriteStatus(ctx context.Context, out Outcome) (ctrl.Result, 
 		return ctrl.Result{RequeueAfter: wait.After}, nil
 	}
 	conditions, generation := out.Object.GetConditions(), out.Object.GetGeneration()
-	former := readyCondition(*conditions)
+	former := slices.Clone(*conditions)
 	*out.Object.GetObservedGeneration() = generation
 	status.Apply(conditions, generation, out.Message, out.Err)
 	if out.Err == nil && out.Reason != "" {
@@ -84,11 +85,16 @@ func (l *Lifecycle) patchStatus(ctx context.Context, out Outcome) (conflict bool
 	return false, nil
 }
 
-// announce logs and records an event where Ready's reason changed.
-func (l *Lifecycle) announce(ctx context.Context, out Outcome, former metav1.Condition) {
+// announce logs and records an event where Ready's reason changed, or the resource is suspended.
+func (l *Lifecycle) announce(ctx context.Context, out Outcome, former []metav1.Condition) {
 	conditions := *out.Object.GetConditions()
-	ready := readyCondition(conditions)
-	if ready.Status == former.Status && ready.Reason == former.Reason {
+	suspended := apimeta.FindStatusCondition(conditions, v1alpha1.ConditionSuspended)
+	if suspended != nil && apimeta.FindStatusCondition(former, v1alpha1.ConditionSuspended) == nil {
+		log.FromContext(ctx).Info("Suspended", "message", suspended.Message)
+		l.Event(out.Object, corev1.EventTypeNormal, suspended.Reason, "Reconcile", suspended.Message)
+	}
+	ready, before := readyCondition(conditions), readyCondition(former)
+	if ready.Status == before.Status && ready.Reason == before.Reason {
 		return
 	}
 	kind := corev1.EventTypeNormal

@@ -4,6 +4,7 @@ package service
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
@@ -167,15 +168,32 @@ func (r *reconciliation) reportEntities() {
 	if r.service.Spec.AttachTo == nil {
 		s.ServiceName = desired.ServiceName(r.service)
 	}
-	s.ServiceID, s.Routes, s.Plugins = desired.ServiceEntities(r.gateway.Scope, r.gateway.Policy, r.service)
-	if s.ServiceID != "" {
-		s.ServiceID = r.gateway.Engine.ActualID(s.ServiceID)
+	id, routes, plugins := desired.ServiceEntities(r.gateway.Scope, r.gateway.Policy, r.service)
+	if actual := r.gateway.Engine.ActualID(id); r.gateway.Engine.InKong(id, s.ServiceID == actual) {
+		s.ServiceID = actual
+	} else {
+		s.ServiceID = ""
 	}
-	for _, entities := range [][]v1alpha1.EntityStatus{s.Routes, s.Plugins} {
-		for i := range entities {
-			entities[i].KongID = r.gateway.Engine.ActualID(entities[i].KongID)
+	s.Routes, s.Plugins = r.held(routes, s.Routes), r.held(plugins, s.Plugins)
+	s.Paths = nil
+	for _, route := range r.service.Spec.Routes {
+		if slices.ContainsFunc(s.Routes, func(held v1alpha1.EntityStatus) bool { return held.Name == route.Name }) {
+			s.Paths = append(s.Paths, route.Paths...)
 		}
 	}
+}
+
+// held are the entities that Kong has, of those that it shall have and of those that it had.
+func (r *reconciliation) held(wanted, former []v1alpha1.EntityStatus) []v1alpha1.EntityStatus {
+	var held []v1alpha1.EntityStatus
+	for _, entity := range slices.Concat(wanted, former) {
+		id := entity.KongID
+		entity.KongID = r.gateway.Engine.ActualID(id)
+		if !slices.Contains(held, entity) && r.gateway.Engine.InKong(id, slices.Contains(former, entity)) {
+			held = append(held, entity)
+		}
+	}
+	return held
 }
 
 func (r *reconciliation) message() string {

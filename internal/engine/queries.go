@@ -64,6 +64,16 @@ func (e *Engine) Standing(id string) (held bool, remaining time.Duration) {
 	return true, e.clocks.Remaining(entry.Since)
 }
 
+// InKong says whether Kong has an entity of this operator's. Where the last write of it was not answered, it is as
+// before.
+func (e *Engine) InKong(id string, before bool) bool {
+	entry, found := e.observed.GetGiven(id)
+	if found && entry.Uncertain {
+		return before
+	}
+	return found
+}
+
 // RevocationRemaining says how long it takes until no worker of any node can know a former credential of an owner any
 // more.
 func (e *Engine) RevocationRemaining(owner desired.Owner) time.Duration {

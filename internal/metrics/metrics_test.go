@@ -53,7 +53,8 @@ func objects() []client.Object {
 			Conditions: conditions(metav1.ConditionFalse, v1alpha1.ReasonKongUnreachable, false),
 		}},
 		&v1alpha1.KongGateway{ObjectMeta: metav1.ObjectMeta{Name: "paused"}, Status: v1alpha1.KongGatewayStatus{
-			Conditions: conditions(metav1.ConditionFalse, v1alpha1.ReasonSuspended, true),
+			Conditions: append(conditions(metav1.ConditionTrue, v1alpha1.ReasonSucceeded, false),
+				metav1.Condition{Type: v1alpha1.ConditionSuspended, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonSuspended}),
 		}},
 		&v1alpha1.KongGateway{ObjectMeta: metav1.ObjectMeta{Name: "new"}},
 		&v1alpha1.JwtConsumer{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "rotating"}, Spec: gateway("up"), Status: v1alpha1.JwtConsumerStatus{

@@ -82,12 +82,12 @@ func (s *summary) add(object v1alpha1.Resource) {
 func fares(conditions []metav1.Condition) (state, reason string) {
 	ready := apimeta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
 	switch {
+	case apimeta.IsStatusConditionTrue(conditions, v1alpha1.ConditionSuspended):
+		return stateSuspended, v1alpha1.ReasonSuspended
 	case ready == nil:
 		return stateNew, ""
 	case ready.Status == metav1.ConditionTrue:
 		return stateReady, ready.Reason
-	case ready.Reason == v1alpha1.ReasonSuspended:
-		return stateSuspended, ready.Reason
 	case apimeta.IsStatusConditionTrue(conditions, v1alpha1.ConditionStalled):
 		return stateStalled, ready.Reason
 	default:

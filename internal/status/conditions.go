@@ -15,7 +15,8 @@ import (
 const maxMessage = 32768
 
 // Apply writes what a reconcile came to into the conditions, by kstatus's rules: Ready always; Reconciling or Stalled
-// while they are true, never both. message is Ready's where err is nil. Conditions change only where they differ.
+// while they are true, never both. message is Ready's where err is nil. Where the resource is suspended, Ready and
+// Stalled stay as they were: what is in Kong goes on as it is. Conditions change only where they differ.
 func Apply(conditions *[]metav1.Condition, generation int64, message string, err error) {
 	var stalled *StalledError
 	var wait *WaitError
@@ -24,8 +25,9 @@ func Apply(conditions *[]metav1.Condition, generation int64, message string, err
 		set(conditions, generation, v1alpha1.ConditionReady, metav1.ConditionTrue, v1alpha1.ReasonSucceeded, message)
 		clearAbnormal(conditions, "")
 	case errors.As(err, &stalled) && stalled.Reason == v1alpha1.ReasonSuspended:
-		set(conditions, generation, v1alpha1.ConditionReady, metav1.ConditionFalse, stalled.Reason, stalled.Message)
-		clearAbnormal(conditions, "")
+		set(conditions, generation, v1alpha1.ConditionSuspended, metav1.ConditionTrue, stalled.Reason, stalled.Message)
+		apimeta.RemoveStatusCondition(conditions, v1alpha1.ConditionReconciling)
+		return
 	case errors.As(err, &stalled):
 		abnormal(conditions, generation, v1alpha1.ConditionStalled, stalled.Reason, stalled.Message)
 	case errors.As(err, &wait):
@@ -33,6 +35,7 @@ func Apply(conditions *[]metav1.Condition, generation int64, message string, err
 	default:
 		abnormal(conditions, generation, v1alpha1.ConditionReconciling, v1alpha1.ReasonProgressing, "trying again: "+err.Error())
 	}
+	apimeta.RemoveStatusCondition(conditions, v1alpha1.ConditionSuspended)
 }
 
 func abnormal(conditions *[]metav1.Condition, generation int64, kind, reason, message string) {

@@ -30,7 +30,6 @@ func TestConditionsFollowTheOutcome(t *testing.T) {
 		"done":             {nil, metav1.ConditionTrue, v1alpha1.ReasonSucceeded, "", "all is well"},
 		"stalled":          {errStalled, metav1.ConditionFalse, v1alpha1.ReasonConflict, v1alpha1.ConditionStalled, "JwtConsumer a/b"},
 		"stalled, wrapped": {fmt.Errorf("sync: %w", errStalled), metav1.ConditionFalse, v1alpha1.ReasonConflict, v1alpha1.ConditionStalled, "JwtConsumer a/b"},
-		"suspended":        {errSuspended, metav1.ConditionFalse, v1alpha1.ReasonSuspended, "", "spec.suspend"},
 		"waiting":          {errWait, metav1.ConditionFalse, v1alpha1.ReasonKongUnreachable, v1alpha1.ConditionReconciling, "waiting for Kong"},
 		"failed":           {errOther, metav1.ConditionFalse, v1alpha1.ReasonProgressing, v1alpha1.ConditionReconciling, "connection reset"},
 	} {
@@ -66,7 +65,11 @@ func TestConditionsAreNeverAtOdds(t *testing.T) {
 		if stalled != nil && reconciling != nil {
 			t.Fatal("stalled and reconciling at once")
 		}
-		if (last == nil) != apimeta.IsStatusConditionTrue(conditions, v1alpha1.ConditionReady) {
+		suspended := last == errSuspended //nolint:errorlint // It is drawn as it is.
+		if suspended != apimeta.IsStatusConditionTrue(conditions, v1alpha1.ConditionSuspended) {
+			t.Fatalf("Suspended does not follow the last outcome, %v", last)
+		}
+		if !suspended && (last == nil) != apimeta.IsStatusConditionTrue(conditions, v1alpha1.ConditionReady) {
 			t.Fatalf("Ready does not follow the last outcome, %v", last)
 		}
 		for _, c := range conditions {
@@ -75,6 +78,39 @@ func TestConditionsAreNeverAtOdds(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What is in Kong goes on while a resource is left alone: tools that read kstatus see it Current, not InProgress.
+func TestReadyStaysAsItWasWhileSuspended(t *testing.T) {
+	for what, c := range map[string]struct {
+		before error
+		kept   []string
+	}{
+		"ready":       {nil, []string{v1alpha1.ConditionReady}},
+		"stalled":     {errStalled, []string{v1alpha1.ConditionReady, v1alpha1.ConditionStalled}},
+		"on its way":  {errWait, []string{v1alpha1.ConditionReady}},
+		"not yet any": {errSuspended, nil},
+	} {
+		t.Run(what, func(t *testing.T) {
+			var before, after []metav1.Condition
+			Apply(&before, 1, "done", c.before)
+			Apply(&after, 1, "done", c.before)
+			Apply(&after, 2, "", errSuspended)
+			if suspended := apimeta.FindStatusCondition(after, v1alpha1.ConditionSuspended); suspended == nil ||
+				suspended.ObservedGeneration != 2 || suspended.Message != errSuspended.Message {
+				t.Errorf("Suspended is %+v", suspended)
+			}
+			if len(after) != len(c.kept)+1 {
+				t.Errorf("%d conditions: %+v", len(after), after)
+			}
+			for _, kind := range c.kept {
+				was, is := apimeta.FindStatusCondition(before, kind), apimeta.FindStatusCondition(after, kind)
+				if is == nil || is.Status != was.Status || is.Reason != was.Reason || is.ObservedGeneration != 1 {
+					t.Errorf("%s is %+v, and was %+v", kind, is, was)
+				}
+			}
+		})
+	}
 }
 
 func TestTheSameOutcomeChangesNothing(t *testing.T) {

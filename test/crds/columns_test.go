@@ -30,6 +30,8 @@ const (
 	since  = "<since>"
 	issued = "<issued>"
 	later  = "2099-01-02T03:04:05Z"
+	// An empty cell.
+	none = "<nil>"
 )
 
 // ready is a Ready condition of twelve and a half hours ago.
@@ -40,29 +42,29 @@ const ready = `"conditions": [
 func showings() []shown {
 	return []shown{
 		{
-			kind: "KongGateway", resource: "konggateways", spec: `{}`,
+			kind: "KongGateway", resource: "konggateways", spec: `{"spec": {"suspend": true}}`,
 			status:  `{"status": {` + ready + `, "kongVersion": "3.9.3", "mode": "Database", "managed": {"consumers": 3, "services": 2}}}`,
-			columns: []string{"Name", "Ready", "Status", "Version", "Mode", "Consumers", "Services", "Since", "Age"},
-			cells:   []string{"", "False", "Conflict", "3.9.3", "Database", "3", "2", "12h", "0s"},
+			columns: []string{"Name", "Ready", "Status", "Version", "Mode", "Consumers", "Services", "Suspended", "Since", "Age"},
+			cells:   []string{"", "False", "Conflict", "3.9.3", "Database", "3", "2", "true", "12h", "0s"},
 		},
 		{
 			kind: "JwtConsumer", resource: "jwtconsumers", spec: `{"spec": {"gatewayRef": {"name": "edge"}}}`,
 			status: `{"status": {` + ready + `, "username": "john", "nextRotationTime": "` + later + `",
-				"credentials": [{"name": "fixed"}, {"name": "primary", "issueTime": "` + issued + `"}]}}`,
-			columns: []string{"Name", "Ready", "Status", "Gateway", "Username", "Key age", "Next rotation", "Since", "Age"},
-			cells:   []string{"", "False", "Conflict", "edge", "john", "20h", later, "12h", "0s"},
+				"newestIssueTime": "` + issued + `"}}`,
+			columns: []string{"Name", "Ready", "Status", "Gateway", "Username", "Key age", "Next rotation", "Suspended", "Since", "Age"},
+			cells:   []string{"", "False", "Conflict", "edge", "john", "20h", later, none, "12h", "0s"},
 		},
 		{
 			kind: "JwtProtectedService", resource: "jwtprotectedservices", spec: `{"spec": {"gatewayRef": {"name": "edge"}}}`,
-			status:  `{"status": {` + ready + `, "serviceName": "my-api"}}`,
-			columns: []string{"Name", "Ready", "Status", "Gateway", "Service", "Paths", "Since", "Age"},
-			cells:   []string{"", "False", "Conflict", "edge", "my-api", `["/api"]`, "12h", "0s"},
+			status:  `{"status": {` + ready + `, "serviceName": "my-api", "paths": ["/api", "/v2"]}}`,
+			columns: []string{"Name", "Ready", "Status", "Gateway", "Service", "Paths", "Suspended", "Since", "Age"},
+			cells:   []string{"", "False", "Conflict", "edge", "my-api", `["/api","/v2"]`, none, "12h", "0s"},
 		},
 		{
 			kind: "JwtToken", resource: "jwttokens", spec: `{}`,
 			status:  `{"status": {` + ready + `, "gateway": "edge", "renewalTime": "` + later + `", "expirationTime": "` + later + `"}}`,
-			columns: []string{"Name", "Ready", "Status", "Gateway", "Consumer", "Secret", "Renewal", "Expires", "Since", "Age"},
-			cells:   []string{"", "False", "Conflict", "edge", "c", "t", later, later, "12h", "0s"},
+			columns: []string{"Name", "Ready", "Status", "Gateway", "Consumer", "Secret", "Renewal", "Expires", "Suspended", "Since", "Age"},
+			cells:   []string{"", "False", "Conflict", "edge", "c", "t", later, later, none, "12h", "0s"},
 		},
 	}
 }

@@ -161,7 +161,7 @@ var _ = Describe("Every field of a JwtConsumer", Ordered, func() {
 
 	It("stays as it is in Kong while suspended, and follows when it goes on", func(ctx SpecContext) {
 		update(ctx, consumer, func(c *v1alpha1.JwtConsumer) { c.Spec.Suspend, c.Spec.Groups = true, nil })
-		awaitReason(ctx, consumer, v1alpha1.ReasonSuspended)
+		awaitSuspended(ctx, consumer)
 		Consistently(groupsOf).WithContext(ctx).WithArguments(consumer).Should(HaveLen(4))
 		expectPassed(ctx, at(path).with(token()))
 		update(ctx, consumer, func(c *v1alpha1.JwtConsumer) { c.Spec.Suspend = false })

@@ -195,3 +195,16 @@ func raw(value any) *apiextensionsv1.JSON {
 
 // pointer gives the address of a value.
 func pointer[T any](v T) *T { return &v }
+
+// awaitSuspended waits until a resource is left alone, and Ready is as it was.
+func awaitSuspended(ctx context.Context, o client.Object) {
+	GinkgoHelper()
+	Eventually(func(g Gomega) {
+		g.Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(o), o)).To(Succeed())
+		observed, conditions := state(o)
+		g.Expect(observed).To(Equal(o.GetGeneration()), func() string { return describe(o) })
+		for _, kind := range []string{v1alpha1.ConditionSuspended, v1alpha1.ConditionReady} {
+			g.Expect(meta.IsStatusConditionTrue(conditions, kind)).To(BeTrue(), func() string { return describe(o) })
+		}
+	}).WithContext(ctx).Should(Succeed(), "%s %s is suspended", kindOf(o), o.GetName())
+}

@@ -298,7 +298,7 @@ var _ = Describe("Every field of a JwtProtectedService", Ordered, func() {
 
 	It("stays as it is in Kong while suspended, and follows when it goes on", func(ctx SpecContext) {
 		update(ctx, service, func(s *v1alpha1.JwtProtectedService) { s.Spec.Suspend, s.Spec.Tags = true, []v1alpha1.Tag{"team-c"} })
-		awaitReason(ctx, service, v1alpha1.ReasonSuspended)
+		awaitSuspended(ctx, service)
 		Consistently(tagged).WithContext(ctx).WithArguments("team-c").Should(Not(ContainElement(HaveKeyWithValue("name", named("changed")))))
 		update(ctx, service, func(s *v1alpha1.JwtProtectedService) { s.Spec.Suspend = false })
 		awaitReady(ctx, service)

@@ -123,8 +123,9 @@ func judge(object v1alpha1.Resource) Resource {
 	ready := meta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
 	stalled := meta.FindStatusCondition(conditions, v1alpha1.ConditionStalled)
 	reconciling := meta.FindStatusCondition(conditions, v1alpha1.ConditionReconciling)
+	suspended := meta.FindStatusCondition(conditions, v1alpha1.ConditionSuspended)
 	switch {
-	case ready == nil && stalled == nil && reconciling == nil:
+	case ready == nil && stalled == nil && reconciling == nil && suspended == nil:
 		r.Health, r.Message = NotSeen, "no operator has looked at it yet"
 		return r
 	case !object.GetDeletionTimestamp().IsZero():
@@ -136,11 +137,10 @@ func judge(object v1alpha1.Resource) Resource {
 	case *object.GetObservedGeneration() < object.GetGeneration():
 		r.Health, r.Message = NotSeen, "the operator has not looked at the last change of it yet"
 		return r
+	case suspended != nil && suspended.Status == metav1.ConditionTrue:
+		return from(Suspended, suspended)
 	case stalled != nil && stalled.Status == metav1.ConditionTrue:
 		return from(Stalled, stalled)
-	case object.IsSuspended():
-		r.Health, r.Reason, r.Message = Suspended, v1alpha1.ReasonSuspended, "spec.suspend is true"
-		return r
 	case reconciling != nil && reconciling.Status == metav1.ConditionTrue:
 		return from(Progressing, reconciling)
 	case ready == nil || ready.Status != metav1.ConditionTrue:

@@ -50,7 +50,7 @@ func objects() []client.Object {
 	weak := consumer("default", "weak", append(ready(), condition(v1alpha1.ConditionWeakSecret, metav1.ConditionTrue, "ShortSecret", "8 bytes")))
 	old := consumer("default", "changed", ready())
 	old.Generation, old.Status.ObservedGeneration = 2, 1
-	suspended := consumer("default", "suspended", []metav1.Condition{condition(v1alpha1.ConditionReady, metav1.ConditionFalse, v1alpha1.ReasonSuspended, "left alone")})
+	suspended := consumer("default", "suspended", append(ready(), condition(v1alpha1.ConditionSuspended, metav1.ConditionTrue, v1alpha1.ReasonSuspended, "left alone")))
 	suspended.Spec.Suspend = true
 	return []client.Object{
 		&v1alpha1.KongGateway{ObjectMeta: metav1.ObjectMeta{Name: "default"}, Status: v1alpha1.KongGatewayStatus{Conditions: ready(), KongVersion: "3.9.3", Mode: v1alpha1.ModeDatabase}},

@@ -1,4 +1,4 @@
--- Health of a JwtToken, from its conditions (kstatus rules: Ready, and Reconciling or Stalled while they are true).
+-- Health of a JwtToken, from its conditions (kstatus rules: Ready, and Reconciling or Stalled while they are true, and Suspended).
 local health = {status = "Progressing", message = "waiting for the operator to look at it"}
 if obj.status == nil or obj.status.conditions == nil then
   return health
@@ -8,21 +8,27 @@ if obj.metadata.generation ~= nil and obj.status.observedGeneration ~= obj.metad
   health.message = "waiting for the operator to take up the change"
   return health
 end
-local ready, stalled
+local ready, stalled, suspended
 for _, condition in ipairs(obj.status.conditions) do
   if condition.type == "Ready" then
     ready = condition
   elseif condition.type == "Stalled" and condition.status == "True" then
     stalled = condition
+  elseif condition.type == "Suspended" and condition.status == "True" then
+    suspended = condition
   end
+end
+-- Ready stays as it was while the resource is left alone.
+if suspended ~= nil then
+  health.status = "Suspended"
+  health.message = "Suspended: " .. suspended.message
+  return health
 end
 if ready == nil then
   return health
 end
 health.message = ready.message
-if obj.spec ~= nil and obj.spec.suspend == true then
-  health.status = "Suspended"
-elseif ready.status == "True" then
+if ready.status == "True" then
   health.status = "Healthy"
 elseif stalled ~= nil then
   health.status = "Degraded"
