@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -117,6 +118,29 @@ func TestAllReasonsAreOnThePage(t *testing.T) {
 		for _, c := range some {
 			g.Expect(page).To(ContainSubstring("| `%s` | ", c.value))
 		}
+	}
+}
+
+// A condition that no status speaks of would be found by chance only.
+func TestStatusesNameTheConditionsThatTheyHave(t *testing.T) {
+	g := NewWithT(t)
+	sources, err := readSource(filepath.Join(root, "api", "v1alpha1"))
+	g.Expect(err).NotTo(HaveOccurred())
+	conditions, err := withPrefix(sources.list(), "Condition")
+	g.Expect(err).NotTo(HaveOccurred())
+	files, err := filepath.Glob(filepath.Join(root, "config", "crd", "bases", "*.yaml"))
+	g.Expect(err).NotTo(HaveOccurred())
+	said := ""
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		g.Expect(err).NotTo(HaveOccurred())
+		_, description, found := strings.Cut(string(text), "conditions are ")
+		g.Expect(found).To(BeTrue(), file)
+		description, _, _ = strings.Cut(description, "items:")
+		said += description
+	}
+	for _, c := range conditions {
+		g.Expect(said).To(MatchRegexp(`\b%s\b`, c.value))
 	}
 }
 
