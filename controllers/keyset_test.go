@@ -149,6 +149,55 @@ var _ = Describe("A JwtConsumer that follows an issuer", func() {
 		Expect(keys(ctx)()).To(ConsistOf("one"))
 	})
 
+	It("holds its kids, future ones too: of two consumers on one issuer one has them all", func(ctx SpecContext) {
+		first := follower("first")
+		create(ctx, first)
+		ready(ctx, first)
+		second := follower("second", func(j *v1alpha1.JWKS) { j.URL += "?" })
+		create(ctx, second)
+		stalled(ctx, second, v1alpha1.ReasonConflict, And(ContainSubstring("spec.credentials[0].jwks.url"), ContainSubstring(w.namespace+"/first")))
+
+		By("making keys, and having the other look first")
+		Expect(provider.Add("two", "ES256")).To(Succeed())
+		Expect(provider.Add("three", "ES256")).To(Succeed())
+		look(ctx, second)
+		Eventually(func() int { all, _ := provider.Asked(); return all }).WithTimeout(soon).WithPolling(poll).Should(BeNumerically(">=", 2))
+		look(ctx, first)
+		Eventually(phases(ctx, first)).WithTimeout(soon).WithPolling(poll).Should(ConsistOf("Active one", "Active two", "Active three"))
+		ready(ctx, first)
+		Expect(keys(ctx)()).To(ConsistOf("one", "two", "three"))
+		stalled(ctx, second, v1alpha1.ReasonConflict, ContainSubstring(w.namespace+"/first"))
+
+		By("going: the other takes over by itself")
+		gone(ctx, first)
+		Eventually(phases(ctx, second)).WithTimeout(2 * soon).WithPolling(poll).Should(ContainElement("Active one"))
+		look(ctx, second)
+		Eventually(phases(ctx, second)).WithTimeout(soon).WithPolling(poll).Should(ConsistOf("Active one", "Active two", "Active three"))
+		ready(ctx, second)
+	})
+
+	It("has its keys with one of two consumers that were made at once", func(ctx SpecContext) {
+		for i := range 6 {
+			Expect(provider.Add(fmt.Sprintf("more%d", i), "ES256")).To(Succeed())
+		}
+		first, second := follower("a"), follower("b")
+		create(ctx, first, second)
+		Eventually(func(g Gomega) {
+			var reasons, owners []string
+			for _, consumer := range []*v1alpha1.JwtConsumer{first, second} {
+				if said := apimeta.FindStatusCondition(conditionsOf(ctx, g, consumer), v1alpha1.ConditionReady); said != nil {
+					reasons = append(reasons, said.Reason)
+				}
+			}
+			g.Expect(reasons).To(ConsistOf(v1alpha1.ReasonSucceeded, v1alpha1.ReasonConflict))
+			for _, entity := range w.list(ctx, "jwts") {
+				owners = append(owners, fmt.Sprint(entity["consumer"]))
+			}
+			g.Expect(owners).To(HaveLen(7))
+			g.Expect(owners).To(HaveEach(owners[0]))
+		}).WithTimeout(2 * soon).WithPolling(poll).Should(Succeed())
+	})
+
 	It("says what keeps a set from being followed", func(ctx SpecContext) {
 		bad := follower("untrusted", func(j *v1alpha1.JWKS) { j.CASecretRef = nil })
 		create(ctx, bad)

@@ -147,6 +147,9 @@ func (r *keySets) readOne(ctx context.Context, spec v1alpha1.Credential, field s
 	if problem == nil {
 		problem = set.problem(field)
 	}
+	if other, taken := r.followedBy(ctx, set, spec.JWKS.URL); taken {
+		return errors.Join(problem, r.leaveTo(other, field, set))
+	}
 	return errors.Join(problem, r.assignKids(field, set))
 }
 
@@ -154,13 +157,10 @@ func (r *keySets) readOne(ctx context.Context, spec v1alpha1.Credential, field s
 func (r *keySets) sourceOf(ctx context.Context, spec v1alpha1.Credential, field string) (jwks.Source, error) {
 	source := jwks.Source{URL: spec.JWKS.URL}
 	policy := r.gateway.Policy
-	urls, all := policy.IssuerURLs(r.consumer.Namespace)
-	if !all && len(urls) == 0 {
+	var admitted bool
+	if source.Policy, admitted = r.policyFor(r.consumer.Namespace); !admitted {
 		return source, status.Stalled(v1alpha1.ReasonPolicyViolation,
 			"%s.jwks.url: policy.jwks.issuers has none for namespace %s (policy of KongGateway %s). Ask for an entry.", field, r.consumer.Namespace, policy.Gateway)
-	}
-	if p := policy.JWKS; p != nil {
-		source.Policy = jwks.Policy{URLs: urls, AllowHTTP: p.AllowHTTP, AllowPrivateAddresses: p.AllowPrivateAddresses}
 	}
 	if err := source.Policy.Check(source.URL); err != nil {
 		return source, status.Stalled(v1alpha1.ReasonPolicyViolation, "%s.jwks.url: %v (policy of KongGateway %s)", field, err, policy.Gateway)
@@ -176,6 +176,16 @@ func (r *keySets) sourceOf(ctx context.Context, spec v1alpha1.Credential, field 
 		}
 	}
 	return source, nil
+}
+
+// policyFor says under which rules a namespace may follow issuers; admitted is false where it may follow none.
+func (r *keySets) policyFor(namespace string) (rules jwks.Policy, admitted bool) {
+	policy := r.gateway.Policy
+	urls, all := policy.IssuerURLs(namespace)
+	if p := policy.JWKS; p != nil {
+		rules = jwks.Policy{URLs: urls, AllowHTTP: p.AllowHTTP, AllowPrivateAddresses: p.AllowPrivateAddresses}
+	}
+	return rules, all || len(urls) > 0
 }
 
 // problem says why there is no key at all, and what has to be changed. While there are keys, the condition

@@ -281,6 +281,9 @@ func ConsumerUniqueKeys(consumer *v1alpha1.JwtConsumer) []UniqueKey {
 		if c.Key != "" {
 			keys = append(keys, UniqueKey{Kind: UniqueCredentialKey, Value: c.Key})
 		}
+		if c.JWKS != nil {
+			keys = append(keys, IssuerKey(c.JWKS.URL))
+		}
 	}
 	return keys
 }

@@ -21,21 +21,41 @@ func OlderWith[T v1alpha1.GatewayUser](
 	ctx context.Context, reader client.Reader, object T, keysOf func(T) []desired.UniqueKey,
 ) func(desired.UniqueKey) (desired.Owner, bool) {
 	return func(key desired.UniqueKey) (owner desired.Owner, found bool) {
-		value := index.UniqueKeyValue(object.GatewayName(), key)
-		err := index.ForEach(ctx, reader, object.KindName(), index.UniqueKey, "", value, func(resource v1alpha1.Resource) {
-			other, ok := resource.(T)
-			if found || !ok || !precedes(other, object) || other.GatewayName() != object.GatewayName() || cannotHave(other) {
-				return
+		for _, rival := range Rivals(ctx, reader, object, key, keysOf) {
+			if rival.Older && !rival.CannotHave {
+				return rival.Owner, true
 			}
-			if slices.ContainsFunc(keysOf(other), key.Overlaps) {
-				owner, found = OwnerOf(other), true
-			}
-		})
-		if err != nil {
-			log.FromContext(ctx).Error(err, "Cannot look for resources that want the same unique key", "keyKind", key.Kind)
 		}
-		return owner, found && err == nil
+		return desired.Owner{}, false
 	}
+}
+
+// Rival is a resource that wants a unique key of another one.
+type Rival struct {
+	Owner desired.Owner
+	// Older says that it was created earlier; CannotHave that it will not get the key, as it is now.
+	Older, CannotHave bool
+}
+
+// Rivals finds the resources of the same kind and gateway that want a unique key as well.
+func Rivals[T v1alpha1.GatewayUser](
+	ctx context.Context, reader client.Reader, object T, key desired.UniqueKey, keysOf func(T) []desired.UniqueKey,
+) (rivals []Rival) {
+	value := index.UniqueKeyValue(object.GatewayName(), key)
+	err := index.ForEach(ctx, reader, object.KindName(), index.UniqueKey, "", value, func(resource v1alpha1.Resource) {
+		other, ok := resource.(T)
+		if !ok || other.GetUID() == object.GetUID() || other.GatewayName() != object.GatewayName() {
+			return
+		}
+		if slices.ContainsFunc(keysOf(other), key.Overlaps) {
+			rivals = append(rivals, Rival{OwnerOf(other), precedes(other, object), cannotHave(other)})
+		}
+	})
+	if err != nil {
+		log.FromContext(ctx).Error(err, "Cannot look for resources that want the same unique key", "keyKind", key.Kind)
+		return nil
+	}
+	return rivals
 }
 
 // OwnerOf gives a resource as the owner of its entities in Kong.
