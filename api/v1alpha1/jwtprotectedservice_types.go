@@ -50,6 +50,9 @@ type JwtProtectedServiceSpec struct {
 	// +kubebuilder:default={}
 	// +optional
 	JWT JWTPlugin `json:"jwt,omitempty"`
+	// claims of the token that are checked once the jwt plugin has verified it, and headers that are made of claims.
+	// +optional
+	Claims *ClaimChecks `json:"claims,omitempty"`
 	// access narrows who of the consumers may call (Kong's acl plugin). Without it the consumers of the resource's
 	// own namespace may, or, where the gateway's policy for identities is Any, every consumer of the gateway.
 	// +optional

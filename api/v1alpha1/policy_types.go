@@ -52,6 +52,10 @@ type GatewayPolicy struct {
 	// jwks bounds which key sets consumers may use.
 	// +optional
 	JWKS *JWKSPolicy `json:"jwks,omitempty"`
+	// claims bounds what services may do with the claims of tokens.
+	// +kubebuilder:default={}
+	// +optional
+	Claims ClaimPolicy `json:"claims,omitempty"`
 	// minSecretBytes refuses HMAC secrets that are shorter, in bytes. 0 refuses none and warns (RFC 7518 section 3.2).
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=512

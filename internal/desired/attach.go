@@ -30,7 +30,9 @@ func (b *builder) attach(in ServiceInput) (Set, error) {
 	if err := b.policy.checkIdentity(field, b.owner.Namespace, to.Name); err != nil {
 		return Set{}, err
 	}
-	b.addGuards(in, parent, AttachedID)
+	if err := b.addGuards(in, parent, AttachedID); err != nil {
+		return Set{}, err
+	}
 	if err := b.addPlugins(in, parent, AttachedID, nil); err != nil {
 		return Set{}, err
 	}

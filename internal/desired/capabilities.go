@@ -100,7 +100,7 @@ func (b *builder) checkCapabilities(in ServiceInput) error {
 			return noPlugin(gateway, on, i, plugin.Plugin)
 		}
 	}
-	return nil
+	return noClaims(spec, gateway, on)
 }
 
 // jwtFields makes the jwt plugin's configuration for this Kong.

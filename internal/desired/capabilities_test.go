@@ -114,6 +114,10 @@ func TestServiceOnAKongThatLacksSomething(t *testing.T) {
 				s.Plugins = []v1alpha1.ServicePlugin{{PluginSpec: v1alpha1.PluginSpec{Name: "c", Plugin: "cors"}}}
 			},
 		},
+		"spec.claims: Kong has no post-function plugin (KongGateway edge runs 3.9.3). Add post-function to plugins in kong.conf, " +
+			"where bundled has it, or remove spec.claims.": {
+			capable("3.9.3", "jwt", "acl"), checking(v1alpha1.ClaimChecks{Issuers: []string{"i"}}),
+		},
 		"spec.jwt: Kong has no jwt plugin (KongGateway edge runs 3.9.3). Add jwt to Kong's plugins.": {
 			capable("3.9.3", "acl"), func(*v1alpha1.JwtProtectedServiceSpec) {},
 		},

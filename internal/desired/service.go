@@ -79,7 +79,9 @@ func BuildService(scope Scope, policy Policy, in ServiceInput) (Set, error) {
 	id := scope.ID(kong.KindService, b.owner, partService)
 	fields["name"] = ServiceName(service)
 	b.add(kong.KindService, id, "", partService, fields)
-	b.addGuards(in, "service", id)
+	if err := b.addGuards(in, "service", id); err != nil {
+		return Set{}, err
+	}
 	routes := b.addRoutes(service, id)
 	if err := b.addPlugins(in, "service", id, routes); err != nil {
 		return Set{}, err
@@ -109,18 +111,26 @@ func (b *builder) addPlugins(in ServiceInput, parent, id string, routes map[stri
 
 // addGuards adds the plugins that have fields of their own. They are on the service, so that no route is without
 // them, or on what spec.attachTo names.
-func (b *builder) addGuards(in ServiceInput, parent, id string) {
+func (b *builder) addGuards(in ServiceInput, parent, id string) error {
 	on := func(plugin string, config map[string]any) kong.Fields {
 		return kong.Fields{"name": plugin, "enabled": true, "protocols": guardProtocols, parent: ref(id), "config": config}
 	}
 	spec := in.Service.Spec
 	b.addPlugin(partJWT, on("jwt", jwtFields(spec.JWT, in.Kong)))
+	if spec.Claims != nil {
+		rules, err := claimRules(in.Service)
+		if err != nil {
+			return err
+		}
+		b.addPlugin(partClaims, on(PluginClaims, claimsConfig(rules)))
+	}
 	if access := b.policy.Access(in.Service); access != nil {
 		b.addPlugin(partACL, on("acl", ACLConfig(*access, b.owner.Namespace, in.Selected)))
 	}
 	if spec.RateLimit != nil {
 		b.addPlugin(partRateLimit, on("rate-limiting", rateLimitFields(*spec.RateLimit, b.policy.RedisOf(in.Service), in.RedisPassword, in.Kong)))
 	}
+	return nil
 }
 
 // addRoutes adds the routes and gives their ids by name.
@@ -180,6 +190,9 @@ func (b *builder) checkService(service *v1alpha1.JwtProtectedService) error {
 		if err := b.policy.checkRoute(path("spec.routes[%d]", i), service.Namespace, route); err != nil {
 			return err
 		}
+	}
+	if err := b.checkClaims(service); err != nil {
+		return err
 	}
 	return b.policy.checkRedis(service)
 }
@@ -388,6 +401,9 @@ func ServiceEntities(scope Scope, policy Policy, service *v1alpha1.JwtProtectedS
 		plugins = append(plugins, v1alpha1.EntityStatus{Name: name, KongID: scope.ID(kong.KindPlugin, owner, part)})
 	}
 	add(partJWT, partJWT)
+	if service.Spec.Claims != nil {
+		add(PluginClaims, partClaims)
+	}
 	if policy.Access(service) != nil {
 		add(partACL, partACL)
 	}

@@ -226,6 +226,8 @@ func (r *syncRun) adoptable(e kong.Entity, w plan.Wanted) bool {
 		return e.ConsumerID == w.ConsumerID
 	case kong.KindRoute:
 		return e.Fields.Ref("service") == w.Service
+	case kong.KindPlugin:
+		return w.Plugin != desired.PluginClaims // what it has is somebody's own program, which the operator's would end
 	}
 	return true
 }

@@ -179,6 +179,6 @@ func (a *attempt) refuse(reason Reason) Decision {
 func (a *attempt) accept() Decision {
 	return Decision{
 		Reason: Authenticated, Consumer: &a.consumer, Upstream: identify(a.consumer, a.cred.Key),
-		CredentialID: a.cred.ID, CredentialKey: a.key,
+		CredentialID: a.cred.ID, CredentialKey: a.key, Token: a.text,
 	}
 }

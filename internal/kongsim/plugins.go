@@ -50,6 +50,7 @@ var pluginKinds = []pluginKind{
 	{"acl", 950, compileACL},
 	{"rate-limiting", 910, compileRateLimit},
 	{"request-termination", 2, compileConfig[termination]},
+	{"post-function", -1000, compilePostFunction},
 }
 
 // compileConfig is for plugins whose configuration is all they are made of.

@@ -36,6 +36,7 @@ type exchange struct {
 	// Who calls, once an authentication plugin said so.
 	consumer     *jwtplugin.Consumer
 	credentialID string // empty for an anonymous consumer
+	token        string // what the jwt plugin verified
 }
 
 // scope is where the request is now, for looking plugins up.

@@ -28,7 +28,7 @@ func (p *jwtAuth) access(x *exchange) *reply {
 		x.consumer = d.Consumer
 	}
 	if d.Authenticated() {
-		x.credentialID = d.CredentialID
+		x.credentialID, x.token = d.CredentialID, d.Token
 	}
 	return nil
 }

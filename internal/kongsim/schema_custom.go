@@ -35,6 +35,7 @@ var customRules = map[string]func(value any) string{
 	"rate_limits":      onObject(rateLimitsProblem),
 	"many_rate_limits": onObject(manyRateLimitsProblem),
 	"termination":      onObject(terminationProblem),
+	"function":         onText(functionProblem),
 }
 
 func customRule(argument any) (rule, error) {

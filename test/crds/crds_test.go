@@ -39,6 +39,8 @@ func credential(fields string) string {
 
 func route(fields string) string { return `{"spec": {"routes": [{"name": "api", ` + fields + `}]}}` }
 
+func checks(fields string) string { return `{"spec": {"claims": {` + fields + `}}}` }
+
 func refusals() []refusal {
 	return []refusal{
 		{"no source", "JwtConsumer", credential(`"algorithm": "HS256"`), "spec.credentials[0]", "exactly one source"},
@@ -129,6 +131,16 @@ func refusals() []refusal {
 		{"snis without protocols", "JwtProtectedService", route(`"snis": ["a.example.com"]`), "spec.routes[0].snis", "set protocols"},
 		{"methods on grpc", "JwtProtectedService", route(`"paths": ["/a"], "methods": ["GET"], "protocols": ["grpc"]`), "spec.routes[0].protocols", "neither methods"},
 		{"a comma in an access group", "JwtProtectedService", `{"spec": {"access": {"groups": ["a,b"]}}}`, "spec.access.groups[0]", "no comma"},
+
+		{"claims without a check", "JwtProtectedService", checks(`"explainToClient": true`), "spec.claims", "nothing is checked"},
+		{"clockSkew alone", "JwtProtectedService", checks(`"issuers": ["i"], "clockSkew": "1s"`), "spec.claims.clockSkew", "goes with notIssuedInFuture"},
+		{"a clock that is far off", "JwtProtectedService", checks(`"notIssuedInFuture": true, "clockSkew": "1h"`), "spec.claims.clockSkew", "0s to 10m"},
+		{"a header of two claims", "JwtProtectedService", checks(`"headers": [{"claim": "a", "header": "X-Token-A"}, {"claim": "b", "header": "x-token-a"}]`), "spec.claims.headers", "of one claim"},
+		{"a header with _", "JwtProtectedService", checks(`"headers": [{"claim": "a", "header": "X_Token_A"}]`), "spec.claims.headers[0].header", "no _"},
+		{"no path to a claim", "JwtProtectedService", checks(`"headers": [{"claim": "a..b", "header": "X-Token-A"}]`), "spec.claims.headers[0].claim", "the name of a claim"},
+		{"no path to a required claim", "JwtProtectedService", checks(`"required": [{"claim": "[\"a]", "contains": "x"}]`), "spec.claims.required[0].claim", "the name of a claim"},
+		{"a required claim of which nothing is said", "JwtProtectedService", checks(`"required": [{"claim": "a"}]`), "spec.claims.required[0]", "at least 2"},
+		{"a required claim of which two things are said", "JwtProtectedService", checks(`"required": [{"claim": "a", "contains": "x", "in": ["y"]}]`), "spec.claims.required[0]", "at most 2"},
 
 		{"key twice", "JwtConsumer", credential(`"key": "k", "secretRef": {"name": "s", "dataKeys": {"key": "k"}}`), "spec.credentials[0].key", "not from both"},
 		{"privateKey on HMAC", "JwtConsumer", credential(`"secretRef": {"name": "s", "dataKeys": {"privateKey": "x"}}`), "spec.credentials[0].secretRef.dataKeys", "HMAC"},

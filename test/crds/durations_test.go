@@ -45,6 +45,7 @@ func durationFields() []durationField {
 		{"JwtProtectedService", `{"spec": {"upstream": {"writeTimeout": %}}}`, "spec.upstream.writeTimeout", upstreamBounds, "0ms", "1441m"},
 		{"JwtProtectedService", `{"spec": {"jwt": {"claimsToVerify": ["exp"], "maximumExpiration": %}}}`, "spec.jwt.maximumExpiration", "from 1s to 8760h", "999ms", "8761h"},
 		{"KongGateway", `{"spec": {"policy": {"redis": [{"name": "r", "host": "r", "timeout": %}]}}}`, "spec.policy.redis[0].timeout", "from 1ms to 1m", "0ms", "61s"},
+		{"JwtProtectedService", checks(`"notIssuedInFuture": true, "clockSkew": %`), "spec.claims.clockSkew", "from 0s to 10m", "", "601s"},
 		{"JwtToken", `{"spec": {"ttl": %, "renewBefore": "1s"}}`, "spec.ttl", "from 10s to 8760h", "9s", "8761h"},
 		{"JwtToken", `{"spec": {"ttl": "8760h", "renewBefore": %}}`, "spec.renewBefore", "from 1s to 8760h", "999ms", "8761h"},
 	}

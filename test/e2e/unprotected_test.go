@@ -74,6 +74,32 @@ var _ = Describe("Never reachable unprotected", func() {
 		only(stop())
 	})
 
+	It("nor by a token whose claims the service refuses", func(ctx SpecContext) {
+		const material = "a secret of a watcher, longer than thirty-two bytes"
+		key := named("unprotected-claims")
+		caller := newConsumer(namespace, "caller", func(s *v1alpha1.JwtConsumerSpec) {
+			s.Credentials = []v1alpha1.Credential{referenced("primary", "HS256", key, "material")}
+		})
+		create(ctx, newSecret(namespace, "material", map[string]string{"secret": material}), caller)
+		awaitReady(ctx, caller)
+		token := sign("HS256", []byte(material), key, claims{"aud": "another"})
+		service := secured("claims", func(s *v1alpha1.JwtProtectedServiceSpec) {
+			s.Claims = &v1alpha1.ClaimChecks{Audiences: []string{"orders"}}
+		})
+		path := pathOfService(namespace, "claims")
+		stop := watch(at(path).with(token))
+		DeferCleanup(func() { stop() })
+		create(ctx, service)
+		awaitReady(ctx, service)
+		expectRefused(ctx, at(path).with(token), 401, "Unauthorized")
+		update(ctx, service, func(s *v1alpha1.JwtProtectedService) { s.Spec.Claims.Audiences = []string{"invoices"} })
+		awaitReady(ctx, service)
+		expectPassed(ctx, at(path).with(sign("HS256", []byte(material), key, claims{"aud": "invoices"})))
+		remove(ctx, service)
+		expectRefused(ctx, at(path), 404, "no Route matched")
+		only(stop())
+	})
+
 	It("while the routes, the plugins and the name of a service change", func(ctx SpecContext) {
 		service := secured("changing")
 		path, second := pathOfService(namespace, "changing"), pathOf("changing-second")

@@ -1,0 +1,472 @@
+package claims
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"pgregory.net/rapid"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/postfunction"
+)
+
+var now = time.Unix(1_800_000_000, 0)
+
+func token(payload string) string {
+	return "eyJhbGciOiJIUzI1NiJ9." + base64.RawURLEncoding.EncodeToString([]byte(payload)) + ".c2ln"
+}
+
+// runs a program, and gives the decision in Go's form.
+func runLua(t interface{ Fatal(...any) }, function *postfunction.Function, rules Rules, request Request, sent http.Header,
+) (Decision, http.Header) {
+	upstream := sent.Clone()
+	if upstream == nil {
+		upstream = http.Header{}
+	}
+	answer, err := function.Run(&postfunction.Request{
+		Token: request.Token, Method: request.Method, HasCredential: request.HasCredential,
+		Upstream: upstream, Now: now,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer != nil {
+		return Decision{
+			Status: answer.Status, Message: answer.Body["message"], Challenge: answer.Header.Get("WWW-Authenticate"),
+		}, upstream
+	}
+	set := map[string]string{}
+	for _, header := range rules.Headers {
+		if values := upstream.Values(header.Name); len(values) == 1 {
+			set[header.Name] = values[0]
+		}
+	}
+	return Decision{Set: set}, upstream
+}
+
+func compile(t interface{ Fatal(...any) }, rules Rules) *postfunction.Function {
+	function, err := postfunction.Compile(rules.Program())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return function
+}
+
+// agree holds the program and the function to each other.
+func agree(t interface {
+	Fatal(...any)
+	Fatalf(string, ...any)
+}, function *postfunction.Function, rules Rules, request Request,
+) Decision {
+	want := rules.Decide(request, now)
+	got, _ := runLua(t, function, rules, request, nil)
+	set := want.Set
+	if set == nil {
+		set = map[string]string{}
+	}
+	if got.Set == nil {
+		got.Set = map[string]string{}
+	}
+	got.Checks, want.Set = want.Checks, set // the program does not list what it checks
+	if !reflect.DeepEqual(got, want) {
+		t.Fatalf("%+v, payload %q:\nLua %+v\nGo  %+v", request, payloadOf(request.Token), got, want)
+	}
+	return want
+}
+
+func payloadOf(token string) string {
+	parts := strings.Split(token, ".")
+	if len(parts) < 2 {
+		return ""
+	}
+	text, _ := base64.RawURLEncoding.DecodeString(parts[1])
+	return string(text)
+}
+
+func path(text string) Path {
+	p, err := ParsePath(text)
+	if err != nil {
+		panic(err)
+	}
+	return p
+}
+
+// everything has a rule of each kind.
+var everything = Rules{
+	Issuers: []string{"https://login/", "b"}, Audiences: []string{"orders", "b"},
+	ChecksIssueTime: true, Skew: 30 * time.Second,
+	Required: []Required{
+		{Claim: path("scope"), Contains: "read"},
+		{Claim: path("o.p"), Equals: true},
+		{Claim: path("n"), Equals: json.Number("5")},
+		{Claim: path("s"), Equals: "x"},
+		{Claim: path("azp"), OneOf: []string{"web", "app"}},
+	},
+	Headers: []Header{
+		{Claim: path("sub"), Name: "X-Token-Subject"}, {Claim: path("o"), Name: "X-Token-O"},
+		{Claim: path("aud"), Name: "X-Token-Aud"},
+	},
+	Explains: true,
+}
+
+const good = `{"iss":"b","aud":"orders","iat":1800000000,"scope":"write read","o":{"p":true},"n":5,"s":"x",` +
+	`"azp":"app","sub":"me"}`
+
+func TestDecisions(t *testing.T) {
+	function := compile(t, everything)
+	with := func(name, value string) string {
+		var claims map[string]json.RawMessage
+		_ = json.Unmarshal([]byte(good), &claims)
+		if value == "" {
+			delete(claims, name)
+		} else {
+			claims[name] = json.RawMessage(value)
+		}
+		var parts []string
+		for name, value := range claims {
+			parts = append(parts, fmt.Sprintf("%q:%s", name, value))
+		}
+		return "{" + strings.Join(parts, ",") + "}"
+	}
+	for _, c := range []struct {
+		name, payload string
+		problem       Problem
+	}{
+		{"all is right", good, ""},
+		{"no issuer", with("iss", ""), WrongIssuer},
+		{"another issuer", with("iss", `"https://login"`), WrongIssuer},
+		{"a list of issuers", with("iss", `["b"]`), WrongIssuer},
+		{"issuer in capitals", with("iss", `"B"`), WrongIssuer},
+		{"no audience", with("aud", ""), WrongAudience},
+		{"audience null", with("aud", "null"), WrongAudience},
+		{"another audience", with("aud", `"order"`), WrongAudience},
+		{"one of a list", with("aud", `["x","b"]`), ""},
+		{"none of a list", with("aud", `["x"]`), WrongAudience},
+		{"an empty list", with("aud", `[]`), WrongAudience},
+		{"a number in the list", with("aud", `["b",5]`), WrongAudience},
+		{"an object", with("aud", `{"b":true}`), WrongAudience},
+		{"words are no list", with("aud", `"orders b"`), WrongAudience},
+		{"just in the future", with("iat", "1800000030"), ""},
+		{"a part of a second", with("iat", "1800000029.9"), ""},
+		{"in the future", with("iat", "1800000031"), IssuedInFuture},
+		{"far in the future", with("iat", strings.Repeat("9", 400)), IssuedInFuture},
+		{"time as text", with("iat", `"1800000000"`), IssuedInFuture},
+		{"time with an exponent", with("iat", "18e8"), IssuedInFuture},
+		{"a time before all", with("iat", "-1e999"), IssuedInFuture},
+		{"no time", with("iat", ""), IssuedInFuture},
+		{"no scope", with("scope", ""), Insufficient},
+		{"part of a word", with("scope", `"reading"`), Insufficient},
+		{"the first word", with("scope", `"read write"`), ""},
+		{"a list of scopes", with("scope", `["write","read"]`), ""},
+		{"words in a list", with("scope", `["write read"]`), Insufficient},
+		{"a tab is no space", with("scope", `"write\tread"`), Insufficient},
+		{"true as text", with("o", `{"p":"true"}`), Insufficient},
+		{"false", with("o", `{"p":false}`), Insufficient},
+		{"no object", with("o", `true`), Insufficient},
+		{"a fraction", with("n", "5.0"), Insufficient},
+		{"an exponent", with("n", "5e0"), Insufficient},
+		{"a digit as text", with("n", `"5"`), Insufficient},
+		{"another number", with("n", "50"), Insufficient},
+		{"text in capitals", with("s", `"X"`), Insufficient},
+		{"text written otherwise", with("s", `"\u0078"`), ""},
+		{"none of in", with("azp", `"other"`), Insufficient},
+		{"a list for in", with("azp", `["web"]`), Insufficient},
+		{"a line break in a header", with("sub", `"a\r\nX-Token-O: b"`), NoHeader},
+		{"NUL in a header", with("sub", `"a\u0000"`), NoHeader},
+		{"a space before", with("sub", `" admin"`), NoHeader},
+		{"a space behind", with("sub", `"admin "`), NoHeader},
+		{"a comma in an element", with("aud", `["b","a,admin"]`), NoHeader},
+		{"an empty element", with("aud", `["b",""]`), NoHeader},
+		{"no subject", with("sub", ""), ""},
+		{"subject null", with("sub", "null"), ""},
+		{"an empty subject", with("sub", `""`), ""},
+		{"a number for a subject", with("sub", "12345678901234567890.5e3"), ""},
+		{"not ASCII", with("sub", `"Zo\u00eb 😀"`), ""},
+		{"a name twice", `{"iss":"x","iss":"b"` + good[len(`{"iss":"b"`):], Unreadable},
+		{"a name twice, once escaped", `{"\u0069ss":"x",` + good[1:], Unreadable},
+		{"a name twice below", with("o", `{"p":false,"p":true}`), Unreadable},
+		{"a lone surrogate", with("x", `"\ud800"`), Unreadable},
+		{"surrogates the wrong way round", with("x", `"\udc00\ud800"`), Unreadable},
+		{"no UTF-8", with("x", "\"\xff\""), Unreadable},
+		{"an overlong form", with("x", "\"\xc0\xaf\""), Unreadable},
+		{"a surrogate in UTF-8", with("x", "\"\xed\xa0\x80\""), Unreadable},
+		{"a comment", good + "//", Unreadable},
+		{"a second value", good + "{}", Unreadable},
+		{"a comma too many", good[:len(good)-1] + ",}", Unreadable},
+		{"a byte order mark", "\ufeff" + good, Unreadable},
+		{"NaN", with("x", "NaN"), Unreadable},
+		{"hexadecimal", with("x", "0x10"), Unreadable},
+		{"a zero before", with("x", "01"), Unreadable},
+		{"a line break in a string", with("x", "\"\n\""), Unreadable},
+		{"a list", "[" + good + "]", Unreadable},
+		{"a string", `"` + good + `"`, Unreadable},
+		{"nothing", "", Unreadable},
+		{"16 deep", with("x", strings.Repeat("[", 15)+strings.Repeat("]", 15)), ""},
+		{"17 deep", with("x", strings.Repeat("[", 16)+strings.Repeat("]", 16)), Unreadable},
+		{"very deep", with("x", strings.Repeat("[", 9000)+strings.Repeat("]", 9000)), Unreadable},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if d := agree(t, function, everything, Request{Token: token(c.payload)}); d.Problem() != c.problem {
+				t.Errorf("problem %q, want %q", d.Problem(), c.problem)
+			}
+		})
+	}
+}
+
+func TestTokens(t *testing.T) {
+	function := compile(t, everything)
+	valid := token(good)
+	for name, c := range map[string]struct {
+		token   string
+		problem Problem
+	}{
+		"two parts":       {strings.TrimSuffix(valid, ".c2ln"), Unreadable},
+		"four parts":      {valid + ".x", Unreadable},
+		"padding":         {strings.Replace(valid, ".c2ln", "=.c2ln", 1), Unreadable},
+		"standard base64": {"e30." + base64.RawStdEncoding.EncodeToString([]byte(`{"x":"???>>>~~~"}`)) + ".x", Unreadable},
+		"a line break":    {strings.Replace(valid, ".c2ln", "\n.c2ln", 1), Unreadable},
+		"too long":        {token(`{"x":"` + strings.Repeat("a", maxPayload) + `"}`), Unreadable},
+		"long":            {token(good[:len(good)-1] + `,"x":"` + strings.Repeat("a", 48000) + `"}`), ""},
+		"no signature":    {strings.TrimSuffix(valid, "c2ln"), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if d := agree(t, function, everything, Request{Token: c.token}); d.Problem() != c.problem {
+				t.Errorf("problem %q, want %q", d.Problem(), c.problem)
+			}
+		})
+	}
+}
+
+// What has no token passes where the rules say so, and never what another plugin has authenticated.
+func TestRequestsWithoutToken(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		rules   Rules
+		request Request
+		passes  bool
+	}{
+		{"refused", Rules{}, Request{Method: "GET"}, false},
+		{"anonymous", Rules{Anonymous: true}, Request{Method: "GET"}, true},
+		{"authenticated otherwise", Rules{Anonymous: true}, Request{Method: "GET", HasCredential: true}, false},
+		{"preflight", Rules{Preflight: true}, Request{Method: "OPTIONS"}, true},
+		{"preflight needs a token", Rules{}, Request{Method: "OPTIONS"}, false},
+		{"no preflight", Rules{Preflight: true}, Request{Method: "GET"}, false},
+		{"an anonymous token is checked", Rules{Anonymous: true, Issuers: []string{"b"}}, Request{Token: token(`{}`)}, false},
+		{"so is that of a preflight", Rules{Preflight: true, Issuers: []string{"b"}}, Request{Method: "OPTIONS", Token: token(`{}`)}, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for _, realm := range []string{"", "shop"} {
+				c.rules.Realm = realm
+				if d := agree(t, compile(t, c.rules), c.rules, c.request); d.Passes() != c.passes {
+					t.Errorf("passes: %t", d.Passes())
+				}
+			}
+		})
+	}
+}
+
+// What a client sends under a header of the rules, however it is spelled, never gets to the upstream.
+func TestClientHeadersAreRemoved(t *testing.T) {
+	rules := Rules{Headers: []Header{{Claim: path("sub"), Name: "X-Token-Subject"}}, Anonymous: true}
+	function := compile(t, rules)
+	for name, request := range map[string]Request{
+		"with the claim": {Token: token(`{"sub":"me"}`)}, "without the claim": {Token: token(`{}`)}, "without a token": {},
+	} {
+		sent := http.Header{"X-Token-Subject": {"a", "b"}, "X_token_subject": {"c"}, "x-Token_SUBJECT": {"d"}, "X-Token": {"stays"}}
+		d, upstream := runLua(t, function, rules, request, sent)
+		want := http.Header{"X-Token": {"stays"}}
+		if name == "with the claim" {
+			want.Set("X-Token-Subject", "me")
+		}
+		if !d.Passes() || !reflect.DeepEqual(upstream, want) {
+			t.Errorf("%s: %v, upstream gets %v", name, d, upstream)
+		}
+	}
+	many := http.Header{}
+	for i := range 1001 {
+		many.Set(fmt.Sprint("A", i), "b")
+	}
+	if d, _ := runLua(t, function, rules, Request{Token: token(`{}`)}, many); d.Status != http.StatusUnauthorized {
+		t.Errorf("more headers than can be seen: %+v", d)
+	}
+}
+
+var pieces = []string{
+	"{", "}", "[", "]", ",", ":", " ", "\n", `"`, `"a"`, `"sub"`, `"o"`, `"p"`, "true", "false", "null", "0", "-0", "5", "1e5", "0.5", "-", ".",
+	`\u00e9`, `\ud83d\ude00`, `\ud800`, `\n`, `\"`, `\\`, "é", "\xff", "\x00", "\x7f", "x",
+}
+
+func drawJSON(t *rapid.T) string {
+	return rapid.OneOf(
+		rapid.Map(rapid.SliceOfN(rapid.SampledFrom(pieces), 0, 12), func(parts []string) string { return strings.Join(parts, "") }),
+		rapid.Custom(func(t *rapid.T) string { return drawValue(t, 0) }),
+		rapid.Custom(func(t *rapid.T) string {
+			text := []byte(drawValue(t, 0))
+			at := rapid.IntRange(0, len(text)-1).Draw(t, "at")
+			text[at] = rapid.Byte().Draw(t, "byte")
+			return string(text)
+		}),
+	).Draw(t, "json")
+}
+
+func drawValue(t *rapid.T, depth int) string {
+	kind := rapid.IntRange(0, 5).Draw(t, "kind")
+	if depth > 3 && kind > 3 {
+		kind -= 3
+	}
+	switch kind {
+	case 0:
+		return rapid.SampledFrom([]string{"true", "false", "null"}).Draw(t, "literal")
+	case 1:
+		return rapid.StringMatching(`-?(0|[1-9][0-9]{0,3})(\.[0-9]{1,2})?([eE][+-]?[0-9]{1,2})?`).Draw(t, "number")
+	case 2, 3:
+		return drawString(t)
+	case 4:
+		var items []string
+		for range rapid.IntRange(0, 3).Draw(t, "items") {
+			items = append(items, drawValue(t, depth+1))
+		}
+		return "[" + strings.Join(items, " ,") + "]"
+	}
+	var fields []string
+	for range rapid.IntRange(0, 3).Draw(t, "fields") {
+		name := rapid.SampledFrom([]string{`"sub"`, `"o"`, `"p"`, `"iss"`, `"aud"`, `"s\u0075b"`}).Draw(t, "name")
+		fields = append(fields, name+": "+drawValue(t, depth+1))
+	}
+	return "{" + strings.Join(fields, ",") + "}"
+}
+
+func drawString(t *rapid.T) string {
+	inner := rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", " ", ",", "é", "😀", `\n`, `\u0041`, `\ud83d\ude00`, `\udc00`, `\/`, "\x7f"}), 0, 4).Draw(t, "text")
+	return `"` + strings.Join(inner, "") + `"`
+}
+
+func drawRules(t *rapid.T) Rules {
+	texts := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "b", "ab", "é"}), 0, 2, rapid.ID[string])
+	claim := rapid.Map(rapid.SampledFrom([]string{"sub", "o.p", "o.o.p", `["sub"]`, "aud"}), path)
+	rules := Rules{
+		Issuers: texts.Draw(t, "issuers"), Audiences: texts.Draw(t, "audiences"), Explains: rapid.Bool().Draw(t, "explains"),
+	}
+	for range rapid.IntRange(0, 2).Draw(t, "required") {
+		required := Required{Claim: claim.Draw(t, "claim")}
+		switch rapid.IntRange(0, 2).Draw(t, "operator") {
+		case 0:
+			required.Contains = rapid.SampledFrom([]string{"a", "b", "a b"}).Draw(t, "contains")
+		case 1:
+			required.Equals = rapid.SampledFrom([]any{"a", "", true, false, json.Number("0"), json.Number("5")}).Draw(t, "equals")
+		default:
+			required.OneOf = []string{"a", "b"}
+		}
+		rules.Required = append(rules.Required, required)
+	}
+	for i := range rapid.IntRange(0, 2).Draw(t, "headers") {
+		rules.Headers = append(rules.Headers, Header{Claim: claim.Draw(t, "claim"), Name: fmt.Sprint("X-Token-", i)})
+	}
+	return rules
+}
+
+// The program and the function decide alike, whatever the rules and the payload are.
+func TestLuaAndGoAgree(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		rules := drawRules(t)
+		function := compile(t, rules)
+		for range 4 {
+			agree(t, function, rules, Request{Token: token(drawJSON(t))})
+		}
+	})
+}
+
+// What is read is valid by encoding/json too; and what is not read of what it calls valid has one of the faults that
+// this package adds.
+func TestValidityIsThatOfEncodingJSON(t *testing.T) {
+	function := compile(t, Rules{})
+	rapid.Check(t, func(t *rapid.T) {
+		text := `{"x":` + drawJSON(t) + `}`
+		d := agree(t, function, Rules{}, Request{Token: token(text)})
+		if !json.Valid([]byte(text)) || !utf8.ValidString(text) {
+			if d.Passes() {
+				t.Fatalf("%q is read", text)
+			}
+			return
+		}
+		var value any
+		_ = json.Unmarshal([]byte(text), &value)
+		written, _ := json.Marshal(value)
+		replaced := strings.Contains(string(written), "\ufffd")
+		if !d.Passes() && !replaced && !hasTwins(text) {
+			t.Fatalf("%q is not read", text)
+		}
+	})
+}
+
+// hasTwins says whether an object has a name twice: it loses a field when it is read by encoding/json.
+func hasTwins(text string) bool {
+	var value any
+	_ = json.Unmarshal([]byte(text), &value)
+	written, _ := json.Marshal(value)
+	return strings.Count(string(written), `":`) < strings.Count(strings.ReplaceAll(text, `": `, `":`), `":`)
+}
+
+func FuzzLuaAndGoAgree(f *testing.F) {
+	function := compile(f, everything)
+	f.Add(good)
+	for _, piece := range pieces {
+		f.Add(piece)
+	}
+	f.Fuzz(func(t *testing.T, payload string) {
+		agree(t, function, everything, Request{Token: token(payload)})
+	})
+}
+
+// Nothing that a tenant writes ends its literal: the same program runs, and a token that says exactly what was written
+// passes.
+func TestDataIsNeverCode(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		hostile := rapid.OneOf(
+			rapid.SampledFrom([]string{`"`, `]]`, "\n", "\x00", `\`, `" .. os.exit() .. "`, "--", "\xff", `"}`, "]=]", "\r"}),
+			rapid.Map(rapid.SliceOfN(rapid.Byte(), 1, 20), func(b []byte) string { return string(b) }),
+		)
+		text := hostile.Draw(t, "text")
+		literal := quote(text)
+		if strings.Trim(literal[1:len(literal)-1], `\0123456789`) != "" {
+			t.Fatalf("%q", literal)
+		}
+		rules := Rules{
+			Issuers: []string{text}, Audiences: []string{text}, Realm: text,
+			Required: []Required{{Claim: Path{Text: text, Names: []string{text}}, Equals: text}},
+		}
+		function := compile(t, rules)
+		if !utf8.ValidString(text) {
+			agree(t, function, rules, Request{Token: token(`{}`)})
+			return
+		}
+		claims, _ := json.Marshal(map[string]any{text: text, "iss": text, "aud": text})
+		if text != "iss" && text != "aud" {
+			if d := agree(t, function, rules, Request{Token: token(string(claims))}); !d.Passes() {
+				t.Fatalf("%q: %+v", text, d)
+			}
+		}
+	})
+}
+
+func BenchmarkProgram(b *testing.B) {
+	for _, count := range []int{0, 1, 4, 16} {
+		rules := Rules{Issuers: []string{"b"}, Audiences: []string{"orders"}}
+		for range count {
+			rules.Required = append(rules.Required, Required{Claim: path("scope"), Contains: "read"})
+		}
+		b.Run(fmt.Sprint(count), func(b *testing.B) {
+			function := compile(b, rules)
+			request := Request{Token: token(good)}
+			for b.Loop() {
+				runLua(b, function, rules, request, nil)
+			}
+		})
+	}
+}
