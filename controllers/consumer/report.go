@@ -41,6 +41,7 @@ func (r *report) credentials() {
 			r.revisionsOf(resolvedCredential{spec: v1alpha1.Credential{Name: name}}, r.revisions.of(name), former)
 		}
 	}
+	r.concealKeys()
 	if len(r.consumer.Status.Credentials) > maxReported {
 		r.consumer.Status.Credentials = r.consumer.Status.Credentials[:maxReported]
 	}
@@ -71,6 +72,19 @@ func newestIssue(credentials []v1alpha1.CredentialStatus) *metav1.Time {
 		}
 	}
 	return newest
+}
+
+// concealKeys leaves out the keys out of Secrets that Kong does not hold: a Secret's data key that is no credential's
+// key, a password say, may have been named by mistake, or to read it.
+func (r *report) concealKeys() {
+	for _, c := range r.sources.credentials {
+		for i := range r.consumer.Status.Credentials {
+			report := &r.consumer.Status.Credentials[i]
+			if report.Name == c.spec.Name && report.State == v1alpha1.CredentialPending && keyInSecret(c.spec) {
+				report.Key = ""
+			}
+		}
+	}
 }
 
 // report writes status.credentials.

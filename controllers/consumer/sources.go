@@ -101,7 +101,13 @@ func (s *sources) isMissing(name string) bool {
 
 // choosesKey says whether the tenant chose the key, in the spec or in a Secret.
 func choosesKey(spec v1alpha1.Credential) bool {
-	return spec.Key != "" || spec.SecretRef != nil && spec.SecretRef.DataKeys != nil && spec.SecretRef.DataKeys.Key != ""
+	return spec.Key != "" || keyInSecret(spec)
+}
+
+// keyInSecret says whether the key comes from a Secret. It is shown only where Kong holds it: whoever sends a token
+// shows it then.
+func keyInSecret(spec v1alpha1.Credential) bool {
+	return spec.SecretRef != nil && spec.SecretRef.DataKeys != nil && spec.SecretRef.DataKeys.Key != ""
 }
 
 // secretName of the Secret that a credential is read from, or published in.

@@ -55,6 +55,11 @@ func (k *kongSync) apply(ctx context.Context, set desired.Set) (err error) {
 			return desired.ConsumerClaims(k.gateway.Policy, other)
 		}),
 		Drifted: lifecycle.KnownDrift(k.consumer),
+		KeyInSecret: func(name string) bool {
+			return slices.ContainsFunc(k.consumer.Spec.Credentials, func(c v1alpha1.Credential) bool {
+				return c.Name == name && keyInSecret(c)
+			})
+		},
 	})
 	if k.unsupported = k.input.Unsupported(k.gateway.Scope.Gateway); k.unsupported != nil {
 		k.gateway.Engine.AwaitUpgrade(set.Owner)

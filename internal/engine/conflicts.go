@@ -29,7 +29,7 @@ func (r *syncRun) reserve(ctx context.Context, w plan.Wanted, keys []desired.Uni
 	}
 	r.turn.Wait(keys)
 	if by, key, ok := r.arbiter.Reserve(w.ID, w.Owner, keys); !ok {
-		return r.refuse(key, by.String())
+		return r.refuse(w, key, by.String())
 	}
 	for _, key := range keys {
 		holder := r.holder(key, w, foreign)
@@ -40,7 +40,7 @@ func (r *syncRun) reserve(ctx context.Context, w plan.Wanted, keys []desired.Uni
 		}
 		if holder != "" {
 			r.unreserve(w, keys, false)
-			return r.refuse(key, holder)
+			return r.refuse(w, key, holder)
 		}
 	}
 	r.turn.Got(keys)
@@ -88,12 +88,21 @@ func (r *syncRun) holder(key desired.UniqueKey, w plan.Wanted, foreign map[desir
 const adoptionRemedy = "what nobody manages is taken over where the KongGateway has spec.adoption: Unowned."
 
 // refuse says that a key is held. The owner waits for it.
-func (r *syncRun) refuse(key desired.UniqueKey, holder string) error {
+func (r *syncRun) refuse(w plan.Wanted, key desired.UniqueKey, holder string) error {
 	r.turn.Wait([]desired.UniqueKey{key})
 	stalled := status.Stalled(v1alpha1.ReasonConflict, "%s: %s is held by %s. Choose another; "+adoptionRemedy,
-		keyField(key.Kind), key, holder)
+		keyField(key.Kind), r.nameOf(w, key), holder)
 	stalled.RetryAfter = r.arbiter.Retry(r.set.Owner)
 	return stalled
+}
+
+// nameOf names a unique key for a message. One that a Secret holds is not shown.
+func (r *syncRun) nameOf(w plan.Wanted, key desired.UniqueKey) string {
+	name, isCredential := desired.CredentialOf(w.Part)
+	if isCredential && r.options.KeyInSecret != nil && r.options.KeyInSecret(name) {
+		return "the key that the Secret of credential " + name + " has"
+	}
+	return key.String()
 }
 
 // conflict names who holds what Kong would not give a second time.
@@ -111,14 +120,14 @@ func (r *syncRun) conflict(ctx context.Context, w plan.Wanted, cause error) erro
 		case ours && ownership.Owner == w.Owner && slices.Contains(r.keep, holder.ID):
 			stalled := status.Stalled(v1alpha1.ReasonConflict,
 				"%s: %s is held by %s of the same resource, which stays because its Secret cannot be read. "+
-					"Restore that Secret, or choose another key.", keyField(key.Kind), key, ownership.Part)
+					"Restore that Secret, or choose another key.", keyField(key.Kind), r.nameOf(w, key), ownership.Part)
 			stalled.RetryAfter = r.arbiter.Retry(w.Owner)
 			return stalled
 		case ours && ownership.Owner == w.Owner:
 			r.recordFound(holder, w.Owner, ownership.Part)
 			return errReplan // a leftover of this very owner: the next plan takes it out first
 		}
-		return r.refuse(key, r.describeForeign(holder))
+		return r.refuse(w, key, r.describeForeign(holder))
 	}
 	return r.unnamedConflict(ctx, w, cause)
 }

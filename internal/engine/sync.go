@@ -17,6 +17,8 @@ import (
 
 // SyncOptions are what Sync asks of its caller.
 type SyncOptions struct {
+	// KeyInSecret says whether the key of a credential comes from a Secret, so that no message shows it. Nil: of none.
+	KeyInSecret func(credential string) bool
 	// Older finds a resource that was created earlier and has the same unique key. It is asked where nobody holds the
 	// key in Kong.
 	Older func(desired.UniqueKey) (desired.Owner, bool)

@@ -139,6 +139,11 @@ var _ = Describe("Where something is wrong with a Secret", Ordered, func() {
 			s.Credentials = []v1alpha1.Credential{referenced("primary", algorithm, "", name)}
 		}}, change...)...)
 	}
+	keyUnder := func(dataKey string) func(*v1alpha1.JwtConsumerSpec) {
+		return func(s *v1alpha1.JwtConsumerSpec) {
+			s.Credentials[0].SecretRef.DataKeys = &v1alpha1.CredentialDataKeys{Key: dataKey}
+		}
+	}
 	logging := func(name string) *v1alpha1.JwtProtectedService {
 		return newService(namespace, name, func(s *v1alpha1.JwtProtectedServiceSpec) {
 			s.Plugins = []v1alpha1.ServicePlugin{{PluginSpec: v1alpha1.PluginSpec{
@@ -160,6 +165,28 @@ var _ = Describe("Where something is wrong with a Secret", Ordered, func() {
 		}, func(name string) client.Object { return caller(name, "ES256") }, v1alpha1.ReasonSecretInvalid),
 		Entry("a vault reference", "vault", map[string]string{"secret": "{vault://env/" + decoy("vault") + "}"},
 			func(name string) client.Object { return caller(name, "HS256") }, v1alpha1.ReasonSecretInvalid),
+		Entry("a key with a line break", "broken-key", map[string]string{"secret": decoy("of-broken-key"), "password": decoy("broken-key") + "\n"},
+			func(name string) client.Object { return caller(name, "HS256", keyUnder("password")) }, v1alpha1.ReasonSecretInvalid),
+		Entry("a key that looks like a vault reference", "vault-key",
+			map[string]string{"secret": decoy("of-vault-key"), "password": "{vault://env/" + decoy("vault-key") + "}"},
+			func(name string) client.Object { return caller(name, "HS256", keyUnder("password")) }, v1alpha1.ReasonSecretInvalid),
+		Entry("an authority of an issuer that is none", "no-authority", map[string]string{"authority": decoy("no-authority")},
+			func(name string) client.Object {
+				return caller(name, "RS256", func(s *v1alpha1.JwtConsumerSpec) {
+					s.Credentials[0] = v1alpha1.Credential{Name: "primary", JWKS: &v1alpha1.JWKS{
+						URL: "https://login.e2e.example.com/keys", CASecretRef: &v1alpha1.LocalSecretKeyReference{Name: name, Key: "authority"},
+					}}
+				})
+			}, v1alpha1.ReasonSecretInvalid),
+		Entry("a configuration of a consumer's plugin that is no object", "consumer-plugin", map[string]string{"config": decoy("consumer-plugin")},
+			func(name string) client.Object {
+				return caller(name, "HS256", func(s *v1alpha1.JwtConsumerSpec) {
+					s.Credentials = nil
+					s.Plugins = []v1alpha1.PluginSpec{{Name: "log", Plugin: "http-log", ConfigFrom: []v1alpha1.ConfigSource{
+						{SecretRef: v1alpha1.LocalSecretKeyReference{Name: name, Key: "config"}},
+					}}}
+				})
+			}, v1alpha1.ReasonSecretInvalid),
 		Entry("a configuration that is no YAML", "no-yaml", map[string]string{"config": "headers: [" + decoy("no-yaml") + "\n\t: }"},
 			func(name string) client.Object { return logging(name) }, v1alpha1.ReasonSecretInvalid),
 		Entry("a configuration that is no object", "no-object", map[string]string{"config": `"` + decoy("no-object") + `"`},
@@ -188,6 +215,21 @@ var _ = Describe("Where something is wrong with a Secret", Ordered, func() {
 		awaitReady(ctx, holder)
 		create(ctx, waiting)
 		awaitReason(ctx, waiting, v1alpha1.ReasonConflict, named("canaries-key"))
+	})
+
+	It("a conflict over a key that a Secret has does not show it", func(ctx SpecContext) {
+		username := named("canary-holder")
+		status, _, err := admin(ctx, http.MethodPut, "/consumers/"+username, entity{"custom_id": username})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(status).To(Equal(http.StatusOK))
+		DeferCleanup(func(ctx context.Context) { _, _, _ = admin(ctx, http.MethodDelete, "/consumers/"+username, nil) })
+		status, _, err = admin(ctx, http.MethodPost, "/consumers/"+username+"/jwt", entity{"key": decoy("taken-key")})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(status).To(Equal(http.StatusCreated))
+		create(ctx, newSecret(namespace, "taken-key", map[string]string{"password": decoy("taken-key"), "secret": decoy("of-taken-key")}))
+		waiting := caller("taken-key", "HS256", keyUnder("password"))
+		create(ctx, waiting)
+		awaitReason(ctx, waiting, v1alpha1.ReasonConflict, "the key that the Secret of credential primary has")
 	})
 
 	It("what somebody else changed in Kong is named by its field", func(ctx SpecContext) {
@@ -235,11 +277,34 @@ var _ = Describe("Where something is wrong with a Secret", Ordered, func() {
 		certificate := tried("canary-certificate", map[string]string{"tls.crt": "none", "tls.key": decoy("tls-key")}, func(a *v1alpha1.AdminAPI, ref v1alpha1.SecretReference) {
 			a.TLS = &v1alpha1.ClientTLS{ClientCertificateSecretRef: &ref}
 		})
+		authority := tried("canary-authority", map[string]string{"authority": decoy("authority")}, func(a *v1alpha1.AdminAPI, ref v1alpha1.SecretReference) {
+			a.TLS = &v1alpha1.ClientTLS{CASecretRef: &v1alpha1.SecretKeyReference{SecretReference: ref, Key: "authority"}}
+		})
+		awaitNotReady(ctx, authority)
 		awaitReady(ctx, good)
 		awaitReason(ctx, away, v1alpha1.ReasonKongUnreachable)
 		awaitNotReady(ctx, broken)
 		awaitNotReady(ctx, certificate)
 	})
+})
+
+var _ = Describe("Where something is wrong with a Secret for data planes", func() {
+	DescribeTable("the gateway does not show it", func(ctx SpecContext, name string, data map[string]string, change func(*v1alpha1.ClientTLS, v1alpha1.SecretReference)) {
+		secret := newSecret(stack.OperatorNamespace, named(name), data)
+		g := newGateway(named(name))
+		g.Spec.DataPlanes = &v1alpha1.DataPlanes{URLs: []string{env.ProxyURL}, TLS: &v1alpha1.ClientTLS{}}
+		change(g.Spec.DataPlanes.TLS, v1alpha1.SecretReference{Namespace: secret.Namespace, Name: secret.Name})
+		create(ctx, secret, g)
+		DeferCleanup(func(ctx context.Context) { remove(ctx, g); remove(ctx, secret) })
+		awaitNotReady(ctx, g)
+	},
+		Entry("an authority", "canary-planes-ca", map[string]string{"authority": decoy("planes-ca")}, func(t *v1alpha1.ClientTLS, ref v1alpha1.SecretReference) {
+			t.CASecretRef = &v1alpha1.SecretKeyReference{SecretReference: ref, Key: "authority"}
+		}),
+		Entry("a client's key", "canary-planes-key", map[string]string{"tls.crt": "none", "tls.key": decoy("planes-key")}, func(t *v1alpha1.ClientTLS, ref v1alpha1.SecretReference) {
+			t.ClientCertificateSecretRef = &ref
+		}),
+	)
 })
 
 // awaitNotReady waits until a gateway says that it is not Ready, whyever.
