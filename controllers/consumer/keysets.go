@@ -65,6 +65,7 @@ type keySet struct {
 // issuer is waited for: what it answers wakes the consumer. What is wrong with one set does not hold up the others.
 func (r *keySets) read(ctx context.Context) error {
 	defer r.flagDegraded()
+	r.KeySets.Keep(client.ObjectKeyFromObject(r.consumer).String(), r.followed())
 	if !r.exist() {
 		return nil
 	}
@@ -104,6 +105,16 @@ func (r *keySets) read(ctx context.Context) error {
 	return r.write(ctx)
 }
 
+// followed lists the credentials that follow an issuer.
+func (r *keySets) followed() (names []string) {
+	for _, c := range r.consumer.Spec.Credentials {
+		if c.JWKS != nil {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
 // exist says whether there are key sets, or were.
 func (r *keySets) exist() bool {
 	return slices.ContainsFunc(r.consumer.Spec.Credentials, func(c v1alpha1.Credential) bool { return c.JWKS != nil }) ||
@@ -128,10 +139,18 @@ func (r *keySets) readOne(ctx context.Context, spec v1alpha1.Credential, field s
 	if limit == 0 {
 		limit = defaultMaxKeys
 	}
+	who := r.consumer.Namespace + "/" + r.consumer.Name + "/" + spec.Name
+	if problem == nil {
+		if err := r.KeySets.Follow(who, source); err != nil {
+			refused := status.Stalled(v1alpha1.ReasonPolicyViolation, "%s.jwks.url: %v", field, err)
+			refused.RetryAfter = time.Minute // a consumer that goes wakes nobody
+			problem = refused
+		}
+	}
 	if problem == nil {
 		set.view = r.KeySets.Lookup(ctx, jwks.Query{
 			Source: source, Interval: spec.JWKS.RefreshInterval.Or(defaultRefreshInterval),
-			Who:     r.consumer.Namespace + "/" + r.consumer.Name + "/" + spec.Name,
+			Who:     who,
 			Request: r.consumer.Annotations[v1alpha1.AnnotationReconcile], Wake: r.wake(),
 		})
 		set.selection = set.view.Set.Select(string(spec.Algorithm), limit)

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/credential"
@@ -87,6 +88,7 @@ func (p *publication) isRetiring(former v1alpha1.CredentialStatus) bool {
 
 // release takes the owner off the generated Secrets, so that they stay with the credentials that stay in Kong.
 func (p *publication) release(ctx context.Context) error {
+	p.KeySets.Keep(client.ObjectKeyFromObject(p.consumer).String(), nil)
 	names := []string{credential.StateSecretName(p.consumer.Name)}
 	if p.keySets.exist() {
 		names = append(names, credential.JWKSSecretName(p.consumer.Name))

@@ -72,6 +72,9 @@ func TestNextLook(t *testing.T) {
 		"a failure, a short interval":  {Outcome{Failures: 1}, 15 * time.Second, 15 * time.Second},
 		"left alone as it asks":        {Outcome{Failures: 1, RetryAfter: 20 * time.Minute}, 10 * time.Minute, 20 * time.Minute},
 		"left alone for an hour most":  {Outcome{Failures: 1, RetryAfter: 20 * time.Hour}, 10 * time.Minute, time.Hour},
+		"time-outs, longer":            {Outcome{Failures: 6, TimedOut: true}, 10 * time.Minute, 16 * time.Minute},
+		"time-outs, half an hour most": {Outcome{Failures: 100, TimedOut: true}, 10 * time.Minute, 30 * time.Minute},
+		"time-outs, a long interval":   {Outcome{Failures: 100, TimedOut: true}, time.Hour, time.Hour},
 		"asks for less than the pause": {Outcome{Failures: 2, RetryAfter: time.Second}, 10 * time.Minute, time.Minute},
 	} {
 		c.last.Time = at

@@ -24,6 +24,8 @@ type Error struct {
 	Message string
 	// RetryAfter is how long the issuer asked to be left alone (RFC 9110 section 10.2.3), if it did.
 	RetryAfter time.Duration
+	// TimedOut says that the issuer took all the time that it had.
+	TimedOut bool
 }
 
 // Error gives the message.

@@ -206,7 +206,7 @@ func describeFailure(err error, timeout time.Duration) error {
 	case errors.As(err, &untrusted):
 		return unreachable("the issuer's certificate is not trusted: %v; caSecretRef names other certificate authorities", untrusted.Err)
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timedOut) && timedOut.Timeout():
-		return unreachable("the issuer does not answer within %s", timeout)
+		return &Error{Kind: ErrUnreachable, Message: fmt.Sprintf("the issuer does not answer within %s", timeout), TimedOut: true}
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return unreachable("the issuer refuses the connection")
 	case errors.As(err, &dial) && dial.Op == "dial":

@@ -161,6 +161,9 @@ func TestFetchWithinLimits(t *testing.T) {
 			if errors.As(err, &failure) && path == "/503" && failure.RetryAfter != 2*time.Minute {
 				t.Errorf("Retry-After: got %s", failure.RetryAfter)
 			}
+			if slow := path == "/never" || path == "/slowly"; failure == nil || failure.TimedOut != slow {
+				t.Errorf("timed out: not %v", slow)
+			}
 		})
 	}
 	t.Run("moved", func(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
-	"strings"
 	"sync"
 	"time"
 )
@@ -26,6 +25,7 @@ type Refresher struct {
 
 	mu      sync.Mutex
 	entries map[sourceID]*entry
+	follows follows
 	swept   time.Time
 }
 
@@ -59,7 +59,7 @@ type entry struct {
 // NewRefresher makes a Refresher. now is the clock.
 func NewRefresher(fetch FetchFunc, now func() time.Time) *Refresher {
 	return &Refresher{
-		fetch: fetch, now: now, turns: newTurns(maxInFlight, maxOfNamespace), entries: map[sourceID]*entry{},
+		fetch: fetch, now: now, turns: newTurns(maxInFlight, maxOfNamespace), entries: map[sourceID]*entry{}, follows: follows{},
 	}
 }
 
@@ -68,7 +68,7 @@ type Query struct {
 	Source Source
 	// Interval between two looks, unless the issuer asks for a longer one.
 	Interval time.Duration
-	// Who looks, as namespace/name: the namespaces take turns where many issuers have to be asked.
+	// Who looks, as namespace/consumer/credential: the namespaces take turns where many issuers have to be asked.
 	Who string
 	// Request asks for a look at once whenever it has a value that is new.
 	Request string
@@ -112,7 +112,7 @@ func (r *Refresher) Lookup(ctx context.Context, q Query) View {
 		go r.look(context.WithoutCancel(ctx), q.Source, e, e.turn, e.validators)
 	}
 	if e.inFlight {
-		namespace, _, _ := strings.Cut(q.Who, "/")
+		namespace, _, _ := splitWho(q.Who)
 		r.turns.wait(e.turn, namespace)
 	}
 	if e.inFlight && q.Wake != nil {
@@ -122,6 +122,21 @@ func (r *Refresher) Lookup(ctx context.Context, q Query) View {
 	view.Pending, view.After = e.inFlight, max(0, next.Sub(now))
 	view.Current = view.Known && !now.After(e.read.Add(lifetime(e.readAge, q.Interval)))
 	return view
+}
+
+// Follow notes that a credential, named as namespace/consumer/credential, follows a set from now on. The error says that
+// its namespace follows as many others as it may.
+func (r *Refresher) Follow(who string, source Source) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.follows.take(who, source.id())
+}
+
+// Keep forgets what a consumer, named as namespace/name, follows but for some of its credentials.
+func (r *Refresher) Keep(consumer string, credentials []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.follows.keep(consumer, credentials)
 }
 
 // nextLook says when the issuer is asked again: at the next look that is due, or for a request that is new as soon as
@@ -179,7 +194,7 @@ func (e *entry) take(answer Answer, set Set, err error, now time.Time) {
 		e.outcome = Outcome{Time: now, Failures: e.outcome.Failures + 1}
 		var failure *Error
 		if errors.As(err, &failure) {
-			e.outcome.RetryAfter = failure.RetryAfter
+			e.outcome.RetryAfter, e.outcome.TimedOut = failure.RetryAfter, failure.TimedOut
 		}
 		return
 	}
