@@ -140,12 +140,12 @@ func (r *keySets) readOne(ctx context.Context, spec v1alpha1.Credential, field s
 		limit = defaultMaxKeys
 	}
 	who := r.consumer.Namespace + "/" + r.consumer.Name + "/" + spec.Name
-	if problem == nil {
-		if err := r.KeySets.Follow(who, source); err != nil {
-			refused := status.Stalled(v1alpha1.ReasonPolicyViolation, "%s.jwks.url: %v", field, err)
-			refused.RetryAfter = time.Minute // a consumer that goes wakes nobody
-			problem = refused
-		}
+	if problem == nil && !r.KeySets.Follow(who, source) {
+		refused := status.Stalled(v1alpha1.ReasonPolicyViolation,
+			"%s.jwks.url: a namespace may follow %d key sets (%s follows that many). Follow fewer, or use another namespace.",
+			field, jwks.MaxSources, r.consumer.Namespace)
+		refused.RetryAfter = time.Minute // a consumer that goes wakes nobody
+		problem = refused
 	}
 	if problem == nil {
 		set.view = r.KeySets.Lookup(ctx, jwks.Query{

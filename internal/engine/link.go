@@ -76,7 +76,7 @@ func (l *link) choose(ctx context.Context, about backend.Description) error {
 			Scope: l.scope, Client: l.settings.Client,
 			Connect:     func(config kong.Config) (declarative.API, error) { return l.options.Connect(config) },
 			SeveralPods: l.settings.Pods, Takeover: l.settings.Takeover, InScope: l.options.InScope,
-			Schemas: l.schemas, Log: l.log,
+			MaxBytes: about.MaxBody, Schemas: l.schemas, Log: l.log,
 		})
 		if l.nodes != nil {
 			if _, err := l.backend.SetNodes(l.nodes); err != nil {

@@ -1,14 +1,13 @@
 package jwks
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 )
 
-// maxSources is how many sets the consumers of one namespace may follow: each costs memory, and looks.
-const maxSources = 256
+// MaxSources is how many sets the consumers of one namespace may follow: each costs memory, and looks.
+const MaxSources = 256
 
 // follows has the set that each credential follows, by namespace.
 type follows map[string]map[string]sourceID
@@ -20,8 +19,8 @@ func splitWho(who string) (namespace, consumer, credential string) {
 	return namespace, consumer, credential
 }
 
-// take notes that a credential follows a set. The error says that its namespace follows too many others.
-func (f follows) take(who string, id sourceID) error {
+// take notes that a credential follows a set; false: its namespace follows as many others as it may.
+func (f follows) take(who string, id sourceID) bool {
 	namespace, _, _ := splitWho(who)
 	of := f[namespace]
 	if of == nil {
@@ -29,7 +28,7 @@ func (f follows) take(who string, id sourceID) error {
 		f[namespace] = of
 	}
 	if former, found := of[who]; found && former == id {
-		return nil
+		return true
 	}
 	sets := map[sourceID]bool{}
 	for other, followed := range of {
@@ -37,12 +36,11 @@ func (f follows) take(who string, id sourceID) error {
 			sets[followed] = true
 		}
 	}
-	if !sets[id] && len(sets) >= maxSources {
-		return &Error{Kind: ErrRefused, Message: fmt.Sprintf(
-			"a namespace may follow %d key sets (%s follows that many). Follow fewer, or use another namespace.", maxSources, namespace)}
+	if !sets[id] && len(sets) >= MaxSources {
+		return false
 	}
 	of[who] = id
-	return nil
+	return true
 }
 
 // keep forgets what a consumer follows but for some of its credentials.

@@ -124,9 +124,9 @@ func (r *Refresher) Lookup(ctx context.Context, q Query) View {
 	return view
 }
 
-// Follow notes that a credential, named as namespace/consumer/credential, follows a set from now on. The error says that
-// its namespace follows as many others as it may.
-func (r *Refresher) Follow(who string, source Source) error {
+// Follow notes that a credential, named as namespace/consumer/credential, follows a set from now on; false: its namespace
+// follows MaxSources others.
+func (r *Refresher) Follow(who string, source Source) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.follows.take(who, source.id())

@@ -2,7 +2,10 @@ package kong
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -24,6 +27,9 @@ type Node struct {
 	DBUpdateFrequency time.Duration
 	// WorkerStateUpdateFrequency is how often each worker rebuilds its router and its plugins.
 	WorkerStateUpdateFrequency time.Duration
+	// MaxBody is the longest request body that the Admin API takes, in bytes; zero where it has no limit, or does not
+	// say.
+	MaxBody int64
 	// Plugins are the plugins that the node can run, by name.
 	Plugins map[string]bool
 	// TLSCertificateVerify tells that upstreams are always verified (Kong 3.14 or newer).
@@ -59,6 +65,7 @@ func (c *Client) Node(ctx context.Context) (Node, error) {
 			TLSCertificateVerify       bool    `json:"tls_certificate_verify"`
 			DBUpdateFrequency          float64 `json:"db_update_frequency"`
 			WorkerStateUpdateFrequency float64 `json:"worker_state_update_frequency"`
+			MaxBody                    any     `json:"nginx_admin_client_max_body_size"`
 		} `json:"configuration"`
 		Plugins struct {
 			Available map[string]any `json:"available_on_server"`
@@ -80,6 +87,7 @@ func (c *Client) Node(ctx context.Context) (Node, error) {
 		TLSCertificateVerify:       root.Configuration.TLSCertificateVerify,
 		DBUpdateFrequency:          seconds(root.Configuration.DBUpdateFrequency),
 		WorkerStateUpdateFrequency: seconds(root.Configuration.WorkerStateUpdateFrequency),
+		MaxBody:                    nginxSize(root.Configuration.MaxBody),
 		Plugins:                    make(map[string]bool, len(root.Plugins.Available)),
 	}
 	for name, about := range root.Plugins.Available {
@@ -89,6 +97,19 @@ func (c *Client) Node(ctx context.Context) (Node, error) {
 		}
 	}
 	return node, nil
+}
+
+// nginxSize reads a size as nginx has it: "10m", "512k", "0" (https://nginx.org/en/docs/syntax.html). Zero where it is
+// none.
+func nginxSize(value any) int64 {
+	text := strings.ToLower(fmt.Sprint(value))
+	shift := map[string]int{"k": 10, "m": 20, "g": 30}
+	unit := text[max(len(text)-1, 0):]
+	number, err := strconv.ParseInt(strings.TrimRight(text, "kmg"), 10, 32)
+	if err != nil {
+		return 0
+	}
+	return number << shift[unit]
 }
 
 func seconds(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }

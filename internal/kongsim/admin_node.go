@@ -1,6 +1,7 @@
 package kongsim
 
 import (
+	"fmt"
 	"net/http"
 	"os"
 	"slices"
@@ -63,9 +64,17 @@ func (a *admin) configuration() object {
 		"db_update_frequency": a.options.DBUpdateFrequency.Seconds(), "db_update_propagation": 0, "db_cache_ttl": 0,
 		"tls_certificate_verify": a.options.TLSCertificateVerify,
 		"plugins":                []string{"bundled"}, "loaded_plugins": loaded,
-		"nginx_admin_client_max_body_size": "10m", "nginx_worker_processes": "auto",
+		"nginx_admin_client_max_body_size": nginxSize(a.options.MaxBodyBytes), "nginx_worker_processes": "auto",
 		"admin_listen": []string{a.options.AdminAddress}, "proxy_listen": []string{a.options.ProxyAddress},
 	}
+}
+
+// nginxSize writes a size as nginx has it.
+func nginxSize(bytes int64) string {
+	if bytes%(1<<20) == 0 {
+		return fmt.Sprintf("%dm", bytes>>20)
+	}
+	return fmt.Sprint(bytes)
 }
 
 // sharedMemory is what a node sets aside, by name.

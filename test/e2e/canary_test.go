@@ -229,6 +229,7 @@ var _ = Describe("Where something is wrong with a Secret", Ordered, func() {
 		create(ctx, newSecret(namespace, "taken-key", map[string]string{"password": decoy("taken-key"), "secret": decoy("of-taken-key")}))
 		waiting := caller("taken-key", "HS256", keyUnder("password"))
 		create(ctx, waiting)
+		DeferCleanup(func(ctx context.Context) { remove(ctx, waiting) }) // before the holder: what Kong holds is shown
 		awaitReason(ctx, waiting, v1alpha1.ReasonConflict, "the key that the Secret of credential primary has")
 	})
 

@@ -97,24 +97,86 @@ func removals(base configuration, changes map[string]change) map[string]change {
 
 // ownersOf lists whose changes they are: those first that make the configuration smaller.
 func ownersOf(base configuration, changes map[string]change) []desired.Owner {
-	grows := map[desired.Owner]int{}
-	for id, c := range changes {
-		_, there := base[id]
-		switch {
-		case c.entity == nil:
-			grows[c.owner]--
-		case !there:
-			grows[c.owner]++
-		default:
-			grows[c.owner] += 0
-		}
-	}
+	grows := growths(base, changes)
 	return slices.SortedFunc(maps.Keys(grows), func(a, b desired.Owner) int {
 		if grows[a] != grows[b] {
 			return grows[a] - grows[b]
 		}
 		return strings.Compare(a.String(), b.String())
 	})
+}
+
+// growths says by about how many bytes each owner's changes make the configuration larger.
+func growths(base configuration, changes map[string]change) map[desired.Owner]int {
+	grows := map[desired.Owner]int{}
+	for id, c := range changes {
+		if former, there := base[id]; there {
+			grows[c.owner] -= sizeOf(map[string]any(former.Fields))
+		}
+		if c.entity != nil {
+			grows[c.owner] += sizeOf(map[string]any(c.entity.Fields))
+		}
+	}
+	return grows
+}
+
+// sizeOf is about how many bytes a value takes in JSON.
+func sizeOf(value any) int {
+	const number, punctuation = 6, 4
+	switch typed := value.(type) {
+	case map[string]any:
+		size := punctuation
+		for name, child := range typed {
+			size += len(name) + punctuation + sizeOf(child)
+		}
+		return size
+	case []any:
+		size := punctuation
+		for _, child := range typed {
+			size += sizeOf(child)
+		}
+		return size
+	case []string:
+		size := punctuation
+		for _, child := range typed {
+			size += len(child) + punctuation
+		}
+		return size
+	case string:
+		return len(typed) + punctuation
+	default:
+		return number
+	}
+}
+
+// overBudget finds the owners whose changes make the configuration larger, though their namespace has more than half of
+// limit then, and others have something too. It gives the bytes that the namespace would have.
+func overBudget(base configuration, changes map[string]change, limit int64) map[desired.Owner]int {
+	if limit == 0 {
+		return nil
+	}
+	grows, totals := growths(base, changes), map[string]int{}
+	for owner, bytes := range grows {
+		totals[owner.Namespace] += bytes
+	}
+	have := map[string]bool{}
+	for _, e := range base {
+		namespace := ownerOf(e).Namespace
+		have[namespace] = true
+		if _, changes := totals[namespace]; changes {
+			totals[namespace] += sizeOf(map[string]any(e.Fields))
+		}
+	}
+	delete(have, "") // the gateway's own
+	over := map[desired.Owner]int{}
+	for owner, bytes := range grows {
+		total := totals[owner.Namespace]
+		alone := len(have) == 0 || len(have) == 1 && have[owner.Namespace]
+		if owner.Namespace != "" && bytes > 0 && !alone && int64(total) > limit/2 {
+			over[owner] = total
+		}
+	}
+	return over
 }
 
 // changesOf are the changes of some owners.

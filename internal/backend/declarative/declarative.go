@@ -50,6 +50,8 @@ type Options struct {
 	SeveralPods bool
 	// Takeover lets a configuration be replaced that is not of this gateway.
 	Takeover bool
+	// MaxBytes is how long a configuration may be; zero: it is not known.
+	MaxBytes int64
 	// InScope says whether this process writes an owner's entities; nil: it writes all.
 	InScope func(desired.Owner) bool
 	Schemas *backend.Schemas

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"pgregory.net/rapid"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/backend"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
@@ -128,8 +129,9 @@ func (h *heard) Failed(err error)           { h.failed = append(h.failed, err) }
 func consumerOf(name string) desired.Owner { return desired.ConsumerOwner("team", name) }
 
 // put stages a consumer with one credential.
-func put(b *Backend, name string) {
-	owner := consumerOf(name)
+func put(b *Backend, name string) { putOf(b, consumerOf(name), name, "a secret of a test") }
+
+func putOf(b *Backend, owner desired.Owner, name, secret string) {
 	consumer := kong.Entity{
 		Kind: kong.KindConsumer, ID: scope.ID(kong.KindConsumer, owner, "consumer"),
 		Fields: kong.Fields{"username": name, "tags": scope.Tags(owner, "consumer")},
@@ -137,7 +139,7 @@ func put(b *Backend, name string) {
 	credential := kong.Entity{
 		Kind: kong.KindJWT, ID: scope.ID(kong.KindJWT, owner, "credential:a"), ConsumerID: consumer.ID,
 		Fields: kong.Fields{
-			"key": name, "algorithm": "HS256", "secret": "a secret of a test", "tags": scope.Tags(owner, "credential:a"),
+			"key": name, "algorithm": "HS256", "secret": secret, "tags": scope.Tags(owner, "credential:a"),
 		},
 	}
 	b.staged.put(consumer)
@@ -256,6 +258,86 @@ func TestALimitOfSizeRefusesWhatGrows(t *testing.T) {
 	if len(h.refused) != 1 || !b.Pending(consumerOf("one")) {
 		t.Errorf("a deletion is refused for its size: %v", h.refused)
 	}
+}
+
+// A namespace does not fill the configuration: what it would have beyond half of it is refused, and others go on.
+func TestANamespaceHasHalfOfTheConfigurationAtMost(t *testing.T) {
+	node := &fakeNode{}
+	b, h := newBackend(t, node)
+	b.options.MaxBytes = 20_000
+	long := strings.Repeat("s", 3000)
+	attack := func(name string) desired.Owner { return desired.ConsumerOwner("attacker", name) }
+	for _, name := range []string{"a", "b", "c", "d"} {
+		putOf(b, attack(name), name, long)
+	}
+	b.push(t.Context())
+	if len(h.refused) != 0 {
+		t.Fatalf("refused while nobody else has anything: %v", h.refused)
+	}
+	put(b, "victim")
+	b.push(t.Context())
+	putOf(b, attack("e"), "e", long)
+	put(b, "other")
+	b.staged.remove(scope.ID(kong.KindJWT, attack("a"), "credential:a"))
+	b.push(t.Context())
+	if got := node.keys(); got != "b c d other victim" {
+		t.Errorf("Kong has the keys %s", got)
+	}
+	if len(h.refused) != 1 || !strings.Contains(h.refused[attack("e")], "namespace attacker") {
+		t.Errorf("refused %v", h.refused)
+	}
+	for _, name := range []string{"b", "c"} {
+		b.staged.remove(scope.ID(kong.KindJWT, attack(name), "credential:a"))
+	}
+	putOf(b, attack("e"), "e", long)
+	b.push(t.Context())
+	if got := node.keys(); got != "d e other victim" {
+		t.Errorf("after it made room: %s", got)
+	}
+}
+
+// By bytes, whoever shrinks goes before whoever grows.
+func TestOwnersThatShrinkGoFirst(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		base, changes := configuration{}, map[string]change{}
+		for i := range rapid.IntRange(0, 12).Draw(t, "entities") {
+			id, owner := fmt.Sprint(i), consumerOf(fmt.Sprint(rapid.IntRange(0, 4).Draw(t, "owner")))
+			entity := func(label string) kong.Entity {
+				return kong.Entity{Kind: kong.KindJWT, ID: id, Fields: kong.Fields{
+					"secret": strings.Repeat("s", rapid.IntRange(0, 50).Draw(t, label)), "tags": scope.Tags(owner, id),
+				}}
+			}
+			if rapid.Bool().Draw(t, "there") {
+				base[id] = entity("before")
+			}
+			if rapid.Bool().Draw(t, "stays") {
+				e := entity("after")
+				changes[id] = change{owner, &e}
+			} else if _, there := base[id]; there {
+				changes[id] = change{owner: owner}
+			}
+		}
+		grows := growths(base, changes)
+		owners := ownersOf(base, changes)
+		for i := 1; i < len(owners); i++ {
+			if grows[owners[i-1]] > grows[owners[i]] {
+				t.Fatalf("%v", grows)
+			}
+		}
+		total := 0
+		for _, bytes := range grows {
+			total += bytes
+		}
+		size := func(c configuration) (sum int) {
+			for _, e := range c {
+				sum += sizeOf(map[string]any(e.Fields))
+			}
+			return sum
+		}
+		if size(withChanges(base, changes)) != size(base)+total {
+			t.Fatalf("%v is not the difference", grows)
+		}
+	})
 }
 
 // After a restart the newest configuration wins, not the largest: what was revoked while a node was away stays revoked.

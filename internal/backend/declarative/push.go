@@ -62,12 +62,33 @@ func (b *Backend) push(ctx context.Context) {
 	}
 	err := b.catchUp(ctx)
 	if err == nil {
+		if changes = b.withinBudgets(changes); len(changes) == 0 {
+			return
+		}
 		err = b.attempt(ctx, changes)
 	}
 	if err != nil && ctx.Err() == nil {
 		b.options.Log.Info("The configuration could not be pushed; it is tried again", "error", err.Error())
 		b.listener.Failed(err)
 	}
+}
+
+// withinBudgets leaves out the changes by which a namespace would have more of the configuration than it may, and tells
+// their owners.
+func (b *Backend) withinBudgets(changes map[string]change) map[string]change {
+	over := overBudget(b.staged.given(), changes, b.options.MaxBytes)
+	if len(over) == 0 {
+		return changes
+	}
+	rest := maps.Clone(changes)
+	maps.DeleteFunc(rest, func(_ string, c change) bool { return over[c.owner] > 0 })
+	for owner, bytes := range over {
+		b.refuse(owner, changes, status.Stalled(v1alpha1.ReasonKongRejected,
+			"spec: with it, namespace %s would have about %d bytes of the configuration (KongGateway %s takes %d, and a "+
+				"namespace has half of it at most). Remove something, or have nginx_admin_client_max_body_size of Kong raised.",
+			owner.Namespace, bytes, b.options.Scope.Gateway, b.options.MaxBytes))
+	}
+	return rest
 }
 
 // attempt pushes changes. An error says that Kong could not be asked.
