@@ -71,7 +71,7 @@ func (r *reconciliation) program(ctx context.Context, gateway resolve.Gateway) e
 			return r.removeWithdrawn(ctx, err)
 		}
 	}
-	return errors.Join(r.sources.problem, r.keySets.problem, r.sync.clash, r.sync.unsupported, r.refusedRequests(),
+	return errors.Join(r.sources.problem, r.keySets.problem, r.sync.clash, r.sync.refused, r.sync.unsupported, r.refusedRequests(),
 		r.awaitRotation(), r.keySets.await(), r.awaitRevocation())
 }
 

@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -26,6 +27,8 @@ type kongSync struct {
 	keep []string
 	// clash says which credentials are left out, since another has their key.
 	clash error
+	// refused says what policy forbids of a consumer that is in Kong: that stays as it is, and the rest goes on.
+	refused error
 	// unsupported says what is left out, since this Kong does not take it.
 	unsupported error
 	// result of the last Sync.
@@ -34,17 +37,27 @@ type kongSync struct {
 
 func (k *kongSync) readConfigs(ctx context.Context) (err error) {
 	k.input.Configs, err = k.Inputs.PluginConfigs(ctx, k.consumer)
+	var stalled *status.StalledError
+	if errors.As(err, &stalled) {
+		k.input.Unread, err = err, nil
+	}
 	return err
 }
 
-// build makes the entities that shall be in Kong now, or says what forbids them.
+// build makes the entities that shall be in Kong now, or says what forbids them. What is wrong with a plugin, or with a
+// credential, holds up nothing of a consumer that is in Kong already: without the plugin it is no more exposed than it
+// is. One that is not waits: its plugins may be what protects others from it.
 func (k *kongSync) build() (desired.Set, error) {
 	k.reportIdentity()
 	k.wantCredentials()
 	k.distinctKeys()
 	k.input.Kong = k.gateway.Engine.Capabilities()
 	set, err := desired.BuildConsumer(k.gateway.Scope, k.gateway.Policy, k.input)
-	set.Keep = k.keep
+	set.Keep = append(set.Keep, k.keep...)
+	k.refused = nil
+	if inKong, _ := k.gateway.Engine.Standing(k.consumer.Status.ConsumerID); inKong && len(set.Entities) > 0 {
+		k.refused, err = err, nil
+	}
 	return set, err
 }
 

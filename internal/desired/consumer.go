@@ -1,6 +1,7 @@
 package desired
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -16,8 +17,9 @@ type ConsumerInput struct {
 	Consumer *v1alpha1.JwtConsumer
 	// Credentials that shall be in Kong now, in the order of the spec. None where the consumer is revoked.
 	Credentials []Credential
-	// Configs of spec.plugins.
+	// Configs of spec.plugins. Unread says why they cannot be read: the plugins stay as they are then.
 	Configs Configs
+	Unread  error
 	// Kong is what the gateway takes; the zero value is the newest. What it does not take is left out, and said by
 	// Unsupported.
 	Kong kong.Capabilities
@@ -115,7 +117,8 @@ func CredentialID(scope Scope, owner Owner, part string) string {
 }
 
 // BuildConsumer says which Kong entities a JwtConsumer wants: the consumer, its credentials, its groups, its plugins.
-// The error is a *status.StalledError where policy forbids it.
+// The error has a *status.StalledError for each thing that policy forbids. Where it is about single credentials and
+// plugins, the set is all the rest, and keeps them as Kong has them; else the set is empty.
 func BuildConsumer(scope Scope, policy Policy, in ConsumerInput) (Set, error) {
 	consumer := in.Consumer
 	b := builder{
@@ -132,12 +135,15 @@ func BuildConsumer(scope Scope, policy Policy, in ConsumerInput) (Set, error) {
 	setText(fields, "custom_id", consumer.Spec.CustomID)
 	b.add(kong.KindConsumer, id, "", partConsumer, fields)
 
+	var problem error
+	var keep []string
 	for _, credential := range in.Credentials {
 		if in.unsupported(policy.Gateway, credential) != nil {
 			continue
 		}
 		if err := b.addCredential(id, credential); err != nil {
-			return Set{}, err
+			problem = errors.Join(problem, err)
+			keep = append(keep, CredentialID(scope, b.owner, credential.Part))
 		}
 	}
 	if in.Kong.HasPlugin("acl") {
@@ -145,22 +151,34 @@ func BuildConsumer(scope Scope, policy Policy, in ConsumerInput) (Set, error) {
 			b.add(kong.KindACL, scope.ACLID(id, group), id, GroupPart(group), kong.Fields{"group": group})
 		}
 	}
+	problem = errors.Join(problem, in.Unread)
 	for i, plugin := range consumer.Spec.Plugins {
-		field := path("spec.plugins[%d]", i)
-		if err := policy.checkConsumerPlugin(field+".plugin", plugin.Plugin); err != nil {
-			return Set{}, err
+		err := in.Unread
+		if err == nil {
+			err = b.addConsumerPlugin(path("spec.plugins[%d]", i), id, plugin, in)
+			problem = errors.Join(problem, err)
 		}
-		if !in.Kong.HasPlugin(plugin.Plugin) {
-			continue
-		}
-		fields, err := b.pluginFields(field, plugin, in.Configs[plugin.Name])
 		if err != nil {
-			return Set{}, err
+			keep = append(keep, scope.ID(kong.KindPlugin, b.owner, pluginPart(plugin.Name)))
 		}
-		fields["consumer"] = ref(id)
-		b.addPlugin(pluginPart(plugin.Name), fields)
 	}
-	return Set{Owner: b.owner, Entities: b.entities}, nil
+	return Set{Owner: b.owner, Entities: b.entities, Keep: keep}, problem
+}
+
+func (b *builder) addConsumerPlugin(field, consumerID string, plugin v1alpha1.PluginSpec, in ConsumerInput) error {
+	if err := b.policy.checkConsumerPlugin(field+".plugin", plugin.Plugin); err != nil {
+		return err
+	}
+	if !in.Kong.HasPlugin(plugin.Plugin) {
+		return nil
+	}
+	fields, err := b.pluginFields(field, plugin, in.Configs[plugin.Name])
+	if err != nil {
+		return err
+	}
+	fields["consumer"] = ref(consumerID)
+	b.addPlugin(pluginPart(plugin.Name), fields)
+	return nil
 }
 
 // DistinctKeys leaves out the credentials whose key another of the consumer has: Kong keeps one credential a key, and

@@ -140,6 +140,33 @@ func TestConsumerPluginMergesItsSecrets(t *testing.T) {
 	}
 }
 
+// What is wrong with a plugin or a credential holds up nothing else: that stays as Kong has it.
+func TestWhatIsRefusedOfAConsumerStaysAsItIs(t *testing.T) {
+	consumer := testConsumer(func(s *v1alpha1.JwtConsumerSpec) {
+		s.Plugins = []v1alpha1.PluginSpec{{Name: "t", Plugin: "request-transformer"}, {Name: "log", Plugin: "http-log"}}
+	})
+	in := ConsumerInput{Consumer: consumer, Credentials: []Credential{
+		{Field: "spec.credentials[0]", Part: "credential:a", Material: hmacMaterial("team-a.a", "{vault://env/x}")},
+		{Field: "spec.credentials[1]", Part: "credential:b", Material: hmacMaterial("team-a.b", "good")},
+	}}
+	owner := ConsumerOwner(consumer.Namespace, consumer.Name)
+	transformer, log := testScope.ID(kong.KindPlugin, owner, "plugin:t"), testScope.ID(kong.KindPlugin, owner, "plugin:log")
+	set, err := BuildConsumer(testScope, testPolicy(), in)
+	wantStalled(t, err, v1alpha1.ReasonPolicyViolation, "spec.credentials[0]")
+	if want := []string{CredentialID(testScope, owner, "credential:a"), transformer}; !slices.Equal(set.Keep, want) {
+		t.Errorf("kept %v, not %v", set.Keep, want)
+	}
+	if only(t, set, kong.KindJWT).Fields.Text("key") != "team-a.b" || only(t, set, kong.KindPlugin).ID != log {
+		t.Error("the rest is not built")
+	}
+	in.Credentials, in.Unread = in.Credentials[1:], status.Stalled(v1alpha1.ReasonSecretNotFound, "spec.plugins[1].configFrom[0]: gone")
+	set, err = BuildConsumer(testScope, testPolicy(), in)
+	wantStalled(t, err, v1alpha1.ReasonSecretNotFound, "spec.plugins[1]")
+	if !slices.Equal(set.Keep, []string{transformer, log}) || only(t, set, kong.KindJWT).Fields.Text("key") != "team-a.b" {
+		t.Errorf("with no configuration to read: kept %v", set.Keep)
+	}
+}
+
 func TestConsumerIsRefused(t *testing.T) {
 	anything := func(s *v1alpha1.JwtConsumerSpec) {}
 	secret := func(value string) []Credential {
@@ -196,8 +223,10 @@ func TestConsumerIsRefused(t *testing.T) {
 			c.in.Consumer = testConsumer(c.change)
 			set, err := BuildConsumer(testScope, testPolicy(), c.in)
 			wantStalled(t, err, c.reason, c.message...)
-			if len(set.Entities) > 0 {
-				t.Error("something is built all the same")
+			for _, e := range set.Entities {
+				if e.Kind == kong.KindPlugin || e.Kind == kong.KindJWT {
+					t.Errorf("a %s is built all the same", e.Kind.Singular())
+				}
 			}
 		})
 	}
