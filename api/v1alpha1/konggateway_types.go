@@ -325,6 +325,9 @@ type KongGatewayStatus struct {
 	// kongVersion is the version that the Admin API gives.
 	// +optional
 	KongVersion string `json:"kongVersion,omitempty"`
+	// capabilities are what this Kong takes, read from its version, its plugins and its schemas when it was connected.
+	// +optional
+	Capabilities *KongCapabilities `json:"capabilities,omitempty"`
 	// mode is Database or DBLess.
 	// +optional
 	Mode GatewayMode `json:"mode,omitempty"`
@@ -339,6 +342,35 @@ type KongGatewayStatus struct {
 	// condition OrphansKept says why.
 	// +optional
 	Orphaned int32 `json:"orphaned,omitempty"`
+}
+
+// KongCapabilities are what one Kong takes, as far as versions, editions and plugins differ.
+type KongCapabilities struct {
+	// edition is community or enterprise.
+	// +optional
+	Edition string `json:"edition,omitempty"`
+	// algorithms that credentials may have.
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=set
+	// +optional
+	Algorithms []string `json:"algorithms,omitempty"`
+	// jwtOptions are the options of the jwt plugin, as Kong names them.
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=set
+	// +optional
+	JWTOptions []string `json:"jwtOptions,omitempty"`
+	// plugins that the node can run.
+	// +kubebuilder:validation:MaxItems=512
+	// +listType=set
+	// +optional
+	Plugins []string `json:"plugins,omitempty"`
+	// flatRedis is true where the rate-limiting plugin's Redis is config.redis_host and its like, up to Kong 3.5; later
+	// it is the record config.redis.
+	// +optional
+	FlatRedis bool `json:"flatRedis,omitempty"`
+	// tlsCertificateVerify is true where no upstream may go unverified: Kong's setting of that name, from 3.14 on.
+	// +optional
+	TLSCertificateVerify bool `json:"tlsCertificateVerify,omitempty"`
 }
 
 // ManagedEntities counts entities in Kong.

@@ -23,6 +23,18 @@ func since(what string, version kong.Version) string {
 	return fmt.Sprintf("%s needs Kong %s", what, version)
 }
 
+// CapabilitiesOf are what a gateway's Kong takes, by its status; by version alone, if that is given.
+func CapabilitiesOf(gateway *v1alpha1.KongGateway, version string) kong.Capabilities {
+	if version != "" || gateway.Status.Capabilities == nil {
+		return kong.CapabilitiesOf(kong.Node{Version: cmp.Or(version, gateway.Status.KongVersion)}, kong.Schemas{})
+	}
+	shown := gateway.Status.Capabilities
+	return kong.Capabilities{
+		Version: gateway.Status.KongVersion, Edition: shown.Edition, Algorithms: shown.Algorithms, JWTOptions: shown.JWTOptions,
+		Plugins: shown.Plugins, FlatRedis: shown.FlatRedis, TLSVerify: shown.TLSCertificateVerify,
+	}
+}
+
 // Unsupported says what of a consumer BuildConsumer leaves out, since this Kong does not take it: the rest is
 // programmed. The error joins a *status.StalledError for each.
 func (in ConsumerInput) Unsupported(gateway string) error {
@@ -73,9 +85,9 @@ func noPlugin(gateway string, on kong.Capabilities, index int, plugin string) er
 // isOfKeySet says whether a part is of a key of an issuer's set: see KeySetPart.
 func isOfKeySet(part string) bool { return strings.Count(part, ":") > 1 }
 
-// checkCapabilities says what of a service this Kong does not take.
-func (b *builder) checkCapabilities(in ServiceInput) error {
-	spec, on, gateway := in.Service.Spec, in.Kong, b.policy.Gateway
+// Unsupported says what of a service this Kong does not take: nothing of it is programmed.
+func (in ServiceInput) Unsupported(gateway string) error {
+	spec, on := in.Service.Spec, in.Kong
 	switch {
 	case !on.HasPlugin(partJWT):
 		return status.Stalled(v1alpha1.ReasonInvalidSpec, "spec.jwt: Kong has no jwt plugin (KongGateway %s runs %s). Add jwt to Kong's plugins.",

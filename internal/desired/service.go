@@ -66,7 +66,7 @@ func BuildService(scope Scope, policy Policy, in ServiceInput) (Set, error) {
 	if err := b.checkService(service); err != nil {
 		return Set{}, err
 	}
-	if err := b.checkCapabilities(in); err != nil {
+	if err := in.Unsupported(b.policy.Gateway); err != nil {
 		return Set{}, err
 	}
 	if service.Spec.AttachTo != nil {

@@ -19,7 +19,7 @@ func describe(in Input, account jwtplugin.Account) []Check {
 	for _, step := range account.Steps {
 		c := Check{Name: string(step.Check), Outcome: step.Outcome}
 		if step.Refusal != nil {
-			c.Answer = &Answer{Status: step.Refusal.Status, Body: step.Refusal.Body()}
+			c.Answer = &Answer{Status: step.Refusal.Status, Body: step.Refusal.Body(), Challenge: step.Refusal.Challenge}
 		}
 		c.Detail = "not looked at, after what failed"
 		if step.Outcome != jwtplugin.Skipped {

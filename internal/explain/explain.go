@@ -73,6 +73,8 @@ type Answer struct {
 	Status int `json:"status"`
 	// Body without Kong's request_id.
 	Body map[string]string `json:"body"`
+	// Challenge is the WWW-Authenticate header: none before Kong 3.8.
+	Challenge string `json:"challenge,omitempty"`
 }
 
 // String is the answer as a client sees it.

@@ -1,6 +1,7 @@
 package kong
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 )
@@ -23,6 +24,14 @@ func ParseVersion(text string) Version {
 		return Version{}
 	}
 	return v
+}
+
+// CheckVersion is the error for a text that a user gave as a version, and is none; "" is no fault. field names it.
+func CheckVersion(field, text string) error {
+	if text != "" && ParseVersion(text) == (Version{}) {
+		return fmt.Errorf("%s: %q is no version of Kong. Write it as Kong does, such as 3.9 or 3.4.2", field, text)
+	}
+	return nil
 }
 
 // AtLeast says whether v is a version of Kong from other on. An unknown version is taken for a new one.

@@ -23,6 +23,7 @@ import (
 func objects() []client.Object {
 	g := &v1alpha1.KongGateway{ObjectMeta: metav1.ObjectMeta{Name: "main"}}
 	g.Spec.Policy.Identities, g.Spec.AllowedNamespaces.From = v1alpha1.IdentitiesNamespaced, v1alpha1.NamespacesAll
+	g.Status.KongVersion = "3.4.2"
 	closed := &v1alpha1.KongGateway{ObjectMeta: metav1.ObjectMeta{Name: "closed"}}
 	selective := &v1alpha1.KongGateway{ObjectMeta: metav1.ObjectMeta{Name: "selective"}}
 	selective.Spec.AllowedNamespaces = v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesSelector, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"kong": "yes"}}}
@@ -110,6 +111,7 @@ func TestDiff(t *testing.T) {
 		{"a key of others", strings.Replace(consumer, "default.k", "others.k", 1), nil, "spec.credentials[0].key", ""},
 		{"other material", strings.Replace(worker, "secretName: made", "secretName: made, secretBytes: 64", 1), []string{"PUT create jwt credential (a new key of made)", "DELETE delete jwt credential default.worker.made"}, "", ""},
 		{"a rotation", strings.Replace(worker, "{name: worker}", "{name: worker, annotations: {kongjwt.dev/rotate: now}}", 1), nil, "", "asks for a rotation"},
+		{"what this Kong does not take", strings.Replace(worker, "HS256", "PS256", 1), nil, "spec.credentials[0].algorithm: PS256 needs Kong 3.7 (KongGateway main runs 3.4.2)", ""},
 		{"a gateway that is not there", strings.Replace(consumer, "name: main", "name: none", 1), nil, "KongGateway none does not exist", ""},
 		{"a gateway that is closed", strings.Replace(consumer, "name: main", "name: closed", 1), nil, "KongGateway closed takes no resources of namespace default", ""},
 		{"a gateway for others", strings.Replace(consumer, "name: main", "name: selective", 1), nil, "KongGateway selective takes no resources of namespace default", ""},

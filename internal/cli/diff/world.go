@@ -13,6 +13,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/material"
 	"github.com/kongjwt/kong-jwt-operator/internal/credential"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
 // world is all resources, as they are or as they would be, by namespace/name.
@@ -87,7 +88,7 @@ func (w world) policy(gateway string) desired.Policy {
 // consumer builds what a consumer wants in Kong.
 func (w world) consumer(c *v1alpha1.JwtConsumer) (desired.Set, error) {
 	gateway := c.Spec.GatewayRef.Name
-	in := desired.ConsumerInput{Consumer: c, Configs: w.configs(c.Namespace, c.Spec.Plugins)}
+	in := desired.ConsumerInput{Consumer: c, Configs: w.configs(c.Namespace, c.Spec.Plugins), Kong: w.capabilities(gateway)}
 	for i, spec := range c.Spec.Credentials {
 		if c.Spec.Revoked {
 			continue
@@ -102,7 +103,18 @@ func (w world) consumer(c *v1alpha1.JwtConsumer) (desired.Set, error) {
 	}
 	policy := w.policy(gateway)
 	policy.MinSecretBytes = 0 // of material that is not looked at
+	if err := in.Unsupported(gateway); err != nil {
+		return desired.Set{}, err
+	}
 	return desired.BuildConsumer(desired.Scope{Gateway: gateway}, policy, in)
+}
+
+// capabilities are what a gateway's Kong takes, as its status says; all, where it does not.
+func (w world) capabilities(gateway string) kong.Capabilities {
+	if g := w.gateways[gateway]; g != nil && g.Status.KongVersion != "" {
+		return desired.CapabilitiesOf(g, "")
+	}
+	return kong.Capabilities{}
 }
 
 // credential is one of a consumer: nil where its Secret is not there. Where the Secret is not of the files, its
@@ -174,7 +186,7 @@ func (w world) service(s *v1alpha1.JwtProtectedService) (desired.Set, error) {
 	if limit := s.Spec.RateLimit; w.gateways[gateway] == nil && limit != nil && limit.Redis != "" {
 		policy.Redis = []v1alpha1.RedisServer{{Name: limit.Redis, Host: limit.Redis + " of KongGateway " + gateway}}
 	}
-	in := desired.ServiceInput{Service: s, RedisPassword: w.redisPassword(policy.RedisOf(s))}
+	in := desired.ServiceInput{Service: s, Kong: w.capabilities(gateway), RedisPassword: w.redisPassword(policy.RedisOf(s))}
 	plugins := make([]v1alpha1.PluginSpec, 0, len(s.Spec.Plugins))
 	for _, p := range s.Spec.Plugins {
 		plugins = append(plugins, p.PluginSpec)

@@ -26,6 +26,8 @@ type directory struct {
 	ctx     context.Context
 	cluster *cluster
 	gateway string
+	// kongVersion is whose checks are made; empty for the newest.
+	kongVersion string
 	// found is the credential that was looked up last.
 	found *found
 	// confirmed says that data planes hold the credential that was found, whatever its resource says.

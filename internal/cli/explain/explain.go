@@ -2,6 +2,7 @@
 package explain
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/usage"
 	"github.com/kongjwt/kong-jwt-operator/internal/explain"
 	"github.com/kongjwt/kong-jwt-operator/internal/jwtplugin"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
 type options struct {
@@ -29,6 +31,7 @@ type options struct {
 	showSignature bool
 	live          liveOptions
 	kong          string
+	kongVersion   string
 	admin         adminapi.Flags
 }
 
@@ -73,15 +76,21 @@ Exits with 1 where the token is refused, or where that is not known.`,
 	))
 	flags.StringVar(&o.kong, "kong", "", "Ask Kong itself, whose Admin API has this URL; through kubectl port-forward for one")
 	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("kong", cobra.NoFileCompletions))
+	flags.StringVar(&o.kongVersion, "kong-version", "", "Version of Kong whose checks are made, such as 3.4. Default: the gateway's")
+	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("kong-version", cobra.NoFileCompletions))
 	o.admin.Add(cmd)
 	o.live.add(cmd)
 	cmd.MarkFlagsMutuallyExclusive("kong", "live")
+	cmd.MarkFlagsMutuallyExclusive("kong", "kong-version")
 	o.output.Add(cmd, output.JSON, output.YAML)
 	return cmd
 }
 
 func (o *options) run(ctx context.Context, e *env.Env) error {
 	if err := o.output.Check(); err != nil {
+		return err
+	}
+	if err := kong.CheckVersion("--kong-version", o.kongVersion); err != nil {
 		return err
 	}
 	request, err := parseAsked(o.method, o.url, o.headers)
@@ -122,7 +131,10 @@ func (o *options) run(ctx context.Context, e *env.Env) error {
 	case t.service == nil:
 		a.Report = explain.Report{Verdict: explain.Unknown, Checks: []explain.Check{*t.routed}}
 	default:
-		d := &directory{ctx: ctx, cluster: c, gateway: t.gateway}
+		d := &directory{ctx: ctx, cluster: c, gateway: t.gateway, kongVersion: o.kongVersion}
+		if gateway := c.gateway(t.gateway); gateway != nil {
+			d.kongVersion = cmp.Or(o.kongVersion, gateway.Status.KongVersion)
+		}
 		a.Report, err = o.ofResources(d, t, request, text.Reveal(), e)
 	}
 	if err != nil {
@@ -189,7 +201,7 @@ func (o *options) serviceName(namespace string) (serviceNamespace, name string, 
 // report makes all checks but the live one.
 func (d *directory) report(t target, request asked, token string, e *env.Env) (explain.Report, error) {
 	access, admitted := d.cluster.access(t)
-	guard, err := guardOf(t.service, access, admitted)
+	guard, err := guardOf(t.service, access, admitted, d.kongVersion)
 	if err != nil {
 		return explain.Report{}, fmt.Errorf("%s %s/%s: %w", v1alpha1.KindJwtProtectedService, t.service.Namespace, t.service.Name, err)
 	}

@@ -172,6 +172,33 @@ func TestExplain(t *testing.T) {
 	}
 }
 
+// TestExplainKnowsTheVersion: checks and answers are those of the gateway's Kong, or of the version that is named.
+func TestExplainKnowsTheVersion(t *testing.T) {
+	const standardBase64 = "eyJhbGciOiJIUzI1NiIsImtpZCI6Im5vYm9keSIsIngiOiI+Pj4+In0.e30.c2ln" // {"x":">>>>"} with a + in it
+	expired := sign(t, material, "default.john", at(-time.Hour))
+	for _, c := range []struct{ what, token, gateway, flag, want string }{
+		{"a challenge since 3.8", expired, "3.9.3", "", "\"challenge\": \"Bearer"},
+		{"none in 3.4", expired, "3.4.2", "", ""},
+		{"the flag goes before the gateway", expired, "3.9.3", "3.4", ""},
+		{"the alphabet of before 3.7", standardBase64, "3.4.2", "", "No credentials found"},
+		{"refused since", standardBase64, "3.7.0", "", "Bad token"},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			all := objects()
+			all[0].(*v1alpha1.KongGateway).Status.KongVersion = c.gateway
+			s := clitest.New(t, all...)
+			s.In.WriteString(c.token)
+			err := s.Run(t, cli.Command, "--service", "orders", "--kong-version", c.flag, "-o", "json")
+			if !errors.Is(err, env.ErrNegative) {
+				t.Fatalf("%v", err)
+			}
+			if out := s.Out.String(); c.want == "" && strings.Contains(out, "challenge") || !strings.Contains(out, c.want) {
+				t.Errorf("want %q:\n%s", c.want, out)
+			}
+		})
+	}
+}
+
 // TestExplainWithFewRights: what may not be read is unknown; the rest is checked.
 func TestExplainWithFewRights(t *testing.T) {
 	forbid := func(resource string) error {

@@ -6,18 +6,22 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/explain"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 	"github.com/kongjwt/kong-jwt-operator/internal/pluginconfig"
 	"github.com/kongjwt/kong-jwt-operator/internal/router"
 )
 
 // guardOf is what a service's spec puts before its upstream. access says who may call, nil for everybody, and
-// admitted whom its selector matches.
-func guardOf(service *v1alpha1.JwtProtectedService, access *v1alpha1.Access, admitted []v1alpha1.ConsumerReference) (explain.Guard, error) {
+// admitted whom its selector matches. version is Kong's.
+func guardOf(
+	service *v1alpha1.JwtProtectedService, access *v1alpha1.Access, admitted []v1alpha1.ConsumerReference, version string,
+) (explain.Guard, error) {
 	spec := service.Spec
 	jwt, err := pluginconfig.JWTSettings(pluginconfig.EncodeJWT(spec.JWT))
 	if err != nil {
 		return explain.Guard{}, fmt.Errorf("spec.jwt: %w", err)
 	}
+	jwt.Version = kong.ParseVersion(version)
 	guard := explain.Guard{JWT: &jwt}
 	if access != nil {
 		acl, err := pluginconfig.ACLSettings(desired.ACLConfig(*access, service.Namespace, admitted))

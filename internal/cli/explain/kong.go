@@ -182,12 +182,17 @@ func (k *asKong) guard(p place) (explain.Guard, error) {
 		}
 	}
 	var guard explain.Guard
-	var err error
+	node, err := k.api.Node(k.ctx)
+	if err != nil {
+		return explain.Guard{}, fmt.Errorf("--kong: %w", err)
+	}
 	for _, name := range slices.Sorted(maps.Keys(chosen)) {
 		config := chosen[name].Fields.Object("config")
 		switch name {
 		case "jwt":
-			guard.JWT, err = settings(name, config, pluginconfig.JWTSettings)
+			if guard.JWT, err = settings(name, config, pluginconfig.JWTSettings); err == nil {
+				guard.JWT.Version = kong.ParseVersion(node.Version)
+			}
 		case "acl":
 			guard.ACL, err = settings(name, config, pluginconfig.ACLSettings)
 		case "rate-limiting":

@@ -22,6 +22,8 @@ type linter struct {
 	policy   *policy
 	disabled []string
 	set      *set
+	// kongVersion is what the manifests are for; empty for the newest.
+	kongVersion string
 }
 
 // judge gives the findings of one object, the worst first. What is none of our kinds has none.
@@ -51,6 +53,7 @@ func (l linter) judge(ctx context.Context, object map[string]any) ([]Finding, er
 	found = append(found, warned...)
 	typed := l.typed(object)
 	found = append(found, l.set.findings(typed)...)
+	found = append(found, unsupported(typed, l.kongVersion)...)
 	for _, r := range rules {
 		for _, message := range r.check(typed) {
 			found = append(found, Finding{r.id, r.severity, message})

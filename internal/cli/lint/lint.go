@@ -16,6 +16,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/manifests"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/output"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/usage"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
 type options struct {
@@ -24,7 +25,9 @@ type options struct {
 	level    string
 	failOn   string
 	list     bool
-	output   output.Flags
+	// kongVersion is what the manifests are for; empty for the newest.
+	kongVersion string
+	output      output.Flags
 }
 
 // Report is the answer.
@@ -82,6 +85,7 @@ Exits with 1 where there is a finding of --fail-on or worse.`,
 	flags.StringSliceVar(&o.disabled, "disable", nil, "Rule that is not looked at; may be given again")
 	flags.StringVar(&o.level, "level", string(Info), "The mildest severity that is shown: error, warning or info")
 	flags.StringVar(&o.failOn, "fail-on", string(Warning), "The mildest severity that makes the exit code 1: error, warning or info")
+	flags.StringVar(&o.kongVersion, "kong-version", "", "Version of Kong that the manifests are for, such as 3.4: what it does not take is an error")
 	flags.BoolVar(&o.list, "list-rules", false, "List the rules")
 	severities := cobra.FixedCompletions([]string{string(Error), string(Warning), string(Info)}, cobra.ShellCompDirectiveNoFileComp)
 	cobra.CheckErr(errors.Join(
@@ -89,6 +93,7 @@ Exits with 1 where there is a finding of --fail-on or worse.`,
 		cmd.RegisterFlagCompletionFunc("fail-on", severities),
 		cmd.RegisterFlagCompletionFunc("disable", cobra.FixedCompletions(ruleNames(), cobra.ShellCompDirectiveNoFileComp)),
 	))
+	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("kong-version", cobra.NoFileCompletions))
 	cmd.MarkFlagsOneRequired("filename", "list-rules")
 	o.output.Add(cmd, output.JSON, output.YAML, formatGitHub, formatSARIF)
 	return cmd
@@ -113,6 +118,9 @@ func (o *options) check() error {
 		if rank(Severity(s)) < 0 {
 			return fmt.Errorf("%q is no severity; it is error, warning or info", s)
 		}
+	}
+	if err := kong.CheckVersion("--kong-version", o.kongVersion); err != nil {
+		return err
 	}
 	for _, name := range o.disabled {
 		if name == ruleInvalid {
@@ -140,7 +148,7 @@ func (o *options) run(ctx context.Context, e *env.Env) error {
 	if err != nil {
 		return fmt.Errorf("--filename: %w", err)
 	}
-	l := linter{policy: p, disabled: o.disabled, set: &set{}}
+	l := linter{policy: p, disabled: o.disabled, set: &set{}, kongVersion: o.kongVersion}
 	for _, object := range objects {
 		l.set.add(l.typed(object.Content))
 	}
@@ -232,6 +240,7 @@ func abouts() []rule {
 		all = append(all, rule{id: id, severity: Warning, about: policyAbout[id]})
 	}
 	all = append(all, rules...)
+	all = append(all, rule{id: ruleKongVersion, severity: Error, about: "a Kong of --kong-version does not take a field"})
 	for _, r := range referenceRules {
 		all = append(all, rule{id: r.id, severity: r.severity, about: r.about})
 	}

@@ -82,6 +82,7 @@ var broken = map[string]struct{ manifest, severity string }{
 	"anonymous-nobody":         {service(upstream+", "+strings.Replace(strict, "[exp]", "[exp], anonymous: guest", 1)) + "---\n" + someone, "warning"},
 	"upstream-clear-text":      {service(strings.Replace(upstream, "https://a", "http://a", 1) + ", " + strict), "info"},
 	"no-rotation":              {consumer("generate: {secretName: s}"), "info"},
+	"kong-version":             {consumer("algorithm: PS256, generate: {secretName: s, rotation: {interval: 720h}}"), "error"},
 	"long-token":               {head + "kind: JwtToken\nspec: {consumerRef: {name: c, credential: p}, secretName: s, ttl: 25h}\n", "warning"},
 	"secret-in-config":         {service(upstream + ", " + strict + ", plugins: [{name: p, plugin: http-log, config: {headers: [{apiToken: canary-value}]}}]"), "warning"},
 	"gateway-clear-text":       {gateway(strings.Replace(goodGateway, "https", "http", 1)), "warning"},
@@ -96,6 +97,7 @@ func TestEveryRuleFindsWhatBreaksItAlone(t *testing.T) {
 			// What cannot be broken alone is disabled beside it.
 			beside := map[string][]string{
 				"no-expiry": {"--disable", "no-maximum-expiration"}, "anonymous-nobody": {"--disable", "anonymous-consumer"},
+				"kong-version": {"--kong-version", "3.4.2"},
 			}[rule]
 			found := findings(t, c.manifest, beside...)
 			if len(found) != 1 || found[rule] != c.severity {
@@ -112,6 +114,30 @@ func TestEveryRuleFindsWhatBreaksItAlone(t *testing.T) {
 				t.Errorf("excepted, and found %v", found)
 			}
 		})
+	}
+}
+
+// What a version does not take is said as the operator would say it, and nothing where no version is named.
+func TestKongVersions(t *testing.T) {
+	realm := service(upstream + ", " + strings.Replace(strict, "[exp]", "[exp], realm: shop", 1))
+	base64 := service(upstream + ", " + strings.Replace(strict, "[exp]", "[exp], secretIsBase64: true", 1))
+	for _, c := range []struct{ what, manifest, version, message string }{
+		{"an option", realm, "3.7", "spec.jwt.realm: realm needs Kong 3.8"},
+		{"an option that it has", realm, "3.8.1", ""},
+		{"public keys in base64", base64, "3.8", "spec.jwt.secretIsBase64: Kong 3.8 decodes public keys too"},
+		{"public keys as text", base64, "3.9", ""},
+		{"any Kong", realm, "", ""},
+	} {
+		s := clitest.New(t)
+		s.In.WriteString(c.manifest)
+		err := s.Run(t, lint.Command, "-f", "-", "--kong-version", c.version)
+		if errors.Is(err, env.ErrNegative) != (c.message != "") || !strings.Contains(s.Out.String(), c.message) {
+			t.Errorf("%s: %v\n%s", c.what, err, s.Out)
+		}
+	}
+	s := clitest.New(t)
+	if err := s.Run(t, lint.Command, "-f", "-", "--kong-version", "new"); err == nil || !strings.Contains(err.Error(), "--kong-version: ") {
+		t.Errorf("no version: %v", err)
 	}
 }
 
