@@ -3,6 +3,7 @@ package claims
 import (
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"regexp"
 	"slices"
@@ -37,6 +38,8 @@ type Check struct {
 	Field string
 	// Claim as the field has it; empty where the whole token is meant.
 	Claim string
+	// Wants says in words what the claim has to be; for a header, it is the header's name.
+	Wants string
 	// Problem is empty where the rule is met.
 	Problem Problem
 }
@@ -91,7 +94,7 @@ func (r Rules) Decide(request Request, now time.Time) Decision {
 		return r.refuse(checks)
 	}
 	for _, rule := range r.rules(now) {
-		check := Check{Field: rule.field, Claim: rule.claim, Problem: rule.judge(claims)}
+		check := Check{Field: rule.field, Claim: rule.claim, Wants: rule.wants, Problem: rule.judge(claims)}
 		checks = append(checks, check)
 		if check.Problem != "" {
 			return r.refuse(checks)
@@ -100,7 +103,8 @@ func (r Rules) Decide(request Request, now time.Time) Decision {
 	headers := map[string]string{}
 	for i, header := range r.Headers {
 		text, ok := headerText(header.Claim.in(claims))
-		check := Check{Field: "spec.claims.headers[" + strconv.Itoa(i) + "]", Claim: header.Claim.Text}
+		field := "spec.claims.headers[" + strconv.Itoa(i) + "]"
+		check := Check{Field: field, Claim: header.Claim.Text, Wants: header.Name}
 		if !ok {
 			check.Problem = NoHeader
 			return r.refuse(append(checks, check))
@@ -115,14 +119,14 @@ func (r Rules) Decide(request Request, now time.Time) Decision {
 
 // rule is one thing to judge the claims by.
 type rule struct {
-	field, claim string
-	judge        func(claims object) Problem
+	field, claim, wants string
+	judge               func(claims object) Problem
 }
 
 func (r Rules) rules(now time.Time) []rule {
 	var rules []rule
-	add := func(field, claim string, wrong Problem, holds func(object) bool) {
-		rules = append(rules, rule{"spec.claims." + field, claim, func(claims object) Problem {
+	add := func(field, claim, wants string, wrong Problem, holds func(object) bool) {
+		rules = append(rules, rule{"spec.claims." + field, claim, wants, func(claims object) Problem {
 			if holds(claims) {
 				return ""
 			}
@@ -130,27 +134,49 @@ func (r Rules) rules(now time.Time) []rule {
 		}})
 	}
 	if len(r.Issuers) > 0 {
-		add("issuers", "iss", WrongIssuer, func(claims object) bool {
+		add("issuers", "iss", oneOf(r.Issuers), WrongIssuer, func(claims object) bool {
 			issuer, isText := claims.fields["iss"].(string)
 			return isText && slices.Contains(r.Issuers, issuer)
 		})
 	}
 	if len(r.Audiences) > 0 {
-		add("audiences", "aud", WrongAudience, func(claims object) bool {
+		add("audiences", "aud", oneOf(r.Audiences)+", or a list with it", WrongAudience, func(claims object) bool {
 			return namesOne(claims.fields["aud"], r.Audiences)
 		})
 	}
 	if r.ChecksIssueTime {
-		add("notIssuedInFuture", "iat", IssuedInFuture, func(claims object) bool {
+		add("notIssuedInFuture", "iat", "no later than "+r.Skew.String()+" from now", IssuedInFuture, func(claims object) bool {
 			return r.isIssuedBy(claims.fields["iat"], now)
 		})
 	}
 	for i, required := range r.Required {
-		add("required["+strconv.Itoa(i)+"]", required.Claim.Text, Insufficient, func(claims object) bool {
+		field := "required[" + strconv.Itoa(i) + "]"
+		add(field, required.Claim.Text, required.words(), Insufficient, func(claims object) bool {
 			return required.isMetBy(required.Claim.in(claims))
 		})
 	}
 	return rules
+}
+
+func oneOf(texts []string) string {
+	if len(texts) == 1 {
+		return strconv.Quote(texts[0])
+	}
+	return "one of " + strings.Join(texts, ", ")
+}
+
+// words say what the claim has to be.
+func (r Required) words() string {
+	switch value := r.Equals.(type) {
+	case string:
+		return strconv.Quote(value)
+	case bool, json.Number:
+		return fmt.Sprint(value)
+	}
+	if r.Contains != "" {
+		return fmt.Sprintf("a string with the word %q, or a list with it", r.Contains)
+	}
+	return oneOf(r.OneOf)
 }
 
 func (r Rules) refuse(checks []Check) Decision {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/kongjwt/kong-jwt-operator/internal/claims"
 	"github.com/kongjwt/kong-jwt-operator/internal/jwtplugin"
 	"github.com/kongjwt/kong-jwt-operator/internal/pluginconfig"
 )
@@ -18,6 +19,8 @@ import (
 type Guard struct {
 	JWT *jwtplugin.Config
 	ACL *pluginconfig.ACL
+	// Claims are the rules of spec.claims.
+	Claims *claims.Rules
 	// Limits of requests.
 	Limits []Limit
 	// Others are plugins that may refuse a request too, and that are not looked at.
@@ -113,10 +116,11 @@ type Report struct {
 func Explain(in Input) Report {
 	r := Report{Checks: slices.Clone(in.Before)}
 	var decision *jwtplugin.Decision
+	var account jwtplugin.Account
 	if in.Guard.JWT == nil {
 		r.add(Check{Name: "jwt plugin", Outcome: jwtplugin.Passed, Detail: "there is none here: no token is asked for"})
 	} else {
-		account := jwtplugin.Trace(*in.Guard.JWT, in.Request, in.Directory, in.Now)
+		account = jwtplugin.Trace(*in.Guard.JWT, in.Request, in.Directory, in.Now)
 		checks := describe(in, account)
 		in.noticed(checks, account)
 		r.Checks = append(r.Checks, checks...)
@@ -133,6 +137,9 @@ func Explain(in Input) Report {
 	}
 	if len(in.Guard.Others) > 0 {
 		r.add(Check{Name: "other plugins", Outcome: jwtplugin.Skipped, Detail: fmt.Sprintf("%s: not looked at; they may refuse a request too", list(in.Guard.Others))})
+	}
+	if in.Guard.Claims != nil && in.Guard.JWT != nil {
+		r.Checks = append(r.Checks, in.checkClaims(account)...) // last: post-function runs after all others
 	}
 	if in.Doubts != nil {
 		in.Doubts().doubt(r.Checks)

@@ -37,7 +37,7 @@ func (a *attempt) decide(all bool) Account {
 		return Account{Decision: Decision{Reason: Preflight}}
 	}
 	steps := a.check(all)
-	account := Account{Steps: steps, Header: a.token.header, Claims: a.token.claims, Key: a.key}
+	account := Account{Steps: steps, Header: a.token.header, Claims: a.token.claims, Token: a.text, Key: a.key}
 	if a.cred.ID != "" {
 		account.Credential = &a.cred
 	}

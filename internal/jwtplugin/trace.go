@@ -48,6 +48,8 @@ type Account struct {
 	Steps []Step
 	// Header and Claims of the token, nil where it could not be read; numbers are json.Number.
 	Header, Claims map[string]any
+	// Token of the request; empty where there is not exactly one.
+	Token string
 	// Key of the credential that the token names.
 	Key string
 	// Credential that has the key, nil where there is none.

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -68,6 +69,13 @@ func objects() []client.Object {
 			minute := int32(5)
 			s.Spec.RateLimit = &v1alpha1.RateLimit{Minute: &minute}
 		}),
+		service("default", "claimed", func(s *v1alpha1.JwtProtectedService) {
+			s.Spec.Claims = &v1alpha1.ClaimChecks{
+				Issuers: []string{"https://login/"}, Audiences: []string{"orders", "invoices"},
+				Required: []v1alpha1.RequiredClaim{{Claim: "realm.roles", Contains: "clerk"}},
+				Headers:  []v1alpha1.ClaimHeader{{Claim: "sub", Header: "X-Token-Subject"}},
+			}
+		}),
 		consumer("john", nil), consumer("jane", nil),
 		service("default", "closing", func(s *v1alpha1.JwtProtectedService) {
 			s.Spec.Access = &v1alpha1.Access{Groups: []string{"admins"}}
@@ -108,6 +116,14 @@ func at(d time.Duration) jwt.MapClaims { return jwt.MapClaims{"exp": clitest.Now
 // TestExplain: what is printed for people, and the exit code.
 func TestExplain(t *testing.T) {
 	valid := sign(t, material, "default.john", at(time.Hour))
+	claimed := func(changes jwt.MapClaims) string {
+		claims := at(time.Hour)
+		maps.Copy(claims, jwt.MapClaims{
+			"iss": "https://login/", "aud": "orders", "sub": "me", "realm": map[string]any{"roles": []string{"clerk"}},
+		})
+		maps.Copy(claims, changes)
+		return sign(t, material, "default.john", claims)
+	}
 	tests := []struct {
 		name  string
 		token string
@@ -117,6 +133,22 @@ func TestExplain(t *testing.T) {
 	}{
 		{"accepted", valid, []string{"--service", "orders"}, []string{"ACCEPTED  as the consumer default.john", "expires in 1 hour", "credential primary of JwtConsumer default/john, from Secret john"}, nil},
 		{"expired", sign(t, material, "default.john", at(-3*time.Minute)), []string{"--service", "default/orders"}, []string{`REFUSED  Kong answers 401 {"exp":"token expired"}`, "expired 3 minutes ago", "Fetch a fresh token"}, env.ErrNegative},
+		{"all claims are right", claimed(nil), []string{"--service", "claimed"}, []string{
+			"ACCEPTED", `iss is "https://login/": it is "https://login/"`, `the upstream gets X-Token-Subject: "me"`,
+		}, nil},
+		{"another audience", claimed(jwt.MapClaims{"aud": []string{"x"}}), []string{"--service", "claimed"}, []string{
+			`REFUSED  Kong answers 401 {"message":"Unauthorized"}`, `aud is ["x"], and has to be one of orders, invoices`,
+			"spec.claims.audiences",
+		}, env.ErrNegative},
+		{"a role is missing", claimed(jwt.MapClaims{"realm": nil}), []string{"--service", "claimed"}, []string{
+			`REFUSED  Kong answers 403 {"message":"Forbidden"}`, "realm.roles is missing", "claims.required[0]",
+		}, env.ErrNegative},
+		{"a header of two lines", claimed(jwt.MapClaims{"sub": "a\nb"}), []string{"--service", "claimed"}, []string{
+			"REFUSED", "leave out line breaks",
+		}, env.ErrNegative},
+		{"expired and for others", claimed(jwt.MapClaims{"exp": 1, "aud": "x"}), []string{"--service", "claimed"}, []string{
+			`REFUSED  Kong answers 401 {"exp":"token expired"}`, `aud is "x", and has to be one of orders, invoices`,
+		}, env.ErrNegative},
 		{"another secret", sign(t, "another-secret-of-thirty-two-byt", "default.john", at(time.Hour)), []string{"--service", "orders"}, []string{`401 {"message":"Invalid signature"}`}, env.ErrNegative},
 		{"unknown key", sign(t, material, "nobody", at(time.Hour)), []string{"--service", "orders"}, []string{`No credentials found for given 'kid'`, "among the JwtConsumers of gateway kong"}, env.ErrNegative},
 		{"revoked", sign(t, material, "default.former", at(time.Hour)), []string{"--service", "orders"}, []string{`No credentials found for given 'kid'`, "JwtConsumer default/former, from Secret former has the key, and spec.revoked is set"}, env.ErrNegative},
@@ -252,7 +284,7 @@ func TestExplainAsks(t *testing.T) {
 		s.Spec.GatewayRef.Name, s.Spec.Routes = "other", []v1alpha1.Route{{Name: "api", Paths: []string{"/orders"}}}
 	})
 	for args, want := range map[string]string{
-		"":                                      "several JwtProtectedServices: closed, closing, loser, orders, slow, stuck, twin",
+		"":                                      "several JwtProtectedServices: claimed, closed, closing, loser, orders, slow, stuck, twin",
 		"--url https://kong.example.com/orders": "default/orders (gateway kong), default/twin (gateway other)",
 		"--url ftp://x":                         "write it like https://",
 		"--service a/b/c":                       "write it [NAMESPACE/]NAME",

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/claims"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/explain"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
@@ -29,6 +30,13 @@ func guardOf(
 			return explain.Guard{}, fmt.Errorf("spec.access: %w", err)
 		}
 		guard.ACL = &acl
+	}
+	if spec.Claims != nil {
+		rules, err := claims.Of(*spec.Claims, spec.JWT)
+		if err != nil {
+			return explain.Guard{}, fmt.Errorf("spec.claims.%w", err)
+		}
+		guard.Claims = &rules
 	}
 	if spec.RateLimit != nil {
 		limit, err := pluginconfig.RateLimitSettings(pluginconfig.EncodeRateLimit(*spec.RateLimit, nil, "", pluginconfig.RedisRecord))

@@ -30,6 +30,10 @@ func gateway(fields string) string { return head + "kind: KongGateway\nspec: {" 
 // someone is a consumer that is good, for rules about references.
 const someone = head + "kind: JwtConsumer\nspec: {groups: [g], credentials: [{name: c, generate: {secretName: s, rotation: {interval: 720h}}}]}\n"
 
+// following is a consumer that follows an issuer.
+const following = head + "kind: JwtConsumer\nspec: {groups: [g], credentials: [{name: c, algorithm: RS256, " +
+	"jwks: {url: 'https://login.example.com/jwks'}}]}\n"
+
 const goodGateway = `adminAPI: {url: "https://k.example.com"}, policy: {minSecretBytes: 32}`
 
 // findings gives the rules that a manifest breaks, each with its severity.
@@ -78,6 +82,7 @@ var broken = map[string]struct{ manifest, severity string }{
 	"unmatched-host":           {service(strings.Replace(upstream, "[/a]", "[/a], hosts: [API.example.com]", 1) + ", " + strict), "warning"},
 	"preflight-without-route":  {service(strings.Replace(upstream, "[/a]", "[/a], methods: [GET]", 1) + ", " + strict + ", plugins: [{name: c, plugin: cors}]"), "warning"},
 	"access-no-consumer":       {service(upstream+", "+strings.Replace(strict, "{groups: [g]}", "{consumers: [{name: nobdy}]}", 1)) + "---\n" + someone, "warning"},
+	"any-audience":             {service(upstream+", "+strict) + "---\n" + following, "warning"},
 	"access-no-group":          {service(upstream+", "+strings.Replace(strict, "[g]", "[gg]", 1)) + "---\n" + someone, "info"},
 	"anonymous-nobody":         {service(upstream+", "+strings.Replace(strict, "[exp]", "[exp], anonymous: guest", 1)) + "---\n" + someone, "warning"},
 	"upstream-clear-text":      {service(strings.Replace(upstream, "https://a", "http://a", 1) + ", " + strict), "info"},

@@ -29,6 +29,7 @@ type referenceRule struct {
 
 var referenceRules = []referenceRule{
 	{"access-no-consumer", Warning, "access names a consumer that its namespace's manifests do not have", accessNoConsumer},
+	{"any-audience", Warning, "a service lets in whom an issuer signs for, and names no audience", anyAudience},
 	{"access-no-group", Info, "access names a group that no consumer of the manifests has", accessNoGroup},
 	{"anonymous-nobody", Warning, "jwt.anonymous names a consumer that the manifests do not have: Kong answers 500", anonymousNobody},
 }
@@ -67,6 +68,19 @@ func accessNoConsumer(s *set, service *v1alpha1.JwtProtectedService) []string {
 		}
 	}
 	return found
+}
+
+func anyAudience(s *set, service *v1alpha1.JwtProtectedService) []string {
+	if !desired.TakesAnyAudience(service) {
+		return nil
+	}
+	for _, c := range s.consumers {
+		if desired.FollowsIssuer(c) && desired.MayAdmit(service, c) {
+			return []string{fmt.Sprintf("spec.claims.audiences: every token of the issuer that JwtConsumer %s follows passes, "+
+				"whatever it was issued for. Write the audience of this service", c.Name)}
+		}
+	}
+	return nil
 }
 
 func accessNoGroup(s *set, service *v1alpha1.JwtProtectedService) []string {
