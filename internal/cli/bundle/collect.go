@@ -90,7 +90,7 @@ func (c *collector) secrets(ctx context.Context, found *inventory.Inventory) {
 		if err := c.kube.Get(ctx, key, &secret); err != nil {
 			report.Problem = err.Error()
 		} else {
-			c.guard.learn(secret.Data)
+			c.guard.learn(secret.Data, secret.Labels[v1alpha1.LabelOwnerKind] != "")
 			report.Type, report.Bytes = string(secret.Type), map[string]int{}
 			report.Age = &secret.CreationTimestamp
 			if kind := secret.Labels[v1alpha1.LabelOwnerKind]; kind != "" {

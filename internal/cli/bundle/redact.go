@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 
+	"sigs.k8s.io/yaml"
+
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
@@ -133,13 +135,19 @@ const shortest = 6
 // came there.
 type scrubber struct{ values []string }
 
-// learn takes up the content of a Secret, as it is, line by line, and in base64.
-func (s *scrubber) learn(data map[string][]byte) {
+// learn takes up the content of a Secret: each value as it is, line by line, and in base64, and each text inside a value
+// that is JSON or YAML. ours says that the operator wrote the Secret: some of it is published then.
+func (s *scrubber) learn(data map[string][]byte, ours bool) {
 	for name, value := range data {
-		if slices.Contains(public, name) {
+		if ours && slices.Contains(public, name) {
 			continue
 		}
-		for _, text := range append(strings.Split(string(value), "\n"), string(value)) {
+		texts := append(strings.Split(string(value), "\n"), string(value))
+		var content any
+		if yaml.Unmarshal(value, &content) == nil {
+			texts = append(texts, textsIn(content, ours)...)
+		}
+		for _, text := range texts {
 			text = strings.TrimSpace(text)
 			if len(text) < shortest || strings.HasPrefix(text, "-----") {
 				continue
@@ -152,6 +160,25 @@ func (s *scrubber) learn(data map[string][]byte) {
 	// The longest first: a part of it must not go alone.
 	slices.SortFunc(s.values, func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) })
 	s.values = slices.Compact(s.values)
+}
+
+// textsIn lists the texts in an object or a list, but for what the operator publishes.
+func textsIn(content any, ours bool) (texts []string) {
+	switch v := content.(type) {
+	case string:
+		return []string{v}
+	case []any:
+		for _, element := range v {
+			texts = append(texts, textsIn(element, ours)...)
+		}
+	case map[string]any:
+		for name, element := range v {
+			if !ours || !slices.Contains(public, name) {
+				texts = append(texts, textsIn(element, ours)...)
+			}
+		}
+	}
+	return texts
 }
 
 // public are what the operator publishes and everyone may read: a credential's key is in its status.
