@@ -43,6 +43,7 @@ func (w *warned) take() []string {
 var deserving = []string{
 	"{kind: JwtProtectedService, spec: {attachTo: {serviceName: a}}}",
 	"{kind: JwtProtectedService, spec: {attachTo: {serviceName: a}, jwt: {claimsToVerify: [nbf], anonymous: guest}}}",
+	"{kind: JwtProtectedService, spec: {attachTo: {serviceName: a}, access: {from: AnyNamespace}, jwt: {claimsToVerify: [nbf]}}}",
 	"{kind: JwtProtectedService, spec: {upstream: {url: 'http://example.com'}, routes: [{name: a, paths: [/a], protocols: [http, https]}, {name: b, paths: [/b], protocols: [https]}, {name: c, paths: [/c], protocols: [grpc]}], jwt: {claimsToVerify: [exp]}}}",
 	"{kind: JwtConsumer, spec: {credentials: [{name: a, key: pinned, generate: {secretName: a, rotation: {interval: 20000h}}}, {name: b, generate: {secretName: b, rotation: {interval: 8785h}}}, {name: c, generate: {secretName: c, rotation: {interval: 8784h}}}]}}",
 	"{kind: JwtConsumer, spec: {}}",
@@ -98,6 +99,8 @@ var _ = Describe("Warnings", Ordered, func() {
 		Entry("no expiry", "{kind: JwtProtectedService, spec: {attachTo: {serviceName: a}, jwt: {claimsToVerify: [nbf]}}}", "Write claimsToVerify: [exp]", SpecTimeout(patience)),
 		Entry("an anonymous consumer", "{kind: JwtProtectedService, spec: {attachTo: {serviceName: a}, jwt: {claimsToVerify: [exp], anonymous: guest}}}",
 			"spec.jwt.anonymous lets requests without a valid token in", SpecTimeout(patience)),
+		Entry("everybody's consumers", "{kind: JwtProtectedService, spec: {attachTo: {serviceName: a}, access: {from: AnyNamespace}, jwt: {claimsToVerify: [exp]}}}",
+			"spec.access.from AnyNamespace", SpecTimeout(patience)),
 		Entry("http by choice", "{kind: JwtProtectedService, spec: {upstream: {url: 'http://example.com'}, routes: [{name: a, paths: [/a], protocols: [http, https]}, {name: b, paths: [/b]}], jwt: {claimsToVerify: [exp]}}}",
 			"spec.routes a: tokens travel in clear text", SpecTimeout(patience)),
 		Entry("a pinned key that rotates", "{kind: JwtConsumer, spec: {credentials: [{name: a, key: pinned, generate: {secretName: a, rotation: {interval: 720h}}}]}}",

@@ -260,6 +260,7 @@ func listRules(out io.Writer) error {
 var policyAbout = map[string]string{
 	"no-expiry":          "a service does not verify exp: expired tokens pass (at apply too)",
 	"anonymous-consumer": "a service lets requests without a valid token in (at apply too)",
+	"any-namespace":      "a service lets the consumers of every namespace call (at apply too)",
 	"clear-text-route":   "a route asks for http or grpc (at apply too)",
 	"pinned-key-rotates": "a credential with a pinned key rotates, with no overlap (at apply too)",
 	"rare-rotation":      "a credential rotates less than once a year (at apply too)",

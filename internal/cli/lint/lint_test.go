@@ -67,6 +67,7 @@ var broken = map[string]struct{ manifest, severity string }{
 	"invalid":                  {service(upstream + ", " + strict + ", ratelimit: {minute: 1}"), "error"},
 	"no-expiry":                {service(upstream + ", " + strings.Replace(strict, "[exp], uriParamNames: [], maximumExpiration: 1h", "[nbf], uriParamNames: []", 1)), "warning"},
 	"anonymous-consumer":       {service(upstream + ", " + strings.Replace(strict, "[exp]", "[exp], anonymous: guest", 1)), "warning"},
+	"any-namespace":            {service(strings.Replace(upstream+", "+strict, "access: {groups: [g]}", "access: {from: AnyNamespace}", 1)), "warning"},
 	"clear-text-route":         {service(strings.Replace(upstream, "[https]", "[http, https]", 1) + ", " + strict), "warning"},
 	"pinned-key-rotates":       {consumer("key: k, generate: {secretName: s, rotation: {interval: 1h}}"), "warning"},
 	"rare-rotation":            {consumer("generate: {secretName: s, rotation: {interval: 9000h}}"), "warning"},
