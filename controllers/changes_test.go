@@ -369,22 +369,41 @@ var _ = Describe("What is changed in a JwtProtectedService", func() {
 		Expect(w.values(ctx, "acls", "group")).To(ContainElement("kongjwt:" + w.namespace + ".later"))
 	})
 
-	It("stays in Kong while its Service is gone, and goes on when that is back", func(ctx SpecContext) {
+	It("has no routes while its Service is gone or leads elsewhere, and has them again when that is over", func(ctx SpecContext) {
 		w := newWorld(ctx, kongsim.Options{})
 		backend := func() *corev1.Service {
 			return &corev1.Service{ObjectMeta: w.meta("backend"), Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 8080}}}}
 		}
 		service := w.service("orders", func(s *v1alpha1.JwtProtectedService) {
 			s.Spec.Upstream = &v1alpha1.Upstream{ServiceRef: &v1alpha1.UpstreamServiceReference{Name: "backend", Port: 8080}}
+			s.Spec.Plugins = []v1alpha1.ServicePlugin{{Route: "api", PluginSpec: v1alpha1.PluginSpec{Name: "cors", Plugin: "cors"}}}
 		})
 		create(ctx, backend(), service)
 		ready(ctx, service)
+		Expect(w.list(ctx, "plugins")).To(HaveLen(2))
+
+		By("deleting the Service")
 		Expect(kube.Delete(ctx, backend())).To(Succeed())
 		stalled(ctx, service, v1alpha1.ReasonInvalidSpec, ContainSubstring("does not exist"))
-		Expect(w.list(ctx, "routes")).To(HaveLen(1))
-		w.kong.ResetRequests()
+		Expect(w.list(ctx, "routes")).To(BeEmpty())
+		Expect(w.values(ctx, "plugins", "name")).To(ConsistOf("jwt"), "the service stays protected")
+		Expect(service.Status.Routes).To(BeEmpty())
 		create(ctx, backend())
 		ready(ctx, service)
-		Expect(w.writes()).To(BeZero())
+		Expect(w.list(ctx, "routes")).To(HaveLen(1))
+
+		By("turning it into one that leads to any host, while something else is wrong too")
+		change(ctx, service, func(s *v1alpha1.JwtProtectedService) {
+			s.Spec.Plugins[0].ConfigFrom = []v1alpha1.ConfigSource{{SecretRef: v1alpha1.LocalSecretKeyReference{Name: "absent", Key: "config"}}}
+		})
+		stalled(ctx, service, v1alpha1.ReasonSecretNotFound, ContainSubstring("absent"))
+		Expect(w.list(ctx, "routes")).To(HaveLen(1))
+		target := backend()
+		change(ctx, target, func(s *corev1.Service) {
+			s.Spec = corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: "metadata.google.internal"}
+		})
+		Eventually(w.list).WithContext(ctx).WithArguments("routes").WithTimeout(soon).WithPolling(poll).Should(BeEmpty())
+		change(ctx, service, func(s *v1alpha1.JwtProtectedService) { s.Spec.Plugins = nil })
+		stalled(ctx, service, v1alpha1.ReasonPolicyViolation, ContainSubstring("ExternalName"))
 	})
 })

@@ -263,6 +263,7 @@ const (
 // +kubebuilder:validation:MaxItems=8
 // +kubebuilder:validation:items:MinLength=1
 // +kubebuilder:validation:items:MaxLength=255
+// +kubebuilder:validation:items:Pattern=`^[^\x00-\x1f\x7f]*$`
 // +listType=set
 type HeaderValues []string
 
@@ -548,6 +549,19 @@ type EntityStatus struct {
 	KongID string `json:"kongID,omitempty"`
 }
 
+// BudgetUse is what a service has Kong keep in memory.
+type BudgetUse struct {
+	// routes that it has.
+	// +optional
+	Routes int32 `json:"routes,omitempty"`
+	// matches are the paths, hosts, SNIs and header values of its routes.
+	// +optional
+	Matches int32 `json:"matches,omitempty"`
+	// configBytes is how long the configurations of its plugins are, in bytes, those from Secrets among them.
+	// +optional
+	ConfigBytes int32 `json:"configBytes,omitempty"`
+}
+
 // JwtProtectedServiceStatus is what the operator knows of a protected service.
 type JwtProtectedServiceStatus struct {
 	// observedGeneration of the spec that the conditions speak of.
@@ -583,6 +597,9 @@ type JwtProtectedServiceStatus struct {
 	// +listType=atomic
 	// +optional
 	Plugins []EntityStatus `json:"plugins,omitempty"`
+	// use is how much of its namespace's budget it has: see policy.budget of the KongGateway.
+	// +optional
+	Use *BudgetUse `json:"use,omitempty"`
 	// drift lists what somebody else changed in Kong and is left so, because spec.drift.policy of the gateway is
 	// Report.
 	// +kubebuilder:validation:MaxItems=64

@@ -41,6 +41,10 @@ type GatewayPolicy struct {
 	// hundreds of megabytes in every worker of Kong.
 	// +optional
 	RegularExpressions bool `json:"regularExpressions,omitempty"`
+	// budget bounds how much of Kong's memory the services of each namespace can take.
+	// +kubebuilder:default={}
+	// +optional
+	Budget Budget `json:"budget,omitempty"`
 	// redis are the servers that services may count rate limits in. They choose one by its name: Kong shares connections
 	// by host, port and database, so that a password or a database that a tenant set would serve others' requests too.
 	// +kubebuilder:validation:MaxItems=16
@@ -167,6 +171,30 @@ type RouteClaimPolicy struct {
 	// +listType=set
 	// +optional
 	PathPrefixes []string `json:"pathPrefixes,omitempty"`
+}
+
+// Budget is what the services of one namespace may have in Kong together. Every worker of Kong keeps all of it. What a
+// namespace has stays when a budget becomes smaller; nothing of it grows then.
+type Budget struct {
+	// routes that they may have. Default 1000.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000000
+	// +kubebuilder:default=1000
+	// +optional
+	Routes int32 `json:"routes,omitempty"`
+	// matches are the paths, hosts, SNIs and header values of all routes. Default 4000.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000000
+	// +kubebuilder:default=4000
+	// +optional
+	Matches int32 `json:"matches,omitempty"`
+	// configBytes is how long the configurations of their plugins may be, in bytes, those from Secrets among them.
+	// Default 1048576.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1073741824
+	// +kubebuilder:default=1048576
+	// +optional
+	ConfigBytes int32 `json:"configBytes,omitempty"`
 }
 
 // RedisServer is a Redis server that rate limits count in.

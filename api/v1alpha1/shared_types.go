@@ -195,7 +195,8 @@ type PluginSpec struct {
 	// +kubebuilder:pruning:PreserveUnknownFields
 	// +optional
 	Config *apiextensionsv1.JSON `json:"config,omitempty"`
-	// configFrom lists Secret keys whose content (a JSON or YAML object) is merged over config, in this order.
+	// configFrom lists Secret keys whose content (a JSON or YAML object) is merged over config, in this order. Each has
+	// 128 KiB at most, and all configurations of a resource have 256 KiB.
 	// +kubebuilder:validation:MaxItems=8
 	// +listType=atomic
 	// +optional

@@ -29,11 +29,12 @@ import (
 type Reconciler struct {
 	*lifecycle.Lifecycle
 	inputs resolve.Inputs
+	ledger *ledger
 }
 
 // New makes the reconciler of JwtProtectedServices.
 func New(life *lifecycle.Lifecycle, inputs resolve.Inputs) *Reconciler {
-	return &Reconciler{Lifecycle: life, inputs: inputs}
+	return &Reconciler{Lifecycle: life, inputs: inputs, ledger: &ledger{}}
 }
 
 // +kubebuilder:rbac:groups=kongjwt.dev,resources=jwtprotectedservices,verbs=get;list;watch;patch
@@ -50,6 +51,7 @@ func (r *Reconciler) Setup(mgr ctrl.Manager, woken source.Source, options contro
 		Watches(&v1alpha1.KongGateway{}, watch.Naming(r.Client, kind, index.Gateway, watch.ByClusterName), watch.SpecChanged()).
 		Watches(&corev1.Namespace{}, watch.AllIn(r.Client, kind), watch.LabelsChanged()).
 		Watches(&v1alpha1.JwtConsumer{}, r.servicesSelecting(), watch.OnlyWhen(consumerChanged)).
+		Watches(&v1alpha1.JwtProtectedService{}, r.overBudget(), watch.WhenOrGone(takesLess)).
 		WatchesRawSource(woken).
 		WithOptions(options).
 		Complete(r)
@@ -118,8 +120,17 @@ func (r *reconciliation) program(ctx context.Context, gateway resolve.Gateway) e
 	return r.excess
 }
 
+// findUpstream looks up the Service that requests go to. Where it may get none, the routes leave Kong at once, whatever
+// else is wrong with the resource; desired.BuildService says why.
 func (r *reconciliation) findUpstream(ctx context.Context) (err error) {
 	r.input.Upstream, err = r.inputs.UpstreamService(ctx, r.service)
+	if err != nil || !desired.LosesUpstream(r.service, r.input.Upstream) {
+		return err
+	}
+	_, err = r.gateway.Engine.RemoveRoutes(ctx, desired.ServiceOwner(r.service.Namespace, r.service.Name))
+	if err == nil {
+		r.service.Status.Routes = nil
+	}
 	return err
 }
 
@@ -148,6 +159,9 @@ func (r *reconciliation) sync(ctx context.Context) error {
 	set, err := desired.BuildService(r.gateway.Scope, r.gateway.Policy, r.input)
 	if err != nil {
 		r.gateway.Engine.AwaitUpgrade(desired.ServiceOwner(r.service.Namespace, r.service.Name))
+		return err
+	}
+	if err := r.keepToBudget(ctx); err != nil {
 		return err
 	}
 	result, err := r.gateway.Engine.Sync(ctx, set, engine.SyncOptions{

@@ -71,3 +71,15 @@ func OnlyWhen[T client.Object](changed func(before, after T) bool) builder.Predi
 		return ok && fine && changed(before, after)
 	}})
 }
+
+// WhenOrGone passes updates that changed says matter, and deletions.
+func WhenOrGone[T client.Object](changed func(before, after T) bool) builder.Predicates {
+	return builder.WithPredicates(predicate.Funcs{
+		CreateFunc: never[event.CreateEvent], GenericFunc: never[event.GenericEvent],
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			before, ok := e.ObjectOld.(T)
+			after, fine := e.ObjectNew.(T)
+			return ok && fine && changed(before, after)
+		},
+	})
+}

@@ -51,21 +51,14 @@ type breach struct {
 
 // checkPluginConfig holds a plugin's configuration to what no tenant may do, whichever plugin it is: read Kong's
 // vaults, run Lua (custom_fields_by_lua of the logging plugins gets Kong's own objects, its database and settings
-// among them), and have Kong call a host that policy.upstreams does not open. written is what the spec says. whole
-// has what Secrets add, which is not repeated.
+// among them), have Kong call a host that policy.upstreams does not open, name a Redis, or let callers in as another
+// namespace's consumer. written is what the spec says. whole has what Secrets add, which is not repeated.
 func (p Policy) checkPluginConfig(field, namespace, plugin string, written, whole map[string]any) error {
-	const shared, todo = "names a Redis, whose connections Kong shares among namespaces", "Remove it: spec.rateLimit.redis takes one of policy.redis"
-	if at, found := pluginconfig.FindRedis(written); found {
-		return p.violation(field+".config."+at, shared, todo)
-	}
-	if _, found := pluginconfig.FindRedis(whole); found {
-		return p.violation(field+".configFrom", "a value in a Secret "+shared, todo)
-	}
 	check := configCheck{policy: p, namespace: namespace, onlyNames: plugin == "cors"}
-	if b := check.object(field+".config", written); b != nil {
+	if b := check.all(field+".config", written); b != nil {
 		return p.violation(b.at, strings.TrimSpace(b.value+" "+b.wrong), b.todo)
 	}
-	if b := check.object("", whole); b != nil {
+	if b := check.all("", whole); b != nil {
 		return p.violation(field+".configFrom", "a value in a Secret "+b.wrong, b.todo)
 	}
 	return nil
@@ -77,6 +70,19 @@ type configCheck struct {
 	namespace string
 	// onlyNames says that hosts are compared with what clients send, and called by nobody.
 	onlyNames bool
+}
+
+// all goes through a whole configuration.
+func (c configCheck) all(field string, config map[string]any) *breach {
+	if at, found := pluginconfig.FindRedis(config); found {
+		return &breach{at: field + "." + at, wrong: "names a Redis, whose connections Kong shares among namespaces",
+			todo: "Remove it: spec.rateLimit.redis takes one of policy.redis"}
+	}
+	if anonymous, isText := config["anonymous"].(string); isText && !c.policy.mayClaim(c.namespace, anonymous) {
+		return &breach{at: field + ".anonymous", wrong: fmt.Sprintf("names a consumer whose username does not begin with %q", c.namespace+"."),
+			todo: "Name one of this namespace by its username"}
+	}
+	return c.object(field, config)
 }
 
 func (c configCheck) object(field string, config map[string]any) *breach {

@@ -329,6 +329,13 @@ func urlFields(policy Policy, fields kong.Fields, namespace, raw string) error {
 	return nil
 }
 
+// LosesUpstream says whether a service refers to a Service that does not exist, or that leads to a host of somebody's
+// choice: nothing may be sent there, whatever Kong has of the service.
+func LosesUpstream(service *v1alpha1.JwtProtectedService, target *corev1.Service) bool {
+	upstream := service.Spec.Upstream
+	return upstream != nil && upstream.ServiceRef != nil && (target == nil || target.Spec.Type == corev1.ServiceTypeExternalName)
+}
+
 // serviceRefFields points the Kong service at a Kubernetes Service by its DNS name, so that its endpoints may change
 // freely.
 func serviceRefFields(policy Policy, fields kong.Fields, namespace string, spec v1alpha1.UpstreamServiceReference, target *corev1.Service) error {

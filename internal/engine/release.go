@@ -74,6 +74,20 @@ func (e *Engine) RemoveAccess(ctx context.Context, owner desired.Owner, keeps fu
 	})
 }
 
+// RemoveRoutes takes the routes of an owner out of Kong, and what is on them, and leaves all else as it is. Errors are
+// as Sync's.
+func (e *Engine) RemoveRoutes(ctx context.Context, owner desired.Owner) (Result, error) {
+	routes := map[string]bool{}
+	for _, entry := range e.observed.Of(owner) {
+		if entry.Kind == kong.KindRoute {
+			routes[entry.ID] = true
+		}
+	}
+	return e.withdraw(ctx, owner, func(held plan.Entry) bool {
+		return routes[held.ID] || held.Kind == kong.KindPlugin && routes[held.Route]
+	})
+}
+
 func (e *Engine) withdraw(ctx context.Context, owner desired.Owner, goes func(plan.Entry) bool) (Result, error) {
 	var kept []string
 	held := e.observed.Of(owner)

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -9,7 +10,9 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
@@ -20,6 +23,7 @@ import (
 var _ = Describe("A tenant", Label("redteam"), Ordered, func() {
 	var strict *v1alpha1.KongGateway
 	var attacker, victim string
+	const matches = 100
 	const secret = "a secret of the red team, longer than thirty-two bytes"
 
 	consumer := func(namespace, name string, change ...func(*v1alpha1.JwtConsumerSpec)) *v1alpha1.JwtConsumer {
@@ -53,7 +57,7 @@ var _ = Describe("A tenant", Label("redteam"), Ordered, func() {
 	BeforeAll(func(ctx SpecContext) {
 		strict = newGateway(named("redteam"))
 		// The upstream is on this machine, and so is the Admin API.
-		strict.Spec.Policy = v1alpha1.GatewayPolicy{Upstreams: strict.Spec.Policy.Upstreams}
+		strict.Spec.Policy = v1alpha1.GatewayPolicy{Upstreams: strict.Spec.Policy.Upstreams, Budget: v1alpha1.Budget{Matches: matches}}
 		create(ctx, strict)
 		DeferCleanup(func() {
 			ctx, cancel := background()
@@ -80,6 +84,23 @@ var _ = Describe("A tenant", Label("redteam"), Ordered, func() {
 		Entry("by a private address", "private", func() string { return "http://10.0.0.1" }),
 		Entry("by the metadata of a cloud", "metadata", func() string { return "http://metadata.google.internal" }),
 	)
+
+	It("1. does not turn its Service into one that leads to any host", func(ctx SpecContext) {
+		backend := &corev1.Service{
+			ObjectMeta: metav1.ObjectMeta{Namespace: attacker, Name: "turns"},
+			Spec:       corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}},
+		}
+		s := service(attacker, "turns", func(s *v1alpha1.JwtProtectedServiceSpec) {
+			s.Upstream = &v1alpha1.Upstream{ServiceRef: &v1alpha1.UpstreamServiceReference{Name: backend.Name, Port: 80, Scheme: "http"}}
+		})
+		create(ctx, backend, s)
+		awaitReady(ctx, s)
+		update(ctx, backend, func(b *corev1.Service) {
+			b.Spec = corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: "kong-admin.kong.svc.cluster.local"}
+		})
+		awaitReason(ctx, s, v1alpha1.ReasonPolicyViolation, "ExternalName")
+		Expect(list(ctx, "routes", ownerTag(s))).To(BeEmpty())
+	})
 
 	It("2. does not keep access that a service took away by suspending its consumer", func(ctx SpecContext) {
 		caller, kept := consumer(attacker, "caller"), consumer(victim, "kept")
@@ -216,6 +237,23 @@ var _ = Describe("A tenant", Label("redteam"), Ordered, func() {
 		})
 		create(ctx, s)
 		awaitReason(ctx, s, v1alpha1.ReasonPolicyViolation, "spec.routes[0].paths[0]")
+		expectNothingOf(ctx, s)
+	})
+
+	It("9. does not fill Kong's memory with more routes than its namespace may have", func(ctx SpecContext) {
+		s := service(attacker, "many", func(s *v1alpha1.JwtProtectedServiceSpec) {
+			many := s.Routes[0]
+			s.Routes = nil
+			for i := range 4 {
+				many.Name, many.Paths = fmt.Sprint("r", i), nil
+				for j := range 1 + matches/4 {
+					many.Paths = append(many.Paths, fmt.Sprintf("%s/%d/%d", pathOfService(attacker, "many"), i, j))
+				}
+				s.Routes = append(s.Routes, many)
+			}
+		})
+		create(ctx, s)
+		awaitReason(ctx, s, v1alpha1.ReasonPolicyViolation, "policy.budget.matches")
 		expectNothingOf(ctx, s)
 	})
 

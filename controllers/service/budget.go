@@ -1,0 +1,101 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+)
+
+// ledger has what services of each namespace were admitted with. Their statuses say it too, but in the cache they may
+// be older. It forgets what is gone when its namespace is looked at.
+type ledger struct {
+	mu sync.Mutex
+	// admitted is by namespace and by the service's UID.
+	admitted map[string]map[types.UID]v1alpha1.BudgetUse
+}
+
+// admit holds a service to the budget of its namespace, and writes down what it has then. siblings are all services of
+// the namespace.
+func (l *ledger) admit(
+	policy desired.Policy, service *v1alpha1.JwtProtectedService, wanted v1alpha1.BudgetUse, siblings []v1alpha1.JwtProtectedService,
+) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	known, now := l.admitted[service.Namespace], map[types.UID]v1alpha1.BudgetUse{}
+	var former v1alpha1.BudgetUse
+	var others []v1alpha1.BudgetUse
+	for i := range siblings {
+		sibling := &siblings[i]
+		use, found := known[sibling.UID]
+		if found {
+			now[sibling.UID] = use
+		} else if sibling.Status.Use != nil {
+			use = *sibling.Status.Use
+		}
+		switch {
+		case sibling.UID == service.UID:
+			former = use
+		case sibling.GatewayName() == policy.Gateway || sibling.Status.Gateway == policy.Gateway:
+			others = append(others, use)
+		}
+	}
+	err := policy.CheckBudget(service.Namespace, former, wanted, others)
+	if err == nil {
+		now[service.UID] = wanted
+	}
+	if l.admitted == nil {
+		l.admitted = map[string]map[types.UID]v1alpha1.BudgetUse{}
+	}
+	l.admitted[service.Namespace] = now
+	return err
+}
+
+// keepToBudget refuses what would take its namespace over the gateway's budget.
+func (r *reconciliation) keepToBudget(ctx context.Context) error {
+	var siblings v1alpha1.JwtProtectedServiceList
+	if err := r.Client.List(ctx, &siblings, client.InNamespace(r.service.Namespace), client.UnsafeDisableDeepCopy); err != nil {
+		return fmt.Errorf("list the services of namespace %s: %w", r.service.Namespace, err)
+	}
+	wanted := desired.ServiceUse(r.service, r.input.Configs)
+	if err := r.ledger.admit(r.gateway.Policy, r.service, wanted, siblings.Items); err != nil {
+		return err
+	}
+	r.service.Status.Use = &wanted
+	return nil
+}
+
+// overBudget enqueues the services of a namespace that policy refuses: one of the others takes less now, or is gone.
+func (r *Reconciler) overBudget() handler.EventHandler {
+	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, changed client.Object) (found []reconcile.Request) {
+		var siblings v1alpha1.JwtProtectedServiceList
+		if err := r.Client.List(ctx, &siblings, client.InNamespace(changed.GetNamespace()), client.UnsafeDisableDeepCopy); err != nil {
+			log.FromContext(ctx).Error(err, "Cannot list the services of a namespace", "namespace", changed.GetNamespace())
+			return nil
+		}
+		for i := range siblings.Items {
+			sibling := &siblings.Items[i]
+			stalled := apimeta.FindStatusCondition(sibling.Status.Conditions, v1alpha1.ConditionStalled)
+			if stalled != nil && stalled.Reason == v1alpha1.ReasonPolicyViolation && sibling.UID != changed.GetUID() {
+				found = append(found, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(sibling)})
+			}
+		}
+		return found
+	})
+}
+
+// takesLess says whether a service left some of its namespace's budget to others.
+func takesLess(before, after *v1alpha1.JwtProtectedService) bool {
+	was, is := before.Status.Use, after.Status.Use
+	return was != nil && (is == nil || is.Routes < was.Routes || is.Matches < was.Matches || is.ConfigBytes < was.ConfigBytes)
+}
