@@ -18,6 +18,9 @@ type ProbeRoute struct {
 	Path string
 	// Header and Value of the header that is asked for.
 	Header, Value string
+	// Proof is the header that each answer of the route has. No question holds its name: who answers instead of the
+	// route does not know it.
+	Proof string
 }
 
 // Both are reserved: no route of a tenant may match them.
@@ -40,6 +43,7 @@ func NewProbeRoute(scope Scope, seed []byte) ProbeRoute {
 		Path:   "/" + derive("path"),
 		Header: probeHeader,
 		Value:  derive("header"),
+		Proof:  "X-Kongjwt-" + derive("proof"),
 	}
 }
 
@@ -50,6 +54,7 @@ func GatewayOwner(name string) Owner { return Owner{Kind: v1alpha1.KindKongGatew
 const (
 	partProbe            = "probe"
 	partProbeTermination = "request-termination"
+	partProbeProof       = "correlation-id"
 )
 
 // ProbeRouteID is the id in Kong of a gateway's probe route.
@@ -58,7 +63,8 @@ func ProbeRouteID(scope Scope) string {
 }
 
 // BuildProbe says which entities a gateway's data planes are asked by: a service that leads nowhere, the jwt plugin,
-// request-termination behind it for whoever might come with a valid token, and the route.
+// request-termination behind it for whoever might come with a valid token, correlation-id, which puts the proof into
+// every answer, refusals too (kong/plugins/correlation-id/handler.lua), and the route.
 func BuildProbe(scope Scope, route ProbeRoute) Set {
 	b := builder{scope: scope, owner: GatewayOwner(scope.Gateway)}
 	service := scope.ID(kong.KindService, b.owner, partProbe)
@@ -71,6 +77,9 @@ func BuildProbe(scope Scope, route ProbeRoute) Set {
 	}, jwtDefaults)})
 	b.addPlugin(partProbeTermination, kong.Fields{"name": "request-termination", "enabled": true, "service": ref(service), "config": map[string]any{
 		"status_code": 403, "message": "no upstream is behind this",
+	}})
+	b.addPlugin(partProbeProof, kong.Fields{"name": "correlation-id", "enabled": true, "service": ref(service), "config": map[string]any{
+		"header_name": route.Proof, "echo_downstream": true, "generator": "uuid",
 	}})
 	b.add(kong.KindRoute, ProbeRouteID(scope), "", partProbe, withDefaults(kong.Fields{
 		"name": name, "service": ref(service), "methods": []string{"GET"},

@@ -62,31 +62,35 @@ func NewAsker(route desired.ProbeRoute, config *tls.Config, now func() time.Time
 // with it: its key is all that matters. The results are in the order of the addresses. The error says that no token
 // could be made.
 func (a *Asker) Ask(ctx context.Context, addresses []string, material credential.Material, want Want) ([]Result, error) {
-	text, signed, err := a.mint(material, want)
+	unsigned, err := token.MintMisSigned(material, a.now())
 	if err != nil {
 		return nil, err
+	}
+	text, signed := unsigned, false
+	if want == Present {
+		if text, signed, err = token.MintUnusable(material, a.now()); err != nil {
+			return nil, err
+		}
 	}
 	results := make([]Result, len(addresses))
 	var group sync.WaitGroup
 	for i, address := range addresses {
 		group.Go(func() {
-			results[i] = Result{Address: strings.TrimRight(address, "/"), Reading: a.plane(ctx, address, text, signed)}
+			results[i] = Result{Address: strings.TrimRight(address, "/"), Reading: a.plane(ctx, address, unsigned, text, signed)}
 		})
 	}
 	group.Wait()
 	return results, nil
 }
 
-func (a *Asker) mint(material credential.Material, want Want) (text credential.Sensitive, signed bool, err error) {
-	if want == Absent {
-		text, err = token.MintMisSigned(material, a.now())
-		return text, false, err
+// plane asks one data plane until enough answers agree, or one settles that they do not. What is signed with the
+// credential is sent only after the operator's route has answered to what is not.
+func (a *Asker) plane(ctx context.Context, address string, unsigned, text credential.Sensitive, signed bool) Reading {
+	if signed {
+		if first := Read(a.question(ctx, address, unsigned), false); first.Verdict == Unknown {
+			return first
+		}
 	}
-	return token.MintUnusable(material, a.now())
-}
-
-// plane asks one data plane until enough answers agree, or one settles that they do not.
-func (a *Asker) plane(ctx context.Context, address string, text credential.Sensitive, signed bool) Reading {
 	readings := make([]Reading, 0, agreeing)
 	for range agreeing {
 		reading := Read(a.question(ctx, address, text), signed)
@@ -121,7 +125,7 @@ func (a *Asker) question(ctx context.Context, address string, text credential.Se
 	if err != nil {
 		return Answer{Problem: describe(err)}
 	}
-	return Answer{Status: response.StatusCode, Body: body}
+	return Answer{Status: response.StatusCode, Body: body, Proven: response.Header.Get(a.route.Proof) != ""}
 }
 
 // describe says why there was no answer, in the same words each time: a message with a port of ours in it would

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
+
 	"github.com/kongjwt/kong-jwt-operator/internal/credential"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/echo"
@@ -185,8 +187,13 @@ func TestNothingOfAProbeIsValid(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		sent, connections[q.RemoteAddr] = append(sent, q.Clone(context.Background())), true
+		w.Header().Set(desired.NewProbeRoute(scope, []byte("seed")).Proof, "proof")
 		w.WriteHeader(http.StatusUnauthorized)
-		_, _ = w.Write([]byte(`{"exp":"token expired"}`))
+		if answers := []string{`{"message":"Invalid signature"}`, `{"exp":"token expired"}`}; len(sent) == 1 {
+			_, _ = w.Write([]byte(answers[0]))
+		} else {
+			_, _ = w.Write([]byte(answers[1]))
+		}
 	}))
 	t.Cleanup(recorder.Close)
 	if _, err := r.asker.Ask(t.Context(), []string{recorder.URL}, material, probe.Present); err != nil {
@@ -208,7 +215,7 @@ func TestNothingOfAProbeIsValid(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		request.Header.Set("Authorization", sent[0].Header.Get("Authorization"))
+		request.Header.Set("Authorization", sent[1].Header.Get("Authorization"))
 		response, err := http.DefaultClient.Do(request)
 		if err != nil {
 			t.Fatal(err)
@@ -220,6 +227,43 @@ func TestNothingOfAProbeIsValid(t *testing.T) {
 	}
 	if n := r.upstream.Seen(); n != 0 {
 		t.Errorf("%d requests reached an upstream", n)
+	}
+}
+
+// Who answers instead of the operator's route gets nothing that is signed with a credential, and is believed nothing.
+func TestWhoAnswersInsteadOfTheRouteGetsNothingSigned(t *testing.T) {
+	material := generated(t, credential.Recipe{Algorithm: "HS256", Length: 48})
+	asker := probe.NewAsker(desired.NewProbeRoute(scope, []byte("seed")), nil, time.Now)
+	var mu sync.Mutex
+	var tokens []string
+	thief := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		tokens = append(tokens, strings.TrimPrefix(q.Header.Get("Authorization"), "Bearer "))
+		for name, values := range q.Header {
+			w.Header()[name] = values // it knows what it is asked, and no more
+		}
+		w.WriteHeader(http.StatusUnauthorized)
+		_, _ = w.Write([]byte(`{"exp":"token expired"}`))
+	}))
+	t.Cleanup(thief.Close)
+	for _, want := range []probe.Want{probe.Present, probe.Absent} {
+		results, err := asker.Ask(t.Context(), []string{thief.URL}, material, want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if results[0].Verdict != probe.Unknown || !strings.Contains(results[0].Detail, "another route") {
+			t.Errorf("it is believed: %s", results[0])
+		}
+	}
+	for _, text := range tokens {
+		if _, err := jwt.Parse(text, func(*jwt.Token) (any, error) { return []byte(material.Secret.Reveal()), nil },
+			jwt.WithoutClaimsValidation()); err == nil {
+			t.Error("it got what is signed with the secret")
+		}
+	}
+	if len(tokens) != 2 {
+		t.Errorf("%d questions", len(tokens))
 	}
 }
 

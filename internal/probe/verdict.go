@@ -41,6 +41,8 @@ type Answer struct {
 	Status int
 	// Body begins with what was answered.
 	Body []byte
+	// Proven says that the answer has the proof of the operator's route.
+	Proven bool
 	// Problem says, in few words, why there was no answer.
 	Problem string
 }
@@ -69,6 +71,9 @@ func Read(answer Answer, signed bool) Reading {
 	}
 	if answer.Status != http.StatusUnauthorized {
 		return Reading{Detail: fmt.Sprintf("answered %d", answer.Status)}
+	}
+	if !answer.Proven {
+		return Reading{Detail: "answered 401 by another route than the operator's"}
 	}
 	var body struct {
 		Message string `json:"message"`

@@ -9,7 +9,7 @@ import (
 const wordless = "answered 401 with something else than the jwt plugin's"
 
 func TestRead(t *testing.T) {
-	refused := func(body string) Answer { return Answer{Status: 401, Body: []byte(body)} }
+	refused := func(body string) Answer { return Answer{Status: 401, Body: []byte(body), Proven: true} }
 	for name, c := range map[string]struct {
 		answer Answer
 		signed bool
@@ -28,8 +28,11 @@ func TestRead(t *testing.T) {
 		"both":                                {refused(`{"message":"odd","exp":"token expired"}`), true, Reading{Detail: wordless}},
 		"no JSON":                             {refused(`<html>`), true, Reading{Detail: wordless}},
 		"a number":                            {refused(`{"exp":"must be a number"}`), true, Reading{Detail: wordless}},
-		"let through":                         {Answer{Status: 200, Body: []byte(`{"exp":"token expired"}`)}, true, Reading{Detail: "answered 200"}},
-		"no answer":                           {Answer{Problem: "connection refused"}, true, Reading{Detail: "connection refused"}},
+		"without the proof": {
+			Answer{Status: 401, Body: []byte(`{"exp":"token expired"}`)}, true, Reading{Detail: "answered 401 by another route than the operator's"},
+		},
+		"let through": {Answer{Status: 200, Body: []byte(`{"exp":"token expired"}`)}, true, Reading{Detail: "answered 200"}},
+		"no answer":   {Answer{Problem: "connection refused"}, true, Reading{Detail: "connection refused"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := Read(c.answer, c.signed); got != c.want {

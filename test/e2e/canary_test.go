@@ -124,6 +124,7 @@ func learnProbeRoutes(ctx context.Context) {
 		canaries.Add("the host of the probe route of "+name, route.Host)
 		canaries.Add("the path of the probe route of "+name, route.Path)
 		canaries.Add("the header of the probe route of "+name, route.Value)
+		canaries.Add("the proof of the probe route of "+name, route.Proof)
 	}
 }
 

@@ -66,6 +66,7 @@ func dataPlane(t *testing.T, secret string) *httptest.Server {
 		if err != nil {
 			answer = map[string]string{"message": "Invalid signature"}
 		}
+		w.Header().Set(route.Proof, "any")
 		w.WriteHeader(http.StatusUnauthorized)
 		_ = json.NewEncoder(w).Encode(answer) // who asked sees what arrives
 	}))
