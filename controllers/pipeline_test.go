@@ -14,7 +14,7 @@ import (
 )
 
 // What is wrong with a plugin freezes neither the removal nor the arrival of credentials.
-var _ = Describe("A JwtConsumer one of whose plugins cannot be had", func() {
+var _ = Describe("A JwtConsumer of which something cannot be had", func() {
 	const rotated = "another-secret-of-thirty-two-byte"
 	plugin := func(c *v1alpha1.JwtConsumer) {
 		c.Spec.Plugins = []v1alpha1.PluginSpec{{Name: "log", Plugin: "http-log", ConfigFrom: []v1alpha1.ConfigSource{
@@ -77,6 +77,32 @@ var _ = Describe("A JwtConsumer one of whose plugins cannot be had", func() {
 		change(ctx, w.gateway, func(g *v1alpha1.KongGateway) { g.Spec.Policy.ConsumerPlugins = []string{"cors"} })
 		stalled(ctx, consumer, v1alpha1.ReasonPolicyViolation, ContainSubstring("spec.plugins[0]"))
 		expectLife(ctx, w, consumer, provider, given)
+	})
+
+	It("has its other credentials come and go though the state of one cannot be read", func(ctx SpecContext) {
+		w, consumer, provider, given := programmed(ctx)
+		change(ctx, w.secret("c-kongjwt-state", nil), func(s *corev1.Secret) { s.Labels[v1alpha1.LabelOwnerName] = "another" })
+		stalled(ctx, consumer, v1alpha1.ReasonSecretConflict, ContainSubstring("state"))
+		change(ctx, given, func(s *corev1.Secret) { s.Data["secret"] = []byte(rotated) })
+		Expect(provider.Add("two", "ES256")).To(Succeed())
+		annotate(ctx, consumer, v1alpha1.AnnotationReconcile, "1")
+		Eventually(func(g Gomega) {
+			g.Expect(w.values(ctx, "jwts", "key")).To(ConsistOf(w.name+".c.made.1", w.name+".c.made.2", w.name+".c.given", "one", "two"))
+			g.Expect(w.values(ctx, "jwts", "secret")).To(And(ContainElement(rotated), Not(ContainElement(longSecret))))
+		}).WithTimeout(soon).WithPolling(poll).Should(Succeed())
+		Expect(phases(ctx, consumer)(Default)).To(ContainElements("Active "+w.name+".c.made.2", "Retiring "+w.name+".c.made.1"))
+	})
+
+	It("has its other credentials come and go though the keys of its issuers cannot be read", func(ctx SpecContext) {
+		w, consumer, _, given := programmed(ctx)
+		change(ctx, w.secret("c-kongjwt-jwks", nil), func(s *corev1.Secret) { s.Labels[v1alpha1.LabelOwnerName] = "another" })
+		stalled(ctx, consumer, v1alpha1.ReasonSecretConflict, ContainSubstring("jwks"))
+		annotate(ctx, consumer, v1alpha1.AnnotationRevokePrevious, "made=1")
+		change(ctx, given, func(s *corev1.Secret) { s.Data["secret"] = []byte(rotated) })
+		Eventually(func(g Gomega) {
+			g.Expect(w.values(ctx, "jwts", "key")).To(ConsistOf(w.name+".c.made.2", w.name+".c.given", "one"))
+			g.Expect(w.values(ctx, "jwts", "secret")).To(And(ContainElement(rotated), Not(ContainElement(longSecret))))
+		}).WithTimeout(soon).WithPolling(poll).Should(Succeed())
 	})
 
 	It("does not come into Kong without the plugin", func(ctx SpecContext) {

@@ -62,9 +62,21 @@ type keySet struct {
 }
 
 // read reads what is kept of the issuers' keys, asks for what is new, and decides which keys come, stay and leave. No
-// issuer is waited for: what it answers wakes the consumer. What is wrong with one set does not hold up the others.
+// issuer is waited for: what it answers wakes the consumer. What is wrong with one set does not hold up the others, and
+// what is wrong with the Secret that keeps them nothing else: what Kong has of them stays.
 func (r *keySets) read(ctx context.Context) error {
 	defer r.flagDegraded()
+	err := r.readAll(ctx)
+	var stalled *status.StalledError
+	if errors.As(err, &stalled) {
+		r.problem = errors.Join(err, r.problem)
+		clear(r.sets)
+		return nil
+	}
+	return err
+}
+
+func (r *keySets) readAll(ctx context.Context) error {
 	r.KeySets.Keep(client.ObjectKeyFromObject(r.consumer).String(), r.followed())
 	if !r.exist() {
 		return nil

@@ -26,6 +26,8 @@ type revisions struct {
 	state credential.State
 	// snapshot is the Secret that the state was read from.
 	snapshot secrets.Snapshot
+	// unread says that there is a state, and that it cannot be read: nothing is decided about what may be in it.
+	unread bool
 	// wants is what the spec asks of the state.
 	wants []credential.Want
 	// seen is what Kong, data planes and clients have, by the name of the credential.
@@ -36,11 +38,16 @@ func newRevisions(s *subject) *revisions {
 	return &revisions{subject: s, seen: map[string]credential.Seen{}}
 }
 
+// had says whether a credential has revisions, or had some.
+func (r *revisions) had(c v1alpha1.Credential) bool {
+	return c.Generate != nil || resolve.KeepsFormer(c) || slices.ContainsFunc(r.former, func(s v1alpha1.CredentialStatus) bool {
+		return s.Name == c.Name && s.Revision > 0
+	})
+}
+
 // exists says whether there is a state to read: the spec asks for one, or the status tells of one.
 func (r *revisions) exists() bool {
-	return slices.ContainsFunc(r.consumer.Spec.Credentials, func(c v1alpha1.Credential) bool {
-		return c.Generate != nil || resolve.KeepsFormer(c)
-	}) || slices.ContainsFunc(r.consumer.Status.Credentials, func(s v1alpha1.CredentialStatus) bool { return s.Revision > 0 })
+	return slices.ContainsFunc(r.consumer.Spec.Credentials, r.had) || slices.ContainsFunc(r.consumer.Status.Credentials, func(s v1alpha1.CredentialStatus) bool { return s.Revision > 0 })
 }
 
 // read reads the state, and makes its Secret the consumer's again where a restore from a backup took it from the

@@ -43,7 +43,10 @@ func (s *sources) read(ctx context.Context) error {
 	if err := credential.CheckSecretNames(s.consumer.Name, s.consumer.Spec.Credentials); err != nil {
 		return err
 	}
-	if err := s.revisions.read(ctx); err != nil {
+	var stalled *status.StalledError
+	if err := s.revisions.read(ctx); errors.As(err, &stalled) {
+		s.problem, s.revisions.unread = err, true
+	} else if err != nil {
 		return err
 	}
 	for i, spec := range s.consumer.Spec.Credentials {
@@ -53,8 +56,12 @@ func (s *sources) read(ctx context.Context) error {
 			s.credentials = append(s.credentials, c) // keySets reads its keys
 			continue
 		}
+		if s.revisions.unread && s.revisions.had(spec) {
+			c.missing = true // what Kong and clients have of it stays
+			s.credentials = append(s.credentials, c)
+			continue
+		}
 		problem := s.readOne(ctx, &c)
-		var stalled *status.StalledError
 		if problem != nil && !errors.As(problem, &stalled) {
 			return problem
 		}
