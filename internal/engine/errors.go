@@ -146,7 +146,7 @@ func entityField(e plan.Entry) string {
 func lacksPlugin(w plan.Wanted, gateway string) error {
 	return status.Stalled(v1alpha1.ReasonKongRejected,
 		"%s: Kong does not run its %s plugin (KongGateway %s). Add it to Kong's plugins setting, or leave this out",
-		w.Part, pluginOf[w.Kind], gateway)
+		w.Part, w.Kind.Plugin(), gateway)
 }
 
 // jitter spreads a pause by half of it, so that many do not come back at once.

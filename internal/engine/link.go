@@ -104,19 +104,6 @@ func (l *link) describe() backend.Description {
 	return l.description
 }
 
-// pluginOf names the plugin that brings a kind of entity.
-var pluginOf = map[kong.Kind]string{
-	kong.KindJWT: "jwt", kong.KindACL: "acl", kong.KindKeyAuth: "key-auth", kong.KindBasicAuth: "basic-auth",
-	kong.KindHMACAuth: "hmac-auth", kong.KindOAuth2: "oauth2",
-}
-
-// offers says whether Kong can hold entities of a kind: some need a plugin.
-func (l *link) offers(kind kong.Kind) bool {
-	plugin, needsOne := pluginOf[kind]
-	plugins := l.describe().Plugins
-	return !needsOne || len(plugins) == 0 || plugins[plugin]
-}
-
 // setNodes names the nodes, for the backend that there is and for one that comes.
 func (l *link) setNodes(nodes []Node) (changed bool, err error) {
 	l.mu.Lock()

@@ -45,7 +45,7 @@ func (m *monitor) list(ctx context.Context) ([]plan.Entry, error) {
 	lists := make([][]plan.Entry, len(backend.Kinds))
 	group, groupCtx := errgroup.WithContext(ctx)
 	for i, kind := range backend.Kinds {
-		if !m.link.offers(kind) {
+		if !m.link.describe().Capabilities.HasKind(kind) {
 			continue
 		}
 		group.Go(func() (err error) {

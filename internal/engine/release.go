@@ -159,7 +159,7 @@ func (r *syncRun) checkChildren(ctx context.Context, o plan.Op) error {
 	var strangers []string
 	leftover := false
 	for _, kind := range childKinds[parent.Kind] {
-		if !r.link.offers(kind) {
+		if !r.link.describe().Capabilities.HasKind(kind) {
 			continue
 		}
 		for child, err := range r.link.current().Children(ctx, parent.Kind, parent.ID, kind) {

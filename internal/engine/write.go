@@ -48,7 +48,7 @@ func (r *syncRun) send(ctx context.Context, o plan.Op) error {
 
 // put writes one entity, if nobody else holds what is unique in it.
 func (r *syncRun) put(ctx context.Context, w plan.Wanted) error {
-	if !r.link.offers(w.Kind) {
+	if !r.link.describe().Capabilities.HasKind(w.Kind) {
 		return lacksPlugin(w, r.scope.Gateway)
 	}
 	keys := r.observed.NewKeys(w)

@@ -96,14 +96,18 @@ func (c Capabilities) HasPlugin(name string) bool {
 
 // Kinds are those of Kinds that this Kong has: credentials and groups are the jwt and the acl plugin's.
 func (c Capabilities) Kinds() []Kind {
-	return slices.DeleteFunc(Kinds(), func(kind Kind) bool {
-		plugin, of := pluginOf[kind]
-		return of && !c.HasPlugin(plugin)
-	})
+	return slices.DeleteFunc(Kinds(), func(kind Kind) bool { return !c.HasKind(kind) })
 }
 
-// pluginOf names the plugin that brings a kind of entity.
-var pluginOf = map[Kind]string{KindJWT: "jwt", KindACL: "acl"}
+// HasKind says whether this Kong can hold entities of a kind.
+func (c Capabilities) HasKind(kind Kind) bool { return kind.Plugin() == "" || c.HasPlugin(kind.Plugin()) }
+
+// Plugin names the plugin that brings a kind of entity; empty for what every Kong has.
+func (k Kind) Plugin() string { return pluginOf[k] }
+
+var pluginOf = map[Kind]string{
+	KindJWT: "jwt", KindACL: "acl", KindKeyAuth: "key-auth", KindBasicAuth: "basic-auth", KindHMACAuth: "hmac-auth", KindOAuth2: "oauth2",
+}
 
 // Capabilities reads what the node takes. A schema that it does not show follows from its version.
 func (c *Client) Capabilities(ctx context.Context, node Node) (Capabilities, error) {
