@@ -84,6 +84,34 @@ var _ = Describe("The templates", func() {
 			To(ContainElement(HaveField("GetKind()", "PodMonitor")))
 	}, SpecTimeout(patience))
 
+	It("give a ServiceMonitor a token that reads metrics alone, and never Prometheus's own", func(ctx SpecContext) {
+		monitor := []string{"template", release, chartPath, "--set", "metrics.serviceMonitor.enabled=true"}
+		rendered := mustHelm(ctx, monitor...)
+		Expect(rendered).NotTo(ContainSubstring("bearerTokenFile"))
+		const name = release + "-monitor"
+		seen := map[string]bool{}
+		for _, object := range parse(rendered) {
+			seen[object.GetKind()+" "+object.GetName()] = true
+			switch object.GetKind() + " " + object.GetName() {
+			case "Secret " + name:
+				Expect(object.GetAnnotations()).To(HaveKeyWithValue("kubernetes.io/service-account.name", name))
+			case "ClusterRoleBinding " + name:
+				Expect(object.Object["roleRef"]).To(HaveKeyWithValue("name", release+"-metrics-reader"))
+			case "ServiceMonitor " + release:
+				Expect(object.Object["spec"]).To(HaveKeyWithValue("endpoints", ConsistOf(HaveKeyWithValue("authorization",
+					map[string]any{"credentials": map[string]any{"name": name, "key": "token"}}))))
+			}
+		}
+		for _, needed := range []string{"Secret " + name, "ServiceAccount " + name, "ClusterRoleBinding " + name, "ServiceMonitor " + release} {
+			Expect(seen).To(HaveKey(needed))
+		}
+		out, err := helm(ctx, append(slices.Clone(monitor), "--set", "metrics.reader.create=false")...)
+		Expect(err).To(HaveOccurred())
+		Expect(out).To(ContainSubstring("metrics.serviceMonitor.tokenSecret: name the key of a Secret"))
+		own := append(monitor, "--set", "metrics.serviceMonitor.tokenSecret.name=reader,metrics.serviceMonitor.tokenSecret.key=token")
+		Expect(parse(mustHelm(ctx, own...))).NotTo(ContainElement(HaveField("GetName()", name)))
+	}, SpecTimeout(patience))
+
 	It("make alerts where there are metrics, and none of metrics that are off", func(ctx SpecContext) {
 		alerting := []string{"template", release, chartPath, "--set", "metrics.prometheusRule.enabled=true"}
 		rule := HaveField("GetKind()", "PrometheusRule")
