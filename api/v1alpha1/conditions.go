@@ -28,6 +28,12 @@ const (
 	// spec.prune.policy is Report, they are more than spec.prune.maxPercent lets go at once, or something in Kong hangs
 	// on them.
 	ConditionOrphansKept = "OrphansKept"
+	// ConditionAccessIncomplete is true while spec.access or spec.jwt.anonymous of a service names a consumer or a group
+	// that nobody has. The others that it names may call all the same.
+	ConditionAccessIncomplete = "AccessIncomplete"
+	// ConditionRoutesIncomplete is true while no request can match a path, host or method of a service's routes, or it
+	// has no routes.
+	ConditionRoutesIncomplete = "RoutesIncomplete"
 	// ConditionVerified says whether the data planes were seen to accept the credentials.
 	ConditionVerified = "Verified"
 )
@@ -125,6 +131,12 @@ const (
 	// ReasonShortSecret: an HMAC secret has fewer bytes than its algorithm's hash (RFC 7518 section 3.2).
 	// Remedy: use a longer secret, or let the operator generate it.
 	ReasonShortSecret = "ShortSecret"
+	// ReasonNamesNobody: a service names a consumer or a group that nobody has.
+	// Remedy: correct the name that the message gives, or create the JwtConsumer. It goes away by itself then.
+	ReasonNamesNobody = "NamesNobody"
+	// ReasonMatchesNothing: no request can match a path, host or method of a service's routes.
+	// Remedy: change the field that the message names.
+	ReasonMatchesNothing = "MatchesNothing"
 	// ReasonMaximumExpiration: a service's jwt.maximumExpiration is below the token's ttl.
 	// Remedy: lower ttl, or raise maximumExpiration of the service that the message names.
 	ReasonMaximumExpiration = "MaximumExpiration"

@@ -52,6 +52,7 @@ func (r *Reconciler) Setup(mgr ctrl.Manager, woken source.Source, options contro
 		Watches(&corev1.Namespace{}, watch.AllIn(r.Client, kind), watch.LabelsChanged()).
 		Watches(&v1alpha1.JwtConsumer{}, r.servicesSelecting(), watch.OnlyWhen(consumerChanged)).
 		Watches(&v1alpha1.JwtProtectedService{}, r.overBudget(), watch.WhenOrGone(takesLess)).
+		Watches(&v1alpha1.JwtConsumer{}, r.servicesMissing(), watch.AfterStartWhen(namesChanged)).
 		WatchesRawSource(woken).
 		WithOptions(options).
 		Complete(r)
@@ -112,7 +113,7 @@ type reconciliation struct {
 
 func (r *reconciliation) program(ctx context.Context, gateway resolve.Gateway) error {
 	r.gateway = gateway
-	for _, phase := range []func(context.Context) error{r.findUpstream, r.readSecrets, r.selectConsumers, r.sync} {
+	for _, phase := range []func(context.Context) error{r.findUpstream, r.readSecrets, r.selectConsumers, r.sync, r.reportMistakes} {
 		if err := phase(ctx); err != nil {
 			return err
 		}

@@ -63,13 +63,22 @@ func afterStart() predicate.Predicate {
 	return predicate.Funcs{CreateFunc: func(e event.CreateEvent) bool { return !e.IsInInitialList }}
 }
 
+// AfterStartWhen is OnlyWhen without what there is when the operator starts.
+func AfterStartWhen[T client.Object](changed func(before, after T) bool) builder.Predicates {
+	return builder.WithPredicates(afterStart(), whenChanged(changed))
+}
+
 // OnlyWhen passes updates that changed says matter, and all creations and deletions.
 func OnlyWhen[T client.Object](changed func(before, after T) bool) builder.Predicates {
-	return builder.WithPredicates(predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+	return builder.WithPredicates(whenChanged(changed))
+}
+
+func whenChanged[T client.Object](changed func(before, after T) bool) predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 		before, ok := e.ObjectOld.(T)
 		after, fine := e.ObjectNew.(T)
 		return ok && fine && changed(before, after)
-	}})
+	}}
 }
 
 // WhenOrGone passes updates that changed says matter, and deletions.

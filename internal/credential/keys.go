@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
@@ -25,13 +26,14 @@ func readPEM(text []byte, expected string) (*pem.Block, error) {
 	if len(text) > maxPEM {
 		return nil, fmt.Errorf("has %d bytes, and a key has at most %d", len(text), maxPEM)
 	}
-	block, rest := pem.Decode(bytes.TrimSpace(text))
+	text = bytes.TrimSpace(bytes.TrimPrefix(text, []byte(byteOrderMark)))
+	block, rest := pem.Decode(text)
 	// openssl ecparam -genkey writes the curve in front of the key, which names it too.
 	if block != nil && block.Type == "EC PARAMETERS" {
 		block, rest = pem.Decode(rest)
 	}
 	if block == nil {
-		return nil, fmt.Errorf("%s; it has to begin with -----BEGIN %s-----", describeText(text), expected)
+		return nil, describeText(string(text), expected)
 	}
 	for next, rest := pem.Decode(rest); next != nil; next, rest = pem.Decode(rest) {
 		if block.Type != "CERTIFICATE" || next.Type != "CERTIFICATE" {
@@ -41,23 +43,35 @@ func readPEM(text []byte, expected string) (*pem.Block, error) {
 	return block, nil
 }
 
-// describeText says what a text is that should be a PEM, for the mistakes that are made most.
-func describeText(text []byte) string {
-	trimmed := strings.TrimSpace(string(text))
+// byteOrderMark begins texts that some editors write.
+const byteOrderMark = "\ufeff"
+
+var indented = regexp.MustCompile(`(?m)^[ \t]+\S`)
+
+// describeText says what a text is that should be a PEM, and what to do, for the mistakes that are made most.
+func describeText(text, expected string) error {
+	begins := strings.Contains(text, "-----BEGIN ")
 	switch {
-	case strings.HasPrefix(trimmed, "LS0tLS1CRUdJTi"):
-		return "is base64 of a PEM: it was encoded twice (values under stringData are not to be encoded)"
-	case strings.Contains(trimmed, "-----BEGIN ") && strings.Contains(trimmed, `\n`):
-		return `is a PEM with \n spelled out; put line breaks there`
-	case strings.Contains(trimmed, "-----BEGIN "):
-		return "is a damaged PEM"
-	case strings.HasPrefix(trimmed, "ssh-"), strings.HasPrefix(trimmed, "ecdsa-sha2-"):
-		return "is an SSH key, no PEM (ssh-keygen -e -m PKCS8 converts it)"
-	case strings.HasPrefix(trimmed, "{"):
-		return "is JSON, no PEM; convert a JWK"
-	default:
-		return "is no PEM"
+	case strings.HasPrefix(text, "LS0tLS1CRUdJTi"):
+		return errors.New("is base64 of a PEM: it was encoded twice; values under stringData are not to be encoded")
+	case begins && strings.Contains(text, `\n`):
+		return errors.New(`is a PEM with \n spelled out; put line breaks there`)
+	case begins && strings.Trim(text, `"'`) != text:
+		return errors.New("is a PEM in quotes; take the quotes off")
+	case begins && !strings.Contains(text, "-----END "):
+		return errors.New("is a PEM that is cut off: it has no line -----END; put the whole text there")
+	case begins && !strings.ContainsAny(text, "\r\n"):
+		return errors.New("is a PEM in one line; put its line breaks there (in YAML, key: | and the lines below)")
+	case begins && indented.MatchString(text):
+		return errors.New("is a PEM with spaces before its lines; take them off (in YAML, indent each line as the first)")
+	case begins:
+		return fmt.Errorf("is a damaged PEM; put it there as it was made, from -----BEGIN %s----- on", expected)
+	case strings.HasPrefix(text, "ssh-"), strings.HasPrefix(text, "ecdsa-sha2-"):
+		return errors.New("is an SSH key, no PEM; convert it (ssh-keygen -e -m PKCS8)")
+	case strings.HasPrefix(text, "{"):
+		return errors.New("is JSON, no PEM; convert a JWK")
 	}
+	return fmt.Errorf("is no PEM; it has to begin with -----BEGIN %s-----", expected)
 }
 
 // parsePublic reads a public key in PEM: PKIX, PKCS #1, or that of a certificate, whose dates and issuer do not
@@ -73,9 +87,11 @@ func parsePublic(text []byte) (crypto.PublicKey, error) {
 	var key crypto.PublicKey
 	switch block.Type {
 	case "PUBLIC KEY":
-		key, err = x509.ParsePKIXPublicKey(block.Bytes)
+		key, err = parsePKIX(block.Bytes)
 	case "RSA PUBLIC KEY":
-		key, err = x509.ParsePKCS1PublicKey(block.Bytes)
+		if key, err = x509.ParsePKCS1PublicKey(block.Bytes); err != nil {
+			key, err = parsePKIX(block.Bytes) // OpenSSL looks into it, and so do those who write it
+		}
 	case "CERTIFICATE":
 		var certificate *x509.Certificate
 		if certificate, err = x509.ParseCertificate(block.Bytes); err == nil {

@@ -93,6 +93,15 @@ func (e *Engine) Credential(ctx context.Context, id string) (credential kong.Ent
 	return credential, err == nil, err
 }
 
+// HasConsumer asks Kong whether it has a consumer of a name, or of an id, managed by anybody.
+func (e *Engine) HasConsumer(ctx context.Context, nameOrID string) (bool, error) {
+	_, err := e.link.current().Get(ctx, kong.KindConsumer, nameOrID)
+	if isNotFound(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // CredentialPart finds the part of an owner's credential that has a key in Kong.
 func (e *Engine) CredentialPart(owner desired.Owner, key string) (part string, found bool) {
 	held, found := e.observed.Credential(owner, key)

@@ -46,6 +46,20 @@ func ForEach(
 	return nil
 }
 
+// Any says whether a resource of a kind has a value in an index whose values do not share sets.
+func Any(ctx context.Context, reader client.Reader, kind, name, value string) (bool, error) {
+	of, known := v1alpha1.KindNamed(kind)
+	if !known {
+		return false, nil
+	}
+	list, in := of.NewList(), named(kind, name)
+	err := reader.List(ctx, list, client.MatchingFields{name: in.storedAs(value)}, client.Limit(1), client.UnsafeDisableDeepCopy)
+	for range list.Resources() {
+		return true, err
+	}
+	return false, err
+}
+
 // Requests has every resource of a list reconciled.
 func Requests(list v1alpha1.ResourceList) []reconcile.Request {
 	var found []reconcile.Request

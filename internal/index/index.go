@@ -24,6 +24,11 @@ const (
 	UniqueKey = "uniqueKey"
 	// Consumer indexes by namespace/name of a JwtConsumer that the resource names.
 	Consumer = "consumer"
+	// Group indexes consumers by the groups of their specs, and services by those that their access names; see
+	// GatewayValue.
+	Group = "group"
+	// Anonymous indexes services by the username of spec.jwt.anonymous; see GatewayValue.
+	Anonymous = "anonymous"
 	// Selector indexes the services whose spec.access has a consumerSelector, by SelectsConsumers.
 	Selector = "selector"
 	// Expiration indexes the services that set spec.jwt.maximumExpiration, by KongGateway name.

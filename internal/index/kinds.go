@@ -49,6 +49,9 @@ func consumerIndexes() []definition {
 			}
 			return names
 		}),
+		define(v1alpha1.KindJwtConsumer, Group, func(c *v1alpha1.JwtConsumer) []string {
+			return gatewayValues(c.Spec.GatewayRef.Name, c.Spec.Groups)
+		}),
 		defineBucketed(v1alpha1.KindJwtConsumer, UniqueKey, func(c *v1alpha1.JwtConsumer) []string {
 			return uniqueKeyValues(c.Spec.GatewayRef.Name, desired.ConsumerUniqueKeys(c))
 		}),
@@ -83,6 +86,18 @@ func serviceIndexes() []definition {
 				}
 			}
 			return names
+		}),
+		define(v1alpha1.KindJwtProtectedService, Group, func(s *v1alpha1.JwtProtectedService) []string {
+			if s.Spec.Access == nil {
+				return nil
+			}
+			return gatewayValues(s.Spec.GatewayRef.Name, s.Spec.Access.Groups)
+		}),
+		define(v1alpha1.KindJwtProtectedService, Anonymous, func(s *v1alpha1.JwtProtectedService) []string {
+			if s.Spec.JWT.Anonymous == "" {
+				return nil
+			}
+			return []string{GatewayValue(s.Spec.GatewayRef.Name, s.Spec.JWT.Anonymous)}
 		}),
 		define(v1alpha1.KindJwtProtectedService, Expiration, func(s *v1alpha1.JwtProtectedService) []string {
 			if desired.MaximumExpiration(s) > 0 {
@@ -123,6 +138,17 @@ func uniqueKeyValues(gateway string, keys []desired.UniqueKey) []string {
 func UniqueKeyValue(gateway string, key desired.UniqueKey) string {
 	return gateway + "\n" + string(key.Kind) + "\n" + key.Value
 }
+
+func gatewayValues(gateway string, names []string) []string {
+	values := make([]string, 0, len(names))
+	for _, name := range names {
+		values = append(values, GatewayValue(gateway, name))
+	}
+	return values
+}
+
+// GatewayValue is the value of the indexes Group and Anonymous for a name on a gateway.
+func GatewayValue(gateway, name string) string { return gateway + "\n" + name }
 
 func consumerKey(namespace string, ref v1alpha1.ConsumerReference) string {
 	if ref.Namespace != "" {

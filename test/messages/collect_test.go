@@ -53,7 +53,7 @@ const root = "../.."
 var said = map[string]string{
 	"controllers": cause, "internal/claims": cause, "internal/credential": cause, "internal/desired": cause, "internal/engine": cause,
 	"internal/ingress": cause, "internal/jwks": cause, "internal/kong": cause, "internal/objects": cause, "internal/pluginconfig": cause,
-	"internal/probe": cause, "internal/resolve": cause, "internal/secrets": cause, "internal/token": cause, "internal/backend": cause,
+	"internal/mistakes": cause, "internal/probe": cause, "internal/resolve": cause, "internal/secrets": cause, "internal/token": cause, "internal/backend": cause,
 	"internal/cli": plugin, "internal/importer": plugin, "cmd/kubectl-kongjwt": plugin,
 }
 

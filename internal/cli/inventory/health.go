@@ -106,6 +106,8 @@ var warnings = []struct {
 	{v1alpha1.ConditionKeySetDegraded, metav1.ConditionTrue},
 	{v1alpha1.ConditionWeakSecret, metav1.ConditionTrue},
 	{v1alpha1.ConditionTTLTooLong, metav1.ConditionTrue},
+	{v1alpha1.ConditionAccessIncomplete, metav1.ConditionTrue},
+	{v1alpha1.ConditionRoutesIncomplete, metav1.ConditionTrue},
 	{v1alpha1.ConditionVerified, metav1.ConditionFalse},
 }
 

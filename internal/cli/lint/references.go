@@ -6,6 +6,7 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/mistakes"
 )
 
 // set is all that is linted together: what refers to something is held to it, where the set has such at all.
@@ -28,10 +29,10 @@ type referenceRule struct {
 }
 
 var referenceRules = []referenceRule{
-	{"access-no-consumer", Warning, "access names a consumer that its namespace's manifests do not have", accessNoConsumer},
+	{string(mistakes.AccessNoConsumer), Warning, "access names a consumer that its namespace's manifests do not have", mistaken(mistakes.AccessNoConsumer)},
 	{"any-audience", Warning, "a service lets in whom an issuer signs for, and names no audience", anyAudience},
-	{"access-no-group", Info, "access names a group that no consumer of the manifests has", accessNoGroup},
-	{"anonymous-nobody", Warning, "jwt.anonymous names a consumer that the manifests do not have: Kong answers 500", anonymousNobody},
+	{string(mistakes.AccessNoGroup), Info, "access names a group that no consumer of the manifests has", mistaken(mistakes.AccessNoGroup)},
+	{string(mistakes.AnonymousNobody), Warning, "jwt.anonymous names a consumer that the manifests do not have: Kong answers 500", mistaken(mistakes.AnonymousNobody)},
 }
 
 func (s *set) findings(object any) []Finding {
@@ -43,28 +44,6 @@ func (s *set) findings(object any) []Finding {
 	for _, r := range referenceRules {
 		for _, message := range r.check(s, service) {
 			found = append(found, Finding{Rule: r.id, Severity: r.severity, Message: message})
-		}
-	}
-	return found
-}
-
-func accessNoConsumer(s *set, service *v1alpha1.JwtProtectedService) []string {
-	if service.Spec.Access == nil {
-		return nil
-	}
-	var found []string
-	for i, ref := range service.Spec.Access.Consumers {
-		namespace := ref.Namespace
-		if namespace == "" {
-			namespace = service.Namespace
-		}
-		in := func(c *v1alpha1.JwtConsumer) bool { return c.Namespace == namespace }
-		if !slices.ContainsFunc(s.consumers, in) { // they may be kept elsewhere
-			continue
-		}
-		if !slices.ContainsFunc(s.consumers, func(c *v1alpha1.JwtConsumer) bool { return in(c) && c.Name == ref.Name }) {
-			found = append(found, fmt.Sprintf("spec.access.consumers[%d]: there is no JwtConsumer %s in the manifests. "+
-				"Write the name of one that there is", i, ref.Name))
 		}
 	}
 	return found
@@ -83,25 +62,27 @@ func anyAudience(s *set, service *v1alpha1.JwtProtectedService) []string {
 	return nil
 }
 
-func accessNoGroup(s *set, service *v1alpha1.JwtProtectedService) []string {
-	if service.Spec.Access == nil {
-		return nil
+// mistaken is a rule about callers that the operator has too.
+func mistaken(id mistakes.Rule) func(*set, *v1alpha1.JwtProtectedService) []string {
+	return func(s *set, service *v1alpha1.JwtProtectedService) []string {
+		return messagesOf(id, mistakes.Access(service, s.callers()))
 	}
-	var found []string
-	for i, group := range service.Spec.Access.Groups {
-		if !slices.ContainsFunc(s.consumers, func(c *v1alpha1.JwtConsumer) bool { return slices.Contains(c.Spec.Groups, group) }) {
-			found = append(found, fmt.Sprintf("spec.access.groups[%d]: no JwtConsumer of the manifests is in %s. "+
-				"Write a group of spec.groups", i, group))
-		}
-	}
-	return found
 }
 
-func anonymousNobody(s *set, service *v1alpha1.JwtProtectedService) []string {
-	name := service.Spec.JWT.Anonymous
-	if name == "" || slices.ContainsFunc(s.consumers, func(c *v1alpha1.JwtConsumer) bool { return desired.Username(c) == name }) {
-		return nil
+// callers are the consumers of the set. Those of a namespace that it has no consumer of may be kept elsewhere.
+func (s *set) callers() mistakes.Callers {
+	has := func(is func(*v1alpha1.JwtConsumer) bool) bool { return slices.ContainsFunc(s.consumers, is) }
+	return mistakes.Callers{
+		Where: "the manifests",
+		HasConsumer: func(namespace, name string) bool {
+			return !has(func(c *v1alpha1.JwtConsumer) bool { return c.Namespace == namespace }) ||
+				has(func(c *v1alpha1.JwtConsumer) bool { return c.Namespace == namespace && c.Name == name })
+		},
+		HasGroup: func(group string) bool {
+			return has(func(c *v1alpha1.JwtConsumer) bool { return slices.Contains(c.Spec.Groups, group) })
+		},
+		HasUsername: func(username string) bool {
+			return has(func(c *v1alpha1.JwtConsumer) bool { return desired.Username(c) == username })
+		},
 	}
-	return []string{fmt.Sprintf("spec.jwt.anonymous: no JwtConsumer of the manifests has the username %s; Kong answers 500 to every request "+
-		"without a valid token where there is none. Write the username of one, such as <namespace>.<name>", name)}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/mistakes"
 )
 
 // Severity of a finding.
@@ -55,11 +56,11 @@ var rules = []rule{
 	{"no-maximum-expiration", Info, "a service takes tokens however long they live", onService(noMaximumExpiration)},
 	{"no-rate-limit", Info, "a service bounds no caller", onService(noRateLimit)},
 	{"no-access", Info, "a service leaves it to its gateway who may call", onService(noAccess)},
-	{"no-routes", Warning, "a service has no routes: no request reaches it", onService(noRoutes)},
-	{"star-in-path", Warning, "a path has a star in it, which Kong takes as it is", onService(starInPath)},
-	{"expression-without-tilde", Warning, "a path looks like a regular expression, and ~ is not before it", onService(expressionWithoutTilde)},
-	{"unmatched-host", Warning, "a host has capitals or a final dot: no request has", onService(unmatchedHost)},
-	{"preflight-without-route", Warning, "cors is on, and a route's methods lack OPTIONS", onService(preflightWithoutRoute)},
+	routeRule(mistakes.NoRoutes, "a service has no routes: no request reaches it"),
+	routeRule(mistakes.StarInPath, "a path has a star in it, which Kong takes as it is"),
+	routeRule(mistakes.ExpressionWithoutTilde, "a path looks like a regular expression, and ~ is not before it"),
+	routeRule(mistakes.UnmatchedHost, "a host has capitals or a final dot: no request has"),
+	routeRule(mistakes.PreflightWithoutRoute, "cors is on, and a route's methods lack OPTIONS"),
 	{"upstream-clear-text", Info, "a service sends requests on over http, and their tokens with them", onService(upstreamClearText)},
 	{"no-rotation", Info, "a generated credential keeps its material for ever", onConsumer(noRotation)},
 	{"long-token", Warning, "a JwtToken lives longer than a day", longToken},
@@ -77,6 +78,24 @@ func onService(check func(*v1alpha1.JwtProtectedServiceSpec) []string) func(any)
 		}
 		return nil
 	}
+}
+
+// routeRule is a rule about routes that the operator has too.
+func routeRule(id mistakes.Rule, about string) rule {
+	return rule{string(id), Warning, about, onService(func(s *v1alpha1.JwtProtectedServiceSpec) []string {
+		return messagesOf(id, mistakes.Routes(s))
+	})}
+}
+
+// messagesOf are the messages of one rule, without the final stop that findings do not have.
+func messagesOf(id mistakes.Rule, found []mistakes.Mistake) []string {
+	var messages []string
+	for _, m := range found {
+		if m.Rule == id {
+			messages = append(messages, strings.TrimSuffix(m.Message, "."))
+		}
+	}
+	return messages
 }
 
 func onConsumer(check func(*v1alpha1.JwtConsumerSpec) []string) func(any) []string {

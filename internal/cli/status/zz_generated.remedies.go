@@ -32,6 +32,8 @@ var remedies = map[string]string{
 	v1alpha1.ReasonKeySetInvalid:        "Name the key set itself, jwks_uri of the discovery document, and look at what the issuer publishes.",
 	v1alpha1.ReasonDeleting:             "Wait, or take away what the message names.",
 	v1alpha1.ReasonShortSecret:          "Use a longer secret, or let the operator generate it.",
+	v1alpha1.ReasonNamesNobody:          "Correct the name that the message gives, or create the JwtConsumer. It goes away by itself then.",
+	v1alpha1.ReasonMatchesNothing:       "Change the field that the message names.",
 	v1alpha1.ReasonMaximumExpiration:    "Lower ttl, or raise maximumExpiration of the service that the message names.",
 	v1alpha1.ReasonEmptySet:             "Have the issuer publish its keys; set spec.revoked to true if they are to go.",
 	v1alpha1.ReasonTooManyKeys:          "Raise jwks.maxKeys.",
