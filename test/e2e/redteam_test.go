@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
@@ -16,6 +17,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/credential"
+	"github.com/kongjwt/kong-jwt-operator/test/issuer"
 )
 
 // Each spec is an attack by a tenant who may write the resources and Secrets of one namespace, on a gateway with the
@@ -57,7 +60,10 @@ var _ = Describe("A tenant", Label("redteam"), Ordered, func() {
 	BeforeAll(func(ctx SpecContext) {
 		strict = newGateway(named("redteam"))
 		// The upstream is on this machine, and so is the Admin API.
-		strict.Spec.Policy = v1alpha1.GatewayPolicy{Upstreams: strict.Spec.Policy.Upstreams, Budget: v1alpha1.Budget{Matches: matches}}
+		strict.Spec.Policy = v1alpha1.GatewayPolicy{
+			Upstreams: strict.Spec.Policy.Upstreams, Budget: v1alpha1.Budget{Matches: matches},
+			JWKS: &v1alpha1.JWKSPolicy{AllowPrivateAddresses: true},
+		}
 		create(ctx, strict)
 		DeferCleanup(func() {
 			ctx, cancel := background()
@@ -231,6 +237,54 @@ var _ = Describe("A tenant", Label("redteam"), Ordered, func() {
 		expectNothingOf(ctx, s)
 	})
 
+	It("5. does not take keys that another's issuer has yet to make, by following it too", func(ctx SpecContext) {
+		provider := issuer.Start()
+		DeferCleanup(provider.Close)
+		first, second := named("redteam-first"), named("redteam-second")
+		Expect(provider.Add(first, "ES256")).To(Succeed())
+		follower := func(namespace, url string) *v1alpha1.JwtConsumer {
+			create(ctx, newSecret(namespace, "idp-ca", map[string]string{"ca.crt": provider.CA()}))
+			return consumer(namespace, "follows", func(s *v1alpha1.JwtConsumerSpec) {
+				s.Credentials = []v1alpha1.Credential{{Name: "idp", JWKS: &v1alpha1.JWKS{
+					URL: url, CASecretRef: &v1alpha1.LocalSecretKeyReference{Name: "idp-ca", Key: "ca.crt"},
+				}}}
+			})
+		}
+		rightful, thief := follower(victim, provider.URL()), follower(attacker, provider.URL()+"?")
+		create(ctx, rightful)
+		awaitReady(ctx, rightful)
+		create(ctx, thief)
+		awaitReason(ctx, thief, v1alpha1.ReasonConflict, "spec.credentials[0].jwks.url", victim+"/follows")
+		Expect(provider.Add(second, "ES256")).To(Succeed())
+		for _, c := range []*v1alpha1.JwtConsumer{thief, rightful} {
+			update(ctx, c, func(c *v1alpha1.JwtConsumer) {
+				c.Annotations = map[string]string{v1alpha1.AnnotationReconcile: "now"}
+			})
+		}
+		held := func(ctx context.Context) ([]entity, error) { return list(ctx, "jwts", ownerTag(rightful)) }
+		Eventually(held).WithContext(ctx).Should(ConsistOf(HaveKeyWithValue("key", first), HaveKeyWithValue("key", second)))
+		Expect(list(ctx, "jwts", ownerTag(thief))).To(BeEmpty())
+	})
+
+	It("5. does not program another's key by an edited state", func(ctx SpecContext) {
+		edits := consumer(attacker, "edits", func(s *v1alpha1.JwtConsumerSpec) {
+			s.Credentials = []v1alpha1.Credential{generated("made", "HS256", "edits-made")}
+		})
+		create(ctx, edits)
+		awaitReady(ctx, edits)
+		own, others := attacker+".edits.made", victim+".payer.primary"
+		state := newSecret(attacker, "edits-kongjwt-state", nil)
+		update(ctx, state, func(s *corev1.Secret) {
+			before := s.Data[credential.StateDataKey]
+			s.Data[credential.StateDataKey] = bytes.ReplaceAll(before, []byte(own), []byte(others))
+			Expect(s.Data[credential.StateDataKey]).NotTo(Equal(before))
+		})
+		update(ctx, edits, func(c *v1alpha1.JwtConsumer) { c.Spec.Tags = []v1alpha1.Tag{"looked-again"} })
+		held := func(ctx context.Context) ([]entity, error) { return list(ctx, "jwts", ownerTag(edits)) }
+		Eventually(held).WithContext(ctx).Should(ContainElement(HaveKeyWithValue("tags", ContainElement("looked-again"))))
+		Eventually(held).WithContext(ctx).Should(ConsistOf(HaveKeyWithValue("key", own)))
+	})
+
 	It("9. does not fill Kong's memory with regular expressions", func(ctx SpecContext) {
 		s := service(attacker, "grows", func(s *v1alpha1.JwtProtectedServiceSpec) {
 			s.Routes[0].Paths = []string{`~` + s.Routes[0].Paths[0] + `/0-0\w{85}`}
@@ -255,6 +309,21 @@ var _ = Describe("A tenant", Label("redteam"), Ordered, func() {
 		create(ctx, s)
 		awaitReason(ctx, s, v1alpha1.ReasonPolicyViolation, "policy.budget.matches")
 		expectNothingOf(ctx, s)
+	})
+
+	It("11. does not take the request by which data planes are asked", func(ctx SpecContext) {
+		for name, route := range map[string]v1alpha1.Route{
+			"host": {Hosts: []string{"x.kongjwt-probe.invalid"}}, "header": {Headers: map[string]v1alpha1.HeaderValues{"x-kongjwt-probe": {"x"}}},
+			"sni": {SNIs: []string{"x.kongjwt-probe.invalid"}, Protocols: []v1alpha1.Protocol{"https"}},
+		} {
+			s := service(attacker, "probe-"+name, func(s *v1alpha1.JwtProtectedServiceSpec) {
+				route.Name = "api"
+				s.Routes = []v1alpha1.Route{route}
+			})
+			create(ctx, s)
+			awaitReason(ctx, s, v1alpha1.ReasonPolicyViolation, "spec.routes[0].")
+			expectNothingOf(ctx, s)
+		}
 	})
 
 	It("12. does not block a name that policy forbids to it", func(ctx SpecContext) {
