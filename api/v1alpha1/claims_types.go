@@ -118,4 +118,9 @@ type ClaimPolicy struct {
 	// +listType=set
 	// +optional
 	Headers []string `json:"headers,omitzero"`
+	// requireAudience refuses services that let in a consumer which follows an issuer (jwks) and name no
+	// claims.audiences: every token of the issuer would pass, whatever it was issued for. Default: true where identities
+	// are Namespaced, else false.
+	// +optional
+	RequireAudience *bool `json:"requireAudience,omitempty"`
 }

@@ -18,6 +18,9 @@ const (
 	// ConditionKeySetDegraded is true while an issuer's key set is not what Kong has: the issuer is away, its set is
 	// empty, or keys of it cannot be used. What was last good stays in Kong.
 	ConditionKeySetDegraded = "KeySetDegraded"
+	// ConditionAnyAudience is true when a service lets in a consumer that follows an issuer, and names no audiences: every
+	// token of the issuer passes, whatever it was issued for.
+	ConditionAnyAudience = "AnyAudience"
 	// ConditionTTLTooLong is true when a token lives longer than a service that it is for allows. Kong refuses it there
 	// until less is left of it.
 	ConditionTTLTooLong = "TTLTooLong"
@@ -137,6 +140,9 @@ const (
 	// ReasonMatchesNothing: no request can match a path, host or method of a service's routes.
 	// Remedy: change the field that the message names.
 	ReasonMatchesNothing = "MatchesNothing"
+	// ReasonNoAudience: a service names no audiences, and lets in whom an issuer signs tokens for.
+	// Remedy: name the audience of the service in spec.claims.audiences, as the issuer writes it into aud.
+	ReasonNoAudience = "NoAudience"
 	// ReasonMaximumExpiration: a service's jwt.maximumExpiration is below the token's ttl.
 	// Remedy: lower ttl, or raise maximumExpiration of the service that the message names.
 	ReasonMaximumExpiration = "MaximumExpiration"

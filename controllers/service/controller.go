@@ -53,6 +53,7 @@ func (r *Reconciler) Setup(mgr ctrl.Manager, woken source.Source, options contro
 		Watches(&v1alpha1.JwtConsumer{}, r.servicesSelecting(), watch.OnlyWhen(consumerChanged)).
 		Watches(&v1alpha1.JwtProtectedService{}, r.overBudget(), watch.WhenOrGone(takesLess)).
 		Watches(&v1alpha1.JwtConsumer{}, r.servicesMissing(), watch.AfterStartWhen(namesChanged)).
+		Watches(&v1alpha1.JwtConsumer{}, r.servicesForAnyAudience(), watch.AfterStartWhen(audienceChanged)).
 		WatchesRawSource(woken).
 		WithOptions(options).
 		Complete(r)
@@ -113,7 +114,9 @@ type reconciliation struct {
 
 func (r *reconciliation) program(ctx context.Context, gateway resolve.Gateway) error {
 	r.gateway = gateway
-	for _, phase := range []func(context.Context) error{r.findUpstream, r.readSecrets, r.selectConsumers, r.sync, r.reportMistakes} {
+	for _, phase := range []func(context.Context) error{
+		r.findUpstream, r.readSecrets, r.selectConsumers, r.checkAudience, r.sync, r.reportMistakes,
+	} {
 		if err := phase(ctx); err != nil {
 			return err
 		}

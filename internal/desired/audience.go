@@ -1,7 +1,9 @@
 package desired
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 )
@@ -16,20 +18,63 @@ func FollowsIssuer(consumer *v1alpha1.JwtConsumer) bool {
 	return slices.ContainsFunc(consumer.Spec.Credentials, func(c v1alpha1.Credential) bool { return c.JWKS != nil })
 }
 
-// MayAdmit says whether a service on the gateway of a consumer may let it in: what its access names, a group of the
-// consumer, or, without access, what the gateway's policy makes of that.
-func MayAdmit(service *v1alpha1.JwtProtectedService, consumer *v1alpha1.JwtConsumer) bool {
+// Chooses says whether a service lets a consumer of its gateway in by its own choice: it names it, or a group of it,
+// or it is of its own namespace and the service names nobody.
+func Chooses(service *v1alpha1.JwtProtectedService, consumer *v1alpha1.JwtConsumer) bool {
 	access := service.Spec.Access
-	switch {
-	case service.GatewayName() != consumer.GatewayName():
-		return false
-	case access == nil:
+	if access == nil || access.From == v1alpha1.AccessFromAnyNamespace {
 		return service.Namespace == consumer.Namespace
-	case access.From == v1alpha1.AccessFromAnyNamespace:
-		return true
-	case slices.ContainsFunc(access.Groups, func(group string) bool { return slices.Contains(consumer.Spec.Groups, group) }):
-		return true
 	}
+	shared := func(group string) bool { return slices.Contains(consumer.Spec.Groups, group) }
 	named, err := NamesConsumer(service, consumer)
-	return named && err == nil
+	return named && err == nil || slices.ContainsFunc(access.Groups, shared)
+}
+
+// AnyAudience says, of a service that takes tokens whatever they were issued for, which consumers that follow an
+// issuer it lets in. following are those of its gateway. warning is empty where it lets in none. The error is a
+// *status.StalledError where policy asks for an audience; consumers of others that the service did not choose are no
+// reason for it, since their owners could stop the service so.
+func (p Policy) AnyAudience(
+	service *v1alpha1.JwtProtectedService, following []*v1alpha1.JwtConsumer,
+) (warning string, err error) {
+	if !TakesAnyAudience(service) {
+		return "", nil
+	}
+	everybody := p.Access(service) == nil
+	var names []string
+	chosen := ""
+	for _, consumer := range following {
+		chooses := Chooses(service, consumer)
+		if !chooses && !everybody {
+			continue
+		}
+		name := consumer.Namespace + "/" + consumer.Name
+		names = append(names, name)
+		if chooses && (chosen == "" || name < chosen) {
+			chosen = name
+		}
+	}
+	if len(names) == 0 {
+		return "", nil
+	}
+	if chosen != "" && p.requiresAudience() {
+		err = p.violation("spec.claims.audiences",
+			fmt.Sprintf("JwtConsumer %s follows an issuer, and all its tokens would pass, whatever they were issued for", chosen),
+			"Name the audience of this service")
+	}
+	slices.Sort(names)
+	return fmt.Sprintf("spec.claims.audiences: every token of the issuers that JwtConsumer %s follows passes, whatever it was "+
+		"issued for (KongGateway %s). Name the audience of this service.",
+		strings.Join(names[:min(len(names), maxNamed)], ", "), p.Gateway), err
+}
+
+// maxNamed is how many consumers a message names.
+const maxNamed = 5
+
+// requiresAudience is policy.claims.requireAudience, or its default.
+func (p Policy) requiresAudience() bool {
+	if p.Claims.RequireAudience != nil {
+		return *p.Claims.RequireAudience
+	}
+	return p.Identities != v1alpha1.IdentitiesAny
 }

@@ -31,6 +31,8 @@ const (
 	Anonymous = "anonymous"
 	// Selector indexes the services whose spec.access has a consumerSelector, by SelectsConsumers.
 	Selector = "selector"
+	// KeySet indexes the consumers that follow an issuer, by KongGateway name.
+	KeySet = "keySet"
 	// Expiration indexes the services that set spec.jwt.maximumExpiration, by KongGateway name.
 	Expiration = "expiration"
 )

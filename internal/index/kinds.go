@@ -31,6 +31,12 @@ func consumerIndexes() []definition {
 		define(v1alpha1.KindJwtConsumer, Gateway, func(c *v1alpha1.JwtConsumer) []string {
 			return []string{c.Spec.GatewayRef.Name, c.Status.Gateway}
 		}),
+		define(v1alpha1.KindJwtConsumer, KeySet, func(c *v1alpha1.JwtConsumer) []string {
+			if desired.FollowsIssuer(c) {
+				return []string{c.Spec.GatewayRef.Name}
+			}
+			return nil
+		}),
 		defineBucketed(v1alpha1.KindJwtConsumer, Secret, func(c *v1alpha1.JwtConsumer) []string {
 			names := pluginSecrets(c.Spec.Plugins)
 			for _, spec := range c.Spec.Credentials {

@@ -108,6 +108,7 @@ var warnings = []struct {
 	{v1alpha1.ConditionTTLTooLong, metav1.ConditionTrue},
 	{v1alpha1.ConditionAccessIncomplete, metav1.ConditionTrue},
 	{v1alpha1.ConditionRoutesIncomplete, metav1.ConditionTrue},
+	{v1alpha1.ConditionAnyAudience, metav1.ConditionTrue},
 	{v1alpha1.ConditionVerified, metav1.ConditionFalse},
 }
 

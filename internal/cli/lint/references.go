@@ -54,7 +54,7 @@ func anyAudience(s *set, service *v1alpha1.JwtProtectedService) []string {
 		return nil
 	}
 	for _, c := range s.consumers {
-		if desired.FollowsIssuer(c) && desired.MayAdmit(service, c) {
+		if c.GatewayName() == service.GatewayName() && desired.FollowsIssuer(c) && desired.Chooses(service, c) {
 			return []string{fmt.Sprintf("spec.claims.audiences: every token of the issuer that JwtConsumer %s follows passes, "+
 				"whatever it was issued for. Write the audience of this service", c.Name)}
 		}

@@ -34,6 +34,7 @@ var remedies = map[string]string{
 	v1alpha1.ReasonShortSecret:          "Use a longer secret, or let the operator generate it.",
 	v1alpha1.ReasonNamesNobody:          "Correct the name that the message gives, or create the JwtConsumer. It goes away by itself then.",
 	v1alpha1.ReasonMatchesNothing:       "Change the field that the message names.",
+	v1alpha1.ReasonNoAudience:           "Name the audience of the service in spec.claims.audiences, as the issuer writes it into aud.",
 	v1alpha1.ReasonMaximumExpiration:    "Lower ttl, or raise maximumExpiration of the service that the message names.",
 	v1alpha1.ReasonEmptySet:             "Have the issuer publish its keys; set spec.revoked to true if they are to go.",
 	v1alpha1.ReasonTooManyKeys:          "Raise jwks.maxKeys.",
