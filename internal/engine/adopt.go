@@ -4,15 +4,10 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"slices"
-	"strings"
 
-	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
-	"github.com/kongjwt/kong-jwt-operator/internal/engine/arbiter"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine/plan"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
-	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
 // errAdopted says that an entity in Kong became this operator's: the plan is made anew, with its id.
@@ -60,20 +55,11 @@ func relocate(e kong.Entity, ids map[string]string) kong.Entity {
 	return e
 }
 
+// find looks for what somebody else has in Kong.
+func (r *rooms) find() finder { return finder{r} }
+
 // adopts says whether what no tags claim may be taken over: where nothing but this operator writes, there is none.
 func (r *rooms) adopts() bool { return r.settings.Adopt && !r.link.describe().Exclusive }
-
-// mayBeThere says whether to look for somebody else's before something is created. Under a parent that is the
-// operator's own there is hardly anything: there, Kong's refusal is soon enough.
-func (r *syncRun) mayBeThere(w plan.Wanted) bool {
-	if w.Kind == kong.KindConsumer || w.Kind == kong.KindService {
-		return true
-	}
-	return slices.ContainsFunc(w.Parents(), func(id string) bool {
-		parent, known := r.observed.Get(id)
-		return !known || r.observed.Given(parent) != id
-	})
-}
 
 // adoptOpen adopts a route before the gates are asked: it is open already, and tags open nothing.
 func (r *syncRun) adoptOpen(ctx context.Context, o plan.Op) error {
@@ -95,12 +81,12 @@ func (r *syncRun) adopt(ctx context.Context, w plan.Wanted) error {
 	if !r.adopts() || r.knows(w.ID) {
 		return nil
 	}
-	found, err := r.inPlaceOf(ctx, w)
+	found, err := r.find().inPlaceOf(ctx, w)
 	if err != nil || len(found) == 0 {
 		return err
 	}
 	if len(found) > 1 {
-		return r.ambiguousAdoption(w, found)
+		return r.find().ambiguous(w, found)
 	}
 	for _, e := range found {
 		if ownership, ours := r.ownership(e); ours && ownership.Owner == w.Owner && ownership.Part == w.Part {
@@ -108,7 +94,7 @@ func (r *syncRun) adopt(ctx context.Context, w plan.Wanted) error {
 			r.recordFound(e, w.Owner, w.Part)
 			return errAdopted
 		}
-		if !r.adoptable(e, w) {
+		if !r.find().adoptable(e, w) {
 			return nil // Kong's refusal, or the next look at its routes, names the holder
 		}
 		return r.tag(ctx, w, e)
@@ -138,98 +124,6 @@ func (r *syncRun) tag(ctx context.Context, w plan.Wanted, e kong.Entity) error {
 func (r *rooms) knows(id string) bool {
 	_, known := r.observed.Get(id)
 	return known
-}
-
-// ambiguousAdoption refuses to choose: one has the username, another the custom ID.
-func (r *syncRun) ambiguousAdoption(w plan.Wanted, found map[string]kong.Entity) error {
-	var names []string
-	for _, id := range slices.Sorted(maps.Keys(found)) {
-		names = append(names, r.describeForeign(found[id]))
-	}
-	stalled := status.Stalled(v1alpha1.ReasonConflict,
-		"%s: the %s cannot be adopted, because what it asks for is held by several (%s). Ask for what one of them has alone.",
-		entityField(w.Entry), w.Kind.Singular(), strings.Join(names, " and "))
-	stalled.RetryAfter = r.arbiter.Retry(w.Owner)
-	return stalled
-}
-
-// inPlaceOf finds the entities in Kong that hold what a new one needs to be the only one of, by id, as they are now.
-func (r *syncRun) inPlaceOf(ctx context.Context, w plan.Wanted) (map[string]kong.Entity, error) {
-	found := map[string]kong.Entity{}
-	if w.Kind == kong.KindPlugin || w.Kind == kong.KindACL {
-		for child, err := range r.link.current().Children(ctx, w.ParentKind(), w.Parents()[0], w.Kind) {
-			if isNotFound(err) {
-				return nil, nil // the put says so too, and what to do
-			}
-			if err != nil {
-				return nil, err
-			}
-			other := plan.Describe(child, desired.Owner{}, "", plan.Hash{})
-			if child.ID != w.ID && slices.Equal(other.UniqueValues(), w.UniqueValues()) {
-				found[child.ID] = child
-			}
-		}
-		return found, nil
-	}
-	for _, key := range w.Keys {
-		holder, there, err := r.lookUp(ctx, key)
-		if err != nil {
-			return nil, err
-		}
-		if there && holder.ID != w.ID && arbiter.Holds(desired.UniqueKeys(holder), key) {
-			found[holder.ID] = holder
-		}
-	}
-	if w.Kind != kong.KindRoute {
-		return found, nil
-	}
-	return found, r.addMatching(ctx, w, found)
-}
-
-// addMatching adds the routes that match the very same requests.
-func (r *syncRun) addMatching(ctx context.Context, w plan.Wanted, found map[string]kong.Entity) error {
-	routes, err := r.foreign.list(ctx, r.rooms)
-	if err != nil {
-		return err
-	}
-	for _, key := range w.Keys {
-		for _, e := range routes[withoutMethods(key)] {
-			if found[e.ID].ID != "" || !sameMatch(e, w) || e.ID == w.ID {
-				continue
-			}
-			now, err := r.link.current().Get(ctx, kong.KindRoute, e.ID)
-			if isNotFound(err) {
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			if !r.adoptable(now, w) || !sameMatch(now, w) {
-				r.foreign.forget()
-				return errReplan // the listing is not true any more: who holds the route now is looked at again
-			}
-			found[now.ID] = now
-		}
-	}
-	return nil
-}
-
-// adoptable says whether an entity may be taken over for another that is wanted: no tags claim it, and it stays where
-// it is. What belongs to another consumer or service is not moved: that would give somebody's credential, or traffic,
-// away.
-func (r *syncRun) adoptable(e kong.Entity, w plan.Wanted) bool {
-	if !r.adopts() || !desired.Unclaimed(e.Fields.Tags()) {
-		return false
-	}
-	switch e.Kind {
-	case kong.KindJWT, kong.KindACL:
-		return e.ConsumerID == w.ConsumerID
-	case kong.KindRoute:
-		return e.Fields.Ref("service") == w.Service
-	case kong.KindPlugin:
-		return w.Plugin != desired.PluginClaims // what it has is somebody's own program, which the operator's would end
-	}
-	return true
 }
 
 // sameMatch says whether a route matches the very requests that a wanted one does.

@@ -25,7 +25,7 @@ func (r *syncRun) apply(ctx context.Context) error {
 		}
 		err := r.adoptOpen(ctx, o)
 		if err == nil {
-			err = r.gate(o)
+			err = gates{r.rooms, r.want}.pass(o)
 		}
 		if err == nil {
 			err = r.correct(ctx, o)

@@ -98,7 +98,7 @@ func (a *attachments) retarget(to desired.Target, former string) []desired.Owner
 
 // target finds the id of the service or route that an owner attaches to. It is remembered until the next listing: an
 // unchanged resource costs no request. It is looked at and never written.
-func (r *syncRun) target(ctx context.Context, owner desired.Owner, to desired.Target) (id string, err error) {
+func (r *rooms) target(ctx context.Context, owner desired.Owner, to desired.Target) (id string, err error) {
 	if r.link.describe().Exclusive {
 		return "", status.Stalled(v1alpha1.ReasonInvalidSpec, "spec.attachTo: a Kong without a database has nothing but "+
 			"what this operator gives it; use spec.upstream and spec.routes")

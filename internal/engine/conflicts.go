@@ -73,7 +73,7 @@ func (r *syncRun) holder(key desired.UniqueKey, w plan.Wanted, foreign map[desir
 		return "" // Kong itself says so
 	}
 	for _, e := range foreign[withoutMethods(key)] {
-		if r.adoptable(e, w) && sameMatch(e, w) {
+		if r.find().adoptable(e, w) && sameMatch(e, w) {
 			continue // adopt has the last word
 		}
 		if _, known := r.observed.Get(e.ID); !known && e.ID != w.ID && arbiter.Holds(desired.UniqueKeys(e), key) {
@@ -108,7 +108,7 @@ func (r *syncRun) nameOf(w plan.Wanted, key desired.UniqueKey) string {
 // conflict names who holds what Kong would not give a second time.
 func (r *syncRun) conflict(ctx context.Context, w plan.Wanted, cause error) error {
 	for _, key := range r.observed.NewKeys(w) {
-		holder, found, err := r.lookUp(ctx, key)
+		holder, found, err := r.find().lookUp(ctx, key)
 		if err != nil {
 			return err
 		}
@@ -168,25 +168,6 @@ func (r *syncRun) unnamedConflict(ctx context.Context, w plan.Wanted, cause erro
 func (r *rooms) ownership(e kong.Entity) (desired.Ownership, bool) {
 	ownership, tagged := desired.ParseTags(e.Fields.Tags())
 	return ownership, tagged && ownership.Scope == r.scope
-}
-
-// lookUp finds the entity in Kong that holds a unique key.
-func (r *syncRun) lookUp(ctx context.Context, key desired.UniqueKey) (holder kong.Entity, found bool, err error) {
-	kind := map[desired.UniqueKind]kong.Kind{
-		desired.UniqueUsername: kong.KindConsumer, desired.UniqueCredentialKey: kong.KindJWT,
-		desired.UniqueServiceName: kong.KindService, desired.UniqueRouteName: kong.KindRoute,
-	}[key.Kind]
-	switch {
-	case key.Kind == desired.UniqueCustomID:
-		return r.link.current().ConsumerByCustomID(ctx, key.Value)
-	case kind == "":
-		return kong.Entity{}, false, nil
-	}
-	holder, err = r.link.current().Get(ctx, kind, key.Value)
-	if isNotFound(err) {
-		return kong.Entity{}, false, nil
-	}
-	return holder, err == nil, err
 }
 
 // describeForeign says whose an entity is.

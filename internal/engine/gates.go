@@ -14,42 +14,48 @@ import (
 // The gates here see to it that no route is ever reachable unprotected; see package propagation for why the order of
 // writes is not enough.
 
-// gate says whether an op may be done now. The error is a *heldBackError where it has to wait.
-func (r *syncRun) gate(o plan.Op) error {
-	if wait := r.propagationGate(o); wait != nil {
+// gates are those of what one owner wants.
+type gates struct {
+	*rooms
+	want map[string]plan.Wanted
+}
+
+// pass says whether an op may be done now. The error is a *heldBackError where it has to wait.
+func (g gates) pass(o plan.Op) error {
+	if wait := g.wait(o); wait != nil {
 		return &heldBackError{wait}
 	}
 	return nil // a *status.WaitError that is nil is no nil error
 }
 
-func (r *syncRun) propagationGate(o plan.Op) *status.WaitError {
+func (g gates) wait(o plan.Op) *status.WaitError {
 	switch {
 	case o.Swap:
 		return nil
 	case o.Verb == plan.Put && o.Create && o.Target.Kind == kong.KindRoute:
-		return r.gateRoute(o.Target)
+		return g.ofRoute(o.Target)
 	case o.Verb == plan.Put:
-		return r.gateMove(o.Target)
+		return g.ofMove(o.Target)
 	case o.Target.Guards():
-		return r.gateRemoval(o.Target.Service, "plugin "+o.Target.Plugin)
+		return g.ofRemoval(o.Target.Service, "plugin "+o.Target.Plugin)
 	case o.Target.Kind == kong.KindService:
-		return r.gateRemoval(o.Target.ID, "service and its plugins")
+		return g.ofRemoval(o.Target.ID, "service and its plugins")
 	}
 	return nil
 }
 
-// gateRoute lets a new route in once all plugins of its service have been there, as they are now, for the propagation
+// ofRoute lets a new route in once all plugins of its service have been there, as they are now, for the propagation
 // delay.
-func (r *syncRun) gateRoute(route plan.Wanted) *status.WaitError {
+func (g gates) ofRoute(route plan.Wanted) *status.WaitError {
 	var longest time.Duration
 	var waitsFor []string
-	for _, w := range r.want {
+	for _, w := range g.want {
 		if !w.Guards() || w.Service != route.Service {
 			continue
 		}
 		remaining := time.Second
-		if held, found := r.observed.Get(w.ID); found && !held.Uncertain {
-			remaining = r.clocks.Remaining(held.Since)
+		if held, found := g.observed.Get(w.ID); found && !held.Uncertain {
+			remaining = g.clocks.Remaining(held.Since)
 		}
 		if remaining > 0 {
 			longest = max(longest, remaining)
@@ -62,28 +68,28 @@ func (r *syncRun) gateRoute(route plan.Wanted) *status.WaitError {
 	slices.Sort(waitsFor)
 	return status.Wait(longest, v1alpha1.ReasonProgressing,
 		"waiting until every Kong worker runs the plugins %s before routes are opened (propagation delay %s)",
-		strings.Join(waitsFor, ", "), r.clocks.Delay())
+		strings.Join(waitsFor, ", "), g.clocks.Delay())
 }
 
-// gateMove lets a plugin that protects a service of this operator's leave it as if it went.
-func (r *syncRun) gateMove(to plan.Wanted) *status.WaitError {
-	held, found := r.observed.Get(to.ID)
+// ofMove lets a plugin that protects a service of this operator's leave it as if it went.
+func (g gates) ofMove(to plan.Wanted) *status.WaitError {
+	held, found := g.observed.Get(to.ID)
 	if !found || !to.MovesFrom(held) {
 		return nil
 	}
-	if _, there := r.observed.Get(held.Service); !there {
+	if _, there := g.observed.Get(held.Service); !there {
 		return nil
 	}
-	return r.gateRemoval(held.Service, "plugin "+held.Plugin)
+	return g.ofRemoval(held.Service, "plugin "+held.Plugin)
 }
 
-// gateRemoval lets a plugin or the service go once no worker can have a former route of the service any more.
-func (r *syncRun) gateRemoval(service, what string) *status.WaitError {
-	remaining := r.clocks.RoutesRemaining(service)
+// ofRemoval lets a plugin or the service go once no worker can have a former route of the service any more.
+func (g gates) ofRemoval(service, what string) *status.WaitError {
+	remaining := g.clocks.RoutesRemaining(service)
 	if remaining == 0 {
 		return nil
 	}
 	return status.Wait(remaining, v1alpha1.ReasonProgressing,
 		"waiting until no Kong worker has the former routes any more before the %s goes (propagation delay %s)",
-		what, r.clocks.Delay())
+		what, g.clocks.Delay())
 }

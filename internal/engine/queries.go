@@ -38,21 +38,6 @@ func (e *Engine) Holds(owner desired.Owner) bool { return len(e.observed.Of(owne
 // ActualID gives the id that something has in Kong: where it was adopted, another than the operator gives.
 func (e *Engine) ActualID(given string) string { return e.observed.Actual(given) }
 
-// Groups lists the acl groups that a consumer of this operator's has in Kong.
-func (e *Engine) Groups(consumerID string) []string {
-	consumer, found := e.observed.GetGiven(consumerID)
-	if !found {
-		return nil
-	}
-	var groups []string
-	for _, held := range e.observed.Of(consumer.Owner) {
-		if held.Kind == kong.KindACL {
-			groups = append(groups, held.Groups...)
-		}
-	}
-	return groups
-}
-
 // Standing says whether Kong is known to hold an entity of this operator's, and how long it takes until every worker of
 // every node has to know it as it is now: zero where the propagation delay has passed since Kong acknowledged it, or
 // since this process first saw it.

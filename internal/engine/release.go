@@ -151,7 +151,7 @@ var childKinds = map[kong.Kind][]kong.Kind{
 }
 
 // checkChildren looks what others added to an entity that is to go: Kong would take it along, or refuse.
-func (r *syncRun) checkChildren(ctx context.Context, o plan.Op) error {
+func (r *rooms) checkChildren(ctx context.Context, o plan.Op) error {
 	parent := o.Target.Entry
 	if o.Swap {
 		return nil

@@ -58,7 +58,7 @@ func (r *syncRun) put(ctx context.Context, w plan.Wanted) error {
 	taken := false
 	defer func() { r.unreserve(w, keys, taken) }()
 	defer r.observed.Sending(w.ID)()
-	if r.mayBeThere(w) {
+	if r.find().mayBeThere(w) {
 		if err := r.adopt(ctx, w); err != nil {
 			return err
 		}
@@ -161,7 +161,7 @@ func (r *syncRun) reportLeft(ctx context.Context) {
 
 // describeDrift names what differs. Kong is asked for the entity as it is, once; where it does not answer, no field is
 // named.
-func (r *syncRun) describeDrift(ctx context.Context, w plan.Wanted, record drift.Record) Drift {
+func (r *rooms) describeDrift(ctx context.Context, w plan.Wanted, record drift.Record) Drift {
 	found := Drift{
 		Kind: w.Kind, Name: w.Part, ID: r.observed.Given(w.Entry), Change: record.Change, Fields: record.Fields,
 	}

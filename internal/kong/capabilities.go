@@ -100,7 +100,9 @@ func (c Capabilities) Kinds() []Kind {
 }
 
 // HasKind says whether this Kong can hold entities of a kind.
-func (c Capabilities) HasKind(kind Kind) bool { return kind.Plugin() == "" || c.HasPlugin(kind.Plugin()) }
+func (c Capabilities) HasKind(kind Kind) bool {
+	return kind.Plugin() == "" || c.HasPlugin(kind.Plugin())
+}
 
 // Plugin names the plugin that brings a kind of entity; empty for what every Kong has.
 func (k Kind) Plugin() string { return pluginOf[k] }

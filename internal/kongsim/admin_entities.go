@@ -44,7 +44,7 @@ func (a *admin) collection(k *kind) map[string]handler {
 	return map[string]handler{
 		http.MethodGet: func(c *call) (*answer, *failed) { return a.list(c, k, nil) },
 		http.MethodPost: func(c *call) (*answer, *failed) {
-			input, problem := a.read(c, k)
+			input, problem := a.readWith(c, k, nil)
 			if problem != nil {
 				return nil, problem
 			}
@@ -89,7 +89,7 @@ func (a *admin) found(k *kind, at selector) (object, *failed) {
 
 // put upserts; fixed are fields that the path sets.
 func (a *admin) put(c *call, k *kind, at selector, fixed object) (*answer, *failed) {
-	input, problem := a.read(c, k)
+	input, problem := a.readWith(c, k, nil)
 	if problem != nil {
 		return nil, problem
 	}
@@ -182,7 +182,7 @@ func (a *admin) childCollection(k *kind, at selector, child *kind, field string)
 			return a.list(c, child, object{field: object{"id": parent["id"]}})
 		},
 		http.MethodPost: func(c *call) (*answer, *failed) {
-			input, problem := a.read(c, child)
+			input, problem := a.readWith(c, child, nil)
 			if problem != nil {
 				return nil, problem
 			}

@@ -137,7 +137,7 @@ func (a *admin) validateOnly(c *call) (*answer, *failed) {
 	if k == nil {
 		return nil, message(http.StatusNotFound, "No entity named '"+c.segments[1]+"'")
 	}
-	input, problem := a.read(c, k)
+	input, problem := a.readWith(c, k, nil)
 	if problem != nil {
 		return nil, problem
 	}

@@ -8,9 +8,7 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/backend"
-	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
-	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
 // content is what a node runs.
@@ -69,7 +67,7 @@ func (b *Backend) catchUp(ctx context.Context) error {
 func (b *Backend) align(ctx context.Context, nodes []*node) error {
 	var contents []content
 	for _, n := range nodes {
-		found, err := b.read(ctx, n)
+		found, err := reader{b.options}.read(ctx, n)
 		if n.dispensable(err) {
 			continue
 		}
@@ -107,67 +105,6 @@ func older(a, b content) int {
 	return len(a.ours) - len(b.ours)
 }
 
-// read lists all that a node runs: one configuration, and not parts of two.
-func (b *Backend) read(ctx context.Context, n *node) (content, error) {
-	for range listAttempts {
-		before, err := n.api.Status(ctx)
-		if err != nil {
-			return content{}, err
-		}
-		found, err := b.list(ctx, n)
-		if err != nil {
-			return content{}, err
-		}
-		after, err := n.api.Status(ctx)
-		if err != nil {
-			return content{}, err
-		}
-		if found.hash = after.ConfigurationHash; found.hash == before.ConfigurationHash {
-			return found, nil
-		}
-	}
-	return content{}, fmt.Errorf("list what the node runs: %w",
-		n.name(errors.New("it is given one configuration after the other by somebody else")))
-}
-
-func (b *Backend) list(ctx context.Context, n *node) (content, error) {
-	c := content{node: n, confirmed: n.lastGiven().hash != "", ours: configuration{}, foreign: map[kong.Kind]int{}}
-	for _, kind := range backend.Kinds {
-		for e, err := range n.api.List(ctx, kind, kong.ListOptions{}) {
-			if err != nil {
-				return c, fmt.Errorf("list %s: %w", kind, err)
-			}
-			if err := b.add(ctx, &c, e); err != nil {
-				return c, err
-			}
-		}
-	}
-	c.verified = c.revision.number > 0 &&
-		c.revision.hash == contentHash(sorted(c.ours), b.options.Schemas.Canonical)
-	return c, nil
-}
-
-// add adds an entity that a node shows.
-func (b *Backend) add(ctx context.Context, c *content, e kong.Entity) error {
-	ownership, ours := desired.ParseTags(e.Fields.Tags())
-	carried, isRevision := revisionOf(e)
-	switch {
-	case isRevision && e.ID == carrierID(b.options.Scope):
-		c.revision = carried
-		return nil
-	case ours && ownership.Scope == b.options.Scope || slices.Contains(e.Fields.Tags(), tagRetained):
-		c.ours[e.ID] = e
-	default:
-		c.foreign[e.Kind]++
-		return nil
-	}
-	var rejected *status.StalledError
-	if err := b.options.Schemas.Load(ctx, e); err != nil && !errors.As(err, &rejected) {
-		return err
-	}
-	return nil
-}
-
 // foreignError says that a node runs what is not this gateway's.
 func foreignError(c content) error {
 	text := ""
@@ -198,7 +135,7 @@ func (b *Backend) level(ctx context.Context, c content) error {
 	if err := b.restore(ctx, c.node); err != nil {
 		return err
 	}
-	b.tellRestored(c, base)
+	b.options.tellRestored(b.listener, c, base)
 	return nil
 }
 
@@ -225,20 +162,7 @@ func (b *Backend) runs(c content, base configuration) bool {
 	}
 	// A default that Kong makes at random is shown, and was not given. It is ours all the same.
 	asGiven := c.revision.number > 0 && c.node.lastGiven() == given{c.hash, c.revision.number}
-	return asGiven || b.equal(c.ours, base) || b.equal(c.ours, b.staged.lastTried())
-}
-
-// equal says whether a configuration, as Kong shows it, is the one that it was given.
-func (b *Backend) equal(shown, given configuration) bool {
-	if len(shown) != len(given) {
-		return false
-	}
-	for id := range shown {
-		if !b.same(shown, given, id) {
-			return false
-		}
-	}
-	return true
+	return asGiven || b.options.equal(c.ours, base) || b.options.equal(c.ours, b.staged.lastTried())
 }
 
 // restore gives a node the configuration that the others run. What it refuses of it, perhaps a newer Kong, goes, and
@@ -259,7 +183,7 @@ func (b *Backend) restore(ctx context.Context, n *node) error {
 
 // tellRestored tells what somebody else changed on a node that ran what it was given, and does not run it any more. A
 // node that has nothing of ours is a new one, or has started again.
-func (b *Backend) tellRestored(c content, base configuration) {
+func (o Options) tellRestored(to Listener, c content, base configuration) {
 	if !c.confirmed || len(c.ours) == 0 {
 		return
 	}
@@ -271,7 +195,7 @@ func (b *Backend) tellRestored(c content, base configuration) {
 		ids[id] = true
 	}
 	for id := range ids {
-		if b.same(c.ours, base, id) {
+		if o.same(c.ours, base, id) {
 			continue
 		}
 		var shown, given *kong.Entity
@@ -281,6 +205,6 @@ func (b *Backend) tellRestored(c content, base configuration) {
 		if e, was := base[id]; was {
 			given = &e
 		}
-		b.listener.Restored(shown, given)
+		to.Restored(shown, given)
 	}
 }

@@ -3,7 +3,6 @@
 package declarative
 
 import (
-	"bytes"
 	"context"
 	"iter"
 	"sync"
@@ -168,12 +167,4 @@ func (b *Backend) Healthy(ctx context.Context) error {
 func (b *Backend) Confirmed(ctx context.Context) bool {
 	others, err := b.nodes.changed(ctx)
 	return err == nil && len(others) == 0
-}
-
-// same says whether an entity, as a node shows it, is the one that it was given, or is in neither.
-func (b *Backend) same(shown, given configuration, id string) bool {
-	is, there := shown[id]
-	was, sent := given[id]
-	return there == sent &&
-		(!there || bytes.Equal(b.options.Schemas.Canonical(is), b.options.Schemas.Canonical(was)))
 }

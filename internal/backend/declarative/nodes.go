@@ -341,3 +341,10 @@ func (n *node) send(ctx context.Context, entities []kong.Entity, before string, 
 	}
 	return nil
 }
+
+// answer says whether every node that is relied on says how it is: a node that fails by itself is not failed by a
+// configuration.
+func (f *nodes) answer(ctx context.Context) bool {
+	_, err := f.changed(ctx)
+	return err == nil
+}

@@ -106,17 +106,10 @@ func (b *Backend) attempt(ctx context.Context, changes map[string]change) error 
 			return nil
 		}
 		return b.attempt(ctx, rest)
-	case !aboutContent(err) && !b.answers(ctx):
+	case !aboutContent(err) && !b.nodes.answer(ctx):
 		return err
 	}
 	return b.divide(ctx, changes, err)
-}
-
-// answers says whether every node that is relied on says how it is: a node that fails by itself is not failed by a
-// configuration.
-func (b *Backend) answers(ctx context.Context) bool {
-	_, err := b.nodes.changed(ctx)
-	return err == nil
 }
 
 // post makes nodes run a configuration.

@@ -1,0 +1,141 @@
+package engine
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine/arbiter"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine/plan"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
+)
+
+// finder looks in Kong for who has what an owner asks for.
+type finder struct{ *rooms }
+
+// mayBeThere says whether to look for somebody else's before something is created. Under a parent that is the
+// operator's own there is hardly anything: there, Kong's refusal is soon enough.
+func (f finder) mayBeThere(w plan.Wanted) bool {
+	if w.Kind == kong.KindConsumer || w.Kind == kong.KindService {
+		return true
+	}
+	return slices.ContainsFunc(w.Parents(), func(id string) bool {
+		parent, known := f.observed.Get(id)
+		return !known || f.observed.Given(parent) != id
+	})
+}
+
+// inPlaceOf finds the entities in Kong that hold what a new one needs to be the only one of, by id, as they are now.
+func (f finder) inPlaceOf(ctx context.Context, w plan.Wanted) (map[string]kong.Entity, error) {
+	found := map[string]kong.Entity{}
+	if w.Kind == kong.KindPlugin || w.Kind == kong.KindACL {
+		for child, err := range f.link.current().Children(ctx, w.ParentKind(), w.Parents()[0], w.Kind) {
+			if isNotFound(err) {
+				return nil, nil // the put says so too, and what to do
+			}
+			if err != nil {
+				return nil, err
+			}
+			other := plan.Describe(child, desired.Owner{}, "", plan.Hash{})
+			if child.ID != w.ID && slices.Equal(other.UniqueValues(), w.UniqueValues()) {
+				found[child.ID] = child
+			}
+		}
+		return found, nil
+	}
+	for _, key := range w.Keys {
+		holder, there, err := f.lookUp(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		if there && holder.ID != w.ID && arbiter.Holds(desired.UniqueKeys(holder), key) {
+			found[holder.ID] = holder
+		}
+	}
+	if w.Kind != kong.KindRoute {
+		return found, nil
+	}
+	return found, f.addMatching(ctx, w, found)
+}
+
+// addMatching adds the routes that match the very same requests.
+func (f finder) addMatching(ctx context.Context, w plan.Wanted, found map[string]kong.Entity) error {
+	routes, err := f.foreign.list(ctx, f.rooms)
+	if err != nil {
+		return err
+	}
+	for _, key := range w.Keys {
+		for _, e := range routes[withoutMethods(key)] {
+			if found[e.ID].ID != "" || !sameMatch(e, w) || e.ID == w.ID {
+				continue
+			}
+			now, err := f.link.current().Get(ctx, kong.KindRoute, e.ID)
+			if isNotFound(err) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			if !f.adoptable(now, w) || !sameMatch(now, w) {
+				f.foreign.forget()
+				return errReplan // the listing is not true any more: who holds the route now is looked at again
+			}
+			found[now.ID] = now
+		}
+	}
+	return nil
+}
+
+// adoptable says whether an entity may be taken over for another that is wanted: no tags claim it, and it stays where
+// it is. What belongs to another consumer or service is not moved: that would give somebody's credential, or traffic,
+// away.
+func (f finder) adoptable(e kong.Entity, w plan.Wanted) bool {
+	if !f.adopts() || !desired.Unclaimed(e.Fields.Tags()) {
+		return false
+	}
+	switch e.Kind {
+	case kong.KindJWT, kong.KindACL:
+		return e.ConsumerID == w.ConsumerID
+	case kong.KindRoute:
+		return e.Fields.Ref("service") == w.Service
+	case kong.KindPlugin:
+		return w.Plugin != desired.PluginClaims // what it has is somebody's own program, which the operator's would end
+	}
+	return true
+}
+
+// ambiguous refuses to choose: one has the username, another the custom ID.
+func (f finder) ambiguous(w plan.Wanted, found map[string]kong.Entity) error {
+	var names []string
+	for _, id := range slices.Sorted(maps.Keys(found)) {
+		names = append(names, f.describeForeign(found[id]))
+	}
+	stalled := status.Stalled(v1alpha1.ReasonConflict,
+		"%s: the %s cannot be adopted, because what it asks for is held by several (%s). Ask for what one of them has alone.",
+		entityField(w.Entry), w.Kind.Singular(), strings.Join(names, " and "))
+	stalled.RetryAfter = f.arbiter.Retry(w.Owner)
+	return stalled
+}
+
+// lookUp finds the entity in Kong that holds a unique key.
+func (f finder) lookUp(ctx context.Context, key desired.UniqueKey) (holder kong.Entity, found bool, err error) {
+	kind := map[desired.UniqueKind]kong.Kind{
+		desired.UniqueUsername: kong.KindConsumer, desired.UniqueCredentialKey: kong.KindJWT,
+		desired.UniqueServiceName: kong.KindService, desired.UniqueRouteName: kong.KindRoute,
+	}[key.Kind]
+	switch {
+	case key.Kind == desired.UniqueCustomID:
+		return f.link.current().ConsumerByCustomID(ctx, key.Value)
+	case kind == "":
+		return kong.Entity{}, false, nil
+	}
+	holder, err = f.link.current().Get(ctx, kind, key.Value)
+	if isNotFound(err) {
+		return kong.Entity{}, false, nil
+	}
+	return holder, err == nil, err
+}
