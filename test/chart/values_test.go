@@ -32,6 +32,19 @@ var _ = DescribeTable("A value lands where it should", func(ctx SpecContext, set
 	onPod(`hostAliases=[{"ip":"192.0.2.1"}]`, map[string]any{"ip": "192.0.2.1"}, "hostAliases"),
 	onPod(`initContainers=[{"name":"first"}]`, map[string]any{"name": "first"}, "initContainers"),
 	onPod(`extraContainers=[{"name":"beside"}]`, map[string]any{"name": "beside"}, "containers"),
+	onPod(`automountServiceAccountToken=false`, false, "automountServiceAccountToken"),
+	onPod(`openshift=true`, map[string]any{"runAsNonRoot": true, "seccompProfile": map[string]any{"type": "RuntimeDefault"}}, "securityContext"),
+	onPod(`global={"imagePullSecrets":["mirror"]}`, map[string]any{"name": "mirror"}, "imagePullSecrets"),
+	onPod(`global={"imagePullSecrets":[{"name":"mirror"}]}`, map[string]any{"name": "mirror"}, "imagePullSecrets"),
+	onDeployment(`namespaceOverride="elsewhere"`, "elsewhere", "metadata", "namespace"),
+	Entry("metrics.service.annotations", `metrics.service.annotations={"a":"b"}`, "Service", []string{"metadata", "annotations", "a"}, "b",
+		SpecTimeout(patience)),
+	Entry("metrics.serviceMonitor.relabelings", `metrics.serviceMonitor={"enabled":true,"scrapeTimeout":"5s","relabelings":[{"action":"drop"}]}`,
+		"ServiceMonitor", []string{"spec", "endpoints"}, map[string]any{
+			"port": "metrics", "scheme": "https", "path": "/metrics", "interval": "30s", "scrapeTimeout": "5s",
+			"authorization": map[string]any{"credentials": map[string]any{"name": release + "-monitor", "key": "token"}}, "tlsConfig": map[string]any{"insecureSkipVerify": true},
+			"relabelings": []any{map[string]any{"action": "drop"}},
+		}, SpecTimeout(patience)),
 	Entry("serviceAccount.labels", `serviceAccount.labels={"a":"b"}`, "ServiceAccount", []string{"metadata", "labels", "a"}, "b", SpecTimeout(patience)),
 	Entry("extraObjects", `extraObjects=[{"kind":"Extra","metadata":{"name":"{{ .Release.Name }}"}}]`, "Extra", []string{"metadata", "name"},
 		release, SpecTimeout(patience)),
@@ -44,3 +57,29 @@ func onDeployment(setting string, wanted any, path ...string) TableEntry {
 func onPod(setting string, wanted any, path ...string) TableEntry {
 	return onDeployment(setting, wanted, append([]string{"spec", "template", "spec"}, path...)...)
 }
+
+var _ = DescribeTable("A parent chart's registry stands in place of the image's own", func(ctx SpecContext, repository, wanted string) {
+	for _, object := range parse(mustHelm(ctx, "template", release, chartPath, "--set", "global.imageRegistry=mirror.example.com/proxy,image.repository="+repository+",image.tag=v1")) {
+		if object.GetKind() == "Deployment" {
+			containers, _, err := unstructured.NestedSlice(object.Object, "spec", "template", "spec", "containers")
+			Expect(err).NotTo(HaveOccurred())
+			Expect(containers[0]).To(HaveKeyWithValue("image", wanted))
+			return
+		}
+	}
+	Fail("no Deployment")
+},
+	Entry("with a host", "ghcr.io/kongjwt/kong-jwt-operator", "mirror.example.com/proxy/kongjwt/kong-jwt-operator:v1", SpecTimeout(patience)),
+	Entry("with a port", "localhost:5000/operator", "mirror.example.com/proxy/operator:v1", SpecTimeout(patience)),
+	Entry("without", "kongjwt/kong-jwt-operator", "mirror.example.com/proxy/kongjwt/kong-jwt-operator:v1", SpecTimeout(patience)),
+)
+
+var _ = It("The namespace of all objects is namespaceOverride's", func(ctx SpecContext) {
+	for _, object := range parse(mustHelm(ctx, "template", release, chartPath, "--namespace", "here", "--values", "values/full.yaml",
+		"--set", "namespaceOverride=elsewhere")) {
+		Expect(object.GetNamespace()).NotTo(Equal("here"), "%s %s", object.GetKind(), object.GetName())
+		if object.GetKind() == "ClusterRoleBinding" {
+			Expect(object.Object["subjects"]).To(ContainElement(HaveKeyWithValue("namespace", "elsewhere")), object.GetName())
+		}
+	}
+}, SpecTimeout(patience))

@@ -55,18 +55,42 @@ wave first: the operator is alive until the resources are gone. CustomResourceDe
 {{- end -}}
 {{- end -}}
 
+{{- define "kjo.namespace" -}}
+{{- default .Release.Namespace .Values.namespaceOverride -}}
+{{- end -}}
+
+{{/* The image; a parent chart's global.imageRegistry stands in place of its registry, which is its first part where that is a host. */}}
 {{- define "kjo.image" -}}
+{{- $repository := .Values.image.repository -}}
+{{- with (.Values.global | default dict).imageRegistry -}}
+{{- $parts := splitList "/" $repository -}}
+{{- if and (gt (len $parts) 1) (regexMatch "[.:]|^localhost$" (first $parts)) -}}
+{{- $parts = rest $parts -}}
+{{- end -}}
+{{- $repository = printf "%s/%s" (trimSuffix "/" .) (join "/" $parts) -}}
+{{- end -}}
 {{- if .Values.image.digest -}}
-{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{ $repository }}@{{ .Values.image.digest }}
 {{- else -}}
-{{ .Values.image.repository }}:{{ default (printf "v%s" .Chart.AppVersion) .Values.image.tag }}
+{{ $repository }}:{{ default (printf "v%s" .Chart.AppVersion) .Values.image.tag }}
+{{- end -}}
+{{- end -}}
+
+{{/* Secrets for registries, as a list of {name: ...}; a parent chart's may be names alone. */}}
+{{- define "kjo.imagePullSecrets" -}}
+{{- $secrets := list -}}
+{{- range concat ((.Values.global | default dict).imagePullSecrets | default list) .Values.imagePullSecrets -}}
+{{- $secrets = append $secrets (kindIs "string" . | ternary (dict "name" .) .) -}}
+{{- end -}}
+{{- if $secrets -}}
+{{- uniq $secrets | toYaml -}}
 {{- end -}}
 {{- end -}}
 
 {{/* Namespaces in which the operator reads Secrets of gateways only: its own, and gatewaySecretNamespaces; not those it watches anyway. */}}
 {{- define "kjo.secretNamespaces" -}}
 {{- $names := list -}}
-{{- range prepend .Values.gatewaySecretNamespaces .Release.Namespace -}}
+{{- range prepend .Values.gatewaySecretNamespaces (include "kjo.namespace" .) -}}
 {{- if not (has . $.Values.watchNamespaces) -}}
 {{- $names = append $names . -}}
 {{- end -}}
@@ -84,7 +108,7 @@ wave first: the operator is alive until the resources are gone. CustomResourceDe
 {{- define "kjo.subjects" -}}
 - kind: ServiceAccount
   name: {{ include "kjo.serviceAccountName" . }}
-  namespace: {{ .Release.Namespace }}
+  namespace: {{ include "kjo.namespace" . }}
 {{- end -}}
 
 {{/* 90% of the memory limit, in bytes: what is not Go's heap needs room too. Empty where there is no limit, or extraEnv sets another target. */}}
