@@ -32,9 +32,12 @@ var _ = Describe("A KongGateway", func() {
 
 	It("notices that its Kong goes away and comes back; what changed meanwhile waits, and goes on by itself", func(ctx SpecContext) {
 		w := newWorld(ctx, kongsim.Options{})
-		old := w.consumer("old")
-		create(ctx, w.secret("old-jwt", map[string]string{"secret": longSecret}), w.secret("new-jwt", map[string]string{"secret": longSecret}), old)
-		ready(ctx, w.gateway, old)
+		old, lost := w.consumer("old"), w.consumer("lost")
+		for _, name := range []string{"old", "new", "lost"} {
+			create(ctx, w.secret(name+"-jwt", map[string]string{"secret": longSecret}))
+		}
+		create(ctx, old, lost)
+		ready(ctx, w.gateway, old, lost)
 
 		w.kong.Faults.SetDatabaseDown(true)
 		reconciling(ctx, w.gateway, v1alpha1.ReasonKongUnreachable, ContainSubstring("database"))
@@ -44,10 +47,19 @@ var _ = Describe("A KongGateway", func() {
 		Expect(kube.Delete(ctx, old)).To(Succeed())
 		reconciling(ctx, old, v1alpha1.ReasonKongUnreachable, ContainSubstring("database"))
 
+		By("letting one go without Kong, by the command that its message has")
+		Expect(kube.Delete(ctx, lost)).To(Succeed())
+		reconciling(ctx, lost, v1alpha1.ReasonKongUnreachable, ContainSubstring(
+			"kubectl patch jwtconsumer -n "+w.namespace+` lost --type=merge -p '{"metadata":{"finalizers":null}}'`))
+		Expect(kube.Patch(ctx, lost, client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"finalizers":null}}`)))).To(Succeed())
+		gone(ctx, lost)
+
 		w.kong.Faults.SetDatabaseDown(false)
 		ready(ctx, w.gateway, fresh)
 		gone(ctx, old)
-		Expect(w.values(ctx, "consumers", "username")).To(ConsistOf(w.namespace + ".new"))
+		w.looking(ctx, func(g Gomega) {
+			g.Expect(w.values(ctx, "consumers", "username")).To(ConsistOf(w.namespace+".new"), "what was let go is pruned")
+		})
 	})
 
 	It("takes nobody's resources unless it says whose", func(ctx SpecContext) {

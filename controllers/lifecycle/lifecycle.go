@@ -95,7 +95,7 @@ func (l *Lifecycle) release(ctx context.Context, object v1alpha1.GatewayUser, re
 	}
 	retained, err := l.leave(ctx, object, programmed)
 	if err != nil {
-		return err
+		return explainDeletion(object, err)
 	}
 	if retained && releaseSecrets != nil {
 		if err := releaseSecrets(ctx); err != nil {
