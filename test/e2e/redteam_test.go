@@ -264,6 +264,9 @@ var _ = Describe("A tenant", Label("redteam"), Ordered, func() {
 		held := func(ctx context.Context) ([]entity, error) { return list(ctx, "jwts", ownerTag(rightful)) }
 		Eventually(held).WithContext(ctx).Should(ConsistOf(HaveKeyWithValue("key", first), HaveKeyWithValue("key", second)))
 		Expect(list(ctx, "jwts", ownerTag(thief))).To(BeEmpty())
+		By("removing them: services of these namespaces would have to name an audience")
+		remove(ctx, thief)
+		remove(ctx, rightful)
 	})
 
 	It("5. does not program another's key by an edited state", func(ctx SpecContext) {
