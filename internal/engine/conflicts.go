@@ -29,7 +29,9 @@ func (r *syncRun) reserve(ctx context.Context, w plan.Wanted, keys []desired.Uni
 	}
 	r.turn.Wait(keys)
 	if by, key, ok := r.arbiter.Reserve(w.ID, w.Owner, keys); !ok {
-		return r.refuse(w, key, by.String())
+		refusal := r.refuse(w, key, by.String())
+		r.turn.Got(keys)
+		return refusal
 	}
 	for _, key := range keys {
 		holder := r.holder(key, w, foreign)
@@ -39,8 +41,11 @@ func (r *syncRun) reserve(ctx context.Context, w plan.Wanted, keys []desired.Uni
 			}
 		}
 		if holder != "" {
-			r.unreserve(w, keys, false)
-			return r.refuse(w, key, holder)
+			refusal := r.refuse(w, key, holder)
+			r.turn.Got(keys)
+			r.arbiter.Unreserve(w.ID, keys)
+			r.free(w, otherThan(keys, key))
+			return refusal
 		}
 	}
 	r.turn.Got(keys)
@@ -57,11 +62,21 @@ func (r *syncRun) unreserve(w plan.Wanted, keys []desired.UniqueKey, taken bool)
 	if taken {
 		return
 	}
+	r.free(w, keys)
+}
+
+// free wakes others that wait for keys which an entity does not hold.
+func (r *syncRun) free(w plan.Wanted, keys []desired.UniqueKey) {
 	held, found := r.observed.Get(w.ID)
 	missed := slices.DeleteFunc(slices.Clone(keys), func(k desired.UniqueKey) bool {
 		return found && slices.Contains(held.Keys, k)
 	})
 	r.arbiter.Free(missed, w.Owner)
+}
+
+// otherThan gives keys but for those that the holder of one keeps from others.
+func otherThan(keys []desired.UniqueKey, held desired.UniqueKey) []desired.UniqueKey {
+	return slices.DeleteFunc(slices.Clone(keys), held.Overlaps)
 }
 
 // holder names who holds a key: another owner's entity, or a route that is not this operator's.
@@ -89,7 +104,7 @@ const adoptionRemedy = "what nobody manages is taken over where the KongGateway 
 
 // refuse says that a key is held. The owner waits for it.
 func (r *syncRun) refuse(w plan.Wanted, key desired.UniqueKey, holder string) error {
-	r.turn.Wait([]desired.UniqueKey{key})
+	r.turn.Refused(key)
 	stalled := status.Stalled(v1alpha1.ReasonConflict, "%s: %s is held by %s. Choose another; "+adoptionRemedy,
 		keyField(key.Kind), r.nameOf(w, key), holder)
 	stalled.RetryAfter = r.arbiter.Retry(r.set.Owner)

@@ -287,3 +287,39 @@ func TestWhoIsRefusedDoesNotWakeItself(t *testing.T) {
 		}
 	}
 }
+
+// Of several that are refused the same key, none is woken by another's refusal: they would go round for ever.
+func TestThoseThatAreRefusedDoNotWakeEachOther(t *testing.T) {
+	r := newRig(t)
+	r.mustSync(r.consumer("first", "john", "k1"))
+	sets := map[desired.Owner]desired.Set{}
+	for _, name := range []string{"second", "third", "fourth"} {
+		set := r.consumer(name, "john")
+		set.Entities[0].Fields["custom_id"] = "j"
+		sets[set.Owner] = set
+	}
+	woken := 0
+	for owner, set := range sets {
+		_, err := r.sync(set)
+		r.stalls(err, "Conflict", "username john is held by JwtConsumer team/first")
+		for more := true; more && woken < 20; {
+			select {
+			case e := <-eventsOf(r.registry):
+				if e.Owner != nil && e.Reason == EventFreed && *e.Owner != owner {
+					woken++
+					_, _ = r.sync(sets[*e.Owner])
+				}
+			default:
+				more = false
+			}
+		}
+	}
+	if woken > 0 {
+		t.Errorf("woken %d times, while the holder has it", woken)
+	}
+	r.mustSync(r.consumer("first", "jane", "k1"))
+	for owner := range sets {
+		r.expect(EventFreed, &owner)
+		break
+	}
+}

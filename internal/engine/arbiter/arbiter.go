@@ -154,6 +154,8 @@ type Turn struct {
 	arbiter *Arbiter
 	owner   desired.Owner
 	number  uint64
+	// refused are the keys that were refused in this turn.
+	refused map[lookupKey]bool
 }
 
 // Begin begins a turn.
@@ -161,7 +163,7 @@ func (a *Arbiter) Begin(owner desired.Owner) *Turn {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.turns++
-	return &Turn{arbiter: a, owner: owner, number: a.turns}
+	return &Turn{arbiter: a, owner: owner, number: a.turns, refused: map[lookupKey]bool{}}
 }
 
 // Wait has the owner woken when keys are free. It is called before it is looked who holds them.
@@ -182,12 +184,23 @@ func (t *Turn) Wait(keys []desired.UniqueKey) {
 	}
 }
 
-// Got ends the wait for keys that the owner got, or that were not refused.
+// Refused has the owner woken when a key is free that it was refused.
+func (t *Turn) Refused(key desired.UniqueKey) {
+	t.Wait([]desired.UniqueKey{key})
+	t.arbiter.mu.Lock()
+	defer t.arbiter.mu.Unlock()
+	t.refused[keyOf(key)] = true
+}
+
+// Got ends the wait for keys that the owner got, or that were not refused: of several owners that are refused one key
+// and ask for another too, each would else be woken when another one gives that back, for ever.
 func (t *Turn) Got(keys []desired.UniqueKey) {
 	t.arbiter.mu.Lock()
 	defer t.arbiter.mu.Unlock()
 	for _, key := range keys {
-		t.arbiter.end(t.owner, keyOf(key))
+		if !t.refused[keyOf(key)] {
+			t.arbiter.end(t.owner, keyOf(key))
+		}
 	}
 }
 
