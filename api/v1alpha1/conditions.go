@@ -24,6 +24,9 @@ const (
 	// ConditionTTLTooLong is true when a token lives longer than a service that it is for allows. Kong refuses it there
 	// until less is left of it.
 	ConditionTTLTooLong = "TTLTooLong"
+	// ConditionNoExpiry is true when a service reads its keys from kid and does not verify exp: a token that was signed
+	// once passes for as long as its key is in Kong.
+	ConditionNoExpiry = "NoExpiry"
 	// ConditionDrifted is true while somebody else's changes in Kong are left as they are: spec.drift.policy of the
 	// gateway is Report. status.drift lists them.
 	ConditionDrifted = "Drifted"
@@ -146,6 +149,9 @@ const (
 	// ReasonMaximumExpiration: a service's jwt.maximumExpiration is below the token's ttl.
 	// Remedy: lower ttl, or raise maximumExpiration of the service that the message names.
 	ReasonMaximumExpiration = "MaximumExpiration"
+	// ReasonExpiryNotVerified: a service takes tokens however old they are.
+	// Remedy: set spec.jwt.claimsToVerify to [exp].
+	ReasonExpiryNotVerified = "ExpiryNotVerified"
 	// ReasonEmptySet: an issuer's key set has no key that can be used. The last good keys stay in Kong.
 	// Remedy: have the issuer publish its keys; set spec.revoked to true if they are to go.
 	ReasonEmptySet = "EmptySet"

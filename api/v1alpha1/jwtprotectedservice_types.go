@@ -568,7 +568,7 @@ type JwtProtectedServiceStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 	// conditions are Ready; Reconciling or Stalled while they are true; Suspended while spec.suspend is true; and
-	// AccessIncomplete, RoutesIncomplete, AnyAudience and Drifted while they are true.
+	// AccessIncomplete, RoutesIncomplete, AnyAudience, NoExpiry and Drifted while they are true.
 	// +listType=map
 	// +listMapKey=type
 	// +optional

@@ -23,6 +23,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/engine"
 	"github.com/kongjwt/kong-jwt-operator/internal/index"
 	"github.com/kongjwt/kong-jwt-operator/internal/resolve"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
 // Reconciler keeps a service, its plugins and its routes in Kong.
@@ -114,6 +115,8 @@ type reconciliation struct {
 
 func (r *reconciliation) program(ctx context.Context, gateway resolve.Gateway) error {
 	r.gateway = gateway
+	status.Flag(&r.service.Status.Conditions, r.service.Generation,
+		v1alpha1.ConditionNoExpiry, v1alpha1.ReasonExpiryNotVerified, desired.NoExpiry(r.service))
 	for _, phase := range []func(context.Context) error{
 		r.findUpstream, r.readSecrets, r.selectConsumers, r.checkAudience, r.sync, r.reportMistakes,
 	} {

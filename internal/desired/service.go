@@ -423,6 +423,17 @@ func ServiceEntities(scope Scope, policy Policy, service *v1alpha1.JwtProtectedS
 	return serviceID, routes, plugins
 }
 
+// NoExpiry says what is wrong with a service that reads its keys from kid and verifies no expiry, or nothing. Each rotated
+// key and each issuer's comes as kid. A maximum expiration alone takes tokens that have expired
+// (kong/plugins/jwt/handler.lua).
+func NoExpiry(service *v1alpha1.JwtProtectedService) string {
+	jwt := service.Spec.JWT
+	if jwt.KeyClaimName != "kid" || slices.Contains(jwt.ClaimsToVerify, "exp") {
+		return ""
+	}
+	return "spec.jwt.claimsToVerify: it has no exp, so that a token passes for as long as its key is in Kong, expired or not. Set [exp]."
+}
+
 // MaximumExpiration is the longest time to live that a service takes a token with; zero where it takes any.
 func MaximumExpiration(service *v1alpha1.JwtProtectedService) time.Duration {
 	return service.Spec.JWT.MaximumExpiration.Or(0)

@@ -260,3 +260,21 @@ func TestASelectorAdmitsTheOldest(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestAServiceThatVerifiesNoTimeIsWarnedOf(t *testing.T) {
+	for what, c := range map[string]struct {
+		jwt    v1alpha1.JWTPlugin
+		warned bool
+	}{
+		"kid, and no time":            {v1alpha1.JWTPlugin{KeyClaimName: "kid"}, true},
+		"kid, and the expiry":         {v1alpha1.JWTPlugin{KeyClaimName: "kid", ClaimsToVerify: []v1alpha1.TimeClaim{"exp"}}, false},
+		"kid, and the beginning":      {v1alpha1.JWTPlugin{KeyClaimName: "kid", ClaimsToVerify: []v1alpha1.TimeClaim{"nbf"}}, true},
+		"kid, and a longest time":     {v1alpha1.JWTPlugin{KeyClaimName: "kid", MaximumExpiration: "1h"}, true},
+		"iss: no question comes here": {v1alpha1.JWTPlugin{}, false},
+	} {
+		service := &v1alpha1.JwtProtectedService{Spec: v1alpha1.JwtProtectedServiceSpec{JWT: c.jwt}}
+		if got := NoExpiry(service); (got != "") != c.warned {
+			t.Errorf("%s: %q", what, got)
+		}
+	}
+}

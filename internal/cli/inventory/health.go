@@ -109,6 +109,7 @@ var warnings = []struct {
 	{v1alpha1.ConditionAccessIncomplete, metav1.ConditionTrue},
 	{v1alpha1.ConditionRoutesIncomplete, metav1.ConditionTrue},
 	{v1alpha1.ConditionAnyAudience, metav1.ConditionTrue},
+	{v1alpha1.ConditionNoExpiry, metav1.ConditionTrue},
 	{v1alpha1.ConditionVerified, metav1.ConditionFalse},
 }
 

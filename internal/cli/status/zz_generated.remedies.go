@@ -36,6 +36,7 @@ var remedies = map[string]string{
 	v1alpha1.ReasonMatchesNothing:       "Change the field that the message names.",
 	v1alpha1.ReasonNoAudience:           "Name the audience of the service in spec.claims.audiences, as the issuer writes it into aud.",
 	v1alpha1.ReasonMaximumExpiration:    "Lower ttl, or raise maximumExpiration of the service that the message names.",
+	v1alpha1.ReasonExpiryNotVerified:    "Set spec.jwt.claimsToVerify to [exp].",
 	v1alpha1.ReasonEmptySet:             "Have the issuer publish its keys; set spec.revoked to true if they are to go.",
 	v1alpha1.ReasonTooManyKeys:          "Raise jwks.maxKeys.",
 	v1alpha1.ReasonDriftReported:        "Find out who did. Set spec.drift.policy to Correct to have it put back, or change the resource if Kong has it right.",
