@@ -12,6 +12,9 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/test/docs"
 )
 
+// mistakes is the page of what is wrong, with what is said of it; controllers applies it.
+const mistakes = "docs/reference/messages.md"
+
 // What readers copy from a page is accepted: whole objects of ours, and parts of one over a valid object of the kind.
 func TestYAMLOfTheDocsIsAccepted(t *testing.T) {
 	kube := newClient(t)
@@ -22,7 +25,7 @@ func TestYAMLOfTheDocsIsAccepted(t *testing.T) {
 	applied := 0
 	for _, page := range pages {
 		for _, block := range page.Blocks {
-			if block.Language != "yaml" {
+			if block.Language != "yaml" || page.Path == mistakes {
 				continue
 			}
 			t.Run(fmt.Sprintf("%s:%d", page.Path, block.Line), func(t *testing.T) {
