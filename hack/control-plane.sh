@@ -8,19 +8,25 @@
 #
 # etcd and kube-apiserver come from KUBEBUILDER_ASSETS, else from setup-envtest's
 # download, else they are compiled from their Go modules. KJO_CONTROLPLANE names
-# an all-in-one binary that is there already.
+# an all-in-one binary that is there already. KUBERNETES=oldest takes the oldest
+# Kubernetes that is supported upstream (oldest.mod) instead of the newest (go.mod).
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 module=$root/hack/controlplane
 cache=${KONG_JWT_OPERATOR_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/kong-jwt-operator}
 platform=$(go env GOOS)-$(go env GOARCH)
-kube=$(sed -n 's|^[[:space:]]*k8s.io/kubernetes \(v[0-9.]*\)$|\1|p' "$module/go.mod")
+case ${KUBERNETES:-newest} in
+newest) modfile=$module/go.mod ;;
+oldest) modfile=$module/oldest.mod ;;
+*) echo "control-plane: KUBERNETES=$KUBERNETES is neither newest nor oldest" >&2; exit 2 ;;
+esac
+kube=$(sed -n 's|^[[:space:]]*k8s.io/kubernetes \(v[0-9.]*\)$|\1|p' "$modfile")
 # Releases of envtest follow the minor versions of Kubernetes.
 envtest_release=$(cut -d. -f1,2 <<<"${kube#v}").0
 
 assets_dir=$cache/kubebuilder-assets/$kube-$platform
-source_hash=$(cat "$module"/*.go "$module/go.mod" "$module/go.sum" | git hash-object --stdin | cut -c1-12)
+source_hash=$(cat "$module"/*.go "$modfile" "${modfile%.mod}.sum" | git hash-object --stdin | cut -c1-12)
 controlplane_bin=$cache/controlplane/$kube-$source_hash-$platform/controlplane
 
 say() { echo "control-plane: $*" >&2; }
@@ -45,7 +51,7 @@ lock() {
 compile() {
   local version=k8s.io/component-base/version started=$SECONDS
   mkdir -p "$(dirname "$2")"
-  (cd "$module" && CGO_ENABLED=0 GOFLAGS='' GOWORK=off go build -trimpath -buildvcs=false -o "$2.$$" \
+  (cd "$module" && CGO_ENABLED=0 GOFLAGS='' GOWORK=off go build -modfile="$modfile" -trimpath -buildvcs=false -o "$2.$$" \
     -ldflags "-s -w -X $version.gitVersion=$kube -X $version.gitMajor=$(cut -d. -f1 <<<"${kube#v}") -X $version.gitMinor=$(cut -d. -f2 <<<"$kube")" \
     "$1" 9>&- >&2)
   mv "$2.$$" "$2"

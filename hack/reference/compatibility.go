@@ -2,6 +2,9 @@ package main
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
@@ -24,8 +27,30 @@ changelog and were not run.
 
 `
 
+// compatibilityTail has the versions of Kubernetes, by hack/controlplane.
+const compatibilityTail = `
+## Kubernetes
+
+| Kubernetes | It is |
+|---|---|
+| %s | the newest: everything is run on it, at each change |
+| %s | the oldest that is supported upstream: the controllers and ` + "`make e2e`" + ` are run on it, each night |
+
+Versions between them follow. Older ones have no support anywhere, and are not run.
+
+## Modes of Kong
+
+| What | Database | DB-less | Hybrid |
+|---|---|---|---|
+| where the operator writes | the Admin API of any node | the Admin API of each node | the Admin API of the control plane |
+| beside what others write | yes | no: the whole configuration is the operator's | yes |
+| ` + "`spec.adoption`" + ` that takes up what is there | ` + "`Unowned`" + ` | ` + "`Replace`" + ` | ` + "`Unowned`" + ` |
+| ` + "`spec.drift.policy: Report`" + ` | yes | no | yes |
+| ` + "`spec.dataPlanes`" + `: seen on each node | yes | yes | yes, and needed to know |
+`
+
 // compatibilityPage writes docs/reference/compatibility.md: features by version of Kong.
-func compatibilityPage(string) (string, error) {
+func compatibilityPage(root string) (string, error) {
 	var page strings.Builder
 	page.WriteString(compatibilityHead)
 	row := func(name string, cell func(kong.Capabilities) string) {
@@ -51,7 +76,29 @@ func compatibilityPage(string) (string, error) {
 		}
 		return "as `redis.host`"
 	})
+	var versions []any
+	for _, file := range []string{"go.mod", "oldest.mod"} {
+		version, err := kubernetesOf(filepath.Join(root, "hack", "controlplane", file))
+		if err != nil {
+			return "", err
+		}
+		versions = append(versions, version)
+	}
+	fmt.Fprintf(&page, compatibilityTail, versions...)
 	return page.String(), nil
+}
+
+// kubernetesOf is the version of Kubernetes that a module file of hack/controlplane pins.
+func kubernetesOf(file string) (string, error) {
+	text, err := os.ReadFile(file) //nolint:gosec // a file of this repository
+	if err != nil {
+		return "", err
+	}
+	found := regexp.MustCompile(`(?m)^\s*k8s\.io/kubernetes v([0-9.]+)$`).FindSubmatch(text)
+	if found == nil {
+		return "", fmt.Errorf("%s pins no k8s.io/kubernetes", file)
+	}
+	return string(found[1]), nil
 }
 
 func yes(has bool) string {

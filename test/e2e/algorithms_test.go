@@ -74,6 +74,14 @@ var _ = Describe("Algorithms", Ordered, func() {
 		})
 	}
 
+	It("are listed in the gateway's status", func(ctx SpecContext) {
+		shown := &v1alpha1.KongGateway{}
+		Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(gateway), shown)).To(Succeed())
+		Expect(shown.Status.Capabilities.Algorithms).To(ConsistOf(takes.Algorithms))
+		Expect(shown.Status.Capabilities.JWTOptions).To(ContainElement("claims_to_verify"))
+		Expect(shown.Status.Capabilities.FlatRedis).To(Equal(takes.FlatRedis))
+	})
+
 	for _, algorithm := range lacking {
 		It("says that "+string(algorithm)+" needs a newer Kong, and takes the other credential", func(ctx SpecContext) {
 			consumer := newConsumer(namespace, "newer-"+credentialName(algorithm))
