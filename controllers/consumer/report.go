@@ -49,8 +49,8 @@ func (r *report) credentials() {
 	r.consumer.Status.NewestIssueTime = newestIssue(r.consumer.Status.Credentials)
 }
 
-// kept goes on with what the status said of a credential that stays in Kong as it is: of its revisions where their state
-// cannot be read.
+// kept goes on with what the status said of a credential that stays in Kong as it is: of its revisions where their
+// state cannot be read.
 func (r *report) kept(name string, former []v1alpha1.CredentialStatus) {
 	for _, s := range former {
 		if s.Name == name && (s.Revision == 0 || r.revisions.unread) {

@@ -31,8 +31,8 @@ func TestNodesAreThePodsBehindThePort(t *testing.T) {
 	}
 }
 
-// A pod of two IP families is in a slice of each: it is one node, or its two addresses would be taken for two nodes that
-// never agree.
+// A pod of two IP families is in a slice of each: it is one node, or its two addresses would be taken for two nodes
+// that never agree.
 func TestAPodOfTwoFamiliesIsOneNode(t *testing.T) {
 	service := corev1.Service{Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 8001}}}}
 	ports := []discoveryv1.EndpointPort{{Port: new(int32(8001))}}

@@ -423,8 +423,8 @@ func ServiceEntities(scope Scope, policy Policy, service *v1alpha1.JwtProtectedS
 	return serviceID, routes, plugins
 }
 
-// NoExpiry says what is wrong with a service that reads its keys from kid and verifies no expiry, or nothing. Each rotated
-// key and each issuer's comes as kid. A maximum expiration alone takes tokens that have expired
+// NoExpiry says what is wrong with a service that reads its keys from kid and verifies no expiry, or nothing. Each
+// rotated key and each issuer's comes as kid. A maximum expiration alone takes tokens that have expired
 // (kong/plugins/jwt/handler.lua).
 func NoExpiry(service *v1alpha1.JwtProtectedService) string {
 	jwt := service.Spec.JWT

@@ -124,8 +124,8 @@ func (r *Refresher) Lookup(ctx context.Context, q Query) View {
 	return view
 }
 
-// Follow notes that a credential, named as namespace/consumer/credential, follows a set from now on; false: its namespace
-// follows MaxSources others.
+// Follow notes that a credential, named as namespace/consumer/credential, follows a set from now on; false: its
+// namespace follows MaxSources others.
 func (r *Refresher) Follow(who string, source Source) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()

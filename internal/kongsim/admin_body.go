@@ -44,8 +44,8 @@ func (a *admin) content(c *call) ([]byte, *failed) {
 	return content, nil
 }
 
-// readWith reads an entity from a body: JSON, or a form with a.b for nested fields and a[] for lists. The body may leave
-// out what is known.
+// readWith reads an entity from a body: JSON, or a form with a.b for nested fields and a[] for lists. The body may
+// leave out what is known.
 func (a *admin) readWith(c *call, k *kind, known object) (object, *failed) {
 	content, problem := a.content(c)
 	if problem != nil {

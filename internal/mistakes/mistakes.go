@@ -1,6 +1,6 @@
-// Package mistakes finds what the API server and Kong both take, and what does not do what its author means: a name that
-// nobody has, a route that no request matches. It is pure: the operator says it in conditions, kubectl kongjwt lint
-// before anything is applied.
+// Package mistakes finds what the API server and Kong both take, and what does not do what its author means: a name
+// that nobody has, a route that no request matches. It is pure: the operator says it in conditions, kubectl kongjwt
+// lint before anything is applied.
 package mistakes
 
 // Rule is the name that a kind of mistake has in kubectl kongjwt lint.

@@ -135,8 +135,8 @@ const shortest = 6
 // came there.
 type scrubber struct{ values []string }
 
-// learn takes up the content of a Secret: each value as it is, line by line, and in base64, and each text inside a value
-// that is JSON or YAML. ours says that the operator wrote the Secret: some of it is published then.
+// learn takes up the content of a Secret: each value as it is, line by line, and in base64, and each text inside a
+// value that is JSON or YAML. ours says that the operator wrote the Secret: some of it is published then.
 func (s *scrubber) learn(data map[string][]byte, ours bool) {
 	for name, value := range data {
 		if ours && slices.Contains(public, name) {
