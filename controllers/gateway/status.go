@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine"
-	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
@@ -14,7 +14,7 @@ import (
 func observe(object *v1alpha1.KongGateway, state engine.State) error {
 	if state.KongVersion != "" {
 		object.Status.KongVersion = state.KongVersion
-		object.Status.Capabilities = capabilities(state.Kong.Capabilities)
+		object.Status.Capabilities = desired.ShowCapabilities(state.Kong.Capabilities)
 		object.Status.Mode = v1alpha1.ModeDatabase
 		if state.Database == "off" {
 			object.Status.Mode = v1alpha1.ModeDBLess
@@ -42,13 +42,6 @@ func observe(object *v1alpha1.KongGateway, state engine.State) error {
 		return status.Wait(0, state.Reason, "%s", state.Message)
 	default:
 		return status.Stalled(state.Reason, "%s", state.Message)
-	}
-}
-
-func capabilities(of kong.Capabilities) *v1alpha1.KongCapabilities {
-	return &v1alpha1.KongCapabilities{
-		Edition: of.Edition, Algorithms: of.Algorithms, JWTOptions: of.JWTOptions, Plugins: of.Plugins,
-		FlatRedis: of.FlatRedis, TLSCertificateVerify: of.TLSVerify,
 	}
 }
 

@@ -23,6 +23,14 @@ func since(what string, version kong.Version) string {
 	return fmt.Sprintf("%s needs Kong %s", what, version)
 }
 
+// ShowCapabilities writes what a Kong takes as a gateway's status has it.
+func ShowCapabilities(of kong.Capabilities) *v1alpha1.KongCapabilities {
+	return &v1alpha1.KongCapabilities{
+		Edition: of.Edition, Algorithms: of.Algorithms, JWTOptions: of.JWTOptions, Plugins: of.Plugins,
+		FlatRedis: of.FlatRedis, TLSCertificateVerify: of.TLSVerify,
+	}
+}
+
 // CapabilitiesOf are what a gateway's Kong takes, by its status; by version alone, if that is given.
 func CapabilitiesOf(gateway *v1alpha1.KongGateway, version string) kong.Capabilities {
 	if version != "" || gateway.Status.Capabilities == nil {
