@@ -31,12 +31,12 @@ type GatewayPolicy struct {
 	// +kubebuilder:default={}
 	// +optional
 	Upstreams UpstreamPolicy `json:"upstreams,omitempty"`
-	// routes says which namespaces may claim which hosts and paths. Empty: a host belongs to the first namespace that
-	// claims it.
+	// routes says which namespaces may claim which hosts and paths; an empty list: none may claim any. Default: a host
+	// belongs to the first namespace that claims it.
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=atomic
 	// +optional
-	Routes []RouteClaimPolicy `json:"routes,omitempty"`
+	Routes []RouteClaimPolicy `json:"routes,omitzero"`
 	// regularExpressions permits regular expressions in paths and header values of routes. A few of them can take
 	// hundreds of megabytes in every worker of Kong.
 	// +optional
@@ -108,14 +108,14 @@ type UpstreamPolicy struct {
 //
 // +kubebuilder:validation:XValidation:rule="has(self.cidrs) || has(self.hosts)",message="set cidrs, hosts or both"
 type AllowedUpstream struct {
-	// namespaces that it is for. Empty: all.
+	// namespaces that it is for. Default: all.
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=63
 	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	// +listType=set
 	// +optional
-	Namespaces []string `json:"namespaces,omitempty"`
+	Namespaces []string `json:"namespaces,omitzero"`
 	// cidrs are networks, such as 10.20.0.0/16. They are for addresses as they are written: no name is looked up.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
@@ -135,13 +135,13 @@ type AllowedUpstream struct {
 	// +listType=set
 	// +optional
 	Hosts []string `json:"hosts,omitempty"`
-	// ports that it opens. Empty: all.
+	// ports that it opens. Default: all.
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:items:Minimum=1
 	// +kubebuilder:validation:items:Maximum=65535
 	// +listType=set
 	// +optional
-	Ports []int32 `json:"ports,omitempty"`
+	Ports []int32 `json:"ports,omitzero"`
 }
 
 // RouteClaimPolicy lets some namespaces claim some hosts and paths.
@@ -155,22 +155,22 @@ type RouteClaimPolicy struct {
 	// +listType=set
 	// +required
 	Namespaces []string `json:"namespaces"`
-	// hosts they may claim; *.example.com stands for all below it. Empty: any.
+	// hosts they may claim; *.example.com stands for all below it. Default: any.
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=253
 	// +kubebuilder:validation:items:Pattern=`^(\*\.)?[0-9A-Za-z_]([0-9A-Za-z_.-]*[0-9A-Za-z_])?$`
 	// +listType=set
 	// +optional
-	Hosts []string `json:"hosts,omitempty"`
-	// pathPrefixes they may claim, by whole segments: /pay does not hold /payments. Empty: any.
+	Hosts []string `json:"hosts,omitzero"`
+	// pathPrefixes they may claim, by whole segments: /pay does not hold /payments. Default: any.
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=1024
 	// +kubebuilder:validation:items:Pattern=`^/[^\s]*$`
 	// +listType=set
 	// +optional
-	PathPrefixes []string `json:"pathPrefixes,omitempty"`
+	PathPrefixes []string `json:"pathPrefixes,omitzero"`
 }
 
 // Budget is what the services of one namespace may have in Kong together. Every worker of Kong keeps all of it. What a
@@ -205,14 +205,14 @@ type RedisServer struct {
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	// +required
 	Name string `json:"name"`
-	// namespaces whose services may count in it. Empty: all.
+	// namespaces whose services may count in it. Default: all.
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=63
 	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	// +listType=set
 	// +optional
-	Namespaces []string `json:"namespaces,omitempty"`
+	Namespaces []string `json:"namespaces,omitzero"`
 	// host of the server: a name or an address, without a port.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
@@ -259,11 +259,12 @@ type RedisServer struct {
 
 // JWKSPolicy bounds which key sets consumers may use.
 type JWKSPolicy struct {
-	// issuers that may be followed. Empty: any, and a kid belongs to the first consumer that has it.
+	// issuers that may be followed; an empty list: none. Default: any, and a kid belongs to the first consumer that has
+	// it.
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=atomic
 	// +optional
-	Issuers []AllowedIssuer `json:"issuers,omitempty"`
+	Issuers []AllowedIssuer `json:"issuers,omitzero"`
 	// allowHTTP permits http URLs. Whoever sits on the way can then issue tokens.
 	// +optional
 	AllowHTTP bool `json:"allowHTTP,omitempty"`
@@ -280,12 +281,12 @@ type AllowedIssuer struct {
 	// +kubebuilder:validation:Pattern=`^https?://[^\s/?#@]+(/[^\s#]*)?$`
 	// +required
 	URL string `json:"url"`
-	// namespaces whose consumers may follow it. Empty: all.
+	// namespaces whose consumers may follow it. Default: all.
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=63
 	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	// +listType=set
 	// +optional
-	Namespaces []string `json:"namespaces,omitempty"`
+	Namespaces []string `json:"namespaces,omitzero"`
 }

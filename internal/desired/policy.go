@@ -86,7 +86,7 @@ func (p Policy) checkSecretLength(field string, bytes int) error {
 
 // IssuerURLs are the URLs of the key sets that a namespace may follow. all says that it may follow any.
 func (p Policy) IssuerURLs(namespace string) (urls []string, all bool) {
-	if p.JWKS == nil || len(p.JWKS.Issuers) == 0 {
+	if p.JWKS == nil || p.JWKS.Issuers == nil {
 		return nil, true
 	}
 	for _, issuer := range p.JWKS.Issuers {
@@ -97,9 +97,9 @@ func (p Policy) IssuerURLs(namespace string) (urls []string, all bool) {
 	return urls, false
 }
 
-// isFor says whether a rule is for a namespace. Without namespaces it is for all.
+// isFor says whether a rule is for a namespace. Without a list of them it is for all, with an empty one for none.
 func isFor(namespaces []string, namespace string) bool {
-	return len(namespaces) == 0 || slices.Contains(namespaces, namespace)
+	return namespaces == nil || slices.Contains(namespaces, namespace)
 }
 
 // vaultPrefix begins a reference that Kong would resolve from its own environment or vaults.

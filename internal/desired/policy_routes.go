@@ -35,7 +35,7 @@ func (p Policy) checkReach(field string, route v1alpha1.Route) error {
 			return p.violation(path("%s.hosts[%d]", field, i), host+" holds hosts of more than one domain", "Name a domain, such as *.example.com")
 		}
 	}
-	if len(p.Routes) > 0 && route.PathHandling == "v1" {
+	if p.Routes != nil && route.PathHandling == "v1" {
 		return p.violation(field+".pathHandling", "v1 does not go with policy.routes, by which paths end at a segment", "Remove it")
 	}
 	if len(route.Hosts) > 0 {
@@ -117,7 +117,7 @@ func regularExpression(field string, route v1alpha1.Route) (at string, found boo
 // checkClaim holds what a route claims against policy.routes: one of the rules for the namespace has to cover all of
 // it.
 func (p Policy) checkClaim(field, namespace string, route v1alpha1.Route) error {
-	if len(p.Routes) == 0 {
+	if p.Routes == nil {
 		return nil
 	}
 	var allowed []string
@@ -136,10 +136,10 @@ func (p Policy) checkClaim(field, namespace string, route v1alpha1.Route) error 
 	return p.violation(field, "namespace "+namespace+" may claim "+strings.Join(allowed, ", or "), "Set hosts and paths of the route to that")
 }
 
-// covers says whether a rule's values cover all that a route claims. A rule without values covers everything; a route
-// without them claims everything.
+// covers says whether a rule's values cover all that a route claims. A rule without a list of them covers everything,
+// one with an empty list nothing; a route without values claims everything.
 func covers(rule, claimed []string, covered func(rule, claimed string) bool) bool {
-	if len(rule) == 0 {
+	if rule == nil {
 		return true
 	}
 	if len(claimed) == 0 {
@@ -172,7 +172,7 @@ func prefixCovers(prefix, claimed string) bool {
 }
 
 func orAll(values []string) string {
-	if len(values) == 0 {
+	if values == nil {
 		return "of any name"
 	}
 	return strings.Join(values, ", ")

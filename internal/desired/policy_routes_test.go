@@ -11,6 +11,7 @@ func TestRoutesThatANamespaceMayClaim(t *testing.T) {
 		{Namespaces: []string{"team-a"}, Hosts: []string{"a.example.com", "*.a.example.com"}, PathPrefixes: []string{"/orders", "/v2/"}},
 		{Namespaces: []string{"team-a", "team-b"}, PathPrefixes: []string{"/shared"}},
 		{Namespaces: []string{"platform"}},
+		{Namespaces: []string{"team-d"}, Hosts: []string{}},
 	}
 	hosts := func(h ...string) []string { return h }
 	for what, c := range map[string]struct {
@@ -35,6 +36,7 @@ func TestRoutesThatANamespaceMayClaim(t *testing.T) {
 		"a regular expression":            {"team-a", v1alpha1.Route{Hosts: hosts("a.example.com"), Paths: []string{"~/orders|/admin"}}, "/orders"},
 		"halves of two rules":             {"team-a", v1alpha1.Route{Hosts: hosts("b.example.com"), Paths: []string{"/shared", "/orders"}}, "/shared"},
 		"any path":                        {"team-b", v1alpha1.Route{Hosts: hosts("b.example.com")}, "/shared"},
+		"an empty list of hosts":          {"team-d", v1alpha1.Route{Hosts: hosts("d.example.com")}, "may claim hosts"},
 		"a namespace that no rule is for": {"team-c", v1alpha1.Route{Paths: []string{"/shared"}}, "claim nothing"},
 	} {
 		t.Run(what, func(t *testing.T) {

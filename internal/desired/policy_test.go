@@ -290,4 +290,8 @@ func TestIssuersByNamespace(t *testing.T) {
 	if _, all := testPolicy().IssuerURLs("team-a"); !all {
 		t.Error("without a list any issuer may be followed")
 	}
+	none := testPolicy(func(p *v1alpha1.GatewayPolicy) { p.JWKS = &v1alpha1.JWKSPolicy{Issuers: []v1alpha1.AllowedIssuer{}} })
+	if urls, all := none.IssuerURLs("team-a"); len(urls) > 0 || all {
+		t.Errorf("of an empty list, %v may be followed, all: %v", urls, all)
+	}
 }

@@ -110,7 +110,7 @@ func (p Policy) isAdmin(admin place, host address.Host, port int) bool {
 
 // opens says whether an entry of policy.upstreams.allow is for a place.
 func (p Policy) opens(rule v1alpha1.AllowedUpstream, namespace string, host address.Host, port int) bool {
-	if !isFor(rule.Namespaces, namespace) || len(rule.Ports) > 0 && !slices.ContainsFunc(rule.Ports, func(open int32) bool { return int(open) == port }) {
+	if !isFor(rule.Namespaces, namespace) || rule.Ports != nil && !slices.ContainsFunc(rule.Ports, func(open int32) bool { return int(open) == port }) {
 		return false
 	}
 	if host.IsAddress() {

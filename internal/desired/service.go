@@ -242,7 +242,7 @@ func setStrings[S ~string](into map[string]any, name string, values []S) {
 // routeFields makes a route's Kong fields but for its name and service. Where hosts are shared, its prefixes end at a
 // segment.
 func (p Policy) routeFields(route v1alpha1.Route) kong.Fields {
-	if len(p.Routes) > 0 {
+	if p.Routes != nil {
 		route.Paths = segmentPaths(route.Paths)
 	}
 	return routeFields(route)
@@ -250,7 +250,7 @@ func (p Policy) routeFields(route v1alpha1.Route) kong.Fields {
 
 // hostTags are the tags of routes beside the owner's.
 func (p Policy) hostTags() []string {
-	if len(p.Routes) == 0 {
+	if p.Routes == nil {
 		return nil
 	}
 	return []string{tagSharedHost}
