@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/jwtplugin"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
 // describe puts the steps of the jwt plugin in words.
@@ -33,6 +34,9 @@ func describe(in Input, account jwtplugin.Account) []Check {
 	return checks
 }
 
+// Some releases from failsFrom until failsUntil answer 500 to a token without dots; which ones is not known.
+var failsFrom, failsUntil = kong.Version{Major: 3, Minor: 11}, kong.Version{Major: 3, Minor: 15}
+
 // detail says what a check of the jwt plugin found.
 func (in Input) detail(step jwtplugin.Step, account jwtplugin.Account) string {
 	cfg := *in.Guard.JWT
@@ -42,6 +46,9 @@ func (in Input) detail(step jwtplugin.Step, account jwtplugin.Account) string {
 	case jwtplugin.CheckFormat:
 		if step.Outcome == jwtplugin.Passed {
 			return "a JSON Web Token, signed by " + algorithm(account)
+		}
+		if v := cfg.Version; v != (kong.Version{}) && v.AtLeast(failsFrom) && !v.AtLeast(failsUntil) && !strings.Contains(account.Token, ".") {
+			return "not a token that Kong can read; some releases of Kong 3.11 to 3.14 answer 500 to one without dots"
 		}
 		return "not a token that Kong can read"
 	case jwtplugin.CheckKeyClaim:

@@ -213,6 +213,7 @@ func TestExplainKnowsTheVersion(t *testing.T) {
 		{"none in 3.4", expired, "3.4.2", "", ""},
 		{"the flag goes before the gateway", expired, "3.9.3", "3.4", ""},
 		{"the alphabet of before 3.7", standardBase64, "3.4.2", "", "No credentials found"},
+		{"no dots, where some fail", "garbage", "3.12.0.1", "", "answer 500 to one without dots"},
 		{"refused since", standardBase64, "3.7.0", "", "Bad token"},
 	} {
 		t.Run(c.what, func(t *testing.T) {
