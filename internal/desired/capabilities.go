@@ -23,6 +23,18 @@ func since(what string, version kong.Version) string {
 	return fmt.Sprintf("%s needs Kong %s", what, version)
 }
 
+// VersionChange says in words that another version of Kong answers than before; empty where it is the same, or the
+// first. older says that the new one takes less.
+func VersionChange(before, now string) (note string, older bool) {
+	if before == "" || before == now {
+		return "", false
+	}
+	if kong.ParseVersion(now).AtLeast(kong.ParseVersion(before)) {
+		return "Kong " + now + " answers, where " + before + " did", false
+	}
+	return "Kong " + now + " answers, which is older than " + before + ": what it does not take is refused from now on", true
+}
+
 // ShowCapabilities writes what a Kong takes as a gateway's status has it.
 func ShowCapabilities(of kong.Capabilities) *v1alpha1.KongCapabilities {
 	return &v1alpha1.KongCapabilities{

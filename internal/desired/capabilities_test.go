@@ -259,3 +259,20 @@ func leftToDefaults(sent, shown map[string]any) (names []string) {
 	}
 	return names
 }
+
+func TestAnotherVersionIsSaid(t *testing.T) {
+	for _, c := range []struct {
+		before, now, says string
+		older             bool
+	}{
+		{"", "3.9.3", "", false},
+		{"3.9.3", "3.9.3", "", false},
+		{"3.9.2", "3.9.3", "Kong 3.9.3 answers, where 3.9.2 did", false},
+		{"3.4.2", "3.10.0.1", "Kong 3.10.0.1 answers, where 3.4.2 did", false},
+		{"3.9.3", "3.4.2", "Kong 3.4.2 answers, which is older than 3.9.3: what it does not take is refused from now on", true},
+	} {
+		if says, older := VersionChange(c.before, c.now); says != c.says || older != c.older {
+			t.Errorf("%q to %q: %q, %v", c.before, c.now, says, older)
+		}
+	}
+}
