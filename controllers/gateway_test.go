@@ -30,6 +30,19 @@ var _ = Describe("A KongGateway", func() {
 		}).WithTimeout(soon).WithPolling(poll).Should(Succeed())
 	})
 
+	It("says that an older Kong answers than before", func(ctx SpecContext) {
+		w := newWorld(ctx, kongsim.Options{})
+		ready(ctx, w.gateway)
+		Expect(w.gateway.Status.Capabilities.Algorithms).To(ContainElements("HS256", "EdDSA"))
+		Expect(w.gateway.Status.Capabilities.Plugins).To(ContainElement("jwt"))
+		before := w.gateway.DeepCopy()
+		w.gateway.Status.KongVersion = "3.10.0"
+		Expect(kube.Status().Patch(ctx, w.gateway, client.MergeFrom(before))).To(Succeed())
+		annotate(ctx, w.gateway, v1alpha1.AnnotationReconcile, "1")
+		Eventually(notes(ctx, w.gateway, v1alpha1.EventKongVersionChanged)).WithTimeout(soon).WithPolling(poll).
+			Should(ContainElement(ContainSubstring("Kong 3.9.3 answers, which is older than 3.10.0")))
+	})
+
 	It("notices that its Kong goes away and comes back; what changed meanwhile waits, and goes on by itself", func(ctx SpecContext) {
 		w := newWorld(ctx, kongsim.Options{})
 		old, lost := w.consumer("old"), w.consumer("lost")
