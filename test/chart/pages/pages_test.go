@@ -162,6 +162,8 @@ func TestDemo(t *testing.T) {
 	r.reads("docs/tutorial/demo.md")
 	sets(`TOKEN=$(docs/tutorial/token.sh user-issuer secret-key)`) // the page has ended with another key
 	r.reads("README.md")
+	r.instead["--service orders/orders"] = "--service tutorial/my-api" // the page's service is not the demo's
+	r.reads("docs/how-to/check-claims.md")
 	sets(`LEAKED=$(docs/tutorial/token.sh worker.primary.1 leaked)`)
 	for _, path := range []string{
 		"docs/how-to/rotate-with-no-downtime.md", "docs/how-to/revoke-in-an-emergency.md", "docs/how-to/alerts.md", "docs/how-to/troubleshooting.md",
