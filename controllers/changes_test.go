@@ -388,6 +388,7 @@ var _ = Describe("What is changed in a JwtProtectedService", func() {
 		Expect(w.list(ctx, "routes")).To(BeEmpty())
 		Expect(w.values(ctx, "plugins", "name")).To(ConsistOf("jwt"), "the service stays protected")
 		Expect(service.Status.Routes).To(BeEmpty())
+		Expect(service.Status.Paths).To(BeEmpty())
 		create(ctx, backend())
 		ready(ctx, service)
 		Expect(w.list(ctx, "routes")).To(HaveLen(1))

@@ -119,8 +119,8 @@ type ClaimPolicy struct {
 	// +optional
 	Headers []string `json:"headers,omitzero"`
 	// requireAudience refuses services that let in a consumer which follows an issuer (jwks) and name no
-	// claims.audiences: every token of the issuer would pass, whatever it was issued for. Default: true where identities
-	// are Namespaced, else false.
+	// claims.audiences: every token of the issuer would pass, whatever it was issued for. Default: true where
+	// identities are Namespaced, else false.
 	// +optional
 	RequireAudience *bool `json:"requireAudience,omitempty"`
 }

@@ -18,8 +18,8 @@ const (
 	// ConditionKeySetDegraded is true while an issuer's key set is not what Kong has: the issuer is away, its set is
 	// empty, or keys of it cannot be used. What was last good stays in Kong.
 	ConditionKeySetDegraded = "KeySetDegraded"
-	// ConditionAnyAudience is true when a service lets in a consumer that follows an issuer, and names no audiences: every
-	// token of the issuer passes, whatever it was issued for.
+	// ConditionAnyAudience is true when a service lets in a consumer that follows an issuer, and names no audiences:
+	// every token of the issuer passes, whatever it was issued for.
 	ConditionAnyAudience = "AnyAudience"
 	// ConditionTTLTooLong is true when a token lives longer than a service that it is for allows. Kong refuses it there
 	// until less is left of it.
@@ -34,8 +34,8 @@ const (
 	// spec.prune.policy is Report, they are more than spec.prune.maxPercent lets go at once, or something in Kong hangs
 	// on them.
 	ConditionOrphansKept = "OrphansKept"
-	// ConditionAccessIncomplete is true while spec.access or spec.jwt.anonymous of a service names a consumer or a group
-	// that nobody has. The others that it names may call all the same.
+	// ConditionAccessIncomplete is true while spec.access or spec.jwt.anonymous of a service names a consumer or a
+	// group that nobody has. The others that it names may call all the same.
 	ConditionAccessIncomplete = "AccessIncomplete"
 	// ConditionRoutesIncomplete is true while no request can match a path, host or method of a service's routes, or it
 	// has no routes.

@@ -25,9 +25,10 @@ const (
 	// EventJWKSChanged: an issuer's key set has changed; the message names the keys that came, went or are kept for
 	// the overlap. Remedy: nothing.
 	EventJWKSChanged = "JWKSChanged"
-	// EventKongVersionChanged: another version of Kong answers than before; the message says whether it is an older one.
-	// Remedy: after an upgrade nothing: what was refused goes on by itself. After a downgrade look at what is Stalled now:
-	// kubectl kongjwt status.
+	// EventKongVersionChanged: another version of Kong answers than before; the message says whether it is an older
+	// one.
+	// Remedy: after an upgrade nothing: what was refused goes on by itself. After a downgrade look at what is Stalled
+	// now: kubectl kongjwt status.
 	EventKongVersionChanged = "KongVersionChanged"
 	// EventVerified: every data plane was seen to hold the credentials.
 	// Remedy: nothing.

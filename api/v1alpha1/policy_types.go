@@ -45,8 +45,9 @@ type GatewayPolicy struct {
 	// +kubebuilder:default={}
 	// +optional
 	Budget Budget `json:"budget,omitempty"`
-	// redis are the servers that services may count rate limits in. They choose one by its name: Kong shares connections
-	// by host, port and database, so that a password or a database that a tenant set would serve others' requests too.
+	// redis are the servers that services may count rate limits in. They choose one by its name: Kong shares
+	// connections by host, port and database, so that a password or a database that a tenant set would serve others'
+	// requests too.
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:XValidation:rule="self.all(a, self.exists_one(b, a.host == b.host && a.port == b.port && a.database == b.database))",message="each server and database may be listed once: Kong shares its connections, whatever the username and the password are"
 	// +listType=map

@@ -88,15 +88,15 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	before := object.DeepCopy()
 	again, err := r.run(ctx, object)
+	if r.isPassing(object.Name, err) {
+		return ctrl.Result{}, err
+	}
 	if note, older := desired.VersionChange(before.Status.KongVersion, object.Status.KongVersion); note != "" {
 		kind := corev1.EventTypeNormal
 		if older {
 			kind = corev1.EventTypeWarning
 		}
 		r.Event(object, kind, v1alpha1.EventKongVersionChanged, "Connect", note)
-	}
-	if r.isPassing(object.Name, err) {
-		return ctrl.Result{}, err
 	}
 	result, err := r.WriteStatus(ctx, lifecycle.Outcome{Before: before, Object: object, Message: readyMessage(object.Status), Err: err})
 	result.RequeueAfter = status.Sooner(result.RequeueAfter, again)

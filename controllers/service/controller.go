@@ -136,7 +136,7 @@ func (r *reconciliation) findUpstream(ctx context.Context) (err error) {
 	}
 	_, err = r.gateway.Engine.RemoveRoutes(ctx, desired.ServiceOwner(r.service.Namespace, r.service.Name))
 	if err == nil {
-		r.service.Status.Routes = nil
+		r.service.Status.Routes, r.service.Status.Paths = nil, nil
 	}
 	return err
 }

@@ -143,7 +143,7 @@ func (b *builder) addRoutes(service *v1alpha1.JwtProtectedService, serviceID str
 		fields := b.policy.routeFields(route)
 		fields["name"] = ServiceName(service) + "." + route.Name
 		fields["service"] = ref(serviceID)
-		b.add(kong.KindRoute, id, "", part, fields, b.policy.hostTags()...)
+		b.add(kong.KindRoute, id, "", part, fields, hostTags(b.policy)...)
 	}
 	return ids
 }
@@ -249,7 +249,7 @@ func (p Policy) routeFields(route v1alpha1.Route) kong.Fields {
 }
 
 // hostTags are the tags of routes beside the owner's.
-func (p Policy) hostTags() []string {
+func hostTags(p Policy) []string {
 	if p.Routes == nil {
 		return nil
 	}
@@ -389,7 +389,7 @@ func ServiceUniqueKeys(policy Policy, service *v1alpha1.JwtProtectedService) []U
 	for _, route := range service.Spec.Routes {
 		fields := policy.routeFields(route)
 		fields["name"] = ServiceName(service) + "." + route.Name
-		fields["tags"] = Scope{Installation: "any", Gateway: "any"}.Tags(ServiceOwner(service.Namespace, service.Name), "route", policy.hostTags()...)
+		fields["tags"] = Scope{Installation: "any", Gateway: "any"}.Tags(ServiceOwner(service.Namespace, service.Name), "route", hostTags(policy)...)
 		keys = append(keys, UniqueKeys(kong.Entity{Kind: kong.KindRoute, Fields: fields})...)
 	}
 	return keys

@@ -90,16 +90,12 @@ func (e *Engine) sync(ctx context.Context, run *syncRun) (Result, error) {
 	defer run.turn.End()
 	err = run.settle(ctx)
 	if err == nil {
-		e.succeeded(owner)
+		// What went wrong before is forgotten.
+		e.arbiter.Succeeded(owner)
+		e.monitor.forget(owner)
+		e.memory.succeeded(owner, e.observed.Fingerprint(owner))
 	}
 	return run.result, err
-}
-
-// succeeded forgets what went wrong before.
-func (e *Engine) succeeded(owner desired.Owner) {
-	e.arbiter.Succeeded(owner)
-	e.monitor.forget(owner)
-	e.memory.succeeded(owner, e.observed.Fingerprint(owner))
 }
 
 // plansAtOnce is how often a plan is made anew before others get their turn.
@@ -138,21 +134,21 @@ func (r *syncRun) settle(ctx context.Context) error {
 
 // refusedBefore says what Kong said of the very same writes after it had taken them.
 func (r *syncRun) refusedBefore() error {
-	if why, refused := r.memory.wants(r.set.Owner, r.hasher.Sum(r.digest()), r.about.options.Now()); refused {
+	if why, refused := r.memory.wants(r.set.Owner, r.hasher.Sum(digest(r.want)), r.about.options.Now()); refused {
 		return why
 	}
 	return nil
 }
 
 // digest stands for all that the owner wants.
-func (r *syncRun) digest() []byte {
-	var digest []byte
-	for _, id := range slices.Sorted(maps.Keys(r.want)) {
-		digest = append(digest, id...)
-		sum := r.want[id].Hash
-		digest = append(digest, sum[:]...)
+func digest(want map[string]plan.Wanted) []byte {
+	var all []byte
+	for _, id := range slices.Sorted(maps.Keys(want)) {
+		all = append(all, id...)
+		sum := want[id].Hash
+		all = append(all, sum[:]...)
 	}
-	return digest
+	return all
 }
 
 // pushAgain is when an owner looks whether its push is through, beside being told.
