@@ -1,20 +1,14 @@
 package desired
 
 import (
-	"fmt"
-	"net/url"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
-	"github.com/kongjwt/kong-jwt-operator/internal/address"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 	"github.com/kongjwt/kong-jwt-operator/internal/pluginconfig"
-	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
 // ServiceInput is what a JwtProtectedService's entities are made of.
@@ -195,189 +189,6 @@ func (b *builder) checkService(service *v1alpha1.JwtProtectedService) error {
 		return err
 	}
 	return b.policy.checkRedis(service)
-}
-
-// routeFields makes a route's Kong fields but for its name and service.
-func routeFields(route v1alpha1.Route) kong.Fields {
-	fields := kong.Fields{}
-	setStrings(fields, "paths", route.Paths)
-	setStrings(fields, "hosts", route.Hosts)
-	setStrings(fields, "methods", route.Methods)
-	setStrings(fields, "snis", route.SNIs)
-	setStrings(fields, "protocols", route.Protocols)
-	if len(route.Headers) > 0 {
-		headers := make(map[string]any, len(route.Headers))
-		for name, values := range route.Headers {
-			headers[name] = []string(values)
-		}
-		fields["headers"] = headers
-	}
-	setPointer(fields, "strip_path", route.StripPath)
-	if slices.Contains(route.Protocols, "grpc") || slices.Contains(route.Protocols, "grpcs") {
-		fields["strip_path"] = false // Kong refuses any other on a grpc route
-	}
-	setPointer(fields, "preserve_host", route.PreserveHost)
-	setPointer(fields, "regex_priority", route.RegexPriority)
-	setText(fields, "path_handling", string(route.PathHandling))
-	setPointer(fields, "https_redirect_status_code", route.HTTPSRedirectStatusCode)
-	setPointer(fields, "request_buffering", route.RequestBuffering)
-	setPointer(fields, "response_buffering", route.ResponseBuffering)
-	if len(route.SNIs) > 0 && len(route.Protocols) == 0 {
-		fields["protocols"] = []string{"https"} // Kong takes SNIs on TLS protocols alone
-	}
-	return withDefaults(fields, routeDefaults)
-}
-
-func setStrings[S ~string](into map[string]any, name string, values []S) {
-	if len(values) == 0 {
-		return
-	}
-	texts := make([]string, 0, len(values))
-	for _, value := range values {
-		texts = append(texts, string(value))
-	}
-	into[name] = texts
-}
-
-// routeFields makes a route's Kong fields but for its name and service. Where hosts are shared, its prefixes end at a
-// segment.
-func (p Policy) routeFields(route v1alpha1.Route) kong.Fields {
-	if p.Routes != nil {
-		route.Paths = segmentPaths(route.Paths)
-	}
-	return routeFields(route)
-}
-
-// hostTags are the tags of routes beside the owner's.
-func hostTags(p Policy) []string {
-	if p.Routes == nil {
-		return nil
-	}
-	return []string{tagSharedHost}
-}
-
-// upstreamFields makes a service's Kong fields but for its name.
-func upstreamFields(policy Policy, service *v1alpha1.JwtProtectedService, target *corev1.Service) (kong.Fields, error) {
-	spec := service.Spec.Upstream
-	fields := kong.Fields{}
-	setText(fields, "path", spec.Path)
-	var err error
-	if spec.ServiceRef != nil {
-		err = serviceRefFields(policy, fields, service.Namespace, *spec.ServiceRef, target)
-	} else {
-		err = urlFields(policy, fields, service.Namespace, spec.URL)
-	}
-	if err != nil {
-		return nil, err
-	}
-	setPointer(fields, "retries", spec.Retries)
-	for name, timeout := range map[string]v1alpha1.Duration{
-		"connect_timeout": spec.ConnectTimeout, "read_timeout": spec.ReadTimeout, "write_timeout": spec.WriteTimeout,
-	} {
-		if value := timeout.Or(0); value > 0 {
-			fields[name] = value.Milliseconds()
-		}
-	}
-	withDefaults(fields, serviceDefaults)
-	if err := policy.checkVaultReferences("spec.upstream", map[string]any(fields)); err != nil {
-		return nil, err
-	}
-	return fields, tlsFields(fields, spec)
-}
-
-func tlsFields(fields kong.Fields, spec *v1alpha1.Upstream) error {
-	protocol := fields.Text("protocol")
-	if (spec.TLSVerify != nil || spec.TLSVerifyDepth != nil) && protocol != "https" {
-		return status.Stalled(v1alpha1.ReasonInvalidSpec,
-			"spec.upstream.tlsVerify: Kong takes it with https only, and the upstream is %s. Remove it, or change the upstream.", protocol)
-	}
-	if fields.Text("path") != "" && (protocol == "grpc" || protocol == "grpcs") {
-		return status.Stalled(v1alpha1.ReasonInvalidSpec, "spec.upstream.path: Kong takes none with %s. Remove it.", protocol)
-	}
-	setPointer(fields, "tls_verify", spec.TLSVerify)
-	setPointer(fields, "tls_verify_depth", spec.TLSVerifyDepth)
-	return nil
-}
-
-func urlFields(policy Policy, fields kong.Fields, namespace, raw string) error {
-	const field = "spec.upstream.url"
-	u, err := url.Parse(raw)
-	if err != nil || u.Hostname() == "" {
-		return status.Stalled(v1alpha1.ReasonInvalidSpec,
-			"%s: it cannot be read as a URL. Write it like http://my-api.example.com:8080/base.", field)
-	}
-	if u.User != nil {
-		return policy.violation(field, "the URL has a user or a password", "Remove it: Kong would leave it out")
-	}
-	port := defaultPort(u.Scheme)
-	if text := u.Port(); text != "" {
-		if port, err = strconv.Atoi(text); err != nil || port < 1 || port > 65535 {
-			return status.Stalled(v1alpha1.ReasonInvalidSpec, "%s: port %s is not from 1 to 65535. Change the port.", field, text)
-		}
-	}
-	if err := policy.checkHost(field, namespace, u.Hostname(), port); err != nil {
-		return err
-	}
-	host := u.Hostname()
-	if strings.Contains(host, ":") {
-		host = "[" + host + "]" // Kong takes an IPv6 address without brackets for a name, and answers each request 500
-	}
-	fields["protocol"], fields["host"], fields["port"] = u.Scheme, host, port
-	if u.Path != "" {
-		fields["path"] = u.EscapedPath()
-	}
-	return nil
-}
-
-// LosesUpstream says whether a service refers to a Service that does not exist, or that leads to a host of somebody's
-// choice: nothing may be sent there, whatever Kong has of the service.
-func LosesUpstream(service *v1alpha1.JwtProtectedService, target *corev1.Service) bool {
-	upstream := service.Spec.Upstream
-	return upstream != nil && upstream.ServiceRef != nil && (target == nil || target.Spec.Type == corev1.ServiceTypeExternalName)
-}
-
-// serviceRefFields points the Kong service at a Kubernetes Service by its DNS name, so that its endpoints may change
-// freely.
-func serviceRefFields(policy Policy, fields kong.Fields, namespace string, spec v1alpha1.UpstreamServiceReference, target *corev1.Service) error {
-	const field = "spec.upstream.serviceRef"
-	if target == nil {
-		return status.Stalled(v1alpha1.ReasonInvalidSpec,
-			"%s: Service %s/%s does not exist. Create it, or name another.", field, namespace, spec.Name)
-	}
-	if target.Spec.Type == corev1.ServiceTypeExternalName {
-		return policy.violation(field, fmt.Sprintf("Service %s/%s is of type ExternalName: it leads to any host", namespace, spec.Name),
-			"Name the host itself in spec.upstream.url")
-	}
-	if !hasPort(target, spec.Port) {
-		return status.Stalled(v1alpha1.ReasonInvalidSpec,
-			"%s.port: Service %s/%s has no port %d. Use one of %s.", field, namespace, spec.Name, spec.Port, ports(target))
-	}
-	host := serviceHost(spec.Name, namespace, policy.ClusterDomain)
-	for _, admin := range policy.admin {
-		if policy.isAdmin(admin, address.Parse(host), int(spec.Port)) {
-			return policy.violation(field, fmt.Sprintf("Service %s/%s is Kong's Admin API, which is open to nobody", namespace, spec.Name), "Name another")
-		}
-	}
-	fields["protocol"], fields["host"], fields["port"] = spec.Scheme, host, spec.Port
-	return nil
-}
-
-func hasPort(service *corev1.Service, port int32) bool {
-	return slices.ContainsFunc(service.Spec.Ports, func(p corev1.ServicePort) bool { return p.Port == port })
-}
-
-func ports(service *corev1.Service) string {
-	if len(service.Spec.Ports) == 0 {
-		return "none"
-	}
-	text := ""
-	for i, port := range service.Spec.Ports {
-		if i > 0 {
-			text += ", "
-		}
-		text += strconv.Itoa(int(port.Port))
-	}
-	return text
 }
 
 // ServiceUniqueKeys lists the unique keys of a JwtProtectedService's spec under a policy: to find older rivals.

@@ -36,8 +36,11 @@ func TestALicenseThatIsMissingIsTheGateways(t *testing.T) {
 		t.Errorf("Kong is asked before the pause is over: %v", requests)
 	}
 	for range 2 {
-		r.clock.advance(lastLicensePause)
-		r.eventually("one write asks for the license", func() bool { return r.trials() > 0 })
+		// The pause begins when the answer of the last trial is read, which may be after the clock went on.
+		r.eventually("one write asks for the license", func() bool {
+			r.clock.advance(lastLicensePause)
+			return r.trials() > 0
+		})
 		if r.gateway.State().Ready {
 			t.Error("it is ready without a license")
 		}
@@ -45,7 +48,10 @@ func TestALicenseThatIsMissingIsTheGateways(t *testing.T) {
 	}
 
 	r.sim.Faults.SetLicenseMissing(false)
-	r.clock.advance(lastLicensePause)
+	r.eventually("Kong is asked again", func() bool {
+		r.clock.advance(lastLicensePause)
+		return r.gateway.State().Ready
+	})
 	r.expect(EventRecovered, &jane.Owner)
 	r.mustSync(jane)
 	r.mustSync(changed)
