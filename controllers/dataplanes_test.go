@@ -63,20 +63,21 @@ func verified(ctx context.Context, consumer *v1alpha1.JwtConsumer, value metav1.
 	}).WithTimeout(soon).WithPolling(poll).Should(Succeed(), "Verified is %s", value)
 }
 
-var _ = Describe("Data planes", func() {
-	// worldWith is a world whose gateway names a data plane that can be taken down.
-	worldWith := func(ctx context.Context) (*world, *dataPlane) {
-		var w *world
-		plane := newDataPlane(func() string { return w.kong.ProxyURL() })
-		w = newWorld(ctx, kongsim.Options{Workers: 4}, func(g *v1alpha1.KongGateway) {
-			g.Spec.DataPlanes = &v1alpha1.DataPlanes{URLs: []string{plane.URL}}
-		})
-		ready(ctx, w.gateway)
-		return w, plane
-	}
+// worldWithDataPlane is a world whose gateway names a data plane that can be taken down.
+func worldWithDataPlane(ctx context.Context, change ...func(*v1alpha1.KongGateway)) (*world, *dataPlane) {
+	GinkgoHelper()
+	var w *world
+	plane := newDataPlane(func() string { return w.kong.ProxyURL() })
+	w = newWorld(ctx, kongsim.Options{Workers: 4}, append(change, func(g *v1alpha1.KongGateway) {
+		g.Spec.DataPlanes = &v1alpha1.DataPlanes{URLs: []string{plane.URL}}
+	})...)
+	ready(ctx, w.gateway)
+	return w, plane
+}
 
+var _ = Describe("Data planes", func() {
 	It("are asked by a route of the gateway's own, which goes when they are no longer named", func(ctx SpecContext) {
-		w, plane := worldWith(ctx)
+		w, plane := worldWithDataPlane(ctx)
 		Expect(w.list(ctx, "routes")).To(HaveLen(1))
 		Expect(w.list(ctx, "routes")[0]["tags"]).To(ContainElement("kongjwt-owner:KongGateway::" + w.name))
 		Expect(w.values(ctx, "services", "host")).To(ConsistOf("kongjwt-probe.invalid"))
@@ -97,7 +98,7 @@ var _ = Describe("Data planes", func() {
 	})
 
 	It("take their route along when the gateway is deleted", func(ctx SpecContext) {
-		w, _ := worldWith(ctx)
+		w, _ := worldWithDataPlane(ctx)
 		gone(ctx, w.gateway)
 		Expect(w.list(ctx, "routes")).To(BeEmpty())
 		Expect(w.list(ctx, "services")).To(BeEmpty())
@@ -105,7 +106,7 @@ var _ = Describe("Data planes", func() {
 	})
 
 	It("hold a rotation up while one of them is unsure: nothing is published, nothing retires", func(ctx SpecContext) {
-		w, plane := worldWith(ctx)
+		w, plane := worldWithDataPlane(ctx)
 		consumer := w.rotated("r", &v1alpha1.Rotation{Interval: "1h", Overlap: "1s"})
 		create(ctx, consumer)
 		ready(ctx, consumer)
@@ -128,7 +129,7 @@ var _ = Describe("Data planes", func() {
 	})
 
 	It("keep a retired generation in sight until they are known to have lost it", func(ctx SpecContext) {
-		w, plane := worldWith(ctx)
+		w, plane := worldWithDataPlane(ctx)
 		consumer := w.rotated("r", &v1alpha1.Rotation{Interval: "1h", Overlap: "3s"})
 		create(ctx, consumer)
 		ready(ctx, consumer)

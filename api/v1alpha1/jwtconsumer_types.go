@@ -245,7 +245,8 @@ const (
 	CredentialPending CredentialState = "Pending"
 	// CredentialActive is in Kong, and the one to sign with.
 	CredentialActive CredentialState = "Active"
-	// CredentialRetiring is still in Kong, until its retirement time.
+	// CredentialRetiring is still in Kong, until its retirement time. Without one it has left Kong, and not every data
+	// plane is known to have lost it.
 	CredentialRetiring CredentialState = "Retiring"
 )
 
@@ -275,7 +276,7 @@ type CredentialStatus struct {
 	// rotationTime is when the next material is due.
 	// +optional
 	RotationTime *metav1.Time `json:"rotationTime,omitempty"`
-	// retirementTime is when this one leaves Kong.
+	// retirementTime is when this one leaves Kong; not set where it has left it and data planes may still have it.
 	// +optional
 	RetirementTime *metav1.Time `json:"retirementTime,omitempty"`
 	// secretName is the Secret that holds the material.

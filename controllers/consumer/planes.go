@@ -144,29 +144,6 @@ func (r *planes) holds(again time.Duration, message string) credential.Verdict {
 	return credential.Verdict{Standing: credential.Waiting, After: again, Message: message}
 }
 
-// stillHolding says which of a revoked consumer's keys the data planes are not known to have lost.
-func (r *planes) stillHolding() []string {
-	var found []string
-	for _, c := range r.sources.credentials {
-		materials := []credential.Material{c.material}
-		if c.stateful {
-			materials = nil
-			for _, revision := range r.revisions.of(c.spec.Name).Revisions {
-				materials = append(materials, revision.Material)
-			}
-		}
-		for _, material := range materials {
-			if material.Key == "" {
-				continue // its Secret is gone, or it is a key set's: the propagation delay has to do
-			}
-			if conclusion, message := r.ask(material, probe.Absent); conclusion != probe.Confirmed {
-				found = append(found, "credential "+c.spec.Name+": "+message)
-			}
-		}
-	}
-	return found
-}
-
 // verify asks for what is in Kong, and writes what the data planes say into the status. What was once seen to be
 // right is not asked for again, unless it was written since.
 func (r *planes) verify(context.Context) error {

@@ -44,6 +44,7 @@ type reconciliation struct {
 	sync        *kongSync
 	planes      *planes
 	publication *publication
+	departures  *departures
 	report      *report
 }
 
@@ -57,7 +58,10 @@ func newReconciliation(r *Reconciler, consumer *v1alpha1.JwtConsumer) *reconcili
 	run.sync.input.Consumer = consumer
 	run.planes = &planes{subject: s, sources: run.sources, revisions: run.revisions, sync: run.sync}
 	run.publication = &publication{subject: s, sources: run.sources, revisions: run.revisions, keySets: run.keySets}
-	run.report = &report{subject: s, sources: run.sources, revisions: run.revisions, keySets: run.keySets, sync: run.sync}
+	run.departures = &departures{subject: s, revisions: run.revisions, sync: run.sync, planes: run.planes}
+	run.report = &report{
+		subject: s, sources: run.sources, revisions: run.revisions, keySets: run.keySets, sync: run.sync, departures: run.departures,
+	}
 	return run
 }
 
@@ -91,14 +95,14 @@ func (r *reconciliation) rotate(ctx context.Context) error {
 		r.planes.observe()
 		r.revisions.supersedeWhere(r.isReplacedByIssuer)
 		if refused != nil && !r.sync.result.Applied {
-			r.report.credentials()
+			r.report.credentials(ctx)
 			return refused
 		}
 		if err := r.publication.publish(ctx, len(r.sync.result.Undone) > 0); err != nil {
 			return errors.Join(refused, err)
 		}
 		moved, err := r.revisions.advance(ctx)
-		r.report.credentials()
+		r.report.credentials(ctx)
 		if err != nil || refused != nil || !moved {
 			return errors.Join(refused, err)
 		}

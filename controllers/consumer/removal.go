@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
@@ -45,7 +45,7 @@ func (r *reconciliation) awaitRevocation() error {
 		return nil
 	}
 	if r.gateway.AsksDataPlanes {
-		if holding := r.planes.stillHolding(); len(holding) > 0 {
+		if holding := append(slices.Clone(r.planes.holding), r.departures.revokedRevisions()...); len(holding) > 0 {
 			return status.Wait(askAgain, v1alpha1.ReasonAwaitingDataPlane,
 				"no credential is in Kong any more; waiting until no data plane holds them: %s", strings.Join(holding, "; "))
 		}

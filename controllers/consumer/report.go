@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"cmp"
+	"context"
 	"maps"
 	"slices"
 	"time"
@@ -14,7 +15,7 @@ import (
 
 // credentials writes the status of each credential: of one with revisions the Active first, then the Pending, then
 // the Retiring, newest first.
-func (r *report) credentials() {
+func (r *report) credentials(ctx context.Context) {
 	former := r.consumer.Status.Credentials
 	r.consumer.Status.Credentials = nil
 	for _, c := range r.sources.credentials {
@@ -41,6 +42,7 @@ func (r *report) credentials() {
 			r.revisionsOf(resolvedCredential{spec: v1alpha1.Credential{Name: name}}, r.revisions.of(name), former)
 		}
 	}
+	r.departures.report(ctx, former)
 	r.concealKeys()
 	if len(r.consumer.Status.Credentials) > maxReported {
 		r.consumer.Status.Credentials = r.consumer.Status.Credentials[:maxReported]
@@ -53,7 +55,11 @@ func (r *report) credentials() {
 // state cannot be read.
 func (r *report) kept(name string, former []v1alpha1.CredentialStatus) {
 	for _, s := range former {
-		if s.Name == name && (s.Revision == 0 || r.revisions.unread) {
+		left := s.State == v1alpha1.CredentialRetiring && s.RetirementTime == nil // see departures
+		if s.Name == name && (s.Revision == 0 && !left || r.revisions.unread) {
+			if r.consumer.Spec.Revoked {
+				s.State = v1alpha1.CredentialPending
+			}
 			r.consumer.Status.Credentials = append(r.consumer.Status.Credentials, s)
 		}
 	}
@@ -91,10 +97,11 @@ func (r *report) concealKeys() {
 // report writes status.credentials.
 type report struct {
 	*subject
-	sources   *sources
-	revisions *revisions
-	keySets   *keySets
-	sync      *kongSync
+	sources    *sources
+	revisions  *revisions
+	keySets    *keySets
+	sync       *kongSync
+	departures *departures
 }
 
 // nextRotation is the first of the rotation times, nil where nothing is due.

@@ -312,7 +312,7 @@ func (r *reconciliation) awaitRotation() error {
 			}
 		}
 	}
-	if len(r.planes.holding) > 0 {
+	if len(r.planes.holding) > 0 && !r.consumer.Spec.Revoked {
 		messages, reason = append(messages, r.planes.holding...), v1alpha1.ReasonAwaitingDataPlane
 	}
 	if len(messages) == 0 {

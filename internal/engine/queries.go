@@ -93,6 +93,16 @@ func (e *Engine) CredentialPart(owner desired.Owner, key string) (part string, f
 	return held.Part, found
 }
 
+// HoldsKey says whether Kong has a credential of a key, whoever it belongs to.
+func (e *Engine) HoldsKey(ctx context.Context, key string) (bool, error) {
+	unique := desired.UniqueKey{Kind: desired.UniqueCredentialKey, Value: key}
+	if _, held := e.observed.Holder(unique, ""); held {
+		return true, nil
+	}
+	_, found, err := e.find().lookUp(ctx, unique)
+	return found, err
+}
+
 // CredentialIDs lists the ids, as the operator gives them, of an owner's credentials in Kong whose parts are wanted.
 func (e *Engine) CredentialIDs(owner desired.Owner, wanted func(part string) bool) []string {
 	var ids []string

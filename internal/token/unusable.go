@@ -67,8 +67,17 @@ func misSigned(unsigned *jwt.Token, material credential.Material) (credential.Se
 	return credential.Conceal(text + "." + base64.RawURLEncoding.EncodeToString(signature)), nil
 }
 
-// signatureBytes is the length of a signature (RFC 7518 sections 3.2 to 3.5, RFC 8032 section 5.1.6).
+// signatureBytes is the length of a signature (RFC 7518 sections 3.2 to 3.5, RFC 8032 section 5.1.6). Of an RSA key that
+// is not known it is that of 2048 bits: one of another length is a wrong signature too.
 func signatureBytes(material credential.Material) (int, error) {
+	if material.PublicKeyPEM == "" {
+		switch credential.FamilyOf(material.Algorithm) {
+		case credential.RSA:
+			return 256, nil
+		case credential.ECDSA:
+			return map[v1alpha1.Algorithm]int{"ES256": 64, "ES384": 96, "ES512": 132}[material.Algorithm], nil
+		}
+	}
 	switch credential.FamilyOf(material.Algorithm) {
 	case credential.HMAC:
 		return map[v1alpha1.Algorithm]int{"HS256": 32, "HS384": 48, "HS512": 64}[material.Algorithm], nil

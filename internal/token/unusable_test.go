@@ -49,6 +49,13 @@ func TestUnusableTokensTellWhatKongKnows(t *testing.T) {
 			if reason := probed(missigned, other, "kid", "exp"); reason != jwtplugin.CredentialNotFound {
 				t.Errorf("not known: %s", reason)
 			}
+			keyAlone := credential.Material{Key: material.Key, Algorithm: material.Algorithm}
+			if missigned, err = token.MintMisSigned(keyAlone, now); err != nil {
+				t.Fatal(err)
+			}
+			if reason := probed(missigned, material, "kid", "exp"); reason != jwtplugin.SignatureInvalid {
+				t.Errorf("of which the key alone is known: %s", reason)
+			}
 		})
 	}
 }

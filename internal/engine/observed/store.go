@@ -170,6 +170,9 @@ func (s *Store) replace(e plan.Entry) Change {
 	if held := s.index.entries[e.ID]; held != nil {
 		former := *held
 		change.Before = &former
+		if e.Kind == kong.KindJWT && !slices.Equal(former.Keys, e.Keys) {
+			s.clocks.Departed(former) // a key that is changed is one that left
+		}
 	}
 	s.index.set(e)
 	return change
