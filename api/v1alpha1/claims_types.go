@@ -123,4 +123,9 @@ type ClaimPolicy struct {
 	// identities are Namespaced, else false.
 	// +optional
 	RequireAudience *bool `json:"requireAudience,omitempty"`
+	// requireExpiry refuses services that read their keys from kid and do not verify exp: a token would pass for as
+	// long as its key is in Kong, and so would the token that a data plane is asked with. Default: true where
+	// spec.dataPlanes is set, else false.
+	// +optional
+	RequireExpiry *bool `json:"requireExpiry,omitempty"`
 }

@@ -7,6 +7,12 @@ type GatewayPolicy struct {
 	// +kubebuilder:default=Namespaced
 	// +optional
 	Identities IdentityPolicy `json:"identities,omitempty"`
+	// groups keeps groups for the consumers of some namespaces. A group that an entry lists is for the namespaces of
+	// such entries alone; what identities says of groups holds besides.
+	// +kubebuilder:validation:MaxItems=64
+	// +listType=atomic
+	// +optional
+	Groups []GroupPolicy `json:"groups,omitempty"`
 	// plugins that tenants may use. An empty list allows none. Plugins that run code from their configuration are
 	// refused whatever the list says, and so is Lua in the configuration of others (custom_fields_by_lua).
 	// +kubebuilder:default={"cors","rate-limiting","request-size-limiting","ip-restriction","correlation-id","http-log","prometheus","bot-detection","response-ratelimiting"}
@@ -82,6 +88,26 @@ const (
 	// IdentitiesAny is all that are free.
 	IdentitiesAny IdentityPolicy = "Any"
 )
+
+// GroupPolicy keeps some groups for the consumers of some namespaces.
+type GroupPolicy struct {
+	// groups by their names; admin* stands for all that begin with admin.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=128
+	// +listType=set
+	// +required
+	Groups []string `json:"groups"`
+	// namespaces whose consumers may be in them. An empty list: none.
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
+	// +listType=set
+	// +required
+	Namespaces []string `json:"namespaces"`
+}
 
 // UpstreamPolicy bounds where tenants may send requests to: the upstreams of services, and the hosts and URLs in the
 // configurations of plugins. Public addresses, and names below a top-level domain of the Internet, are open; Services

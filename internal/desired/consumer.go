@@ -244,7 +244,7 @@ func (b *builder) checkConsumer(consumer *v1alpha1.JwtConsumer) error {
 		return err
 	}
 	for i, group := range spec.Groups {
-		if err := b.policy.checkIdentity(path("spec.groups[%d]", i), consumer.Namespace, group); err != nil {
+		if err := b.policy.checkGroup(path("spec.groups[%d]", i), consumer.Namespace, group); err != nil {
 			return err
 		}
 	}

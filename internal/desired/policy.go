@@ -22,6 +22,8 @@ type Policy struct {
 	// IsNamespace says whether the cluster has a namespace: a name such as admin.dev then leads to its Service. Nil:
 	// none is known.
 	IsNamespace func(string) bool
+	// asksDataPlanes says that tokens are sent to data planes to learn which keys they hold.
+	asksDataPlanes bool
 	// admin is where the Admin API is reached: it is open to nobody.
 	admin []place
 }
@@ -29,7 +31,8 @@ type Policy struct {
 // NewPolicy reads the policy of a gateway.
 func NewPolicy(gateway *v1alpha1.KongGateway, clusterDomain string) Policy {
 	return Policy{
-		GatewayPolicy: gateway.Spec.Policy, Gateway: gateway.Name, ClusterDomain: clusterDomain, admin: adminPlaces(gateway.Spec.AdminAPI, clusterDomain),
+		GatewayPolicy: gateway.Spec.Policy, Gateway: gateway.Name, ClusterDomain: clusterDomain,
+		asksDataPlanes: gateway.Spec.DataPlanes != nil, admin: adminPlaces(gateway.Spec.AdminAPI, clusterDomain),
 	}
 }
 
@@ -65,6 +68,50 @@ func (p Policy) checkIdentity(field, namespace, value string) error {
 // mayClaim says whether a namespace may have an identity.
 func (p Policy) mayClaim(namespace, value string) bool {
 	return value == "" || p.Identities == v1alpha1.IdentitiesAny || strings.HasPrefix(value, namespace+".")
+}
+
+// checkGroup holds a group that a consumer is to be in against policy.identities and policy.groups.
+func (p Policy) checkGroup(field, namespace, group string) error {
+	if err := p.checkIdentity(field, namespace, group); err != nil {
+		return err
+	}
+	reserved := false
+	for _, rule := range p.Groups {
+		if !slices.ContainsFunc(rule.Groups, func(pattern string) bool { return matchesGroup(pattern, group) }) {
+			continue
+		}
+		if slices.Contains(rule.Namespaces, namespace) {
+			return nil
+		}
+		reserved = true
+	}
+	if !reserved {
+		return nil
+	}
+	return p.violation(field, fmt.Sprintf("%q is not for consumers of namespace %s", group, namespace),
+		"Take another group, or ask for this one in policy.groups")
+}
+
+// matchesGroup says whether a group is one that policy.groups lists: by its name, or by what it begins with.
+func matchesGroup(pattern, group string) bool {
+	prefix, open := strings.CutSuffix(pattern, "*")
+	return pattern == group || open && strings.HasPrefix(group, prefix)
+}
+
+// checkExpiry refuses a service that takes tokens without expiry, where policy.claims.requireExpiry asks for one.
+func (p Policy) checkExpiry(service *v1alpha1.JwtProtectedService) error {
+	if NoExpiry(service) == "" || !p.requiresExpiry() {
+		return nil
+	}
+	return p.violation("spec.jwt.claimsToVerify", "exp is not in it, and the keys of tokens come from kid", "Set [exp]")
+}
+
+// requiresExpiry is policy.claims.requireExpiry, or its default.
+func (p Policy) requiresExpiry() bool {
+	if p.Claims.RequireExpiry != nil {
+		return *p.Claims.RequireExpiry
+	}
+	return p.asksDataPlanes
 }
 
 // checkRetain holds a deletion policy against policy.retain.

@@ -64,6 +64,61 @@ func TestIdentities(t *testing.T) {
 	}
 }
 
+func TestGroupsThatAreKeptForSomeNamespaces(t *testing.T) {
+	for _, identities := range []v1alpha1.IdentityPolicy{v1alpha1.IdentitiesAny, v1alpha1.IdentitiesNamespaced} {
+		policy := testPolicy(func(p *v1alpha1.GatewayPolicy) {
+			p.Identities = identities
+			p.Groups = []v1alpha1.GroupPolicy{
+				{Groups: []string{"team-a.admins", "team-b.bank-*"}, Namespaces: []string{"team-a"}},
+				{Groups: []string{"team-b.bank-tellers"}, Namespaces: []string{"team-b"}},
+				{Groups: []string{"team-b.nobody"}},
+			}
+		})
+		for namespace, group := range map[string]string{"team-a": "team-a.admins", "team-b": "team-b.bank-tellers", "team-c": "team-c.any"} {
+			if err := policy.checkGroup("spec.groups[0]", namespace, group); err != nil {
+				t.Errorf("%s, %s: %v", identities, group, err)
+			}
+		}
+		for _, group := range []string{"team-b.bank-owners", "team-b.nobody", "team-b.bank-"} {
+			wantStalled(t, policy.checkGroup("spec.groups[0]", "team-b", group), v1alpha1.ReasonPolicyViolation, "spec.groups[0]", group)
+		}
+	}
+	open := testPolicy(func(p *v1alpha1.GatewayPolicy) {
+		p.Identities = v1alpha1.IdentitiesAny
+		p.Groups = []v1alpha1.GroupPolicy{{Groups: []string{"admins"}, Namespaces: []string{"platform"}}}
+	})
+	consumer := &v1alpha1.JwtConsumer{ObjectMeta: metav1.ObjectMeta{Namespace: "team-a", Name: "mallory"}}
+	consumer.Spec.Groups = []string{"clerks", "admins"}
+	_, err := BuildConsumer(testScope, open, ConsumerInput{Consumer: consumer})
+	wantStalled(t, err, v1alpha1.ReasonPolicyViolation, "spec.groups[1]", `"admins"`, "team-a")
+}
+
+// A token without an end is refused where data planes are asked with tokens, unless policy says otherwise.
+func TestExpiryIsAskedFor(t *testing.T) {
+	for what, c := range map[string]struct {
+		asks    bool
+		require *bool
+		jwt     v1alpha1.JWTPlugin
+		refused bool
+	}{
+		"data planes are asked":                {true, nil, v1alpha1.JWTPlugin{KeyClaimName: "kid"}, true},
+		"they are, and exp is verified":        {true, nil, v1alpha1.JWTPlugin{KeyClaimName: "kid", ClaimsToVerify: []v1alpha1.TimeClaim{"exp"}}, false},
+		"they are, and the key comes from iss": {true, nil, v1alpha1.JWTPlugin{KeyClaimName: "iss"}, false},
+		"they are, and the policy allows it":   {true, new(false), v1alpha1.JWTPlugin{KeyClaimName: "kid"}, false},
+		"nobody is asked":                      {false, nil, v1alpha1.JWTPlugin{KeyClaimName: "kid"}, false},
+		"nobody is, and the policy refuses it": {false, new(true), v1alpha1.JWTPlugin{KeyClaimName: "kid"}, true},
+	} {
+		policy := testPolicy(func(p *v1alpha1.GatewayPolicy) { p.Claims.RequireExpiry = c.require })
+		policy.asksDataPlanes = c.asks
+		err := CheckService(policy, &v1alpha1.JwtProtectedService{Spec: v1alpha1.JwtProtectedServiceSpec{JWT: c.jwt}})
+		if c.refused {
+			wantStalled(t, err, v1alpha1.ReasonPolicyViolation, "spec.jwt.claimsToVerify", "[exp]")
+		} else if err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
 func TestPluginsThatRunCodeAreNeverAllowed(t *testing.T) {
 	generous := testPolicy(func(p *v1alpha1.GatewayPolicy) { p.Plugins = append(p.Plugins, codePlugins...) })
 	for _, plugin := range codePlugins {

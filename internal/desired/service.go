@@ -163,6 +163,9 @@ func (b *builder) checkService(service *v1alpha1.JwtProtectedService) error {
 	if err := b.policy.checkIdentity("spec.jwt.anonymous", service.Namespace, spec.JWT.Anonymous); err != nil {
 		return err
 	}
+	if err := b.policy.checkExpiry(service); err != nil {
+		return err
+	}
 	if err := b.policy.checkRetain(spec.DeletionPolicy); err != nil {
 		return err
 	}
