@@ -81,6 +81,7 @@ func refusals() []refusal {
 		{"protocol that jwt does not know", "JwtProtectedService", route(`"paths": ["/a"], "protocols": ["tcp"]`), "spec.routes[0].protocols[0]", "https"},
 		{"http and grpc together", "JwtProtectedService", route(`"paths": ["/a"], "protocols": ["http", "grpc"]`), "spec.routes[0].protocols", "two routes"},
 		{"bad header name", "JwtProtectedService", route(`"headers": {"x y": ["1"]}`), "spec.routes[0].headers", "letters, digits"},
+		{"a control character in a header's value", "JwtProtectedService", route(`"headers": {"x-a": ["1\u0001"]}`), "spec.routes[0].headers.x-a[0]", "should match"},
 		{"host as a header", "JwtProtectedService", route(`"headers": {"Host": ["1"]}`), "spec.routes[0].headers", "hosts"},
 		{"bad method", "JwtProtectedService", route(`"methods": ["get"]`), "spec.routes[0].methods[0]", "capital letters"},
 		{"bad token header name", "JwtProtectedService", `{"spec": {"jwt": {"headerNames": ["a b"]}}}`, "spec.jwt.headerNames[0]", "letters, digits"},
