@@ -1,4 +1,5 @@
-// Command contract replays what a real Kong answered (testdata), step by step, and says where an answer differs.
+// Command contract replays what a real Kong answered (testdata), step by step, and says where an answer differs. What a
+// real ingress controller did (ingress/testdata) is replayed too, with the stand-in for it.
 //
 // By default the simulated Kong answers, a new one for each file, of the version that the file was recorded on.
 // KONG_ADMIN_URL and KONG_PROXY_URL name a real one instead, KONG_DBLESS_ADMIN_URL and KONG_DBLESS_PROXY_URL a
@@ -27,6 +28,7 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/internal/echo"
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
+	"github.com/kongjwt/kong-jwt-operator/test/contract/ingress"
 )
 
 func main() {
@@ -78,8 +80,24 @@ func run(ctx context.Context, out io.Writer, only string, env func(string) strin
 	for _, s := range skipped {
 		fmt.Fprintf(out, "skip %-38s %d steps: %s\n", s.file, len(s.Steps), named.lacks(s))
 	}
+	if len(named) == 0 {
+		controlled, steps, err := replayIngress(ctx, out, only)
+		same, total, errs = same+controlled, total+steps, append(errs, err)
+	}
+	if total == 0 && len(skipped) == 0 {
+		errs = append(errs, fmt.Errorf("no scenario is named like %q", only))
+	}
 	fmt.Fprintf(out, "%d of %d steps\n", same, total)
 	return same == total, errors.Join(errs...)
+}
+
+// replayIngress replays the recordings of an ingress controller; only the stand-in for it is asked.
+func replayIngress(ctx context.Context, out io.Writer, only string) (same, total int, err error) {
+	keys, err := testdata.ReadFile("testdata/3.9.3/" + keysFile)
+	if err != nil {
+		return 0, 0, err
+	}
+	return ingress.Replay(ctx, out, only, keys)
 }
 
 // job is a scenario to replay, and how that went.
