@@ -1,6 +1,7 @@
 package crds
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -29,6 +30,47 @@ func TestTenantsReferToTheirOwnNamespaceAlone(t *testing.T) {
 	}
 	if references < 8 {
 		t.Errorf("found %d references only", references)
+	}
+}
+
+// Each field that names a Secret has a spec which puts something recognizable into such a Secret, goes wrong with it
+// where it can, and looks for it at the end in all that was said (expectNoCanary).
+func TestEverySecretThatAResourceNamesIsWatched(t *testing.T) {
+	specs := map[string]string{
+		"JwtConsumer spec.credentials[].secretRef":                   "a public key that is none",
+		"JwtConsumer spec.credentials[].jwks.caSecretRef":            "an authority of an issuer that is none",
+		"JwtConsumer spec.credentials[].generate.secretName":         "expectNoCanary",
+		"JwtConsumer spec.plugins[].configFrom[].secretRef":          "a configuration of a consumer's plugin that is no object",
+		"JwtProtectedService spec.plugins[].configFrom[].secretRef":  "a configuration that is no YAML",
+		"JwtToken spec.secretName":                                   "expectNoCanary",
+		"KongGateway spec.adminAPI.auth.secretRef":                   "a gateway does not show its token, nor its client's key",
+		"KongGateway spec.adminAPI.tls.caSecretRef":                  "a gateway does not show its token, nor its client's key",
+		"KongGateway spec.adminAPI.tls.clientCertificateSecretRef":   "a gateway does not show its token, nor its client's key",
+		"KongGateway spec.dataPlanes.tls.caSecretRef":                "an authority",
+		"KongGateway spec.dataPlanes.tls.clientCertificateSecretRef": "a client's key",
+		"KongGateway spec.policy.redis[].passwordSecretRef":          "what somebody else changed in Kong is named by its field",
+	}
+	content, err := os.ReadFile("../e2e/canary_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, definition := range readDefinitions(t) {
+		spec := definition.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["spec"]
+		for _, path := range fieldsOf(spec, "spec") {
+			field := strings.ToLower(path[strings.LastIndex(path, ".")+1:])
+			if !strings.HasSuffix(field, "secretref") && field != "secretname" {
+				continue
+			}
+			reference := definition.Spec.Names.Kind + " " + path
+			watched, known := specs[reference]
+			if !known || !strings.Contains(string(content), watched) {
+				t.Errorf("%s names a Secret, and no spec of test/e2e/canary_test.go watches what is in it (%q)", reference, watched)
+			}
+			delete(specs, reference)
+		}
+	}
+	for reference := range specs {
+		t.Errorf("no resource has %s", reference)
 	}
 }
 
