@@ -60,48 +60,101 @@ func (p *publication) publish(ctx context.Context, keepFormer bool) error {
 		}
 		p.dropped = append(p.dropped, name)
 	}
+	return p.dropUnread(ctx)
+}
+
+// dropUnread deletes the Secrets that clients read before the spec named others, once their time is over.
+func (p *publication) dropUnread(ctx context.Context) error {
+	for credential := range p.revisions.state.Credentials {
+		for _, name := range p.revisions.outcome(credential).UnreadSecrets {
+			if !p.isNamed(name) {
+				if err := p.Secrets.Drop(ctx, p.secretOwner(), name); err != nil {
+					return err
+				}
+			}
+			p.revisions.sawDeleted(credential, name)
+		}
+	}
 	return nil
+}
+
+// isNamed says whether the spec names a Secret for a credential.
+func (p *publication) isNamed(name string) bool {
+	return slices.ContainsFunc(p.consumer.Spec.Credentials, func(c v1alpha1.Credential) bool { return secretName(c) == name })
 }
 
 // formerSecrets lists the Secrets that the operator published and that the spec no longer names.
 func (p *publication) formerSecrets() []string {
 	var names []string
 	for _, former := range p.former {
-		named := slices.ContainsFunc(p.consumer.Spec.Credentials, func(c v1alpha1.Credential) bool {
-			return secretName(c) == former.SecretName
-		})
 		// While nothing is known yet of what a credential is to be made of, what it was before stays.
-		awaitsSource := p.keySets.awaitsIssuer(former.Name) || p.sources.isMissing(former.Name) || p.isRetiring(former)
-		if former.Revision > 0 && !named && !awaitsSource && !slices.Contains(slices.Concat(names, p.dropped), former.SecretName) {
+		awaitsSource := p.keySets.awaitsIssuer(former.Name) || p.sources.isMissing(former.Name) || p.isRead(former)
+		if former.Revision > 0 && !p.isNamed(former.SecretName) && !awaitsSource && !slices.Contains(slices.Concat(names, p.dropped), former.SecretName) {
 			names = append(names, former.SecretName)
 		}
 	}
 	return names
 }
 
-// isRetiring says whether revisions that clients read from a Secret are still valid: pods that start now have to find
-// it.
-func (p *publication) isRetiring(former v1alpha1.CredentialStatus) bool {
+// isRead says whether clients may still read a Secret: revisions that they read from it are valid, or the spec named
+// another a short while ago. Pods that start now have to find it.
+func (p *publication) isRead(former v1alpha1.CredentialStatus) bool {
 	history := p.revisions.of(former.Name)
-	return history.SecretName == former.SecretName && slices.ContainsFunc(history.Revisions, func(r credential.Revision) bool { return !r.Ended })
+	return history.SecretName == former.SecretName && slices.ContainsFunc(history.Revisions, func(r credential.Revision) bool { return !r.Ended }) ||
+		slices.ContainsFunc(history.FormerSecrets, func(f credential.FormerSecret) bool { return f.Name == former.SecretName })
 }
 
-// release takes the owner off the generated Secrets, so that they stay with the credentials that stay in Kong.
-func (p *publication) release(ctx context.Context) error {
+// release deletes the Secrets of a consumer that is deleted: the garbage collector takes its time, and a consumer that
+// is made again at once would take up what may have leaked. Where its credentials are retained in Kong the Secrets stay
+// with them, and only the owner is taken off.
+func (p *publication) release(ctx context.Context, retained bool) error {
 	p.KeySets.Keep(client.ObjectKeyFromObject(p.consumer).String(), nil)
-	names := []string{credential.StateSecretName(p.consumer.Name)}
-	if p.keySets.exist() {
-		names = append(names, credential.JWKSSecretName(p.consumer.Name))
+	end := p.Secrets.Drop
+	if retained {
+		end = p.Secrets.LetGo
+	}
+	names, err := p.ownSecrets(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if err := end(ctx, p.secretOwner(), name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ownSecrets lists the Secrets that the operator made for a consumer. Those of a former spec are in the status and in
+// the state; a state that cannot be read tells of none.
+func (p *publication) ownSecrets(ctx context.Context) ([]string, error) {
+	var stalled *status.StalledError
+	if err := p.revisions.read(ctx); err != nil && !errors.As(err, &stalled) {
+		return nil, err
+	}
+	var names []string
+	for _, history := range p.revisions.state.Credentials {
+		names = append(names, history.SecretName)
+		for _, former := range history.FormerSecrets {
+			names = append(names, former.Name)
+		}
+	}
+	for _, former := range p.former {
+		if former.Revision > 0 {
+			names = append(names, former.SecretName)
+		}
 	}
 	for _, spec := range p.consumer.Spec.Credentials {
 		if spec.Generate != nil {
 			names = append(names, spec.Generate.SecretName)
 		}
 	}
-	for _, name := range names {
-		if err := p.Secrets.LetGo(ctx, p.secretOwner(), name); err != nil {
-			return err
-		}
+	if p.keySets.exist() {
+		names = append(names, credential.JWKSSecretName(p.consumer.Name))
 	}
-	return nil
+	if p.revisions.exists() {
+		names = append(names, credential.StateSecretName(p.consumer.Name))
+	}
+	slices.Sort(names)
+	return slices.DeleteFunc(slices.Compact(names), func(name string) bool { return name == "" }), nil
 }

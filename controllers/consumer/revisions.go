@@ -83,6 +83,13 @@ func (r *revisions) sawPublished(name string, material credential.Material) {
 	r.seen[name] = seen
 }
 
+// sawDeleted notes that a former Secret for clients of a credential is deleted.
+func (r *revisions) sawDeleted(name, secret string) {
+	seen := r.seen[name]
+	seen.Deleted = append(seen.Deleted, secret)
+	r.seen[name] = seen
+}
+
 // lookInKong finds what Kong holds and the state does not know: the state was lost, or is older than what was made
 // since. Nothing is asked of Kong where they agree.
 func (r *revisions) lookInKong(ctx context.Context) error {

@@ -40,10 +40,14 @@ var ErrReleased = errors.New("released")
 // Program brings Kong to what a resource's spec says. The gateway can be written to.
 type Program func(ctx context.Context, gateway resolve.Gateway) error
 
+// ReleaseSecrets takes a deleted resource off its Secrets, where what it has in Kong is retained, or deletes them.
+type ReleaseSecrets func(ctx context.Context, retained bool) error
+
 // Run leads a resource through its life: deletion, suspension, its gateway, a move to another, its finalizer; then
-// program. releaseSecrets takes the resource off the Secrets that stay where it is deleted and its entities are
-// retained.
-func (l *Lifecycle) Run(ctx context.Context, object v1alpha1.GatewayUser, releaseSecrets func(context.Context) error, program Program) error {
+// program. releaseSecrets says what becomes of its Secrets where it is deleted; nil: it has none.
+func (l *Lifecycle) Run(
+	ctx context.Context, object v1alpha1.GatewayUser, releaseSecrets ReleaseSecrets, program Program,
+) error {
 	if !object.GetDeletionTimestamp().IsZero() {
 		return l.release(ctx, object, releaseSecrets)
 	}
@@ -61,17 +65,17 @@ func (l *Lifecycle) Run(ctx context.Context, object v1alpha1.GatewayUser, releas
 	if err != nil {
 		return err
 	}
-	programmed := object.GetProgrammedGateway()
-	if *programmed != "" && *programmed != object.GatewayName() {
-		if _, err := l.leave(ctx, object, *programmed); err != nil {
-			return err
-		}
-		*programmed = ""
-	}
-	// Secrets are not read, and nothing is begun, for a gateway that takes nothing now.
+	// Secrets are not read, and nothing is begun or given up, for a gateway that takes nothing now.
 	owner := resolve.OwnerOf(object)
 	if err := gateway.Engine.Usable(owner); err != nil {
 		return err
+	}
+	programmed := object.GetProgrammedGateway()
+	if *programmed != "" && *programmed != object.GatewayName() {
+		if err := l.moveFrom(ctx, object, *programmed); err != nil {
+			return err
+		}
+		*programmed = ""
 	}
 	if err := l.AddFinalizer(ctx, object); err != nil {
 		return err
@@ -81,8 +85,22 @@ func (l *Lifecycle) Run(ctx context.Context, object v1alpha1.GatewayUser, releas
 	return program(ctx, gateway)
 }
 
+// moveFrom takes a resource out of its former gateway. It does not wait for one that does not answer: callers would be
+// without it until a Kong is back that may be gone for good. Once it is, what the resource had there is pruned.
+func (l *Lifecycle) moveFrom(ctx context.Context, object v1alpha1.GatewayUser, former string) error {
+	_, err := l.leave(ctx, object, former)
+	var wait *status.WaitError
+	if !errors.As(err, &wait) || wait.Reason != v1alpha1.ReasonKongUnreachable {
+		return err
+	}
+	l.Event(object, corev1.EventTypeWarning, v1alpha1.EventGatewayLeftBehind, "Move",
+		"The Kong of KongGateway "+former+" does not answer: what this resource had there stays valid in it, "+
+			"and is pruned once it answers (spec.prune)")
+	return nil
+}
+
 // release takes a deleted resource out of Kong, and then lets Kubernetes delete it.
-func (l *Lifecycle) release(ctx context.Context, object v1alpha1.GatewayUser, releaseSecrets func(context.Context) error) error {
+func (l *Lifecycle) release(ctx context.Context, object v1alpha1.GatewayUser, releaseSecrets ReleaseSecrets) error {
 	if !controllerutil.ContainsFinalizer(object, v1alpha1.Finalizer) && !l.holds(object) {
 		return ErrReleased
 	}
@@ -97,8 +115,8 @@ func (l *Lifecycle) release(ctx context.Context, object v1alpha1.GatewayUser, re
 	if err != nil {
 		return explainDeletion(object, err)
 	}
-	if retained && releaseSecrets != nil {
-		if err := releaseSecrets(ctx); err != nil {
+	if releaseSecrets != nil {
+		if err := releaseSecrets(ctx, retained); err != nil {
 			return err
 		}
 	}

@@ -75,6 +75,8 @@ type Seen struct {
 	Clients *Material
 	// Last is the highest number of a revision that the status and Kong tell of.
 	Last int64
+	// Deleted are the Secrets that clients read before and that were deleted.
+	Deleted []string
 	// InKong is what Kong holds of the credential and the state does not know. Where Last is beyond the state's, it
 	// is all that Kong holds.
 	InKong []Holding
@@ -125,6 +127,8 @@ const (
 	StepEnd StepKind = "End"
 	// StepRemove drops a revision that is gone from Kong and from every data plane.
 	StepRemove StepKind = "Remove"
+	// StepForgetSecret drops a Secret that clients read before, and that is deleted.
+	StepForgetSecret StepKind = "ForgetSecret"
 	// StepForget drops a credential of which nothing is left.
 	StepForget StepKind = "Forget"
 )
@@ -147,6 +151,8 @@ type Step struct {
 	Requests request.Record
 	// From is where StepMove takes the history from.
 	From string
+	// Secret that StepForgetSecret is about.
+	Secret string
 	// Recovered is what StepRecover leaves.
 	Recovered History
 }
@@ -250,9 +256,9 @@ func (in Input) decideOne(want Want, asks asks, now time.Time) (Step, bool) {
 		ask.Revision = h.bound(want, seen)
 		return ask, true
 	}
-	steps := []func(History, Want, Seen, time.Time) (Step, bool){restamp, promote, supersede, relocate, renew, retire}
+	steps := []func(History, Want, Seen, time.Time) (Step, bool){restamp, promote, supersede, relocate, renew, retire, forgetSecret}
 	if !lives {
-		steps = []func(History, Want, Seen, time.Time) (Step, bool){restamp, retire, forget}
+		steps = []func(History, Want, Seen, time.Time) (Step, bool){restamp, retire, forgetSecret, forget}
 	}
 	for _, decide := range steps {
 		if step, due := decide(h, want, seen, now); due {
@@ -324,9 +330,19 @@ func relocate(h History, want Want, _ Seen, _ time.Time) (Step, bool) {
 	return Step{Kind: StepRelocate}, !want.Missing && h.SecretName != want.SecretName
 }
 
+// forgetSecret drops a former Secret for clients that was deleted.
+func forgetSecret(h History, _ Want, seen Seen, _ time.Time) (Step, bool) {
+	for _, former := range h.FormerSecrets {
+		if slices.Contains(seen.Deleted, former.Name) {
+			return Step{Kind: StepForgetSecret, Secret: former.Name}, true
+		}
+	}
+	return Step{}, false
+}
+
 // forget drops a history that has come to its end.
 func forget(h History, _ Want, _ Seen, _ time.Time) (Step, bool) {
-	return Step{Kind: StepForget}, h.Last > 0 && len(h.Revisions) == 0
+	return Step{Kind: StepForget}, h.Last > 0 && len(h.Revisions) == 0 && len(h.FormerSecrets) == 0
 }
 
 // maxRevisions of a credential at a time. A Secret holds a MiB: enough for sixteen credentials of twelve RSA keys of
@@ -395,6 +411,9 @@ func leave(h History, seen Seen) (Step, bool) {
 		case seen.Verdicts[r.Number].Standing == Absent:
 			return Step{Kind: StepRemove, Revision: r.Number}, true
 		}
+	}
+	if step, due := forgetSecret(h, Want{}, seen, time.Time{}); due {
+		return step, true
 	}
 	return forget(h, Want{}, seen, time.Time{})
 }

@@ -15,7 +15,7 @@ import (
 
 // stateVersion is the version of the document. It goes up with every field or state that is added: an operator that
 // did not know it would lose it with its next write.
-const stateVersion = 3
+const stateVersion = 4
 
 // StateDataKey is where in the Secret the document is.
 const StateDataKey = "state.json"
@@ -35,6 +35,7 @@ type historyDocument struct {
 	Last           int64              `json:"lastRevision"`
 	ReplaceThrough int64              `json:"replaceThrough,omitempty"`
 	SecretName     string             `json:"secretName,omitempty"`
+	FormerSecrets  []FormerSecret     `json:"formerSecrets,omitempty"`
 	Revisions      []revisionDocument `json:"revisions"`
 }
 
@@ -58,7 +59,10 @@ type revisionDocument struct {
 func (s State) Encode() ([]byte, error) {
 	document := stateDocument{Version: stateVersion, Requests: s.Requests, Credentials: make(map[string]historyDocument, len(s.Credentials))}
 	for name, h := range s.Credentials {
-		stored := historyDocument{Last: h.Last, ReplaceThrough: h.ReplaceThrough, SecretName: h.SecretName, Revisions: []revisionDocument{}}
+		stored := historyDocument{
+			Last: h.Last, ReplaceThrough: h.ReplaceThrough, SecretName: h.SecretName, FormerSecrets: h.FormerSecrets,
+			Revisions: []revisionDocument{},
+		}
 		for _, r := range h.Revisions {
 			stored.Revisions = append(stored.Revisions, revisionDocument{
 				Revision: r.Number, Slot: r.Slot, State: r.State, Given: r.Given, Recipe: r.Recipe, Salt: r.Salt,
@@ -81,7 +85,9 @@ func DecodeState(content []byte) (State, error) {
 	}
 	state := State{Requests: document.Requests, Credentials: make(map[string]History, len(document.Credentials))}
 	for name, stored := range document.Credentials {
-		h := History{Last: stored.Last, ReplaceThrough: stored.ReplaceThrough, SecretName: stored.SecretName}
+		h := History{
+			Last: stored.Last, ReplaceThrough: stored.ReplaceThrough, SecretName: stored.SecretName, FormerSecrets: stored.FormerSecrets,
+		}
 		for _, r := range stored.Revisions {
 			h.Revisions = append(h.Revisions, Revision{
 				Number: r.Revision, Slot: r.Slot, State: r.State, Given: r.Given, Recipe: r.Recipe, Salt: r.Salt,

@@ -20,6 +20,8 @@ type Outcome struct {
 	Wait string
 	// AwaitsDataPlane says that it is the data planes.
 	AwaitsDataPlane bool
+	// UnreadSecrets are the former Secrets for clients whose time is over: they are to be deleted.
+	UnreadSecrets []string
 	// Next is when something is due; zero where nothing is.
 	Next time.Time
 }
@@ -27,6 +29,7 @@ type Outcome struct {
 // Outcome says what has to be in Kong and in the Secret for clients. It is pure.
 func (h History) Outcome(want Want, seen Seen, now time.Time) Outcome {
 	var out Outcome
+	out.unread(h, want, now)
 	if want.Revoked {
 		return out
 	}
@@ -55,6 +58,23 @@ func (h History) Outcome(want Want, seen Seen, now time.Time) Outcome {
 		out.Publish, out.Published = active, true
 	}
 	return out
+}
+
+// unread finds the former Secrets for clients that nobody reads any more: for the overlap pods that start mount them,
+// and what is in them may be valid until what replaces it is there, and for the overlap from then.
+func (o *Outcome) unread(h History, want Want, now time.Time) {
+	inUse := slices.ContainsFunc(h.Revisions, func(r Revision) bool {
+		return r.State == v1alpha1.CredentialPending || r.State == v1alpha1.CredentialRetiring && !r.Ended
+	})
+	for _, former := range h.FormerSecrets {
+		at := former.Since.Add(want.overlap())
+		switch over := !now.Before(at) || ahead(former.Since, now); {
+		case !over:
+			o.sooner(at)
+		case !inUse || want.Revoked:
+			o.UnreadSecrets = append(o.UnreadSecrets, former.Name)
+		}
+	}
 }
 
 // pending says how far the revision on its way is.

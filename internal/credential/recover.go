@@ -69,7 +69,10 @@ func (m Material) SameInKong(other Material) bool {
 // recovered is a history with what Kong and clients hold beside, or instead of, what it has.
 // elsewhere says of a slot that another credential has it.
 func (h History) recovered(want Want, seen Seen, outdated bool, now time.Time, elsewhere func(Slot) bool) History {
-	next := History{Last: max(h.Last, seen.Last), ReplaceThrough: h.ReplaceThrough, SecretName: want.SecretName}
+	next := History{
+		Last: max(h.Last, seen.Last), ReplaceThrough: h.ReplaceThrough, SecretName: h.SecretName, FormerSecrets: h.FormerSecrets,
+	}
+	next.relocate(want.SecretName, now.UTC())
 	for _, r := range h.Revisions {
 		same := slices.ContainsFunc(seen.InKong, func(holding Holding) bool { return r.Slot == holding.Slot && r.Material.SameInKong(holding.Material) })
 		other := slices.ContainsFunc(seen.InKong, func(holding Holding) bool { return r.Slot == holding.Slot && !r.Material.SameInKong(holding.Material) })

@@ -1,6 +1,7 @@
 package credential
 
 import (
+	"slices"
 	"time"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
@@ -24,8 +25,17 @@ type History struct {
 	ReplaceThrough int64
 	// SecretName is the Secret that clients read; empty where they read none of the operator's.
 	SecretName string
+	// FormerSecrets are those that clients read before, and may still: pods that start within the overlap mount them.
+	FormerSecrets []FormerSecret
 	// Revisions, oldest first.
 	Revisions []Revision
+}
+
+// FormerSecret is a Secret that clients read before the spec named another.
+type FormerSecret struct {
+	Name string `json:"name"`
+	// Since is when the spec named another.
+	Since time.Time `json:"since"`
 }
 
 // Slot names the entity in Kong that holds a revision. Revisions with one key share it: of those, Kong holds the
@@ -91,6 +101,18 @@ func (h History) Published(seen Seen) int64 {
 		}
 	}
 	return 0
+}
+
+// relocate notes that clients read another Secret from now on.
+func (h *History) relocate(name string, at time.Time) {
+	if h.SecretName == name {
+		return
+	}
+	former := slices.DeleteFunc(slices.Clone(h.FormerSecrets), func(f FormerSecret) bool { return f.Name == name })
+	if h.SecretName != "" {
+		former = append(former, FormerSecret{Name: h.SecretName, Since: at})
+	}
+	h.SecretName, h.FormerSecrets = name, former
 }
 
 // Known says whether the state has a revision in a slot.

@@ -45,9 +45,11 @@ func (h History) apply(step Step, taken func(Slot) bool, generate Generator) (Hi
 	next := h
 	next.Revisions = slices.Clone(h.Revisions)
 	if want := step.Want; want.Name != "" && !want.Missing && !want.Superseded {
-		next.SecretName = step.Want.SecretName
+		next.relocate(want.SecretName, step.Time)
 	}
 	switch step.Kind {
+	case StepForgetSecret:
+		next.FormerSecrets = slices.DeleteFunc(slices.Clone(h.FormerSecrets), func(f FormerSecret) bool { return f.Name == step.Secret })
 	case StepBegin:
 		return next.grow(step, v1alpha1.CredentialActive, taken, generate)
 	case StepReplace:

@@ -107,6 +107,8 @@ var _ = Describe("Warnings", Ordered, func() {
 			"spec.credentials a: a pinned key is replaced in place", SpecTimeout(patience)),
 		Entry("a rare rotation", "{kind: JwtConsumer, spec: {credentials: [{name: a, generate: {secretName: a, rotation: {interval: 20000h}}}]}}",
 			"spec.credentials a: material that is kept for over a year", SpecTimeout(patience)),
+		Entry("an overlap that pods do not follow", "{kind: JwtConsumer, spec: {credentials: [{name: a, generate: {secretName: a, rotation: {interval: 3m}}}]}}",
+			"Write rotation.overlap: 2m, or more", SpecTimeout(patience)),
 	)
 
 	It("are what kubectl kongjwt lint says with no cluster", func(ctx SpecContext) {

@@ -264,4 +264,5 @@ var policyAbout = map[string]string{
 	"clear-text-route":   "a route asks for http or grpc (at apply too)",
 	"pinned-key-rotates": "a credential with a pinned key rotates, with no overlap (at apply too)",
 	"rare-rotation":      "a credential rotates less than once a year (at apply too)",
+	"short-overlap":      "a rotation's overlap is shorter than pods take to see a changed Secret (at apply too)",
 }

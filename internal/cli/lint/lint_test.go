@@ -71,6 +71,7 @@ var broken = map[string]struct{ manifest, severity string }{
 	"clear-text-route":         {service(strings.Replace(upstream, "[https]", "[http, https]", 1) + ", " + strict), "warning"},
 	"pinned-key-rotates":       {consumer("key: k, generate: {secretName: s, rotation: {interval: 1h}}"), "warning"},
 	"rare-rotation":            {consumer("generate: {secretName: s, rotation: {interval: 9000h}}"), "warning"},
+	"short-overlap":            {consumer("generate: {secretName: s, rotation: {interval: 3m}}"), "warning"},
 	"token-in-query":           {service(upstream + ", " + strings.Replace(strict, "uriParamNames: [], ", "", 1)), "info"},
 	"token-in-cookie":          {service(upstream + ", " + strings.Replace(strict, "[exp]", "[exp], cookieNames: [t]", 1)), "warning"},
 	"default-http":             {service(strings.Replace(upstream, ", protocols: [https]", "", 1) + ", " + strict), "info"},

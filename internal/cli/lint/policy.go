@@ -13,7 +13,9 @@ import (
 )
 
 // policyRules are the ids of the admission policy's validations, in its order.
-var policyRules = []string{"no-expiry", "anonymous-consumer", "any-namespace", "clear-text-route", "pinned-key-rotates", "rare-rotation"}
+var policyRules = []string{
+	"no-expiry", "anonymous-consumer", "any-namespace", "clear-text-route", "pinned-key-rotates", "rare-rotation", "short-overlap",
+}
 
 // resourceOf are the kinds that the policy is about, by the name that it knows them under.
 var resourceOf = map[string]string{
