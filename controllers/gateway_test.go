@@ -43,6 +43,26 @@ var _ = Describe("A KongGateway", func() {
 			Should(ContainElement(ContainSubstring("Kong 3.9.3 answers, which is older than 3.10.0")))
 	})
 
+	It("whose Kong runs no Lua of plugins opens nothing that checks claims", func(ctx SpecContext) {
+		w := newWorld(ctx, kongsim.Options{UntrustedLua: "off"})
+		ready(ctx, w.gateway)
+		Expect(w.gateway.Status.Capabilities.NoLua).To(BeTrue())
+		service := w.service("orders", func(s *v1alpha1.JwtProtectedService) {
+			s.Spec.Claims = &v1alpha1.ClaimChecks{Audiences: []string{"orders"}}
+		})
+		create(ctx, service)
+		stalled(ctx, service, v1alpha1.ReasonInvalidSpec, ContainSubstring("Set untrusted_lua = sandbox in kong.conf and restart Kong"))
+		Expect(w.list(ctx, "routes")).To(BeEmpty())
+
+		var err error
+		w.kong, err = w.kong.Restart(func(o *kongsim.Options) { o.UntrustedLua = "sandbox" })
+		Expect(err).NotTo(HaveOccurred())
+		annotate(ctx, w.gateway, v1alpha1.AnnotationReconcile, "restarted")
+		ready(ctx, service)
+		Expect(kube.Get(ctx, client.ObjectKeyFromObject(w.gateway), w.gateway)).To(Succeed())
+		Expect(w.gateway.Status.Capabilities.NoLua).To(BeFalse())
+	})
+
 	It("notices that its Kong goes away and comes back; what changed meanwhile waits, and goes on by itself", func(ctx SpecContext) {
 		w := newWorld(ctx, kongsim.Options{})
 		old, lost := w.consumer("old"), w.consumer("lost")

@@ -45,6 +45,7 @@ func parse(arguments []string) (settings, error) {
 	flags.StringVar(&s.control, "control-listen", "", "address that takes faults to inject, host:port; none by default")
 	flags.StringVar(&o.Version, "version", "3.9.3", "the version of Kong that it is: 3.4.2 and 3.9.3 as recorded, others as documented")
 	flags.BoolVar(&o.TLSCertificateVerify, "tls-certificate-verify", false, "Kong 3.14's tls_certificate_verify")
+	flags.StringVar(&o.UntrustedLua, "untrusted-lua", "sandbox", "Kong's untrusted_lua: sandbox, on or off")
 	flags.StringVar(&o.Database, "database", "postgres", "postgres or off")
 	flags.IntVar(&o.Workers, "workers", 2, "number of workers, each with its own router, plugins and caches")
 	flags.StringVar(&s.propagation, "propagation", "typical", "how late workers take changes in: instant, typical (one node) or slowest (a node far away)")

@@ -39,7 +39,7 @@ func VersionChange(before, now string) (note string, older bool) {
 func ShowCapabilities(of kong.Capabilities) *v1alpha1.KongCapabilities {
 	return &v1alpha1.KongCapabilities{
 		Edition: of.Edition, Algorithms: of.Algorithms, JWTOptions: of.JWTOptions, Plugins: of.Plugins,
-		FlatRedis: of.FlatRedis, TLSCertificateVerify: of.TLSVerify,
+		FlatRedis: of.FlatRedis, TLSCertificateVerify: of.TLSVerify, NoLua: of.NoLua,
 	}
 }
 
@@ -52,6 +52,7 @@ func CapabilitiesOf(gateway *v1alpha1.KongGateway, version string) kong.Capabili
 	return kong.Capabilities{
 		Version: gateway.Status.KongVersion, Edition: shown.Edition, Algorithms: shown.Algorithms, JWTOptions: shown.JWTOptions,
 		Plugins: shown.Plugins, FlatRedis: shown.FlatRedis, TLSVerify: shown.TLSCertificateVerify,
+		NoLua: shown.NoLua,
 	}
 }
 

@@ -118,6 +118,11 @@ func TestServiceOnAKongThatLacksSomething(t *testing.T) {
 			"where bundled has it, or remove spec.claims.": {
 			capable("3.9.3", "jwt", "acl"), checking(v1alpha1.ClaimChecks{Issuers: []string{"i"}}),
 		},
+		"spec.claims: Kong runs no Lua of plugins (KongGateway edge has untrusted_lua = off). " +
+			"Set untrusted_lua = sandbox in kong.conf and restart Kong, or remove spec.claims.": {
+			kong.CapabilitiesOf(kong.Node{Version: "3.9.3", UntrustedLua: "off"}, kong.Schemas{}),
+			checking(v1alpha1.ClaimChecks{Issuers: []string{"i"}}),
+		},
 		"spec.jwt: Kong has no jwt plugin (KongGateway edge runs 3.9.3). Add jwt to Kong's plugins.": {
 			capable("3.9.3", "acl"), func(*v1alpha1.JwtProtectedServiceSpec) {},
 		},

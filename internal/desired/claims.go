@@ -103,10 +103,17 @@ func claimsConfig(rules jwtclaims.Rules) map[string]any {
 
 // noClaims is the error for a Kong that cannot check claims; nil for one that can.
 func noClaims(spec v1alpha1.JwtProtectedServiceSpec, gateway string, on kong.Capabilities) error {
-	if spec.Claims == nil || on.HasPlugin(PluginClaims) {
+	switch {
+	case spec.Claims == nil:
 		return nil
+	case !on.HasPlugin(PluginClaims):
+		return status.Stalled(v1alpha1.ReasonInvalidSpec,
+			"spec.claims: Kong has no post-function plugin (KongGateway %s runs %s). "+
+				"Add post-function to plugins in kong.conf, where bundled has it, or remove spec.claims.", gateway, on.Version)
+	case on.NoLua:
+		return status.Stalled(v1alpha1.ReasonInvalidSpec,
+			"spec.claims: Kong runs no Lua of plugins (KongGateway %s has untrusted_lua = off). "+
+				"Set untrusted_lua = sandbox in kong.conf and restart Kong, or remove spec.claims.", gateway)
 	}
-	return status.Stalled(v1alpha1.ReasonInvalidSpec,
-		"spec.claims: Kong has no post-function plugin (KongGateway %s runs %s). "+
-			"Add post-function to plugins in kong.conf, where bundled has it, or remove spec.claims.", gateway, on.Version)
+	return nil
 }

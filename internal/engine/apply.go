@@ -18,6 +18,9 @@ var errReplan = errors.New("kong holds something else than was known")
 // apply plans and sends, op by op. What is refused, or has to wait at a gate, holds back what depends on it and nothing
 // else. Where Kong fails, access that is taken away goes all the same.
 func (r *syncRun) apply(ctx context.Context) error {
+	if err := r.checkRival(ctx); err != nil {
+		return err
+	}
 	for _, o := range r.plan() {
 		if r.holdsBack(o) {
 			r.blocked[o.Target.ID] = true

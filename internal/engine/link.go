@@ -33,7 +33,7 @@ func newLink(a about, api AdminAPI, listener declarative.Listener) *link {
 type update struct {
 	// replaced says that another kind of Kong answers, of which nothing is known.
 	replaced bool
-	// upgraded says that its version or its plugins are others than before.
+	// upgraded says that its version, its plugins or its untrusted_lua are others than before.
 	upgraded bool
 }
 
@@ -45,7 +45,9 @@ func (l *link) open(ctx context.Context) (update, error) {
 	}
 	former, now := l.describe(), backend.Describe(node)
 	now.Capabilities = former.Capabilities
-	if former.Version != now.Version || !maps.Equal(former.Plugins, now.Plugins) {
+	upgraded := former.Version != now.Version || former.UntrustedLua != now.UntrustedLua ||
+		!maps.Equal(former.Plugins, now.Plugins)
+	if upgraded {
 		if now.Capabilities, err = l.api.Capabilities(ctx, node); err != nil {
 			return update{}, err
 		}
@@ -54,7 +56,7 @@ func (l *link) open(ctx context.Context) (update, error) {
 	defer l.mu.Unlock()
 	changes := update{
 		replaced: l.backend != nil && former.Exclusive != now.Exclusive,
-		upgraded: former.Version != now.Version || !maps.Equal(former.Plugins, now.Plugins),
+		upgraded: upgraded,
 	}
 	l.description = now
 	if changes.upgraded {

@@ -173,7 +173,7 @@ func (m *monitor) open(ctx context.Context) error {
 	m.rehash = true
 	if m.ready {
 		m.ready, m.reason, m.message = false, v1alpha1.ReasonProgressing,
-			"Kong's version or plugins changed; reading what it holds"
+			"Kong's version, plugins or settings changed; reading what it holds"
 	}
 	return nil
 }

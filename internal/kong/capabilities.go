@@ -24,6 +24,9 @@ type Capabilities struct {
 	Plugins []string
 	// TLSVerify tells that no upstream may go unverified (tls_certificate_verify of Kong 3.14 or newer).
 	TLSVerify bool
+	// NoLua tells that post-function answers 500 for each request: kong.conf has untrusted_lua = off
+	// (kong/tools/sandbox.lua).
+	NoLua bool
 }
 
 // Schemas are what a Kong's schemas say of its capabilities. What is nil was not read, and follows from the version.
@@ -38,7 +41,7 @@ func CapabilitiesOf(node Node, schemas Schemas) Capabilities {
 	version := ParseVersion(node.Version)
 	c := Capabilities{
 		Version: node.Version, Edition: node.Edition, TLSVerify: node.TLSCertificateVerify,
-		FlatRedis: !version.AtLeast(sinceRedisRecord),
+		FlatRedis: !version.AtLeast(sinceRedisRecord), NoLua: node.UntrustedLua == "off",
 	}
 	if node.Plugins != nil {
 		c.Plugins = []string{}

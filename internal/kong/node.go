@@ -34,6 +34,8 @@ type Node struct {
 	Plugins map[string]bool
 	// TLSCertificateVerify tells that upstreams are always verified (Kong 3.14 or newer).
 	TLSCertificateVerify bool
+	// UntrustedLua is "sandbox", "on" or "off"; empty where the node does not say.
+	UntrustedLua string
 }
 
 // Status is the node's health (GET /status).
@@ -63,6 +65,7 @@ func (c *Client) Node(ctx context.Context) (Node, error) {
 			RouterFlavor               string  `json:"router_flavor"`
 			WorkerConsistency          string  `json:"worker_consistency"`
 			TLSCertificateVerify       bool    `json:"tls_certificate_verify"`
+			UntrustedLua               string  `json:"untrusted_lua"`
 			DBUpdateFrequency          float64 `json:"db_update_frequency"`
 			WorkerStateUpdateFrequency float64 `json:"worker_state_update_frequency"`
 			MaxBody                    any     `json:"nginx_admin_client_max_body_size"`
@@ -85,6 +88,7 @@ func (c *Client) Node(ctx context.Context) (Node, error) {
 		RouterFlavor:               root.Configuration.RouterFlavor,
 		WorkerConsistency:          root.Configuration.WorkerConsistency,
 		TLSCertificateVerify:       root.Configuration.TLSCertificateVerify,
+		UntrustedLua:               root.Configuration.UntrustedLua,
 		DBUpdateFrequency:          seconds(root.Configuration.DBUpdateFrequency),
 		WorkerStateUpdateFrequency: seconds(root.Configuration.WorkerStateUpdateFrequency),
 		MaxBody:                    nginxSize(root.Configuration.MaxBody),

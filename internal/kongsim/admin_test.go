@@ -304,14 +304,15 @@ func TestPluginHasToShareAProtocol(t *testing.T) {
 }
 
 func TestNodeSaysWhatItIs(t *testing.T) {
-	a := startAdmin(t, Options{Version: "3.4.2", DBUpdateFrequency: 5e9, WorkerStateUpdateFrequency: 25e8})
+	a := startAdmin(t, Options{Version: "3.4.2", UntrustedLua: "off", DBUpdateFrequency: 5e9, WorkerStateUpdateFrequency: 25e8})
 	node := a.must(t, "GET", "/", "")
 	configuration, _ := node["configuration"].(object)
 	plugins, _ := node["plugins"].(object)
 	available, _ := plugins["available_on_server"].(object)
 	jwt, _ := available["jwt"].(object)
 	if node["version"] != "3.4.2" || configuration["database"] != "postgres" || configuration["db_update_frequency"] != 5.0 ||
-		configuration["worker_state_update_frequency"] != 2.5 || jwt["priority"] != 1450.0 {
+		configuration["worker_state_update_frequency"] != 2.5 || jwt["priority"] != 1450.0 ||
+		configuration["untrusted_lua"] != "off" {
 		t.Errorf("%v", node)
 	}
 }

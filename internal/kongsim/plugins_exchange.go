@@ -19,6 +19,7 @@ type exchange struct {
 	request   *http.Request
 	requestID string // empty where this version has none
 	version   kong.Version
+	noLua     bool // untrusted_lua is off
 	now       time.Time
 	path      string // normalised
 	route     *router.Route

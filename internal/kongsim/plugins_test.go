@@ -265,3 +265,15 @@ func TestCORS(t *testing.T) {
 		})
 	}
 }
+
+// With untrusted_lua = off, a post-function is an error of Lua for each request.
+func TestUntrustedLua(t *testing.T) {
+	g := newGateway(t, echo, onService("post-function", map[string]any{
+		"access": []string{`return kong.response.exit(418, {message = "it runs"})`},
+	}))
+	resp, body := g.do(t, http.MethodGet, "/api", nil)
+	expect(t, resp, body, http.StatusTeapot, "it runs")
+	g.proxy.noLua = true
+	resp, body = g.do(t, http.MethodGet, "/api", nil)
+	expect(t, resp, body, http.StatusInternalServerError, "An unexpected error occurred")
+}

@@ -25,6 +25,8 @@ type ProxyOptions struct {
 	Seed uint64
 	// Version is Kong's; "3.9.3" when empty.
 	Version string
+	// UntrustedLua is "off" where Kong runs no Lua of plugins.
+	UntrustedLua string
 	// Now is the clock; time.Now when nil.
 	Now func() time.Time
 }
@@ -37,6 +39,7 @@ type Proxy struct {
 	counters *rateCounters
 	version  kong.Version
 	server   string // "kong/VERSION"
+	noLua    bool
 	now      func() time.Time
 	forward  *httputil.ReverseProxy
 	upstream *upstreamTransport
@@ -59,6 +62,7 @@ func newProxy(src source, o ProxyOptions) *Proxy {
 		counters: newRateCounters(),
 		version:  kong.ParseVersion(o.Version),
 		server:   "kong/" + o.Version,
+		noLua:    o.UntrustedLua == "off",
 		now:      o.Now,
 		upstream: newUpstreamTransport(),
 	}
@@ -109,7 +113,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	x := &exchange{
 		request: r, requestID: id, now: now, path: path, route: match.Route, service: match.Service,
-		upstream: r.Header.Clone(), answer: http.Header{}, version: p.version,
+		upstream: r.Header.Clone(), answer: http.Header{}, version: p.version, noLua: p.noLua,
 		directory: seen, groups: seen.groups, counters: p.counters,
 	}
 	own, filters := seen.plugins().run(x)

@@ -26,6 +26,8 @@ type Options struct {
 	// TLSCertificateVerify is tls_certificate_verify of Kong 3.14 or newer: no service may switch the check of
 	// certificates off.
 	TLSCertificateVerify bool
+	// UntrustedLua is untrusted_lua: "sandbox" (the default), "on" or "off", with which post-function answers 500.
+	UntrustedLua string
 	// Database is "postgres" (the default) or "off".
 	Database string
 	// DBUpdateFrequency and WorkerStateUpdateFrequency are what GET / says of them. How late workers are is
@@ -88,7 +90,7 @@ func Start(o Options) (*Server, error) {
 	}
 	s.database = database
 	s.proxy = newProxy(database, ProxyOptions{
-		Workers: o.Workers, Propagation: o.Propagation, Seed: o.Seed, Version: o.Version,
+		Workers: o.Workers, Propagation: o.Propagation, Seed: o.Seed, Version: o.Version, UntrustedLua: o.UntrustedLua,
 	})
 	database.notify = s.proxy.changed
 	if o.database != nil {
@@ -132,6 +134,7 @@ func (o Options) withDefaults() Options {
 	set(&o.ProxyAddress, "127.0.0.1:0")
 	set(&o.Version, "3.9.3")
 	set(&o.Database, "postgres")
+	set(&o.UntrustedLua, "sandbox")
 	if o.Workers == 0 {
 		o.Workers = 2
 	}

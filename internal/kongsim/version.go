@@ -17,12 +17,17 @@ var (
 // Replace ends this Kong, and starts another version in its place: on the same addresses, and with the same database
 // if it has one. It has faults and a log of requests of its own.
 func (s *Server) Replace(version string, schemas Schemas) (*Server, error) {
+	return s.Restart(func(o *Options) { o.Version, o.Schemas = version, schemas })
+}
+
+// Restart ends this Kong, and starts it again with other options, as Replace does.
+func (s *Server) Restart(change func(*Options)) (*Server, error) {
 	o := s.options
 	o.AdminAddress, o.ProxyAddress = s.adminListening().listener.Addr().String(), s.front.listener.Addr().String()
 	if err := s.Close(); err != nil {
-		return nil, fmt.Errorf("stop the former version: %w", err)
+		return nil, fmt.Errorf("stop the former Kong: %w", err)
 	}
-	o.Version, o.Schemas = version, schemas
+	change(&o)
 	if o.Database != "off" {
 		o.database = s.database
 	}

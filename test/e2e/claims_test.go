@@ -251,6 +251,26 @@ var _ = Describe("The claims of a token", Ordered, func() {
 		Expect(get(ctx, fmt.Sprintf("/plugins/%v", script["id"]))).To(Equal(script))
 		remove(ctx, service)
 	})
+
+	It("are not said to be checked where a single route has somebody else's post-function", func(ctx SpecContext) {
+		path := pathOf("claims-detour")
+		theirs := foreign(ctx, "services", entity{"name": named("claims-detour"), "url": env.UpstreamURL})
+		route := foreign(ctx, "routes", entity{"name": named("claims-detour"), "paths": []string{path}, "service": entity{"id": theirs["id"]}})
+		service := protect("detour", v1alpha1.ClaimChecks{Audiences: []string{"orders"}}, func(s *v1alpha1.JwtProtectedServiceSpec) {
+			s.Upstream, s.Routes, s.AttachTo = nil, nil, &v1alpha1.AttachTo{ServiceName: named("claims-detour")}
+		})
+		create(ctx, service)
+		awaitReady(ctx, service)
+		expectRefused(ctx, at(path).with(token(claims{"aud": "x"})), http.StatusUnauthorized, "Unauthorized")
+		script := foreign(ctx, "plugins", entity{
+			"name": "post-function", "route": entity{"id": route["id"]}, "config": entity{"access": []string{"return function() end"}},
+		})
+		awaitReason(ctx, service, v1alpha1.ReasonConflict, "route "+named("claims-detour"), fmt.Sprint(script["id"]))
+		Expect(get(ctx, fmt.Sprintf("/plugins/%v", script["id"]))).To(Equal(script))
+		erase(ctx, fmt.Sprintf("/plugins/%v", script["id"]))
+		awaitReady(ctx, service)
+		remove(ctx, service)
+	})
 })
 
 // nested is a list in a list, and so on.
