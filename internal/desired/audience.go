@@ -57,7 +57,11 @@ func (p Policy) AnyAudience(
 	if len(names) == 0 {
 		return "", nil
 	}
-	if chosen != "" && p.requiresAudience() {
+	required := p.Identities != v1alpha1.IdentitiesAny
+	if p.Claims.RequireAudience != nil {
+		required = *p.Claims.RequireAudience
+	}
+	if chosen != "" && required {
 		err = p.violation("spec.claims.audiences",
 			fmt.Sprintf("JwtConsumer %s follows an issuer, and all its tokens would pass, whatever they were issued for", chosen),
 			"Name the audience of this service")
@@ -70,11 +74,3 @@ func (p Policy) AnyAudience(
 
 // maxNamed is how many consumers a message names.
 const maxNamed = 5
-
-// requiresAudience is policy.claims.requireAudience, or its default.
-func (p Policy) requiresAudience() bool {
-	if p.Claims.RequireAudience != nil {
-		return *p.Claims.RequireAudience
-	}
-	return p.Identities != v1alpha1.IdentitiesAny
-}

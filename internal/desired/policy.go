@@ -98,22 +98,6 @@ func matchesGroup(pattern, group string) bool {
 	return pattern == group || open && strings.HasPrefix(group, prefix)
 }
 
-// checkExpiry refuses a service that takes tokens without expiry, where policy.claims.requireExpiry asks for one.
-func (p Policy) checkExpiry(service *v1alpha1.JwtProtectedService) error {
-	if NoExpiry(service) == "" || !p.requiresExpiry() {
-		return nil
-	}
-	return p.violation("spec.jwt.claimsToVerify", "exp is not in it, and the keys of tokens come from kid", "Set [exp]")
-}
-
-// requiresExpiry is policy.claims.requireExpiry, or its default.
-func (p Policy) requiresExpiry() bool {
-	if p.Claims.RequireExpiry != nil {
-		return *p.Claims.RequireExpiry
-	}
-	return p.asksDataPlanes
-}
-
 // checkRetain holds a deletion policy against policy.retain.
 func (p Policy) checkRetain(chosen v1alpha1.DeletionPolicy) error {
 	if chosen != v1alpha1.DeletionPolicyRetain || p.Retain {

@@ -21,7 +21,7 @@ var leadNowhere = map[string]string{
 func TestEveryHostInPluginsIsJudged(t *testing.T) {
 	judged := 0
 	for _, version := range []string{"3.4.2", "3.9.3"} {
-		content, err := os.ReadFile("../kongsim/schemas/" + version + ".json")
+		content, err := os.ReadFile("../kongsim/schema/recorded/" + version + ".json")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -163,7 +163,7 @@ func (b *builder) checkService(service *v1alpha1.JwtProtectedService) error {
 	if err := b.policy.checkIdentity("spec.jwt.anonymous", service.Namespace, spec.JWT.Anonymous); err != nil {
 		return err
 	}
-	if err := b.policy.checkExpiry(service); err != nil {
+	if err := b.checkExpiry(service); err != nil {
 		return err
 	}
 	if err := b.policy.checkRetain(spec.DeletionPolicy); err != nil {
@@ -246,6 +246,18 @@ func NoExpiry(service *v1alpha1.JwtProtectedService) string {
 		return ""
 	}
 	return "spec.jwt.claimsToVerify: it has no exp, so that a token passes for as long as its key is in Kong, expired or not. Set [exp]."
+}
+
+// checkExpiry refuses a service that takes tokens without expiry, where policy.claims.requireExpiry asks for one.
+func (b *builder) checkExpiry(service *v1alpha1.JwtProtectedService) error {
+	required := b.policy.asksDataPlanes
+	if chosen := b.policy.Claims.RequireExpiry; chosen != nil {
+		required = *chosen
+	}
+	if NoExpiry(service) == "" || !required {
+		return nil
+	}
+	return b.policy.violation("spec.jwt.claimsToVerify", "exp is not in it, and the keys of tokens come from kid", "Set [exp]")
 }
 
 // MaximumExpiration is the longest time to live that a service takes a token with; zero where it takes any.

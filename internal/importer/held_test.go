@@ -215,7 +215,7 @@ func drawFields(t *rapid.T, fields []map[string]field, label string) map[string]
 // schemasOfKong reads the fields of entities and plugins, by name, from the schemas of a real Kong.
 func schemasOfKong(t *testing.T) (entities, plugins map[string][]map[string]field) {
 	t.Helper()
-	content, err := os.ReadFile("../kongsim/schemas/3.9.3.json")
+	content, err := os.ReadFile("../kongsim/schema/recorded/3.9.3.json")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,7 +14,7 @@ import (
 // recordedSchemas are the answers of a real Kong to GET /schemas/..., by path.
 func recordedSchemas(t *testing.T, version string) map[string]json.RawMessage {
 	t.Helper()
-	content, err := os.ReadFile("../kongsim/schemas/" + version + ".json")
+	content, err := os.ReadFile("../kongsim/schema/recorded/" + version + ".json")
 	if err != nil {
 		t.Fatal(err)
 	}

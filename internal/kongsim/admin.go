@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/schema"
 )
 
 // admin is the Admin API (kong/api).
@@ -103,7 +104,7 @@ func (a *admin) serveSafely(c *call) (result *answer, problem *failed) {
 	defer func() {
 		switch fault := recover().(type) {
 		case nil:
-		case luaError:
+		case schema.LuaError:
 			result, problem = nil, unexpected()
 		default:
 			panic(fault)

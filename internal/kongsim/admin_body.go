@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/schema"
 )
 
 const formType = "application/x-www-form-urlencoded"
@@ -70,7 +72,7 @@ func (a *admin) readWith(c *call, k *kind, known object) (object, *failed) {
 		}
 	}
 	if strings.HasPrefix(contentType, formType) {
-		a.library.entities[k.name].infer(input)
+		a.library.Entities[k.name].Infer(input)
 	}
 	return input, nil
 }
@@ -80,7 +82,7 @@ func readJSON(content []byte) (object, *failed) {
 	if err := json.Unmarshal(content, &value); err != nil || depthOf(content) > maxDepth {
 		return nil, message(http.StatusBadRequest, "Cannot parse JSON body")
 	}
-	input, isRecord := asRecord(value)
+	input, isRecord := schema.AsRecord(value)
 	if !isRecord {
 		return nil, unexpected() // a list, a text, a number: Kong's code fails on it
 	}
@@ -154,12 +156,12 @@ func place(into object, path []string, texts []string) {
 	for _, segment := range path {
 		names = append(names, strings.Trim(segment, "[]"))
 	}
-	former, _ := pathOf(into, strings.Join(names, "."))
+	former, _ := schema.PathOf(into, strings.Join(names, "."))
 	before, isList := former.([]any)
 	if more, ok := value.([]any); ok && isList {
 		value = append(before, more...)
 	}
-	setPath(into, names, value)
+	schema.SetPath(into, names, value)
 }
 
 // isIndex says whether a segment stands for an element of a list: [] or [3].
@@ -171,66 +173,4 @@ func isIndex(segment string) bool {
 	inner = strings.TrimSuffix(inner, "]")
 	_, err := strconv.Atoi(inner)
 	return inner == "" || err == nil
-}
-
-// infer turns the texts of a form into what the schema asks for (kong/api/arguments.lua).
-func (s *recordSchema) infer(input object) {
-	s.each(input, func(f *schemaField) {
-		if value, there := input[f.name]; there {
-			input[f.name] = f.infer(value)
-		}
-	})
-	for _, short := range s.shorthands {
-		if value, there := input[short.field.name]; there {
-			input[short.field.name] = short.field.infer(value)
-		}
-	}
-}
-
-func (f *schemaField) infer(value any) any {
-	if value == "" {
-		return nil
-	}
-	switch f.kind {
-	case "number", "integer":
-		if text, ok := value.(string); ok {
-			if number, isNumber := decimal(text); isNumber {
-				return number
-			}
-		}
-	case "boolean":
-		switch value {
-		case "true":
-			return true
-		case "false":
-			return false
-		}
-	case "array", "set":
-		list, isList := value.([]any)
-		if !isList {
-			if _, isObject := value.(object); isObject {
-				return value
-			}
-			list = []any{value}
-		}
-		for i, element := range list {
-			list[i] = f.elements.infer(element)
-		}
-		return list
-	case "map":
-		if inner, ok := value.(object); ok {
-			for name, element := range inner {
-				inner[name] = f.values.infer(element)
-			}
-		}
-	case "record":
-		if inner, ok := value.(object); ok && f.record != nil {
-			f.record.infer(inner)
-		}
-	case "foreign":
-		if inner, ok := value.(object); ok && f.foreign != nil {
-			f.foreign.infer(inner)
-		}
-	}
-	return value
 }

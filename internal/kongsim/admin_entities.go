@@ -2,6 +2,8 @@ package kongsim
 
 import (
 	"net/http"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/schema"
 )
 
 // entityEndpoint finds the endpoint of a path among those that Kong makes for each kind (kong/api/endpoints.lua):
@@ -75,7 +77,7 @@ func (a *admin) shown(k *kind, at selector) (*answer, *failed) {
 	if problem != nil {
 		return nil, problem
 	}
-	return ok(a.library.entities[k.name].present(row))
+	return ok(a.library.Entities[k.name].Present(row))
 }
 
 // found is selected for what has to be there.
@@ -161,7 +163,7 @@ func (a *admin) reference(k *kind, at selector, field string, target *kind) map[
 			if to.value != "" {
 				return a.put(c, target, to, nil)
 			}
-			to.value = newID()
+			to.value = schema.NewID()
 			result, problem := a.put(c, target, to, nil)
 			if problem == nil {
 				_, problem = a.update(k, selector{"id", idOf(row)}, object{field: object{"id": to.value}})
@@ -226,7 +228,7 @@ func (a *admin) childEntity(k *kind, at selector, child *kind, field, name strin
 				return nil, problem
 			}
 			fixed := object{field: object{"id": parent["id"]}}
-			if child.name == "acls" && !isUUID(name) {
+			if child.name == "acls" && !schema.IsUUID(name) {
 				fixed["group"] = name
 			}
 			return a.put(c, child, to, fixed)
@@ -242,7 +244,7 @@ func (a *admin) childOf(k *kind, at selector, child *kind, name string, mayBeNew
 		return nil, selector{}, problem
 	}
 	to := selectorOf(child, name)
-	if child.name != "acls" || isUUID(name) {
+	if child.name != "acls" || schema.IsUUID(name) {
 		return parent, to, nil
 	}
 	row := a.store.findBy(child, []string{"consumer", "group"}, object{"consumer": parent, "group": name})
@@ -250,7 +252,7 @@ func (a *admin) childOf(k *kind, at selector, child *kind, name string, mayBeNew
 	case row != nil:
 		to.value = idOf(row)
 	case mayBeNew:
-		to.value = newID()
+		to.value = schema.NewID()
 	default:
 		return nil, to, notFound()
 	}

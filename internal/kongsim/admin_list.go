@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/schema"
 )
 
 // Bounds of the size of a page.
@@ -41,7 +43,7 @@ func (a *admin) list(c *call, k *kind, within object) (*answer, *failed) {
 	}
 	data := make([]any, 0, len(rows))
 	for _, row := range rows {
-		data = append(data, a.library.entities[k.name].present(row))
+		data = append(data, a.library.Entities[k.name].Present(row))
 	}
 	page["data"] = data
 	return ok(page)
@@ -71,7 +73,7 @@ func nextPage(c *call, k *kind, within object, offset string) string {
 func pageOf(query url.Values) (size int, after string, problem *failed) {
 	size = defaultPage
 	if query.Has("size") {
-		number, isNumber := decimal(query.Get("size"))
+		number, isNumber := schema.Decimal(query.Get("size"))
 		switch {
 		case !isNumber:
 			return 0, "", invalidSize("size must be a number")
@@ -171,7 +173,7 @@ func (a *admin) tags(c *call) (*answer, *failed) {
 	last, passed := "", after == ""
 	for _, name := range kindNames {
 		for _, row := range a.store.all(kinds[name]) {
-			for _, tag := range names(row["tags"]) {
+			for _, tag := range schema.Names(row["tags"]) {
 				if wanted != "" && tag != wanted {
 					continue
 				}

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"os"
 	"slices"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/schema"
 )
 
 // priorities are those of the plugins' handlers, each kong/plugins/NAME/handler.lua.
@@ -19,7 +21,7 @@ var priorities = map[string]int{
 // node serves GET /.
 func (a *admin) node(*call) (*answer, *failed) {
 	available := object{}
-	for _, name := range a.library.plugins() {
+	for _, name := range a.library.Plugins() {
 		available[name] = object{"version": a.options.Version, "priority": priorities[name]}
 	}
 	enabled := []string{}
@@ -55,7 +57,7 @@ const firstWorker = 1001
 // configuration is kong.conf as GET / shows it, as far as an operator of Kong may ask for it.
 func (a *admin) configuration() object {
 	loaded := object{}
-	for _, name := range a.library.plugins() {
+	for _, name := range a.library.Plugins() {
 		loaded[name] = true
 	}
 	return object{
@@ -110,23 +112,23 @@ func (a *admin) status(*call) (*answer, *failed) {
 }
 
 func (a *admin) enabledPlugins(*call) (*answer, *failed) {
-	return ok(object{"enabled_plugins": a.library.plugins()})
+	return ok(object{"enabled_plugins": a.library.Plugins()})
 }
 
 // schemas serves GET /schemas/NAME and GET /schemas/plugins/NAME.
 func (a *admin) schemas(c *call) (*answer, *failed) {
 	name := c.segments[1]
 	if len(c.segments) == 2 {
-		if schema, found := a.library.served[name]; found {
-			return ok(servedSchema(schema))
+		if shown := a.library.Served(name); shown != nil {
+			return ok(shown)
 		}
 		return nil, message(http.StatusNotFound, "No entity named '"+name+"'")
 	}
 	if name != "plugins" {
 		return nil, notFound()
 	}
-	if schema, found := a.library.served["plugins/"+c.segments[2]]; found {
-		return ok(servedSchema(schema))
+	if shown := a.library.Served("plugins/" + c.segments[2]); shown != nil {
+		return ok(shown)
 	}
 	return nil, message(http.StatusNotFound, "No plugin named '"+c.segments[2]+"'")
 }
@@ -141,10 +143,10 @@ func (a *admin) validateOnly(c *call) (*answer, *failed) {
 	if problem != nil {
 		return nil, problem
 	}
-	schema := a.library.entities[k.name]
-	row, wrong := schema.fill(input, inserting, a.store.now())
+	record := a.library.Entities[k.name]
+	row, wrong := record.Fill(input, schema.Inserting, a.store.now())
 	if len(wrong) == 0 {
-		wrong = schema.validate(row, true)
+		wrong = record.Validate(row, true)
 	}
 	if len(wrong) > 0 {
 		return nil, schemaViolation(wrong)

@@ -11,6 +11,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/schema"
 )
 
 const aUUID = "00000000-0000-4000-8000-00000000000a"
@@ -324,6 +327,18 @@ func TestPathsAreUnescapedOnce(t *testing.T) {
 		a.must(t, "PUT", path, `{}`)
 		if got := a.must(t, "GET", path, ""); got["username"] != name {
 			t.Errorf("%q: %v", name, got)
+		}
+	}
+}
+
+func TestEveryPluginHasAPriority(t *testing.T) {
+	library, err := schema.Load(false, kong.ParseVersion("3.9.3"), Schemas{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range library.Plugins() {
+		if _, known := priorities[name]; !known {
+			t.Errorf("the priority of %s is not known", name)
 		}
 	}
 }

@@ -7,13 +7,20 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/schema"
 )
 
 // benchAdmin is an Admin API without a network, that holds many consumers with a credential each.
 func benchAdmin(b *testing.B, consumers int) http.Handler {
 	b.Helper()
+	library, err := schema.Load(false, kong.ParseVersion("3.9.3"), Schemas{})
+	if err != nil {
+		b.Fatal(err)
+	}
 	api := &admin{
-		dao:     &dao{store: newStore(time.Now), library: theLibrary(b)},
+		dao:     &dao{store: newStore(time.Now), library: library},
 		options: Options{faults: &Faults{}}.withDefaults(), config: &declarative{current: emptyHash},
 	}
 	for i := range consumers {

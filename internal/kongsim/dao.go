@@ -5,13 +5,15 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/schema"
 )
 
 // dao does to the database what the Admin API asks for, as kong/db/dao/init.lua does: fill, resolve references,
 // validate, write.
 type dao struct {
 	store   *store
-	library *library
+	library *schema.Library
 	// readOnly is a gateway without a database.
 	readOnly bool
 }
@@ -25,7 +27,7 @@ func (s selector) byID() bool { return s.field == "id" }
 
 // selectorOf reads a name in a path.
 func selectorOf(k *kind, name string) selector {
-	if isUUID(name) || k.lookup == "" {
+	if schema.IsUUID(name) || k.lookup == "" {
 		return selector{"id", name}
 	}
 	return selector{k.lookup, name}
@@ -34,7 +36,7 @@ func selectorOf(k *kind, name string) selector {
 // selected gives the entity that a selector names, or nil.
 func (d *dao) selected(k *kind, s selector) (object, *failed) {
 	if s.byID() {
-		if !isUUID(s.value) {
+		if !schema.IsUUID(s.value) {
 			return nil, invalidPrimaryKey()
 		}
 		return d.store.find(k, s.value), nil
@@ -47,18 +49,18 @@ func (d *dao) selected(k *kind, s selector) (object, *failed) {
 
 // checkName holds the name in a path to the rules of the field that it stands for.
 func (d *dao) checkName(k *kind, s selector) *failed {
-	if problem, ok := d.library.entities[k.name].byName[s.field].check(s.value).(string); ok {
+	if problem, ok := d.library.Entities[k.name].ByName[s.field].Check(s.value).(string); ok {
 		return invalidUnique(s.field, problem)
 	}
 	return nil
 }
 
 func (d *dao) insert(k *kind, input object) (object, *failed) {
-	schema := d.library.entities[k.name]
+	record := d.library.Entities[k.name]
 	if problem := d.checkProtocols(k, input); problem != nil {
 		return nil, problem
 	}
-	row, wrong := schema.fill(input, inserting, d.store.now())
+	row, wrong := record.Fill(input, schema.Inserting, d.store.now())
 	if len(wrong) > 0 {
 		return nil, schemaViolation(wrong)
 	}
@@ -71,7 +73,7 @@ func (d *dao) insert(k *kind, input object) (object, *failed) {
 	if problem := d.store.insert(k, row); problem != nil {
 		return nil, problem
 	}
-	return schema.present(row), nil
+	return record.Present(row), nil
 }
 
 // complete resolves references and validates.
@@ -79,7 +81,7 @@ func (d *dao) complete(k *kind, row object, whole bool) *failed {
 	if problem := d.resolve(k, row); problem != nil {
 		return problem
 	}
-	if wrong := d.library.entities[k.name].validate(row, whole); len(wrong) > 0 {
+	if wrong := d.library.Entities[k.name].Validate(row, whole); len(wrong) > 0 {
 		return schemaViolation(wrong)
 	}
 	row["id"] = strings.ToLower(idOf(row))
@@ -92,8 +94,8 @@ func (d *dao) complete(k *kind, row object, whole bool) *failed {
 }
 
 func (d *dao) upsert(k *kind, s selector, input object) (object, *failed) {
-	schema := d.library.entities[k.name]
-	if s.byID() && !isUUID(s.value) {
+	record := d.library.Entities[k.name]
+	if s.byID() && !schema.IsUUID(s.value) {
 		return nil, invalidPrimaryKey()
 	}
 	if !s.byID() {
@@ -104,7 +106,7 @@ func (d *dao) upsert(k *kind, s selector, input object) (object, *failed) {
 	if problem := d.checkProtocols(k, input); problem != nil {
 		return nil, problem
 	}
-	row, wrong := schema.fill(input, upserting, d.store.now())
+	row, wrong := record.Fill(input, schema.Upserting, d.store.now())
 	if len(wrong) > 0 {
 		return nil, schemaViolation(wrong)
 	}
@@ -121,12 +123,12 @@ func (d *dao) upsert(k *kind, s selector, input object) (object, *failed) {
 	if problem := d.store.put(k, row); problem != nil {
 		return nil, problem
 	}
-	return schema.present(row), nil
+	return record.Present(row), nil
 }
 
 func (d *dao) update(k *kind, s selector, input object) (object, *failed) {
-	schema := d.library.entities[k.name]
-	partial, wrong := schema.fill(input, updating, d.store.now())
+	record := d.library.Entities[k.name]
+	partial, wrong := record.Fill(input, schema.Updating, d.store.now())
 	if len(wrong) > 0 {
 		return nil, schemaViolation(wrong)
 	}
@@ -137,7 +139,7 @@ func (d *dao) update(k *kind, s selector, input object) (object, *failed) {
 	if former == nil {
 		return nil, missing(s.field, s.value)
 	}
-	row := schema.merge(partial, former)
+	row := record.Merge(partial, former)
 	if problem := d.checkProtocols(k, row); problem != nil {
 		return nil, problem
 	}
@@ -151,7 +153,7 @@ func (d *dao) update(k *kind, s selector, input object) (object, *failed) {
 	if problem := d.store.put(k, row); problem != nil {
 		return nil, problem
 	}
-	return schema.present(row), nil
+	return record.Present(row), nil
 }
 
 // delete succeeds where there is nothing to delete.
@@ -171,21 +173,21 @@ func (d *dao) resolve(k *kind, row object) *failed {
 	unknown := map[string]unresolved{}
 	for _, field := range slices.Sorted(maps.Keys(k.references)) {
 		reference, ok := row[field].(object)
-		if !ok || isUUID(idOf(reference)) {
+		if !ok || schema.IsUUID(idOf(reference)) {
 			continue
 		}
 		target := kinds[k.references[field]]
-		for _, f := range d.library.entities[target.name].fields {
-			value, isText := reference[f.name].(string)
-			if unique, _ := f.raw["unique"].(bool); !unique || !isText {
+		for _, name := range d.library.Entities[target.name].Uniques() {
+			value, isText := reference[name].(string)
+			if !isText {
 				continue
 			}
-			if found := d.store.findBy(target, []string{f.name}, reference); found != nil {
+			if found := d.store.findBy(target, []string{name}, reference); found != nil {
 				row[field] = object{"id": found["id"]}
 				delete(unknown, field)
 				break
 			}
-			unknown[field] = unresolved{f.name, value, target.name}
+			unknown[field] = unresolved{name, value, target.name}
 		}
 	}
 	if len(unknown) > 0 {
@@ -202,8 +204,8 @@ func (d *dao) checkProtocols(k *kind, plugin object) *failed {
 	}
 	if to := refID(plugin, "route"); to != "" {
 		route := d.store.find(kinds["routes"], to)
-		if route != nil && !protocolsShared(plugin, route) {
-			return schemaViolation(violations{"protocols": "must match the associated route's protocols"})
+		if route != nil && !schema.ProtocolsShared(plugin, route) {
+			return schemaViolation(schema.Violations{"protocols": "must match the associated route's protocols"})
 		}
 		return nil
 	}
@@ -212,8 +214,8 @@ func (d *dao) checkProtocols(k *kind, plugin object) *failed {
 		return nil
 	}
 	routes, _ := d.store.page(kinds["routes"], object{"service": object{"id": service}}, "", math.MaxInt, nil)
-	if len(routes) == 0 || slices.ContainsFunc(routes, func(route object) bool { return protocolsShared(plugin, route) }) {
+	if len(routes) == 0 || slices.ContainsFunc(routes, func(route object) bool { return schema.ProtocolsShared(plugin, route) }) {
 		return nil
 	}
-	return schemaViolation(violations{"protocols": "must match the protocols of at least one route pointing to this Plugin's service"})
+	return schemaViolation(schema.Violations{"protocols": "must match the protocols of at least one route pointing to this Plugin's service"})
 }

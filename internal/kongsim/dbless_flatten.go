@@ -5,12 +5,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/schema"
 )
 
 // flatErrors takes the errors of a configuration's entities out of wrong and gives them one by one, each with its
 // entity (flatten_errors of kong/db/errors.lua). What is about no single entity stays in wrong. An empty list is an
 // empty object, as Lua has it.
-func flatErrors(sent object, wrong violations) any {
+func flatErrors(sent object, wrong schema.Violations) any {
 	flat := []any{}
 	for _, name := range slices.Backward(slices.Sorted(maps.Keys(wrong))) {
 		problems, isList := wrong[name].([]any)
@@ -37,7 +39,7 @@ func isTable(problem any) bool { _, ok := problem.(object); return ok }
 func flattenEntity(flat []any, k *kind, entity object, problem any) []any {
 	wrong, isObject := problem.(object)
 	if !isObject {
-		wrong = violations{"@entity": []any{problem}}
+		wrong = schema.Violations{"@entity": []any{problem}}
 	}
 	wrong = maps.Clone(wrong)
 	shown := maps.Clone(entity)
@@ -56,7 +58,7 @@ func flattenEntity(flat []any, k *kind, entity object, problem any) []any {
 					continue
 				}
 				child = maps.Clone(child)
-				if child[field] == nil && isUUID(idOf(entity)) {
+				if child[field] == nil && schema.IsUUID(idOf(entity)) {
 					child[field] = object{"id": entity["id"]}
 				}
 				flat = flattenEntity(flat, kinds[name], child, inner)
@@ -70,17 +72,17 @@ func flattenEntity(flat []any, k *kind, entity object, problem any) []any {
 	if name := textOf(shown, "name"); name != "" {
 		one["entity_name"] = name
 	}
-	if isUUID(idOf(shown)) {
+	if schema.IsUUID(idOf(shown)) {
 		one["entity_id"] = shown["id"]
 	}
-	if tags, ok := shown["tags"].([]any); ok && len(names(tags)) == len(tags) && !slices.Contains(names(tags), "") {
+	if tags, ok := shown["tags"].([]any); ok && len(schema.Names(tags)) == len(tags) && !slices.Contains(schema.Names(tags), "") {
 		one["entity_tags"] = tags
 	}
 	return append(flat, one)
 }
 
 // entityErrors lists errors, each with the path of its field.
-func entityErrors(path string, wrong violations, found []any) []any {
+func entityErrors(path string, wrong schema.Violations, found []any) []any {
 	for _, name := range slices.Backward(slices.Sorted(maps.Keys(wrong))) {
 		field := name
 		if path != "" {

@@ -8,11 +8,13 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/schema"
 )
 
 // loader builds a database out of a declarative configuration (kong/db/schema/others/declarative_config.lua).
 type loader struct {
-	library *library
+	library *schema.Library
 	store   *store
 	now     time.Time
 	// loaded are the entities in the order of the configuration, parents before their children.
@@ -31,9 +33,9 @@ type declared struct {
 }
 
 // loadConfig gives a database with a configuration's entities, or what is wrong with it.
-func loadConfig(l *library, document object, flatten bool, now func() time.Time) (*store, *failed) {
+func loadConfig(l *schema.Library, document object, flatten bool, now func() time.Time) (*store, *failed) {
 	loading := &loader{library: l, store: newStore(now), now: now()}
-	sent := cloneObject(document)
+	sent := schema.Clone(document)
 	wrong := loading.read(document)
 	if len(wrong) == 0 {
 		wrong = loading.link()
@@ -50,20 +52,20 @@ func loadConfig(l *library, document object, flatten bool, now func() time.Time)
 var formatVersions = []any{"1.1", "2.1", "3.0"}
 
 // read fills and validates every entity by itself.
-func (l *loader) read(document object) violations {
-	wrong := violations{}
+func (l *loader) read(document object) schema.Violations {
+	wrong := schema.Violations{}
 	switch version := document["_format_version"]; {
 	case version == nil:
-		wrong["_format_version"] = requiredMissing
-	case !among(version, formatVersions):
-		wrong["_format_version"] = oneOf(formatVersions)(version)
+		wrong["_format_version"] = schema.RequiredMissing
+	case schema.OneOf(version, formatVersions) != "":
+		wrong["_format_version"] = schema.OneOf(version, formatVersions)
 	}
 	for _, name := range slices.Sorted(maps.Keys(document)) {
 		if strings.HasPrefix(name, "_") {
 			continue
 		}
 		if kinds[name] == nil {
-			wrong[name] = unknownField
+			wrong[name] = schema.UnknownField
 			continue
 		}
 		if problems := l.readList(kinds[name], document[name], nil, ""); problems != nil {
@@ -78,14 +80,14 @@ func (l *loader) readList(k *kind, value any, parent *declared, field string) an
 	if value == nil {
 		return nil
 	}
-	list, ok := asList(value)
+	list, ok := schema.AsList(value)
 	if !ok {
 		return "expected an array"
 	}
 	var wrong []any
 	for i, element := range list {
 		var problem any = "expected a record"
-		if sent, isRecord := asRecord(element); isRecord {
+		if sent, isRecord := schema.AsRecord(element); isRecord {
 			problem = nil
 			if found := l.readEntity(k, sent, i, parent, field); len(found) > 0 {
 				problem = found
@@ -103,24 +105,24 @@ func (l *loader) readList(k *kind, value any, parent *declared, field string) an
 }
 
 // readEntity fills and validates an entity and its children.
-func (l *loader) readEntity(k *kind, sent object, index int, parent *declared, field string) violations {
+func (l *loader) readEntity(k *kind, sent object, index int, parent *declared, field string) schema.Violations {
 	d := &declared{kind: k, sent: sent, index: index, parent: parent, parentField: field}
-	input := cloneObject(sent)
+	input := schema.Clone(sent)
 	children := takeChildren(k, input)
 	delete(input, "_comment")
 	delete(input, "_ignore")
 	if parent != nil && input[field] != nil {
-		return violations{field: "value must be null"}
+		return schema.Violations{field: "value must be null"}
 	}
 	identify(d, input)
 	replaceNames(k, input)
 	if parent != nil {
 		input[field] = object{"id": parent.row["id"]}
 	}
-	schema := l.library.entities[k.name]
-	row, wrong := schema.fill(input, inserting, l.now)
+	record := l.library.Entities[k.name]
+	row, wrong := record.Fill(input, schema.Inserting, l.now)
 	if len(wrong) == 0 {
-		wrong = schema.validate(row, true)
+		wrong = record.Validate(row, true)
 	}
 	if d.row = row; row == nil {
 		d.row = input
@@ -129,7 +131,7 @@ func (l *loader) readEntity(k *kind, sent object, index int, parent *declared, f
 	for _, name := range slices.Sorted(maps.Keys(children)) {
 		if problems := l.readList(kinds[name], children[name], d, referenceTo(kinds[name], k)); problems != nil {
 			if wrong == nil {
-				wrong = violations{}
+				wrong = schema.Violations{}
 			}
 			wrong[name] = problems
 		}
@@ -163,7 +165,7 @@ func referenceTo(child, parent *kind) string {
 // validated. Where they lead is looked up when all entities are known.
 func replaceNames(k *kind, input object) {
 	for field := range k.references {
-		if name, isText := input[field].(string); isText && !isUUID(name) {
+		if name, isText := input[field].(string); isText && !schema.IsUUID(name) {
 			input[field] = object{"id": placeholderID(name)}
 		} else if isText {
 			input[field] = object{"id": strings.ToLower(name)}
@@ -213,8 +215,8 @@ func identify(d *declared, input object) {
 }
 
 // link looks for values that were declared twice and for references that lead nowhere, and fills the database.
-func (l *loader) link() violations {
-	wrong := violations{}
+func (l *loader) link() schema.Violations {
+	wrong := schema.Violations{}
 	byID, byName := map[string]*declared{}, map[string]*declared{}
 	for _, d := range l.loaded {
 		declare(d, byID, byName, wrong)
@@ -255,7 +257,7 @@ func uniquenessText(kind, field, value string) string {
 }
 
 // declare notes an entity by its id and its name.
-func declare(d *declared, byID, byName map[string]*declared, wrong violations) {
+func declare(d *declared, byID, byName map[string]*declared, wrong schema.Violations) {
 	problem := ""
 	id, name := d.kind.name+" "+idOf(d.row), textOf(d.row, d.kind.lookup)
 	switch {

@@ -3,7 +3,7 @@
 // knows of other versions was not recorded.
 // Nothing of the operator may depend on what only the simulation does.
 //
-//	schema*.go   Kong's schemas: what is filled in, rules, messages      schemas/*.json, as real Kongs serve them
+//	schema/      Kong's schemas: what is filled in, rules, messages      recorded/*.json, as real Kongs serve them
 //	dao.go       fill, resolve references, validate, write               failures.go: errors as Kong words them
 //	store*.go    the database, and what the data plane reads of it
 //	admin*.go    the Admin API                                           dbless*.go: POST /config

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/schema"
 )
 
 // failed is an answer that says no.
@@ -23,8 +25,8 @@ func unexpected() *failed {
 	return message(http.StatusInternalServerError, "An unexpected error occurred")
 }
 
-func schemaViolation(wrong violations) *failed {
-	return &failed{http.StatusBadRequest, object{"code": 2, "name": "schema violation", "fields": wrong, "message": violationMessage(wrong)}}
+func schemaViolation(wrong schema.Violations) *failed {
+	return &failed{http.StatusBadRequest, object{"code": 2, "name": "schema violation", "fields": wrong, "message": schema.ViolationMessage(wrong)}}
 }
 
 func uniqueViolation(fields []string, row object) *failed {
@@ -37,14 +39,14 @@ func uniqueViolation(fields []string, row object) *failed {
 	}
 	return &failed{http.StatusConflict, object{
 		"code": 5, "name": "unique constraint violation", "fields": values,
-		"message": "UNIQUE violation detected on '" + luaTable(values) + "'",
+		"message": "UNIQUE violation detected on '" + schema.LuaTable(values) + "'",
 	}}
 }
 
 func foreignMissing(field, table, id string) *failed {
 	return &failed{http.StatusBadRequest, object{
 		"code": 4, "name": "foreign key violation", "fields": object{field: object{"id": id}},
-		"message": "the foreign key '" + luaTable(object{"id": id}) + "' does not reference an existing '" + table + "' entity.",
+		"message": "the foreign key '" + schema.LuaTable(object{"id": id}) + "' does not reference an existing '" + table + "' entity.",
 	}}
 }
 
@@ -62,7 +64,7 @@ func missing(field, value string) *failed {
 		words = "primary key "
 	}
 	return &failed{http.StatusNotFound, object{
-		"code": 6, "name": "not found", "fields": key, "message": "could not find the entity with " + words + "'" + luaTable(key) + "'",
+		"code": 6, "name": "not found", "fields": key, "message": "could not find the entity with " + words + "'" + schema.LuaTable(key) + "'",
 	}}
 }
 
@@ -82,7 +84,7 @@ func invalidTags(why string) *failed {
 
 func primaryKeyViolation(id string) *failed {
 	return &failed{http.StatusBadRequest, object{
-		"code": 3, "name": "primary key violation", "fields": object{"id": id}, "message": "primary key violation on key '" + luaTable(object{"id": id}) + "'",
+		"code": 3, "name": "primary key violation", "fields": object{"id": id}, "message": "primary key violation on key '" + schema.LuaTable(object{"id": id}) + "'",
 	}}
 }
 
@@ -90,7 +92,7 @@ func primaryKeyViolation(id string) *failed {
 func invalidPrimaryKey() *failed {
 	wrong := object{"id": "expected a valid UUID"}
 	return &failed{http.StatusBadRequest, object{
-		"code": 1, "name": "invalid primary key", "fields": wrong, "message": "invalid primary key: '" + luaTable(wrong) + "'",
+		"code": 1, "name": "invalid primary key", "fields": wrong, "message": "invalid primary key: '" + schema.LuaTable(wrong) + "'",
 	}}
 }
 
@@ -104,13 +106,13 @@ func foreignUnresolved(unknown map[string]unresolved) *failed {
 	var parts []string
 	for _, field := range slices.Sorted(maps.Keys(unknown)) {
 		u := unknown[field]
-		text := "the foreign key cannot be resolved with '" + luaTable(object{u.by: u.value}) + "' for an existing '" + u.table + "' entity"
+		text := "the foreign key cannot be resolved with '" + schema.LuaTable(object{u.by: u.value}) + "' for an existing '" + u.table + "' entity"
 		fields[field] = object{u.by: text}
 		parts = append(parts, field+"."+u.by+": "+text)
 	}
 	words := "foreign key unresolved ("
 	if len(parts) != 1 {
-		words = luaText(len(parts)) + " foreign keys unresolved ("
+		words = schema.LuaText(len(parts)) + " foreign keys unresolved ("
 	}
 	return &failed{http.StatusBadRequest, object{
 		"code": 13, "name": "foreign keys unresolved", "fields": fields, "message": words + strings.Join(parts, "; ") + ")",
@@ -127,7 +129,7 @@ func unsupported(what, kindName string) *failed {
 }
 
 func invalidConfig(fields any, flattened any) *failed {
-	body := object{"code": 14, "name": "invalid declarative configuration", "fields": fields, "message": "declarative config is invalid: " + luaTable(fields)}
+	body := object{"code": 14, "name": "invalid declarative configuration", "fields": fields, "message": "declarative config is invalid: " + schema.LuaTable(fields)}
 	if flattened != nil {
 		body["flattened_errors"] = flattened
 	}

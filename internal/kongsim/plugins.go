@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/schema"
 	"github.com/kongjwt/kong-jwt-operator/internal/router"
 )
 
@@ -114,11 +115,11 @@ func compilePlugin(kind pluginKind, view *pluginView) plugin {
 	if view.Condition == "" {
 		return p
 	}
-	holds, err := parseCondition(view.Condition)
+	condition, err := schema.ParseCondition(view.Condition)
 	if err != nil {
 		return broken{}
 	}
-	return &conditionalPlugin{p, holds}
+	return &conditionalPlugin{p, condition}
 }
 
 // find gives the one plugin of a kind that applies: the most specific, in
@@ -157,7 +158,7 @@ func (s *pluginSet) run(x *exchange) (*reply, []headerFilter) {
 			continue
 		}
 		if c, ok := p.(*conditionalPlugin); ok {
-			if !c.holds.of(x) {
+			if !holds(c.condition, x) {
 				continue
 			}
 			p = c.plugin

@@ -1,61 +1,30 @@
 package kongsim
 
 import (
-	"errors"
-	"regexp"
 	"strings"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/schema"
 )
 
 // conditionalPlugin is a plugin with a condition (Kong 3.14 or newer): it runs for the requests of which the
 // condition holds.
 type conditionalPlugin struct {
 	plugin
-	holds condition
+	condition schema.Condition
 }
 
-// condition is an expression about a request.
-type condition []comparison
-
-type comparison struct{ field, operator, value string }
-
-// comparisonForm is the part of Kong's expressions that this package evaluates: comparisons, all of which have to hold.
-var comparisonForm = regexp.MustCompile(
-	`^\s*(http\.method|http\.path|http\.host|http\.headers\.[a-z0-9_]+)\s*(==|!=|\^=|=\^)\s*"([^"]*)"\s*$`)
-
-var errCondition = errors.New("the simulation evaluates comparisons of http.method, http.path, http.host " +
-	"and http.headers.NAME, joined by &&")
-
-func parseCondition(text string) (condition, error) {
-	var c condition
-	for part := range strings.SplitSeq(text, "&&") {
-		found := comparisonForm.FindStringSubmatch(part)
-		if found == nil {
-			return nil, errCondition
-		}
-		c = append(c, comparison{found[1], found[2], found[3]})
-	}
-	return c, nil
-}
-
-func conditionProblem(text string) string {
-	if _, err := parseCondition(text); err != nil {
-		return err.Error()
-	}
-	return ""
-}
-
-func (c condition) of(x *exchange) bool {
+func holds(c schema.Condition, x *exchange) bool {
 	for _, one := range c {
-		if !one.of(x) {
+		if !compare(one, x) {
 			return false
 		}
 	}
 	return true
 }
 
-func (c comparison) of(x *exchange) bool {
+func compare(c schema.Comparison, x *exchange) bool {
 	var value string
-	switch c.field {
+	switch c.Field {
 	case "http.method":
 		value = x.request.Method
 	case "http.path":
@@ -63,17 +32,17 @@ func (c comparison) of(x *exchange) bool {
 	case "http.host":
 		value = x.request.Host
 	default:
-		name := strings.TrimPrefix(c.field, "http.headers.")
+		name := strings.TrimPrefix(c.Field, "http.headers.")
 		value = x.request.Header.Get(strings.ReplaceAll(name, "_", "-"))
 	}
-	switch c.operator {
+	switch c.Operator {
 	case "==":
-		return value == c.value
+		return value == c.Value
 	case "!=":
-		return value != c.value
+		return value != c.Value
 	case "^=":
-		return strings.HasPrefix(value, c.value)
+		return strings.HasPrefix(value, c.Value)
 	default:
-		return strings.HasSuffix(value, c.value)
+		return strings.HasSuffix(value, c.Value)
 	}
 }

@@ -49,11 +49,3 @@ func (p *postFunction) access(x *exchange) *reply {
 	}
 	return nil
 }
-
-// functionProblem is what post-function's schema says of Lua that cannot be parsed.
-func functionProblem(text string) string {
-	if _, err := postfunction.Compile(text); err != nil {
-		return "error parsing post-function: " + err.Error()
-	}
-	return ""
-}

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/schema"
 )
 
 // write plays a step of the Admin API: the store gets what the recorded answer shows.
@@ -60,7 +62,7 @@ func (r *replay) resolve(t *testing.T, recorded, before object) object {
 	t.Helper()
 	after := maps.Clone(recorded)
 	if strings.ContainsAny(idOf(after), "<{") {
-		after["id"] = newID()
+		after["id"] = schema.NewID()
 		if before != nil {
 			after["id"] = before["id"]
 		}

@@ -11,14 +11,18 @@ import (
 	"time"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/schema"
 )
+
+// Schemas are how the schemas of a Kong differ from those of its version.
+type Schemas = schema.Changes
 
 // Options configure a simulated Kong. The zero value is Kong 3.9.3 with a database, on free ports of the loopback
 // address, whose workers take changes in at once.
 type Options struct {
 	// AdminAddress and ProxyAddress to listen on, host:port; 127.0.0.1:0 by default.
 	AdminAddress, ProxyAddress string
-	// Version is Kong's; "3.9.3" by default. Schemas, defaults and answers are those of that version; schemas/ says
+	// Version is Kong's; "3.9.3" by default. Schemas, defaults and answers are those of that version; schema/recorded says
 	// which were recorded.
 	Version string
 	// Schemas are how this Kong's differ from those of its version.
@@ -80,7 +84,7 @@ func Start(o Options) (*Server, error) {
 	o = o.withDefaults()
 	s := &Server{Faults: &Faults{}, options: o}
 	s.options.faults = s.Faults
-	library, err := loadLibrary(o.Database == "off", kong.ParseVersion(o.Version), o.changes())
+	library, err := schema.Load(o.Database == "off", kong.ParseVersion(o.Version), o.changes())
 	if err != nil {
 		return nil, fmt.Errorf("read the schemas: %w", err)
 	}
@@ -99,7 +103,7 @@ func Start(o Options) (*Server, error) {
 	}
 	api := &admin{
 		dao:     &dao{store: database, library: library, readOnly: o.Database == "off"},
-		options: s.options, version: kong.ParseVersion(o.Version), nodeID: newID(), config: &declarative{current: emptyHash},
+		options: s.options, version: kong.ParseVersion(o.Version), nodeID: schema.NewID(), config: &declarative{current: emptyHash},
 	}
 	s.handler = s.requests.wrap(s.Faults.Wrap(newPace(o.ServiceTime, o.MaxRate).wrap(api)))
 	if s.admin, err = listen(o.AdminAddress, &http.Server{Handler: s.handler}); err != nil {

@@ -7,7 +7,13 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/schema"
 )
+
+// object is an entity, or a part of one, in the Admin API's form: what encoding/json decodes. A name that is not there
+// is not the same as null.
+type object = map[string]any
 
 // kind is a table of the database and a collection of the Admin API.
 type kind struct {
@@ -83,7 +89,7 @@ func newStore(now func() time.Time) *store {
 func (s *store) find(k *kind, name string) object {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if isUUID(name) {
+	if schema.IsUUID(name) {
 		return s.tables[k.name].rows[strings.ToLower(name)]
 	}
 	if k.lookup == "" {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/schema"
 )
 
 // Versions of Kong from which on something is different.
@@ -35,30 +36,12 @@ func (s *Server) Restart(change func(*Options)) (*Server, error) {
 }
 
 // reread makes all rows what a version of Kong reads of what another wrote.
-func (s *store) reread(l *library, now time.Time) {
+func (s *store) reread(l *schema.Library, now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for name, t := range s.tables {
 		for id, row := range t.rows {
-			t.rows[id] = l.entities[name].read(row, now)
+			t.rows[id] = l.Entities[name].Read(row, now)
 		}
 	}
-}
-
-// read gives a row as it is read: what nobody wrote is as it is by default, and what is not known is not there.
-func (s *recordSchema) read(row object, now time.Time) object {
-	seen := make(object, len(row))
-	s.each(row, func(f *schemaField) {
-		value, there := row[f.name]
-		if inner, ok := value.(object); ok && f.kind == "record" && f.record != nil {
-			value = f.record.read(inner, now)
-		}
-		if !there {
-			value, there = f.missing(now)
-		}
-		if there {
-			seen[f.name] = value
-		}
-	})
-	return seen
 }

@@ -8,12 +8,12 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/schema"
 )
 
 // valueAt is what an answer has at a path; "not there" is not null.
 func valueAt(body object, path string) any {
-	value, there := pathOf(body, path)
+	value, there := schema.PathOf(body, path)
 	if !there {
 		return "not there"
 	}
@@ -49,7 +49,7 @@ func TestAVersionHasItsOwnFieldsAndDefaults(t *testing.T) {
 				Fields []map[string]any `json:"fields"`
 			} `json:"fields"`
 		}
-		if err := recode(a.must(t, "GET", "/schemas/plugins/rate-limiting", ""), &limit); err != nil {
+		if err := json.Unmarshal(mustJSON(t, a.must(t, "GET", "/schemas/plugins/rate-limiting", "")), &limit); err != nil {
 			t.Fatal(err)
 		}
 		flat := false
@@ -109,41 +109,6 @@ func TestAnotherVersionTakesOver(t *testing.T) {
 	a.must(t, "POST", "/plugins", newer)
 	if _, err := Start(Options{Schemas: Schemas{Lacking: []string{"plugins/jwt.config.nothing"}}}); err == nil {
 		t.Error("a field that there is not cannot be taken out")
-	}
-}
-
-// TestSchemaFiles: each file says where it is from, and all that code.json adds has a place in some version.
-func TestSchemaFiles(t *testing.T) {
-	code, err := readSchemaFile("code")
-	if err != nil {
-		t.Fatal(err)
-	}
-	placed := map[string]bool{}
-	for _, version := range versions {
-		file, err := readSchemaFile(version.file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if file.Source == "" || strings.HasPrefix(file.Source, "not recorded") != (file.From != "") {
-			t.Errorf("%s: source %q", version.file, file.Source)
-		}
-		schemas, err := servedSchemas(version.file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for path := range code.Fields {
-			placed[path] = placed[path] || schemas.locate(path) != nil
-		}
-	}
-	for path := range code.Fields {
-		if !placed[path] {
-			t.Errorf("%s is in no version", path)
-		}
-	}
-	for version, want := range map[string]string{"3.4.2": "3.4.2", "3.5.0": "3.4.2", "3.8.1": "3.9.3", "3.13.0.0": "3.9.3", "3.15.0.2": "3.14", "4.0.0": "3.14"} {
-		if got := fileOf(kong.ParseVersion(version)); got != want {
-			t.Errorf("%s has the schemas of %s", version, got)
-		}
 	}
 }
 

@@ -1,9 +1,10 @@
-package kongsim
+package schema
 
 import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -15,8 +16,10 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
-func theLibrary(t interface{ Fatal(...any) }) *library {
-	l, err := loadLibrary(false, kong.ParseVersion("3.9.3"), Schemas{})
+const aUUID = "00000000-0000-4000-8000-00000000000a"
+
+func theLibrary(t interface{ Fatal(...any) }) *Library {
+	l, err := Load(false, kong.ParseVersion("3.9.3"), Changes{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,16 +27,16 @@ func theLibrary(t interface{ Fatal(...any) }) *library {
 }
 
 // violationsOf fills and validates an entity as an insert would.
-func violationsOf(t *testing.T, kind, input string) violations {
+func violationsOf(t *testing.T, kind, input string) Violations {
 	t.Helper()
 	var entity object
 	if err := json.Unmarshal([]byte(input), &entity); err != nil {
 		t.Fatal(err)
 	}
-	schema := theLibrary(t).entities[kind]
-	row, wrong := schema.fill(entity, inserting, time.Unix(1, 0))
+	schema := theLibrary(t).Entities[kind]
+	row, wrong := schema.Fill(entity, Inserting, time.Unix(1, 0))
 	if len(wrong) == 0 {
-		wrong = schema.validate(row, true)
+		wrong = schema.Validate(row, true)
 	}
 	return wrong
 }
@@ -119,7 +122,7 @@ func TestValidation(t *testing.T) {
 	for _, tt := range tests {
 		got := ""
 		if wrong := violationsOf(t, tt.kind, tt.input); len(wrong) > 0 {
-			got = strings.TrimPrefix(violationMessage(wrong), "schema violation ")
+			got = strings.TrimPrefix(ViolationMessage(wrong), "schema violation ")
 			if count, rest, found := strings.Cut(got, " schema violations "); found {
 				got = count + rest
 			}
@@ -131,7 +134,17 @@ func TestValidation(t *testing.T) {
 }
 
 func TestPublicKeys(t *testing.T) {
-	keys := readRecording[map[string]recordedKey](t, recordings+"/keys.json")
+	content, err := os.ReadFile("../../../test/contract/testdata/3.9.3/keys.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys map[string]struct {
+		PublicPEM  string `json:"publicPEM"`
+		PrivatePEM string `json:"privatePEM"`
+	}
+	if err := json.Unmarshal(content, &keys); err != nil {
+		t.Fatal(err)
+	}
 	// What is in the field only has to be a key: a private one, and one of another type, are taken.
 	for name, key := range keys {
 		for _, pem := range []string{key.PublicPEM, key.PrivatePEM} {
@@ -180,7 +193,7 @@ func TestLuaPatterns(t *testing.T) {
 
 func TestLuaTables(t *testing.T) {
 	value := object{"b": []any{1.0, "x"}, "a": nil, "@entity": true, "c": object{"d": 1.5}, "e": []any{nil, "second"}}
-	if got, want := luaTable(value), `{["@entity"]=true,a=null,b={1,"x"},c={d=1.5},e={[2]="second"}}`; got != want {
+	if got, want := LuaTable(value), `{["@entity"]=true,a=null,b={1,"x"},c={d=1.5},e={[2]="second"}}`; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 	if got, want := luaBlock(object{"a": object{"b": "c"}}), "{\n  a = {\n    b = \"c\"\n  }\n}"; got != want {
@@ -192,26 +205,26 @@ func TestLuaTables(t *testing.T) {
 func TestFilledStaysFilled(t *testing.T) {
 	l := theLibrary(t)
 	rapid.Check(t, func(t *rapid.T) {
-		name := rapid.SampledFrom(l.plugins()).Draw(t, "plugin")
-		schema := l.entities["plugins"]
+		name := rapid.SampledFrom(l.Plugins()).Draw(t, "plugin")
+		schema := l.Entities["plugins"]
 		now := time.Unix(1, 0)
 		input := object{"name": name, "enabled": rapid.Bool().Draw(t, "enabled")}
 		if rapid.Bool().Draw(t, "tagged") {
 			input["tags"] = []any{"b", "a", "b"}
 		}
-		row, wrong := schema.fill(input, inserting, now)
+		row, wrong := schema.Fill(input, Inserting, now)
 		if len(wrong) > 0 {
 			t.Fatal(wrong)
 		}
-		shown := schema.present(row)
-		again, wrong := schema.fill(cloneObject(shown), upserting, now)
+		shown := schema.Present(row)
+		again, wrong := schema.Fill(Clone(shown), Upserting, now)
 		if len(wrong) > 0 {
 			t.Fatal(wrong)
 		}
 		if !reflect.DeepEqual(row, again) {
 			t.Fatalf("%v\nbecame %v", row, again)
 		}
-		if !reflect.DeepEqual(schema.merge(object{}, row), row) {
+		if !reflect.DeepEqual(schema.Merge(object{}, row), row) {
 			t.Fatal("an empty patch changes it")
 		}
 	})
@@ -220,13 +233,43 @@ func TestFilledStaysFilled(t *testing.T) {
 func TestServedSchemasShowNoCode(t *testing.T) {
 	l := theLibrary(t)
 	for _, name := range slices.Sorted(maps.Keys(l.served)) {
-		if text := fmt.Sprint(servedSchema(l.served[name])); strings.Contains(text, "custom_validator") || strings.Contains(text, "func:") {
+		if text := fmt.Sprint(l.Served(name)); strings.Contains(text, "custom_validator") || strings.Contains(text, "func:") {
 			t.Errorf("%s: %s", name, text)
 		}
 	}
-	for _, name := range l.plugins() {
-		if _, known := priorities[name]; !known {
-			t.Errorf("the priority of %s is not known", name)
+}
+
+// TestSchemaFiles: each file says where it is from, and all that code.json adds has a place in some version.
+func TestSchemaFiles(t *testing.T) {
+	code, err := readSchemaFile("code")
+	if err != nil {
+		t.Fatal(err)
+	}
+	placed := map[string]bool{}
+	for _, version := range versions {
+		file, err := readSchemaFile(version.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if file.Source == "" || strings.HasPrefix(file.Source, "not recorded") != (file.From != "") {
+			t.Errorf("%s: source %q", version.file, file.Source)
+		}
+		schemas, err := servedSchemas(version.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for path := range code.Fields {
+			placed[path] = placed[path] || schemas.locate(path) != nil
+		}
+	}
+	for path := range code.Fields {
+		if !placed[path] {
+			t.Errorf("%s is in no version", path)
+		}
+	}
+	for version, want := range map[string]string{"3.4.2": "3.4.2", "3.5.0": "3.4.2", "3.8.1": "3.9.3", "3.13.0.0": "3.9.3", "3.15.0.2": "3.14", "4.0.0": "3.14"} {
+		if got := fileOf(kong.ParseVersion(version)); got != want {
+			t.Errorf("%s has the schemas of %s", version, got)
 		}
 	}
 }

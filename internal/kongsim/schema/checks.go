@@ -1,4 +1,4 @@
-package kongsim
+package schema
 
 import (
 	"fmt"
@@ -16,15 +16,15 @@ type entityCheck struct {
 	// clean: run it only if none of the fields is wrong by itself.
 	clean bool
 	// decide says what is wrong with the entity, and adds to wrong what is wrong with a field.
-	decide func(input object, whole bool, wrong violations) string
+	decide func(input object, whole bool, wrong Violations) string
 }
 
 // run does the check and notes its outcome under "@entity".
-func (c *entityCheck) run(input object, whole bool, wrong violations) {
+func (c *entityCheck) run(input object, whole bool, wrong Violations) {
 	none, spoiled := true, false
 	var missing []string
 	for _, path := range c.fields {
-		if _, there := pathOf(input, path); there {
+		if _, there := PathOf(input, path); there {
 			none = false
 		} else if slices.Contains(c.needed, path) {
 			missing = append(missing, path)
@@ -40,7 +40,7 @@ func (c *entityCheck) run(input object, whole bool, wrong violations) {
 			if !whole {
 				message += " when updating"
 			}
-			setPath(wrong, strings.Split(path, "."), message)
+			SetPath(wrong, strings.Split(path, "."), message)
 		}
 		return
 	}
@@ -51,7 +51,7 @@ func (c *entityCheck) run(input object, whole bool, wrong violations) {
 }
 
 // parseChecks reads an entity's checks. find gives a field by its path.
-func parseChecks(at string, raw any, find func(path string) *schemaField) ([]*entityCheck, error) {
+func parseChecks(at string, raw any, find func(path string) *Field) ([]*entityCheck, error) {
 	var checks []*entityCheck
 	err := eachCheck(raw, func(name string, argument any) error {
 		maker := checkMakers[name]
@@ -81,7 +81,7 @@ func eachCheck(raw any, visit func(name string, argument any) error) error {
 	return nil
 }
 
-type checkMaker func(argument any, find func(path string) *schemaField) (*entityCheck, error)
+type checkMaker func(argument any, find func(path string) *Field) (*entityCheck, error)
 
 var checkMakers map[string]checkMaker
 
@@ -96,7 +96,8 @@ func init() { // it refers to itself by way of records' own checks
 	}
 }
 
-func names(argument any) []string {
+// Names gives the texts of a list.
+func Names(argument any) []string {
 	list, _ := argument.([]any)
 	texts := make([]string, 0, len(list))
 	for _, element := range list {
@@ -110,7 +111,7 @@ func quoted(words []string) string { return "'" + strings.Join(words, "', '") + 
 
 // nonEmpty says whether a value is there and holds something.
 func nonEmpty(input object, path string) bool {
-	value, _ := pathOf(input, path)
+	value, _ := PathOf(input, path)
 	switch v := value.(type) {
 	case nil:
 		return false
@@ -135,9 +136,9 @@ func countSet(input object, paths []string) int {
 	return count
 }
 
-func atLeastOneOf(argument any, _ func(string) *schemaField) (*entityCheck, error) {
-	paths := names(argument)
-	return &entityCheck{fields: paths, partial: true, decide: func(input object, whole bool, _ violations) string {
+func atLeastOneOf(argument any, _ func(string) *Field) (*entityCheck, error) {
+	paths := Names(argument)
+	return &entityCheck{fields: paths, partial: true, decide: func(input object, whole bool, _ Violations) string {
 		if countSet(input, paths) > 0 {
 			return ""
 		}
@@ -152,9 +153,9 @@ func when(whole bool) string {
 	return "when updating, "
 }
 
-func onlyOneOf(argument any, _ func(string) *schemaField) (*entityCheck, error) {
-	paths := names(argument)
-	return &entityCheck{fields: paths, needed: paths, decide: func(input object, _ bool, _ violations) string {
+func onlyOneOf(argument any, _ func(string) *Field) (*entityCheck, error) {
+	paths := Names(argument)
+	return &entityCheck{fields: paths, needed: paths, decide: func(input object, _ bool, _ Violations) string {
 		if countSet(input, paths) == 1 {
 			return ""
 		}
@@ -162,9 +163,9 @@ func onlyOneOf(argument any, _ func(string) *schemaField) (*entityCheck, error) 
 	}}, nil
 }
 
-func mutuallyRequired(argument any, _ func(string) *schemaField) (*entityCheck, error) {
-	paths := names(argument)
-	return &entityCheck{fields: paths, partial: true, clean: true, decide: func(input object, _ bool, _ violations) string {
+func mutuallyRequired(argument any, _ func(string) *Field) (*entityCheck, error) {
+	paths := Names(argument)
+	return &entityCheck{fields: paths, partial: true, clean: true, decide: func(input object, _ bool, _ Violations) string {
 		if n := countSet(input, paths); n == 0 || n == len(paths) {
 			return ""
 		}
@@ -173,7 +174,7 @@ func mutuallyRequired(argument any, _ func(string) *schemaField) (*entityCheck, 
 }
 
 // over is a field with the rules of a condition laid over its own.
-func over(base *schemaField, rules any) (*schemaField, error) {
+func over(base *Field, rules any) (*Field, error) {
 	combined := object{}
 	if base != nil {
 		maps.Copy(combined, base.raw)
@@ -191,7 +192,7 @@ func over(base *schemaField, rules any) (*schemaField, error) {
 }
 
 // conditional: where one field passes some rules, another has to pass others.
-func conditional(argument any, find func(string) *schemaField) (*entityCheck, error) {
+func conditional(argument any, find func(string) *Field) (*entityCheck, error) {
 	a, _ := argument.(object)
 	ifField, _ := a["if_field"].(string)
 	thenField, _ := a["then_field"].(string)
@@ -204,17 +205,17 @@ func conditional(argument any, find func(string) *schemaField) (*entityCheck, er
 	if err != nil {
 		return nil, err
 	}
-	decide := func(input object, _ bool, wrong violations) string {
-		given, _ := pathOf(input, ifField)
-		if condition.check(given) != nil {
+	decide := func(input object, _ bool, wrong Violations) string {
+		given, _ := PathOf(input, ifField)
+		if condition.Check(given) != nil {
 			return ""
 		}
-		value, _ := pathOf(input, thenField)
-		problem := demand.check(value)
+		value, _ := PathOf(input, thenField)
+		problem := demand.Check(value)
 		if problem == nil {
 			return ""
 		}
-		setPath(wrong, strings.Split(thenField, "."), problem)
+		SetPath(wrong, strings.Split(thenField, "."), problem)
 		if thenMessage != "" {
 			return thenMessage
 		}
@@ -225,12 +226,12 @@ func conditional(argument any, find func(string) *schemaField) (*entityCheck, er
 
 // branch is one half of conditionalAtLeastOneOf.
 type branch struct {
-	condition *schemaField
+	condition *Field
 	needed    []string
 	message   string
 }
 
-func parseBranch(a object, base *schemaField, match, needed, message string) (*branch, error) {
+func parseBranch(a object, base *Field, match, needed, message string) (*branch, error) {
 	if a[match] == nil {
 		return nil, nil //nolint:nilnil // There may be no such half.
 	}
@@ -239,11 +240,11 @@ func parseBranch(a object, base *schemaField, match, needed, message string) (*b
 		return nil, err
 	}
 	words, _ := a[message].(string)
-	return &branch{condition: condition, needed: names(a[needed]), message: words}, nil
+	return &branch{condition: condition, needed: Names(a[needed]), message: words}, nil
 }
 
 func (b *branch) decide(input object, given any) (problem string, applies bool) {
-	if b == nil || b.condition.check(given) != nil {
+	if b == nil || b.condition.Check(given) != nil {
 		return "", false
 	}
 	if countSet(input, b.needed) > 0 {
@@ -256,7 +257,7 @@ func (b *branch) decide(input object, given any) (problem string, applies bool) 
 }
 
 // conditionalAtLeastOneOf: where a field passes some rules, one of others has to be set.
-func conditionalAtLeastOneOf(argument any, find func(string) *schemaField) (*entityCheck, error) {
+func conditionalAtLeastOneOf(argument any, find func(string) *Field) (*entityCheck, error) {
 	a, _ := argument.(object)
 	ifField, _ := a["if_field"].(string)
 	base := find(ifField)
@@ -272,8 +273,8 @@ func conditionalAtLeastOneOf(argument any, find func(string) *schemaField) (*ent
 	if second != nil {
 		fields = append(fields, second.needed...)
 	}
-	return &entityCheck{fields: fields, partial: true, decide: func(input object, _ bool, _ violations) string {
-		given, there := pathOf(input, ifField)
+	return &entityCheck{fields: fields, partial: true, decide: func(input object, _ bool, _ Violations) string {
+		given, there := PathOf(input, ifField)
 		if !there {
 			return ""
 		}
@@ -286,13 +287,13 @@ func conditionalAtLeastOneOf(argument any, find func(string) *schemaField) (*ent
 }
 
 // customCheck is a check that Kong has as code.
-func customCheck(argument any, _ func(string) *schemaField) (*entityCheck, error) {
+func customCheck(argument any, _ func(string) *Field) (*entityCheck, error) {
 	a, _ := argument.(object)
 	partial, _ := a["run_with_missing_fields"].(bool)
-	sources := names(a["field_sources"])
-	c := &entityCheck{fields: sources, partial: partial, clean: true, decide: func(object, bool, violations) string { return "" }}
+	sources := Names(a["field_sources"])
+	c := &entityCheck{fields: sources, partial: partial, clean: true, decide: func(object, bool, Violations) string { return "" }}
 	if slices.Contains(sources, "paths") {
-		c.decide = func(input object, _ bool, _ violations) string { return routeExpressionProblem(input) }
+		c.decide = func(input object, _ bool, _ Violations) string { return routeExpressionProblem(input) }
 	}
 	return c, nil
 }

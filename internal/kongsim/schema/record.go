@@ -1,4 +1,4 @@
-package kongsim
+package schema
 
 import (
 	"encoding/json"
@@ -10,37 +10,31 @@ import (
 // there is not the same as null.
 type object = map[string]any
 
-// recordSchema says what a record is made of: an entity, or a field of one (kong/db/schema/init.lua).
-type recordSchema struct {
-	fields     []*schemaField
-	byName     map[string]*schemaField
+// Record says what a record is made of: an entity, or a field of one (kong/db/schema/init.lua).
+type Record struct {
+	fields     []*Field
+	ByName     map[string]*Field
 	shorthands []*shorthand
 	checks     []*entityCheck
 	// An entity may come in varieties: routes by their protocols, plugins by their name. variants holds what each
 	// adds or replaces.
 	variantKey     string
-	variants       map[string]*recordSchema
+	variants       map[string]*Record
 	unknownVariant string // a format for the value that names none
 }
 
-// schemaField is a field of a record, or the elements of a list.
-type schemaField struct {
+// Field is a field of a record, or the elements of a list.
+type Field struct {
 	name string
 	kind string // Kong's `type`
+	attributes
+	parts
 
-	required, auto, uuid, timestamp, abstract bool
-	// generated fields have a default that is made at random.
-	generated bool
-	// referenceable texts may be references to a vault, which no rule looks at.
-	referenceable bool
-	hasDefault    bool
-	fallback      any // Kong's `default`, which may be null
+	hasDefault bool
+	fallback   any // Kong's `default`, which may be null
 
-	reference string        // the table that a foreign field points to
-	foreign   *recordSchema // its schema
-
-	elements, keys, values *schemaField
-	record                 *recordSchema
+	reference string  // the table that a foreign field points to
+	foreign   *Record // its schema
 
 	rules   []rule // in Kong's order
 	mustBe  *any   // Kong's `eq`
@@ -49,9 +43,24 @@ type schemaField struct {
 	raw object
 }
 
+// attributes of a field that are true or false.
+type attributes struct {
+	required, auto, uuid, timestamp, abstract bool
+	// generated fields have a default that is made at random.
+	generated bool
+	// referenceable texts may be references to a vault, which no rule looks at.
+	referenceable bool
+}
+
+// parts are what a list, a map or a record is made of.
+type parts struct {
+	elements, keys, values *Field
+	record                 *Record
+}
+
 // shorthand is a field that stands for others and is not kept (`url` of a service), or the former name of a nested one.
 type shorthand struct {
-	field *schemaField
+	field *Field
 	// path is the nested field that replaces a former one; empty where expand says what the value stands for.
 	path   []string
 	expand func(value any) object
@@ -62,15 +71,15 @@ type schemaError struct{ at, what string }
 
 func (e *schemaError) Error() string { return "schema of " + e.at + ": " + e.what }
 
-func parseRecord(at string, raw object) (*recordSchema, error) {
-	s := &recordSchema{byName: map[string]*schemaField{}}
+func parseRecord(at string, raw object) (*Record, error) {
+	s := &Record{ByName: map[string]*Field{}}
 	err := eachNamed(raw["fields"], func(name string, definition object) error {
 		f, err := parseField(at+"."+name, name, definition)
 		if err != nil {
 			return err
 		}
 		s.fields = append(s.fields, f)
-		s.byName[name] = f
+		s.ByName[name] = f
 		return nil
 	})
 	if err != nil {
@@ -105,8 +114,8 @@ func eachNamed(list any, visit func(name string, definition object) error) error
 	return nil
 }
 
-func parseField(at, name string, raw object) (*schemaField, error) {
-	f := &schemaField{name: name, raw: raw}
+func parseField(at, name string, raw object) (*Field, error) {
+	f := &Field{name: name, raw: raw}
 	f.kind, _ = raw["type"].(string)
 	f.required, _ = raw["required"].(bool)
 	f.auto, _ = raw["auto"].(bool)
@@ -122,7 +131,7 @@ func parseField(at, name string, raw object) (*schemaField, error) {
 		f.mustBe = &wanted
 	}
 	var err error
-	for part, into := range map[string]**schemaField{"elements": &f.elements, "keys": &f.keys, "values": &f.values} {
+	for part, into := range map[string]**Field{"elements": &f.elements, "keys": &f.keys, "values": &f.values} {
 		definition, ok := raw[part].(object)
 		if !ok {
 			continue
@@ -136,7 +145,7 @@ func parseField(at, name string, raw object) (*schemaField, error) {
 		if f.record, err = parseRecord(at, raw); err != nil {
 			return nil, err
 		}
-		if f.record.checks, err = parseChecks(at, raw["entity_checks"], f.record.lookup); err != nil {
+		if f.record.checks, err = parseChecks(at, raw["entity_checks"], f.record.Lookup); err != nil {
 			return nil, err
 		}
 	}
@@ -171,21 +180,21 @@ func parseShorthand(at, name string, definition object) (*shorthand, error) {
 	return &shorthand{field: f, path: former.Deprecation.With[0].Path}, nil
 }
 
-// lookup finds a field by its path, "config.redis.host".
-func (s *recordSchema) lookup(path string) *schemaField {
+// Lookup finds a field by its path, "config.redis.host".
+func (s *Record) Lookup(path string) *Field {
 	head, tail, nested := strings.Cut(path, ".")
-	f := s.byName[head]
+	f := s.ByName[head]
 	if !nested || f == nil {
 		return f
 	}
 	if f.record == nil {
 		return nil
 	}
-	return f.record.lookup(tail)
+	return f.record.Lookup(tail)
 }
 
 // variant is the variety of an entity, or nil. A list names it by the first of its elements that does.
-func (s *recordSchema) variant(input object) *recordSchema {
+func (s *Record) variant(input object) *Record {
 	if s.variantKey == "" {
 		return nil
 	}
@@ -202,8 +211,8 @@ func (s *recordSchema) variant(input object) *recordSchema {
 	return nil
 }
 
-// each visits the fields in order, as the variety of input has them.
-func (s *recordSchema) each(input object, visit func(*schemaField)) {
+// Each visits the fields in order, as the variety of input has them.
+func (s *Record) Each(input object, visit func(*Field)) {
 	variant := s.variant(input)
 	for _, f := range s.fields {
 		visit(f.in(variant))
@@ -211,11 +220,21 @@ func (s *recordSchema) each(input object, visit func(*schemaField)) {
 }
 
 // in is the field as a variety has it.
-func (f *schemaField) in(variant *recordSchema) *schemaField {
-	if variant != nil && variant.byName[f.name] != nil {
-		return variant.byName[f.name]
+func (f *Field) in(variant *Record) *Field {
+	if variant != nil && variant.ByName[f.name] != nil {
+		return variant.ByName[f.name]
 	}
 	return f
+}
+
+// Uniques are the names of the fields whose values no other entity has.
+func (s *Record) Uniques() (names []string) {
+	for _, f := range s.fields {
+		if unique, _ := f.raw["unique"].(bool); unique {
+			names = append(names, f.name)
+		}
+	}
+	return names
 }
 
 // recode turns one Go form of a JSON value into another.
@@ -230,8 +249,8 @@ func recode(from, into any) error {
 	return nil
 }
 
-// pathOf gives the value at a path, "config.redis.host", and whether there is one.
-func pathOf(record object, path string) (any, bool) {
+// PathOf gives the value at a path, "config.redis.host", and whether there is one.
+func PathOf(record object, path string) (any, bool) {
 	head, tail, nested := strings.Cut(path, ".")
 	value, there := record[head]
 	if !nested {
@@ -241,11 +260,11 @@ func pathOf(record object, path string) (any, bool) {
 	if !ok {
 		return nil, false
 	}
-	return pathOf(inner, tail)
+	return PathOf(inner, tail)
 }
 
-// setPath puts a value at a path and makes the records on the way. What is no record stays.
-func setPath(record object, path []string, value any) {
+// SetPath puts a value at a path and makes the records on the way. What is no record stays.
+func SetPath(record object, path []string, value any) {
 	for _, name := range path[:len(path)-1] {
 		inner, ok := record[name].(object)
 		if !ok {
@@ -280,7 +299,8 @@ func clone(value any) any {
 	}
 }
 
-func cloneObject(record object) object {
+// Clone copies a record and all in it.
+func Clone(record object) map[string]any {
 	copied, _ := clone(record).(object)
 	return copied
 }

@@ -1,4 +1,4 @@
-package kongsim
+package schema
 
 import (
 	"fmt"
@@ -62,10 +62,10 @@ func terminationProblem(config object) string {
 	return ""
 }
 
-// protocolsShared says whether a plugin runs on any protocol of a route.
-func protocolsShared(plugin, route object) bool {
-	for _, protocol := range names(plugin["protocols"]) {
-		if slices.Contains(names(route["protocols"]), protocol) {
+// ProtocolsShared says whether a plugin runs on any protocol of a route.
+func ProtocolsShared(plugin, route object) bool {
+	for _, protocol := range Names(plugin["protocols"]) {
+		if slices.Contains(Names(route["protocols"]), protocol) {
 			return true
 		}
 	}
@@ -83,7 +83,7 @@ func expandURL(value any) object {
 	var port any
 	if text, given := parts["port"]; given { // "http://h:" has one, which is no number
 		port = text
-		if number, isNumber := decimal(text); isNumber {
+		if number, isNumber := Decimal(text); isNumber {
 			port = number
 		}
 	}

@@ -1,4 +1,4 @@
-package kongsim
+package schema
 
 import (
 	"crypto/x509"
@@ -10,6 +10,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/postfunction"
 	"github.com/kongjwt/kong-jwt-operator/internal/router"
 )
 
@@ -55,7 +56,7 @@ func onText(problem func(string) string) func(any) string {
 
 func onObject(problem func(object) string) func(any) string {
 	return func(value any) string {
-		record, _ := asRecord(value)
+		record, _ := AsRecord(value)
 		return problem(record)
 	}
 }
@@ -350,4 +351,12 @@ func readableKey(block *pem.Block) bool {
 	}
 	parse, known := parsers[block.Type]
 	return known && parse(block.Bytes) == nil
+}
+
+// functionProblem is what post-function's schema says of Lua that cannot be parsed.
+func functionProblem(text string) string {
+	if _, err := postfunction.Compile(text); err != nil {
+		return "error parsing post-function: " + err.Error()
+	}
+	return ""
 }

@@ -1,4 +1,4 @@
-package kongsim
+package schema
 
 import (
 	"crypto/rand"
@@ -15,21 +15,22 @@ import (
 type occasion int
 
 const (
-	inserting occasion = iota
-	updating
-	upserting
+	// Inserting, Updating and Upserting are POST, PATCH and PUT.
+	Inserting occasion = iota
+	Updating
+	Upserting
 )
 
-// fill gives a copy of an entity with what Kong fills in before it validates: ids, times, generated values, defaults,
+// Fill gives a copy of an entity with what Kong fills in before it validates: ids, times, generated values, defaults,
 // and null for what has no default; shorthands are expanded (process_auto_fields). The errors are those of
 // shorthands.
-func (s *recordSchema) fill(input object, why occasion, now time.Time) (object, violations) {
-	data := cloneObject(input)
+func (s *Record) Fill(input object, why occasion, now time.Time) (map[string]any, Violations) {
+	data := Clone(input)
 	if wrong := s.expandShorthands(data); len(wrong) > 0 {
 		return nil, wrong
 	}
-	var wrong violations
-	s.each(data, func(f *schemaField) {
+	var wrong Violations
+	s.Each(data, func(f *Field) {
 		value, there := data[f.name]
 		if f.auto {
 			value, there = f.automatic(value, there, why, now)
@@ -46,12 +47,12 @@ func (s *recordSchema) fill(input object, why occasion, now time.Time) (object, 
 }
 
 // automatic gives the value of a field that Kong sets itself.
-func (f *schemaField) automatic(value any, there bool, why occasion, now time.Time) (any, bool) {
-	fresh := why != updating
+func (f *Field) automatic(value any, there bool, why occasion, now time.Time) (any, bool) {
+	fresh := why != Updating
 	switch {
 	case f.uuid:
 		if fresh && !there {
-			return newID(), true
+			return NewID(), true
 		}
 	case f.kind == "string":
 		if fresh && !there {
@@ -64,13 +65,13 @@ func (f *schemaField) automatic(value any, there bool, why occasion, now time.Ti
 }
 
 // adjust fills a value's own structure, and what is missing.
-func (f *schemaField) adjust(value any, there bool, why occasion, now time.Time) (any, bool, violations) {
+func (f *Field) adjust(value any, there bool, why occasion, now time.Time) (any, bool, Violations) {
 	if f.abstract {
 		return value, there, nil
 	}
 	switch f.kind {
 	case "record":
-		if why == updating && !there || there && value == nil || !there && !f.required {
+		if why == Updating && !there || there && value == nil || !there && !f.required {
 			break
 		}
 		if !there {
@@ -78,13 +79,13 @@ func (f *schemaField) adjust(value any, there bool, why occasion, now time.Time)
 		}
 		switch inner := value.(type) {
 		case object:
-			filled, wrong := f.record.fill(inner, why, now)
+			filled, wrong := f.record.Fill(inner, why, now)
 			return filled, true, wrong
 		case string, float64, bool:
-			panic(luaError("attempt to index a scalar, field '" + f.name + "'"))
+			panic(LuaError("attempt to index a scalar, field '" + f.name + "'"))
 		}
 	case "array", "set":
-		if list, ok := asList(value); ok && there {
+		if list, ok := AsList(value); ok && there {
 			if f.kind == "set" {
 				list = withoutDoubles(list)
 			}
@@ -104,7 +105,7 @@ func (f *schemaField) adjust(value any, there bool, why occasion, now time.Time)
 			}
 		}
 	}
-	if !there && why != updating {
+	if !there && why != Updating {
 		value, there = f.missing(now)
 	}
 	return value, there, nil
@@ -112,7 +113,7 @@ func (f *schemaField) adjust(value any, there bool, why occasion, now time.Time)
 
 // missing is what stands for a value that is not there. A required one without a default stays missing, and is
 // refused later.
-func (f *schemaField) missing(now time.Time) (any, bool) {
+func (f *Field) missing(now time.Time) (any, bool) {
 	switch {
 	case f.generated:
 		return randomText(), true
@@ -121,15 +122,15 @@ func (f *schemaField) missing(now time.Time) (any, bool) {
 	case !f.required:
 		return nil, true
 	case f.kind == "record" && !f.abstract:
-		filled, _ := f.record.fill(object{}, inserting, now)
+		filled, _ := f.record.Fill(object{}, Inserting, now)
 		return filled, true
 	default:
 		return nil, false
 	}
 }
 
-// asList takes a value for a list. To Lua, an empty object is one.
-func asList(value any) ([]any, bool) {
+// AsList takes a value for a list. To Lua, an empty object is one.
+func AsList(value any) ([]any, bool) {
 	switch v := value.(type) {
 	case []any:
 		return v, true
@@ -140,8 +141,8 @@ func asList(value any) ([]any, bool) {
 	}
 }
 
-// asRecord takes a value for a record. To Lua, an empty list is one.
-func asRecord(value any) (object, bool) {
+// AsRecord takes a value for a record. To Lua, an empty list is one.
+func AsRecord(value any) (map[string]any, bool) {
 	switch v := value.(type) {
 	case object:
 		return v, true
@@ -172,15 +173,15 @@ func sameScalar(a, b any) bool {
 	}
 }
 
-func (s *recordSchema) expandShorthands(data object) violations {
-	wrong := violations{}
+func (s *Record) expandShorthands(data object) Violations {
+	wrong := Violations{}
 	for _, short := range s.shorthands {
 		name := short.field.name
 		value, there := data[name]
 		if !there {
 			continue
 		}
-		if problem := short.field.check(value); problem != nil {
+		if problem := short.field.Check(value); problem != nil {
 			wrong[name] = problem
 			continue
 		}
@@ -194,12 +195,12 @@ func (s *recordSchema) expandShorthands(data object) violations {
 		newer := indexed(data, short.path)
 		if value != nil && newer != nil && !reflect.DeepEqual(value, newer) {
 			wrong[name] = "both deprecated and new field are used but their values mismatch: " +
-				name + " = " + luaText(value) + " vs " + strings.Join(short.path, ".") + " = " + luaText(newer)
+				name + " = " + LuaText(value) + " vs " + strings.Join(short.path, ".") + " = " + LuaText(newer)
 			continue
 		}
 		delete(data, name)
 		if newer == nil {
-			setPath(data, short.path, value)
+			SetPath(data, short.path, value)
 		}
 	}
 	return wrong
@@ -211,7 +212,7 @@ func indexed(data object, path []string) any {
 	for _, name := range path[:len(path)-1] {
 		inner, there := data[name]
 		if there && inner == nil {
-			panic(luaError("attempt to index a userdata value, field '" + name + "'"))
+			panic(LuaError("attempt to index a userdata value, field '" + name + "'"))
 		}
 		record, ok := inner.(object)
 		if !ok {
@@ -222,31 +223,31 @@ func indexed(data object, path []string) any {
 	return data[path[len(path)-1]]
 }
 
-// luaError is a fault of Kong's own code, which is answered 500.
-type luaError string
+// LuaError is a fault of Kong's own code, which is answered 500.
+type LuaError string
 
-// present gives an entity as answers show it: former names of nested fields are there too.
-func (s *recordSchema) present(row object) object {
+// Present gives an entity as answers show it: former names of nested fields are there too.
+func (s *Record) Present(row object) map[string]any {
 	shown := make(object, len(row))
 	for name, value := range row {
 		shown[name] = value
 	}
-	s.each(row, func(f *schemaField) {
+	s.Each(row, func(f *Field) {
 		inner, ok := row[f.name].(object)
 		if f.kind == "record" && f.record != nil && ok {
-			shown[f.name] = f.record.present(inner)
+			shown[f.name] = f.record.Present(inner)
 		}
 	})
 	for _, short := range s.shorthands {
 		if len(short.path) > 0 {
-			shown[short.field.name], _ = pathOf(row, strings.Join(short.path, "."))
+			shown[short.field.name], _ = PathOf(row, strings.Join(short.path, "."))
 		}
 	}
 	return shown
 }
 
-// merge lays a partial entity over a whole one. Records are merged, lists are replaced.
-func (s *recordSchema) merge(top, bottom object) object {
+// Merge lays a partial entity over a whole one. Records are merged, lists are replaced.
+func (s *Record) Merge(top, bottom object) map[string]any {
 	merged := make(object, len(bottom))
 	for name, value := range bottom {
 		merged[name] = value
@@ -254,11 +255,11 @@ func (s *recordSchema) merge(top, bottom object) object {
 	for name, value := range top {
 		merged[name] = value
 	}
-	s.each(bottom, func(f *schemaField) {
+	s.Each(bottom, func(f *Field) {
 		inner, ok := top[f.name].(object)
 		below, _ := bottom[f.name].(object)
 		if ok && f.kind == "record" && f.record != nil {
-			merged[f.name] = f.record.merge(inner, below)
+			merged[f.name] = f.record.Merge(inner, below)
 		}
 	})
 	return merged
@@ -271,4 +272,5 @@ func randomText() string {
 	return strings.NewReplacer("+", "a", "/", "A").Replace(base64.StdEncoding.EncodeToString(raw[:]))
 }
 
-func newID() string { return uuid.NewString() }
+// NewID makes an id at random.
+func NewID() string { return uuid.NewString() }

@@ -1,4 +1,4 @@
-package kongsim
+package schema
 
 import (
 	"errors"
@@ -69,17 +69,17 @@ func (p plain) Format(s fmt.State, _ rune) { _, _ = s.Write([]byte(`"` + string(
 // back-references. Kong's message goes on to draw the place.
 func routeExpressionProblem(route object) string {
 	var expressions []string
-	for _, path := range names(route["paths"]) {
+	for _, path := range Names(route["paths"]) {
 		if expression, isExpression := strings.CutPrefix(path, "~"); isExpression {
 			expressions = append(expressions, expression)
 		}
 	}
 	headers, _ := route["headers"].(object)
 	for _, name := range slices.Sorted(maps.Keys(headers)) {
-		if len(names(headers[name])) == 0 {
+		if len(Names(headers[name])) == 0 {
 			return "Router Expression failed validation: expected term"
 		}
-		for _, value := range names(headers[name]) {
+		for _, value := range Names(headers[name]) {
 			if expression, isExpression := strings.CutPrefix(value, "~*"); isExpression {
 				expressions = append(expressions, expression)
 			}
@@ -108,7 +108,8 @@ func strayEscape(expression string) bool {
 	return false
 }
 
-func decimal(text string) (float64, bool) {
+// Decimal reads a number as Lua's tonumber does.
+func Decimal(text string) (float64, bool) {
 	number, err := strconv.ParseFloat(text, 64)
 	return number, err == nil
 }

@@ -1,4 +1,4 @@
-package kongsim
+package schema
 
 import (
 	"math"
@@ -86,7 +86,7 @@ func equals(wanted any) rule {
 		if reflect.DeepEqual(value, wanted) {
 			return ""
 		}
-		return "value must be " + luaText(wanted)
+		return "value must be " + LuaText(wanted)
 	}
 }
 
@@ -95,7 +95,7 @@ func differs(unwanted any) rule {
 		if !reflect.DeepEqual(value, unwanted) {
 			return ""
 		}
-		return "value must not be " + luaText(value)
+		return "value must not be " + LuaText(value)
 	}
 }
 
@@ -103,10 +103,13 @@ func listed(options any) ([]any, string) {
 	list, _ := options.([]any)
 	words := make([]string, 0, len(list))
 	for _, option := range list {
-		words = append(words, luaText(option))
+		words = append(words, LuaText(option))
 	}
 	return list, strings.Join(words, ", ")
 }
+
+// OneOf is what is wrong with a value that is none of the options; empty where it is one.
+func OneOf(value any, options []any) string { return oneOf(options)(value) }
 
 func oneOf(options any) rule {
 	list, words := listed(options)
@@ -143,7 +146,7 @@ func greater(limit any) rule {
 		if number, _ := value.(float64); number > least {
 			return ""
 		}
-		return "value must be greater than " + luaText(limit)
+		return "value must be greater than " + LuaText(limit)
 	}
 }
 
@@ -155,7 +158,7 @@ func isTimestamp(value any) string {
 }
 
 func isUUIDRule(value any) string {
-	if text, _ := value.(string); isUUID(text) {
+	if text, _ := value.(string); IsUUID(text) {
 		return ""
 	}
 	return "expected a valid UUID"
@@ -284,7 +287,7 @@ func contains(wanted any) rule {
 		if list, _ := value.([]any); among(wanted, list) {
 			return ""
 		}
-		return "expected to contain: " + luaText(wanted)
+		return "expected to contain: " + LuaText(wanted)
 	}
 }
 
@@ -313,4 +316,5 @@ func subsets(argument any) rule {
 
 var uuidForm = regexp.MustCompile(`^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$`)
 
-func isUUID(text string) bool { return uuidForm.MatchString(text) }
+// IsUUID says whether a text has the form of a UUID.
+func IsUUID(text string) bool { return uuidForm.MatchString(text) }

@@ -1,4 +1,4 @@
-package kongsim
+package schema
 
 import (
 	"fmt"
@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// luaText writes a scalar as Lua's tostring does.
-func luaText(value any) string {
+// LuaText writes a scalar as Lua's tostring does.
+func LuaText(value any) string {
 	switch v := value.(type) {
 	case nil:
 		return "null"
@@ -29,8 +29,8 @@ func luaText(value any) string {
 
 var luaName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// luaTable writes a value in one line, as Kong's messages do (pl.pretty.write with no space).
-func luaTable(value any) string { return writeLua(value, "", "") }
+// LuaTable writes a value in one line, as Kong's messages do (pl.pretty.write with no space).
+func LuaTable(value any) string { return writeLua(value, "", "") }
 
 // luaBlock writes a value over several lines.
 func luaBlock(value any) string { return writeLua(value, "", "  ") }
@@ -67,7 +67,7 @@ func writeLua(value any, indent, step string) string {
 			entries = append(entries, key+assign+writeLua(v[name], indent+step, step))
 		}
 	default:
-		return luaText(value)
+		return LuaText(value)
 	}
 	if step == "" {
 		return "{" + strings.Join(entries, ",") + "}"
@@ -79,16 +79,16 @@ func writeLua(value any, indent, step string) string {
 	return "{" + lineStart + strings.Join(entries, ","+lineStart) + "\n" + indent + "}"
 }
 
-// violationMessage sums violations up in an answer's message: two levels by path, what is below as a table
+// ViolationMessage sums violations up in an answer's message: two levels by path, what is below as a table
 // (kong/db/errors.lua).
-func violationMessage(wrong violations) string {
+func ViolationMessage(wrong Violations) string {
 	var parts []string
 	entity, _ := wrong["@entity"].([]any)
 	for _, problem := range entity {
-		parts = append(parts, luaText(problem))
+		parts = append(parts, LuaText(problem))
 	}
 	below := func(path string, problem any) {
-		text := luaText(problem)
+		text := LuaText(problem)
 		switch problem.(type) {
 		case []any, object:
 			text = luaBlock(problem)

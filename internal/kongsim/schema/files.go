@@ -1,4 +1,4 @@
-package kongsim
+package schema
 
 import (
 	"embed"
@@ -12,11 +12,11 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
-// schemas/VERSION.json holds the schemas of a version as its Admin API serves them, or how they differ from those of
+// recorded/VERSION.json holds the schemas of a version as its Admin API serves them, or how they differ from those of
 // another file. Each says in `source` where it is from. code.json has what no Admin API shows: `custom_validator` and
 // `func` name code of this package.
 //
-//go:embed schemas/*.json
+//go:embed recorded/*.json
 var schemaFiles embed.FS
 
 // schemaFile is one of these files.
@@ -27,7 +27,7 @@ type schemaFile struct {
 	Plugins  map[string]object `json:"plugins"`
 	// From names the file that this one changes.
 	From string `json:"from"`
-	Schemas
+	Changes
 	// Varieties are those of routes, by protocol; Fields are what code.json adds to fields, where a version has them.
 	Varieties map[string]object `json:"varieties"`
 	Fields    map[string]object `json:"fields"`
@@ -57,7 +57,7 @@ func fileOf(version kong.Version) string {
 }
 
 func readSchemaFile(name string) (*schemaFile, error) {
-	content, err := schemaFiles.ReadFile("schemas/" + name + ".json")
+	content, err := schemaFiles.ReadFile("recorded/" + name + ".json")
 	if err != nil {
 		return nil, err
 	}
@@ -112,8 +112,8 @@ func servedSchemas(name string) (rawSchemas, error) {
 	}
 	schemas.add("", file.Entities)
 	schemas.add("plugins/", file.Plugins)
-	if err := schemas.alter(file.Schemas); err != nil {
-		return nil, fmt.Errorf("schemas/%s.json: %w", name, err)
+	if err := schemas.alter(file.Changes); err != nil {
+		return nil, fmt.Errorf("recorded/%s.json: %w", name, err)
 	}
 	return schemas, nil
 }
@@ -198,9 +198,9 @@ func nameReplacements(value any) {
 	}
 }
 
-// Schemas are how the schemas of a Kong differ from those of its version. Fields are named by their schema and their
+// Changes are how the schemas of a Kong differ from those of its version. Fields are named by their schema and their
 // place in it: "services.enabled", "plugins/http-log.config.queue.concurrency_limit".
-type Schemas struct {
+type Changes struct {
 	// Lacking are fields that it does not have.
 	Lacking []string `json:"lacking"`
 	// Added are fields that it has beside, each as GET /schemas shows a field.
@@ -209,10 +209,10 @@ type Schemas struct {
 	Changed map[string]map[string]any `json:"changed"`
 }
 
-func (s Schemas) none() bool { return len(s.Lacking) == 0 && len(s.Added) == 0 && len(s.Changed) == 0 }
+func (s Changes) none() bool { return len(s.Lacking) == 0 && len(s.Added) == 0 && len(s.Changed) == 0 }
 
 // alter makes the changes. Each has to have its place.
-func (s rawSchemas) alter(changes Schemas) error {
+func (s rawSchemas) alter(changes Changes) error {
 	missing := func(path string) error { return fmt.Errorf("%s: there is no such field", path) }
 	for _, path := range changes.Lacking {
 		parent, name := parentOf(path)
@@ -231,14 +231,14 @@ func (s rawSchemas) alter(changes Schemas) error {
 			return missing(path)
 		}
 		fields, _ := record["fields"].([]any)
-		record["fields"] = append(fields, object{name: cloneObject(definition)})
+		record["fields"] = append(fields, object{name: Clone(definition)})
 	}
 	for path, attributes := range changes.Changed {
 		definition := s.locate(path)
 		if definition == nil {
 			return missing(path)
 		}
-		maps.Copy(definition, cloneObject(attributes))
+		maps.Copy(definition, Clone(attributes))
 	}
 	return nil
 }

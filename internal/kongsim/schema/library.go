@@ -1,4 +1,4 @@
-package kongsim
+package schema
 
 import (
 	"maps"
@@ -9,21 +9,24 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
-// library holds all schemas of a version of Kong.
-type library struct {
-	entities map[string]*recordSchema
+// Library holds all schemas of a version of Kong.
+type Library struct {
+	Entities map[string]*Record
 	// served is what GET /schemas/NAME answers; of plugins, under "plugins/NAME".
-	served map[string]object // in full: servedSchema leaves out what GET /schemas does not show
+	served map[string]object // in full: Served leaves out what GET /schemas does not show
 }
 
 // libraries are read once: by file, and by whether there is a database.
 var libraries struct {
 	sync.Mutex
-	read map[string]*library
+	read map[string]*Library
 }
 
-// loadLibrary reads the schemas of a version. Without a database some differ.
-func loadLibrary(dbless bool, version kong.Version, changes Schemas) (*library, error) {
+// entities that the simulation serves.
+var entities = []string{"services", "routes", "consumers", "jwt_secrets", "keyauth_credentials", "acls", "plugins"}
+
+// Load reads the schemas of a version. Without a database some differ.
+func Load(dbless bool, version kong.Version, changes Changes) (*Library, error) {
 	file := fileOf(version)
 	if !changes.none() {
 		return newLibrary(dbless, file, changes)
@@ -42,13 +45,13 @@ func loadLibrary(dbless bool, version kong.Version, changes Schemas) (*library, 
 		return nil, err
 	}
 	if libraries.read == nil {
-		libraries.read = map[string]*library{}
+		libraries.read = map[string]*Library{}
 	}
 	libraries.read[key] = l
 	return l, nil
 }
 
-func newLibrary(dbless bool, file string, changes Schemas) (*library, error) {
+func newLibrary(dbless bool, file string, changes Changes) (*Library, error) {
 	schemas, err := readSchemas(file)
 	if err != nil {
 		return nil, err
@@ -56,38 +59,38 @@ func newLibrary(dbless bool, file string, changes Schemas) (*library, error) {
 	if err := schemas.alter(changes); err != nil {
 		return nil, err
 	}
-	l := &library{entities: map[string]*recordSchema{}, served: map[string]object{}}
+	l := &Library{Entities: map[string]*Record{}, served: map[string]object{}}
 	for name, raw := range schemas {
 		if dbless && strings.HasPrefix(name, "plugins/") {
 			dropClusterPolicy(raw)
 		}
 		l.served[name] = raw
 	}
-	for name := range kinds {
+	for _, name := range entities {
 		if err := l.loadEntity(name, schemas); err != nil {
 			return nil, err
 		}
 	}
-	for _, s := range l.entities {
+	for _, s := range l.Entities {
 		l.link(s)
 	}
 	return l, nil
 }
 
 // loadEntity parses the schema of an entity and those of its varieties.
-func (l *library) loadEntity(name string, schemas rawSchemas) error {
+func (l *Library) loadEntity(name string, schemas rawSchemas) error {
 	raw := schemas[name]
 	s, err := parseRecord(name, raw)
 	if err != nil {
 		return err
 	}
-	l.entities[name] = s
-	if s.checks, err = parseChecks(name, raw["entity_checks"], s.lookup); err != nil {
+	l.Entities[name] = s
+	if s.checks, err = parseChecks(name, raw["entity_checks"], s.Lookup); err != nil {
 		return err
 	}
 	s.variantKey, _ = raw["subschema_key"].(string)
 	s.unknownVariant, _ = raw["subschema_error"].(string)
-	s.variants = map[string]*recordSchema{}
+	s.variants = map[string]*Record{}
 	for _, at := range slices.Sorted(maps.Keys(schemas)) {
 		if variant, is := strings.CutPrefix(at, name+"/"); is {
 			if err := loadVariant(s, at, variant, schemas[at]); err != nil {
@@ -98,23 +101,23 @@ func (l *library) loadEntity(name string, schemas rawSchemas) error {
 	return nil
 }
 
-func loadVariant(s *recordSchema, at, variant string, raw object) error {
+func loadVariant(s *Record, at, variant string, raw object) error {
 	v, err := parseRecord(at, raw)
 	if err != nil {
 		return err
 	}
-	find := func(path string) *schemaField {
+	find := func(path string) *Field {
 		head, _, _ := strings.Cut(path, ".")
-		if v.byName[head] != nil {
-			return v.lookup(path)
+		if v.ByName[head] != nil {
+			return v.Lookup(path)
 		}
-		return s.lookup(path)
+		return s.Lookup(path)
 	}
 	if v.checks, err = parseChecks(at, raw["entity_checks"], find); err != nil {
 		return err
 	}
 	keys := []string{variant}
-	if also := names(raw["subschema_of"]); len(also) > 0 {
+	if also := Names(raw["subschema_of"]); len(also) > 0 {
 		keys = also
 	}
 	for _, key := range keys {
@@ -139,21 +142,30 @@ func dropClusterPolicy(plugin object) {
 }
 
 // link gives foreign fields the schema that they refer to.
-func (l *library) link(s *recordSchema) {
+func (l *Library) link(s *Record) {
 	for _, f := range s.fields {
-		f.foreign = l.entities[f.reference]
+		f.foreign = l.Entities[f.reference]
 	}
 	for _, variant := range s.variants {
 		for _, f := range variant.fields {
-			f.foreign = l.entities[f.reference]
+			f.foreign = l.Entities[f.reference]
 		}
 	}
 }
 
-// plugins are the names of the plugins that there are.
-func (l *library) plugins() []string { return slices.Sorted(maps.Keys(l.entities["plugins"].variants)) }
+// Plugins are the names of the plugins that there are.
+func (l *Library) Plugins() []string { return slices.Sorted(maps.Keys(l.Entities["plugins"].variants)) }
 
-// servedSchema is a schema without what only this package reads.
+// Served is what GET /schemas/NAME answers, of a plugin under "plugins/NAME"; nil where there is none. What only this
+// package reads is left out.
+func (l *Library) Served(name string) map[string]any {
+	raw, found := l.served[name]
+	if !found {
+		return nil
+	}
+	return servedSchema(raw)
+}
+
 func servedSchema(raw object) object {
 	shown := object{"fields": withoutCode(raw["fields"]), "entity_checks": []any{}}
 	if checks := raw["entity_checks"]; checks != nil {

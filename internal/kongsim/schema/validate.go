@@ -1,4 +1,4 @@
-package kongsim
+package schema
 
 import (
 	"fmt"
@@ -8,41 +8,41 @@ import (
 	"strings"
 )
 
-// violations are what is wrong with a record: a text, a list by position, or violations of its own, by field.
+// Violations are what is wrong with a record: a text, a list by position, or violations of its own, by field.
 // "@entity" is about several fields.
-type violations = map[string]any
+type Violations = map[string]any
 
 // Kong's words.
 const (
-	requiredMissing = "required field missing"
-	unknownField    = "unknown field"
+	RequiredMissing = "required field missing"
+	UnknownField    = "unknown field"
 )
 
-// validate says what is wrong with a filled record. whole says that it is complete, which it is not while it is
+// Validate says what is wrong with a filled record. whole says that it is complete, which it is not while it is
 // updated.
-func (s *recordSchema) validate(input object, whole bool) violations {
+func (s *Record) Validate(input object, whole bool) Violations {
 	if wrong := s.checkVariant(input); wrong != nil {
 		return wrong
 	}
-	wrong := violations{}
+	wrong := Violations{}
 	variant := s.variant(input)
 	for _, name := range slices.Sorted(maps.Keys(input)) {
 		if name == "updated_at" {
 			continue
 		}
-		f := s.byName[name]
+		f := s.ByName[name]
 		if f == nil {
-			wrong[name] = unknownField
+			wrong[name] = UnknownField
 			continue
 		}
-		if problem := f.in(variant).check(input[name]); problem != nil {
+		if problem := f.in(variant).Check(input[name]); problem != nil {
 			wrong[name] = problem
 		}
 	}
 	for _, f := range s.fields {
 		value, there := input[f.name]
 		if f.required && value == nil && (whole || there) {
-			wrong[f.name] = requiredMissing
+			wrong[f.name] = RequiredMissing
 		}
 	}
 	for _, c := range s.checks {
@@ -57,29 +57,29 @@ func (s *recordSchema) validate(input object, whole bool) violations {
 }
 
 // checkVariant refuses an entity of no known variety for that alone.
-func (s *recordSchema) checkVariant(input object) violations {
+func (s *Record) checkVariant(input object) Violations {
 	if s.variantKey == "" {
 		return nil
 	}
 	key := input[s.variantKey]
 	if key == nil {
-		return violations{s.variantKey: requiredMissing}
+		return Violations{s.variantKey: RequiredMissing}
 	}
 	if s.variant(input) != nil {
 		return nil
 	}
-	named := luaText(key)
+	named := LuaText(key)
 	if list, ok := key.([]any); ok {
 		named = "nil"
 		if len(list) > 0 {
-			named = luaText(list[0])
+			named = LuaText(list[0])
 		}
 	}
-	return violations{s.variantKey: fmt.Sprintf(s.unknownVariant, named)}
+	return Violations{s.variantKey: fmt.Sprintf(s.unknownVariant, named)}
 }
 
-// check gives what is wrong with a value: nil, a text, a list by position, or violations.
-func (f *schemaField) check(value any) any {
+// Check gives what is wrong with a value: nil, a text, a list by position, or violations.
+func (f *Field) Check(value any) any {
 	if value == nil {
 		return f.checkNull()
 	}
@@ -89,7 +89,7 @@ func (f *schemaField) check(value any) any {
 	if problem := f.checkKind(value); problem != nil {
 		return problem
 	}
-	if text, ok := value.(string); ok && f.referenceable && isReference(text) {
+	if text, ok := value.(string); ok && f.referenceable && IsReference(text) {
 		return nil
 	}
 	for _, r := range f.rules {
@@ -100,30 +100,30 @@ func (f *schemaField) check(value any) any {
 	return nil
 }
 
-// isReference says whether a text stands for a secret of a vault (kong/pdk/vault.lua).
-func isReference(text string) bool {
+// IsReference says whether a text stands for a secret of a vault (kong/pdk/vault.lua).
+func IsReference(text string) bool {
 	return len(text) > len("{vault://}") && strings.HasPrefix(text, "{vault://") && strings.HasSuffix(text, "}")
 }
 
-func (f *schemaField) say(problem string) string {
+func (f *Field) say(problem string) string {
 	if f.message != "" {
 		return f.message
 	}
 	return problem
 }
 
-func (f *schemaField) checkNull() any {
+func (f *Field) checkNull() any {
 	if f.mustBe != nil && *f.mustBe != nil {
-		return "value must be " + luaText(*f.mustBe)
+		return "value must be " + LuaText(*f.mustBe)
 	}
 	if f.required {
-		return requiredMissing
+		return RequiredMissing
 	}
 	return nil
 }
 
 // checkKind looks at a value's type and at what it is made of.
-func (f *schemaField) checkKind(value any) any {
+func (f *Field) checkKind(value any) any {
 	switch f.kind {
 	case "string":
 		if _, ok := value.(string); !ok {
@@ -153,8 +153,8 @@ func (f *schemaField) checkKind(value any) any {
 	return nil
 }
 
-func (f *schemaField) checkList(value any) any {
-	list, ok := asList(value)
+func (f *Field) checkList(value any) any {
+	list, ok := AsList(value)
 	if !ok {
 		if f.kind == "set" {
 			return "expected a set"
@@ -163,7 +163,7 @@ func (f *schemaField) checkList(value any) any {
 	}
 	var wrong []any
 	for i, element := range list {
-		if problem := f.elements.check(element); problem != nil {
+		if problem := f.elements.Check(element); problem != nil {
 			wrong = append(wrong, make([]any, i-len(wrong))...)
 			wrong = append(wrong, problem)
 		}
@@ -175,47 +175,47 @@ func (f *schemaField) checkList(value any) any {
 }
 
 // checkMap stops at the first fault, whose place Kong does not tell.
-func (f *schemaField) checkMap(value any) any {
-	inner, ok := asRecord(value)
+func (f *Field) checkMap(value any) any {
+	inner, ok := AsRecord(value)
 	if !ok {
 		return "expected a map"
 	}
 	for _, key := range slices.Sorted(maps.Keys(inner)) {
-		if problem := f.keys.check(key); problem != nil {
+		if problem := f.keys.Check(key); problem != nil {
 			return problem
 		}
-		if problem := f.values.check(inner[key]); problem != nil {
+		if problem := f.values.Check(inner[key]); problem != nil {
 			return problem
 		}
 	}
 	return nil
 }
 
-func (f *schemaField) checkRecord(value any) any {
-	inner, ok := asRecord(value)
+func (f *Field) checkRecord(value any) any {
+	inner, ok := AsRecord(value)
 	if !ok {
 		return "expected a record"
 	}
-	if wrong := f.record.validate(inner, true); len(wrong) > 0 {
+	if wrong := f.record.Validate(inner, true); len(wrong) > 0 {
 		return wrong
 	}
 	return nil
 }
 
 // checkForeign asks for a primary key. What else is wrong with a reference is told instead, if anything is.
-func (f *schemaField) checkForeign(value any) any {
-	reference, isObject := asRecord(value)
+func (f *Field) checkForeign(value any) any {
+	reference, isObject := AsRecord(value)
 	problem := ""
 	switch id, there := reference["id"]; {
 	case !there || id == false:
 		problem = "missing primary key"
 	case id == nil:
-		problem = requiredMissing
+		problem = RequiredMissing
 	default:
 		text, isText := id.(string)
 		if !isText {
 			problem = "expected a string"
-		} else if !isUUID(text) {
+		} else if !IsUUID(text) {
 			problem = "expected a valid UUID"
 		}
 	}
@@ -223,9 +223,9 @@ func (f *schemaField) checkForeign(value any) any {
 		return nil
 	}
 	if isObject && f.foreign != nil {
-		if wrong := f.foreign.validate(reference, false); len(wrong) > 0 {
+		if wrong := f.foreign.Validate(reference, false); len(wrong) > 0 {
 			return wrong
 		}
 	}
-	return violations{"id": problem}
+	return Violations{"id": problem}
 }
