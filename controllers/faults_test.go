@@ -55,7 +55,7 @@ var _ = Describe("A gateway in trouble", func() {
 		consumers := w.many(ctx, "waits", 50)
 		ready(ctx, consumers...)
 		w.kong.Faults.Set(1, kongsim.Fault{Status: http.StatusServiceUnavailable})
-		reconciling(ctx, w.gateway, v1alpha1.ReasonKongUnreachable, Not(BeEmpty()))
+		stalled(ctx, w.gateway, v1alpha1.ReasonKongUnreachable, Not(BeEmpty()))
 		w.kong.ResetRequests()
 		for _, consumer := range consumers {
 			change(ctx, consumer.(*v1alpha1.JwtConsumer), func(c *v1alpha1.JwtConsumer) { c.Spec.Groups = []string{"new"} })

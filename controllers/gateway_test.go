@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
@@ -73,16 +74,22 @@ var _ = Describe("A KongGateway", func() {
 		ready(ctx, w.gateway, old, lost)
 
 		w.kong.Faults.SetDatabaseDown(true)
-		reconciling(ctx, w.gateway, v1alpha1.ReasonKongUnreachable, ContainSubstring("database"))
+		stalled(ctx, w.gateway, v1alpha1.ReasonKongUnreachable, ContainSubstring("spec.adminAPI: Kong cannot reach its database"))
+		Eventually(func(g Gomega) {
+			var list eventsv1.EventList
+			g.Expect(kube.List(ctx, &list)).To(Succeed())
+			g.Expect(list.Items).To(ContainElement(And(HaveField("Regarding.Name", w.gateway.Name),
+				HaveField("Type", corev1.EventTypeWarning), HaveField("Reason", v1alpha1.ReasonKongUnreachable))))
+		}).WithTimeout(soon).WithPolling(poll).Should(Succeed())
 		fresh := w.consumer("new")
 		create(ctx, fresh)
-		reconciling(ctx, fresh, v1alpha1.ReasonKongUnreachable, ContainSubstring("database"))
+		stalled(ctx, fresh, v1alpha1.ReasonKongUnreachable, ContainSubstring("database"))
 		Expect(kube.Delete(ctx, old)).To(Succeed())
-		reconciling(ctx, old, v1alpha1.ReasonKongUnreachable, ContainSubstring("database"))
+		stalled(ctx, old, v1alpha1.ReasonKongUnreachable, ContainSubstring("database"))
 
 		By("letting one go without Kong, by the command that its message has")
 		Expect(kube.Delete(ctx, lost)).To(Succeed())
-		reconciling(ctx, lost, v1alpha1.ReasonKongUnreachable, ContainSubstring(
+		stalled(ctx, lost, v1alpha1.ReasonKongUnreachable, ContainSubstring(
 			"kubectl patch jwtconsumer -n "+w.namespace+` lost --type=merge -p '{"metadata":{"finalizers":null}}'`))
 		Expect(kube.Patch(ctx, lost, client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"finalizers":null}}`)))).To(Succeed())
 		gone(ctx, lost)

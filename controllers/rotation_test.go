@@ -112,6 +112,22 @@ var _ = Describe("Rotation", func() {
 		}
 	})
 
+	It("names several credentials in one event", func(ctx SpecContext) {
+		w := newWorld(ctx, kongsim.Options{})
+		consumer := w.consumer("r", func(c *v1alpha1.JwtConsumer) {
+			c.Spec.Credentials = nil
+			for _, name := range []string{"made", "other"} {
+				c.Spec.Credentials = append(c.Spec.Credentials, v1alpha1.Credential{
+					Name: name, Algorithm: "HS256", Generate: &v1alpha1.Generate{SecretName: "r-" + name},
+				})
+			}
+		})
+		create(ctx, consumer)
+		ready(ctx, consumer)
+		Eventually(notes(ctx, consumer, v1alpha1.EventPublished)).WithTimeout(soon).WithPolling(poll).Should(
+			ContainElement("Credential made, revision 1, is in Secret r-made; Credential other, revision 1, is in Secret r-other"))
+	})
+
 	It("rotates one credential alone where the annotation names it", func(ctx SpecContext) {
 		w := newWorld(ctx, kongsim.Options{})
 		consumer := w.consumer("r", func(c *v1alpha1.JwtConsumer) {

@@ -61,7 +61,7 @@ var _ = Describe("Secrets of a JwtConsumer", Ordered, func() {
 			Expect(w.values(ctx, "jwts", "key")).NotTo(ContainElement(w.namespace + "." + name + ".primary"))
 		},
 		Entry("no Secret", "s-none", v1alpha1.Algorithm("HS256"), func() map[string]string { return nil },
-			v1alpha1.ReasonSecretNotFound, "s-none-jwt", "create it"),
+			v1alpha1.ReasonSecretNotFound, "s-none-jwt", "Create it"),
 		Entry("a Secret without the key", "s-key", v1alpha1.Algorithm("HS256"), func() map[string]string { return map[string]string{"password": "x"} },
 			v1alpha1.ReasonSecretInvalid, "secret", "password"),
 		Entry("an RSA key for ES256", "s-rsa", v1alpha1.Algorithm("ES256"), func() map[string]string {

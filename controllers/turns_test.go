@@ -29,7 +29,7 @@ var _ = Describe("A life with turns", func() {
 		Expect(kube.Delete(ctx, dropped)).To(Succeed())
 		Eventually(func(g Gomega) {
 			said := apimeta.FindStatusCondition(conditionsOf(ctx, g, dropped), v1alpha1.ConditionSuspended)
-			g.Expect(said).To(And(HaveField("Reason", v1alpha1.ReasonSuspended), HaveField("Message", ContainSubstring("deleted once it is false"))))
+			g.Expect(said).To(And(HaveField("Reason", v1alpha1.ReasonSuspended), HaveField("Message", ContainSubstring("the resource is not deleted"))))
 		}).WithTimeout(soon).WithPolling(poll).Should(Succeed())
 		gone(ctx, kept)
 		Expect(w.values(ctx, "consumers", "username")).To(ConsistOf(w.namespace+".kept", w.namespace+".dropped"))

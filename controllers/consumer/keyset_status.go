@@ -28,6 +28,7 @@ func list(names []string) string {
 
 // announce records an event for each set whose keys changed.
 func (r *keySets) announce() {
+	var notes []string
 	for _, spec := range r.consumer.Spec.Credentials {
 		set := r.sets[spec.Name]
 		if set == nil {
@@ -47,8 +48,11 @@ func (r *keySets) announce() {
 			}
 		}
 		if len(changes) > 0 {
-			r.Event(r.consumer, corev1.EventTypeNormal, v1alpha1.EventJWKSChanged, "Refresh", fmt.Sprintf("Credential %s: keys %s", spec.Name, strings.Join(changes, "; ")))
+			notes = append(notes, fmt.Sprintf("Credential %s: keys %s", spec.Name, strings.Join(changes, "; ")))
 		}
+	}
+	if len(notes) > 0 {
+		r.Event(r.consumer, corev1.EventTypeNormal, v1alpha1.EventJWKSChanged, "Refresh", strings.Join(notes, "; "))
 	}
 }
 

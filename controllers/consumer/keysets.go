@@ -90,7 +90,8 @@ func (r *keySets) readAll(ctx context.Context) error {
 	if intact {
 		if r.kept, err = jwks.Decode(r.snapshot.Value(dataKeyKeySets)); err != nil {
 			return status.Stalled(v1alpha1.ReasonSecretInvalid,
-				"Secret %s/%s: %v; what is in Kong stays as it is. Restore it, or delete it, and the keys of the issuers are read anew", r.consumer.Namespace, name, err)
+				"spec.credentials: the operator cannot read what it keeps in Secret %s/%s, and changes nothing (%v). "+
+					"Restore the Secret, or delete it: the keys of the issuers are read anew.", r.consumer.Namespace, name, err)
 		}
 	}
 	if r.snapshot, err = r.Secrets.Own(ctx, r.secretOwner(), name, r.snapshot); err != nil {
@@ -194,7 +195,7 @@ func (r *keySets) sourceOf(ctx context.Context, spec v1alpha1.Credential, field 
 			"%s.jwks.url: policy.jwks.issuers has none for namespace %s (policy of KongGateway %s). Ask for an entry.", field, r.consumer.Namespace, policy.Gateway)
 	}
 	if err := source.Policy.Check(source.URL); err != nil {
-		return source, status.Stalled(v1alpha1.ReasonPolicyViolation, "%s.jwks.url: %v (policy of KongGateway %s)", field, err, policy.Gateway)
+		return source, status.Stalled(v1alpha1.ReasonPolicyViolation, "%s.jwks.url: %v (policy of KongGateway %s). Use another issuer, or ask for a change of policy.jwks.", field, err, policy.Gateway)
 	}
 	if ref := spec.JWKS.CASecretRef; ref != nil {
 		ca, err := r.Secrets.Key(ctx, field+".jwks.caSecretRef", r.consumer.Namespace, ref.Name, ref.Key)
@@ -203,7 +204,7 @@ func (r *keySets) sourceOf(ctx context.Context, spec v1alpha1.Credential, field 
 		}
 		source.CA = string(ca)
 		if err := source.CheckCA(); err != nil {
-			return source, status.Stalled(v1alpha1.ReasonSecretInvalid, "%s.jwks.caSecretRef: Secret %s, key %s: %v", field, ref.Name, ref.Key, err)
+			return source, status.Stalled(v1alpha1.ReasonSecretInvalid, "%s.jwks.caSecretRef: key %s of Secret %s: %v. Put certificates in PEM there.", field, ref.Key, ref.Name, err)
 		}
 	}
 	return source, nil
@@ -259,7 +260,7 @@ func (r *keySets) assignKids(field string, set *keySet) error {
 		return nil
 	}
 	return status.Stalled(v1alpha1.ReasonConflict,
-		"%s.jwks: another credential of this consumer has the kid already, and Kong keeps one credential a key: %s; follow one of the two issuers", field, list(taken))
+		"%s.jwks: another credential of this consumer has the kid already, and Kong keeps one credential a key (%s). Follow one of the two issuers.", field, list(taken))
 }
 
 // write writes down what was decided, before anything rests on it.

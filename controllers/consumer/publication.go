@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -27,6 +28,12 @@ type publication struct {
 // publish writes the Secrets that clients read, once Kong has what is in them, and deletes those that the spec no
 // longer names, unless keepFormer is set.
 func (p *publication) publish(ctx context.Context, keepFormer bool) error {
+	var notes []string // in one event: events that differ in their note alone are recorded as one
+	defer func() {
+		if len(notes) > 0 {
+			p.Event(p.consumer, corev1.EventTypeNormal, v1alpha1.EventPublished, "Publish", strings.Join(notes, "; "))
+		}
+	}()
 	for i, c := range p.sources.credentials {
 		outcome := p.revisions.outcome(c.spec.Name)
 		if c.spec.Generate == nil || c.missing || !outcome.Published {
@@ -47,8 +54,7 @@ func (p *publication) publish(ctx context.Context, keepFormer bool) error {
 		p.sources.credentials[i].published = next
 		p.revisions.sawPublished(c.spec.Name, outcome.Publish.Material)
 		if written {
-			p.Event(p.consumer, corev1.EventTypeNormal, v1alpha1.EventPublished, "Publish",
-				fmt.Sprintf("Credential %s, revision %d, is in Secret %s", c.spec.Name, outcome.Publish.Number, name))
+			notes = append(notes, fmt.Sprintf("Credential %s, revision %d, is in Secret %s", c.spec.Name, outcome.Publish.Number, name))
 		}
 	}
 	if keepFormer {

@@ -249,28 +249,49 @@ func (r *revisions) advance(ctx context.Context) (moved bool, err error) {
 	return true, nil
 }
 
-// announce records an event for each step that a person wants to know of.
+// announce records an event for each kind of step that a person wants to know of. One event names all credentials:
+// events that differ in their note alone are recorded as one, with the first note.
 func (r *revisions) announce(steps []credential.Step) {
+	var reasons []string
+	notes := map[string][]string{}
 	for _, step := range steps {
-		kind, reason, note := corev1.EventTypeNormal, "", ""
-		switch step.Kind {
-		case credential.StepGenerate, credential.StepReplace:
-			reason, note = v1alpha1.EventRotationStarted, "Credential %s: revision %d is made"
-		case credential.StepPromote:
-			reason, note = v1alpha1.EventPromoted, "Credential %s: revision %d is the one to use from now on"
-		case credential.StepRemove:
-			reason, note = v1alpha1.EventRetired, "Credential %s: revision %d is gone from Kong"
-		case credential.StepAbandon:
-			reason, note = v1alpha1.EventRotationAbandoned, "Credential %s: revision %d is no longer what the spec asks for"
-		case credential.StepRecover:
-			kind, reason = corev1.EventTypeWarning, v1alpha1.EventStateRecovered
-			note = "Credential %s: its state was lost, or older than what Kong holds; that stays, and revision %d is the last"
-			step.Revision = step.Recovered.Last
-		default:
+		reason, note := describeStep(step)
+		if reason == "" {
 			continue
 		}
-		r.Event(r.consumer, kind, reason, "Rotate", fmt.Sprintf(note, step.Credential, step.Revision))
+		if notes[reason] == nil {
+			reasons = append(reasons, reason)
+		}
+		notes[reason] = append(notes[reason], note)
 	}
+	for _, reason := range reasons {
+		kind := corev1.EventTypeNormal
+		if reason == v1alpha1.EventStateRecovered {
+			kind = corev1.EventTypeWarning
+		}
+		r.Event(r.consumer, kind, reason, "Rotate", strings.Join(notes[reason], "; "))
+	}
+}
+
+// describeStep gives the reason and the note of a step's event; none for a step that nobody asks for.
+func describeStep(step credential.Step) (reason, note string) {
+	revision := step.Revision
+	switch step.Kind {
+	case credential.StepGenerate, credential.StepReplace:
+		reason, note = v1alpha1.EventRotationStarted, "Credential %s: revision %d is made"
+	case credential.StepPromote:
+		reason, note = v1alpha1.EventPromoted, "Credential %s: revision %d is the one to use from now on"
+	case credential.StepRemove:
+		reason, note = v1alpha1.EventRetired, "Credential %s: revision %d is gone from Kong"
+	case credential.StepAbandon:
+		reason, note = v1alpha1.EventRotationAbandoned, "Credential %s: revision %d is no longer what the spec asks for"
+	case credential.StepRecover:
+		reason, revision = v1alpha1.EventStateRecovered, step.Recovered.Last
+		note = "Credential %s: its state was lost, or older than what Kong holds; that stays, and revision %d is the last"
+	default:
+		return "", ""
+	}
+	return reason, fmt.Sprintf(note, step.Credential, revision)
 }
 
 // outcome says what of a credential shall be in Kong and in the Secret for clients now, and when to look again.

@@ -108,7 +108,7 @@ func (r *Reconciler) run(ctx context.Context, object *v1alpha1.KongGateway) (aga
 		return 0, r.release(ctx, object)
 	}
 	if object.Spec.Suspend {
-		return 0, status.Stalled(v1alpha1.ReasonSuspended, "spec.suspend is true: nothing of this gateway is changed until it is false")
+		return 0, status.Stalled(v1alpha1.ReasonSuspended, "spec.suspend: is true, and nothing of this gateway is changed. Set it to false to go on.")
 	}
 	if err := r.AddFinalizer(ctx, object); err != nil {
 		return 0, err
@@ -144,7 +144,7 @@ func (r *Reconciler) connect(ctx context.Context, object *v1alpha1.KongGateway) 
 	}
 	running, err := r.engines.Ensure(object.Name, settings)
 	if err != nil {
-		return nil, status.Stalled(v1alpha1.ReasonInvalidSpec, "spec.adminAPI: %v", err)
+		return nil, status.Stalled(v1alpha1.ReasonInvalidSpec, "spec.adminAPI: %v. Correct that.", err)
 	}
 	return running, r.setNodes(ctx, object, running)
 }

@@ -32,7 +32,7 @@ func (r *Reconciler) setProxy(ctx context.Context, object *v1alpha1.KongGateway)
 		return err
 	}
 	if err := r.planes.set(object.Name, proxySettings{*spec.DeepCopy(), route, settings}, r.Now); err != nil {
-		return status.Stalled(v1alpha1.ReasonSecretInvalid, "spec.dataPlanes.tls.%v", err)
+		return status.Stalled(v1alpha1.ReasonSecretInvalid, "spec.dataPlanes.tls: %v. Correct that.", err)
 	}
 	return nil
 }

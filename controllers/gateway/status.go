@@ -29,20 +29,16 @@ func observe(object *v1alpha1.KongGateway, state engine.State) error {
 		}
 		if object.Status.Mode == v1alpha1.ModeDBLess && object.Spec.Drift.Policy == v1alpha1.DriftReport {
 			return status.Stalled(v1alpha1.ReasonInvalidSpec, "spec.drift.policy: a Kong without a database gets its configuration whole, "+
-				"so that what somebody else changes there never stays; set it to Correct")
+				"so that what somebody else changes there never stays. Set it to Correct.")
 		}
 		return nil
 	}
-	switch state.Reason {
-	case v1alpha1.ReasonProgressing:
-		wait := status.Wait(0, state.Reason, "%s", state.Message)
-		wait.Quiet = object.Status.ObservedGeneration == object.Generation
-		return wait
-	case v1alpha1.ReasonKongUnreachable, v1alpha1.ReasonGatewayNotReady:
-		return status.Wait(0, state.Reason, "%s", state.Message)
-	default:
+	if state.Stalled {
 		return status.Stalled(state.Reason, "%s", state.Message)
 	}
+	wait := status.Wait(0, state.Reason, "%s", state.Message)
+	wait.Quiet = state.Reason == v1alpha1.ReasonProgressing && object.Status.ObservedGeneration == object.Generation
+	return wait
 }
 
 func readyMessage(s v1alpha1.KongGatewayStatus) string {

@@ -13,13 +13,26 @@ import (
 // never answers.
 func explainDeletion(object v1alpha1.GatewayUser, err error) error {
 	var wait *status.WaitError
-	if !errors.As(err, &wait) || wait.Quiet ||
-		wait.Reason != v1alpha1.ReasonKongUnreachable && wait.Reason != v1alpha1.ReasonGatewayNotReady {
-		return err
+	var stalled *status.StalledError
+	switch {
+	case errors.As(err, &stalled) && isAway(stalled.Reason):
+		explained := *stalled
+		explained.Message = withoutKong(object, stalled.Message)
+		return &explained
+	case errors.As(err, &wait) && isAway(wait.Reason) && !wait.Quiet:
+		explained := *wait
+		explained.Message = withoutKong(object, wait.Message)
+		return &explained
 	}
-	explained := *wait
-	explained.Message = fmt.Sprintf("%s. It is deleted once Kong has let go of it. Where this Kong is gone for good, "+
+	return err
+}
+
+func isAway(reason string) bool {
+	return reason == v1alpha1.ReasonKongUnreachable || reason == v1alpha1.ReasonGatewayNotReady
+}
+
+func withoutKong(object v1alpha1.GatewayUser, message string) string {
+	return fmt.Sprintf("%s. It is deleted once Kong has let go of it. Where this Kong is gone for good, "+
 		`kubectl patch %s -n %s %s --type=merge -p '{"metadata":{"finalizers":null}}' deletes it without Kong.`,
-		strings.TrimSuffix(wait.Message, "."), strings.ToLower(object.KindName()), object.GetNamespace(), object.GetName())
-	return &explained
+		strings.TrimSuffix(message, "."), strings.ToLower(object.KindName()), object.GetNamespace(), object.GetName())
 }

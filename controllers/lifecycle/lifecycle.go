@@ -59,7 +59,7 @@ func (l *Lifecycle) Run(
 		}
 	}
 	if object.IsSuspended() {
-		return status.Stalled(v1alpha1.ReasonSuspended, "spec.suspend is true: nothing is changed until it is false")
+		return status.Stalled(v1alpha1.ReasonSuspended, "spec.suspend: is true, and nothing is changed. Set it to false to go on.")
 	}
 	gateway, err := l.Gateways.Resolve(ctx, object.GetNamespace(), object.GatewayName())
 	if err != nil {
@@ -89,8 +89,7 @@ func (l *Lifecycle) Run(
 // without it until a Kong is back that may be gone for good. Once it is, what the resource had there is pruned.
 func (l *Lifecycle) moveFrom(ctx context.Context, object v1alpha1.GatewayUser, former string) error {
 	_, err := l.leave(ctx, object, former)
-	var wait *status.WaitError
-	if !errors.As(err, &wait) || wait.Reason != v1alpha1.ReasonKongUnreachable {
+	if !isUnreachable(err) {
 		return err
 	}
 	l.Event(object, corev1.EventTypeWarning, v1alpha1.EventGatewayLeftBehind, "Move",
@@ -99,13 +98,21 @@ func (l *Lifecycle) moveFrom(ctx context.Context, object v1alpha1.GatewayUser, f
 	return nil
 }
 
+// isUnreachable says whether an error is that a Kong does not answer, for a moment or for longer.
+func isUnreachable(err error) bool {
+	var wait *status.WaitError
+	var stalled *status.StalledError
+	return errors.As(err, &wait) && wait.Reason == v1alpha1.ReasonKongUnreachable ||
+		errors.As(err, &stalled) && stalled.Reason == v1alpha1.ReasonKongUnreachable
+}
+
 // release takes a deleted resource out of Kong, and then lets Kubernetes delete it.
 func (l *Lifecycle) release(ctx context.Context, object v1alpha1.GatewayUser, releaseSecrets ReleaseSecrets) error {
 	if !controllerutil.ContainsFinalizer(object, v1alpha1.Finalizer) && !l.holds(object) {
 		return ErrReleased
 	}
 	if object.IsSuspended() {
-		return status.Stalled(v1alpha1.ReasonSuspended, "spec.suspend is true: the resource is deleted once it is false")
+		return status.Stalled(v1alpha1.ReasonSuspended, "spec.suspend: is true, and the resource is not deleted. Set it to false to have it deleted.")
 	}
 	programmed := *object.GetProgrammedGateway()
 	if programmed == "" {

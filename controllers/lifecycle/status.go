@@ -85,7 +85,7 @@ func (l *Lifecycle) patchStatus(ctx context.Context, out Outcome) (conflict bool
 	return false, nil
 }
 
-// announce logs and records an event where Ready's reason changed, or the resource is suspended.
+// announce logs and records an event where Ready's reason changed, the resource stalls, or it is suspended.
 func (l *Lifecycle) announce(ctx context.Context, out Outcome, former []metav1.Condition) {
 	conditions := *out.Object.GetConditions()
 	suspended := apimeta.FindStatusCondition(conditions, v1alpha1.ConditionSuspended)
@@ -94,11 +94,13 @@ func (l *Lifecycle) announce(ctx context.Context, out Outcome, former []metav1.C
 		l.Event(out.Object, corev1.EventTypeNormal, suspended.Reason, "Reconcile", suspended.Message)
 	}
 	ready, before := readyCondition(conditions), readyCondition(former)
-	if ready.Status == before.Status && ready.Reason == before.Reason {
+	stalls := apimeta.IsStatusConditionTrue(conditions, v1alpha1.ConditionStalled)
+	begins := stalls && !apimeta.IsStatusConditionTrue(former, v1alpha1.ConditionStalled)
+	if ready.Status == before.Status && ready.Reason == before.Reason && !begins {
 		return
 	}
 	kind := corev1.EventTypeNormal
-	if ready.Status != metav1.ConditionTrue && apimeta.IsStatusConditionTrue(conditions, v1alpha1.ConditionStalled) {
+	if ready.Status != metav1.ConditionTrue && stalls {
 		kind = corev1.EventTypeWarning
 	}
 	log.FromContext(ctx).Info("Ready changed", "ready", ready.Status, "reason", ready.Reason, "message", ready.Message)

@@ -107,7 +107,7 @@ func (r *reconciliation) run(ctx context.Context) error {
 
 func (r *reconciliation) check(context.Context) error {
 	if r.token.Spec.Suspend {
-		return status.Stalled(v1alpha1.ReasonSuspended, "spec.suspend is true: the token is not renewed until it is false")
+		return status.Stalled(v1alpha1.ReasonSuspended, "spec.suspend: is true, and the token is not renewed. Set it to false to have it renewed.")
 	}
 	var err error
 	r.claims, err = token.NewClaims(r.token.Spec)

@@ -25,7 +25,7 @@ func (r *reconciliation) findCredential(ctx context.Context) error {
 	ref := r.token.Spec.ConsumerRef
 	err := r.Client.Get(ctx, client.ObjectKey{Namespace: r.token.Namespace, Name: ref.Name}, &r.consumer)
 	if apierrors.IsNotFound(err) {
-		return status.Stalled(v1alpha1.ReasonConsumerNotFound, "spec.consumerRef: JwtConsumer %s/%s does not exist; create it, or name another", r.token.Namespace, ref.Name)
+		return status.Stalled(v1alpha1.ReasonConsumerNotFound, "spec.consumerRef: JwtConsumer %s/%s does not exist. Create it, or name another.", r.token.Namespace, ref.Name)
 	}
 	if err != nil {
 		return fmt.Errorf("get JwtConsumer %s/%s: %w", r.token.Namespace, ref.Name, err)
@@ -33,16 +33,18 @@ func (r *reconciliation) findCredential(ctx context.Context) error {
 	r.token.Status.Gateway = r.consumer.Spec.GatewayRef.Name
 	i := slices.IndexFunc(r.consumer.Spec.Credentials, func(c v1alpha1.Credential) bool { return c.Name == ref.Credential })
 	if i < 0 {
-		return status.Stalled(v1alpha1.ReasonConsumerNotFound, "spec.consumerRef.credential: JwtConsumer %s has no credential %s", ref.Name, ref.Credential)
+		return status.Stalled(v1alpha1.ReasonConsumerNotFound, "spec.consumerRef.credential: JwtConsumer %s has no credential %s. Name one of its spec.credentials.", ref.Name, ref.Credential)
 	}
 	r.spec = r.consumer.Spec.Credentials[i]
 	switch {
 	case r.spec.JWKS != nil:
 		return status.Stalled(v1alpha1.ReasonCredentialCannotSign,
-			"credential %s of JwtConsumer %s is an issuer's key set, whose private keys the issuer alone has; use a generated credential", ref.Credential, ref.Name)
+			"spec.consumerRef.credential: credential %s of JwtConsumer %s is an issuer's key set, whose private keys the issuer alone has. "+
+				"Name a generated credential.", ref.Credential, ref.Name)
 	case r.spec.SecretRef != nil && !signsFromSecret(r.spec):
 		return status.Stalled(v1alpha1.ReasonCredentialCannotSign,
-			"credential %s of JwtConsumer %s has no private key here; name one in secretRef.dataKeys.privateKey, or use a generated credential", ref.Credential, ref.Name)
+			"spec.consumerRef.credential: credential %s of JwtConsumer %s has no private key here. "+
+				"Name one in its secretRef.dataKeys.privateKey, or a generated credential here.", ref.Credential, ref.Name)
 	}
 	return nil
 }

@@ -102,6 +102,11 @@ type UnusableError struct {
 
 func (e *UnusableError) Error() string { return e.Message }
 
+// Name names an entity of an owner for a person: a part is "plugin:limit", and the kind begins it.
+func Name(kind kong.Kind, part string) string {
+	return kind.Singular() + " " + strings.TrimPrefix(part, kind.Singular()+":")
+}
+
 // Reasons says in words why Kong refuses fields: for readers who do not know its schemas.
 func Reasons(fields map[string]string) string {
 	var reasons []string

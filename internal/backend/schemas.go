@@ -81,7 +81,7 @@ func (s *Schemas) Load(ctx context.Context, e kong.Entity) error {
 	var missing *kong.NotFoundError
 	if errors.As(err, &missing) {
 		return status.Stalled(v1alpha1.ReasonKongRejected,
-			"plugin %s is not there on this Kong; remove it, or have it enabled in Kong's plugins setting", name)
+			"spec.plugins: Kong has no plugin %s. Remove it, or have it enabled in Kong's plugins setting.", name)
 	}
 	if err != nil {
 		return err

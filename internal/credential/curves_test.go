@@ -25,7 +25,7 @@ func TestEveryFormOfAnECKeyIsTheSameKey(t *testing.T) {
 					t.Fatal(err)
 				}
 				for what, text := range map[string]string{"as it is": string(text), "with a byte order mark": "\ufeff" + string(text)} {
-					got, err := FromSecret(spec(v1alpha1.Algorithm(algorithm), nil), "default", contents("public.pem", text))
+					got, err := FromSecret("spec.credentials[0]", spec(v1alpha1.Algorithm(algorithm), nil), "default", contents("public.pem", text))
 					if err != nil || strings.TrimSpace(got.PublicKeyPEM) != strings.TrimSpace(string(named)) {
 						t.Errorf("%s: got %s, %v", what, got.PublicKeyPEM, err)
 					}
@@ -48,7 +48,7 @@ func TestASpelledOutCurveWithAnotherBasePointIsRefused(t *testing.T) {
 	if bytes.Equal(forged, block.Bytes) {
 		t.Fatal("there is no base point in it")
 	}
-	_, err = FromSecret(spec("ES256", nil), "default", contents("public.pem", encode("PUBLIC KEY", forged)))
+	_, err = FromSecret("spec.credentials[0]", spec("ES256", nil), "default", contents("public.pem", encode("PUBLIC KEY", forged)))
 	if err == nil || !strings.Contains(err.Error(), "no valid public key") {
 		t.Errorf("got %v", err)
 	}
@@ -56,7 +56,7 @@ func TestASpelledOutCurveWithAnotherBasePointIsRefused(t *testing.T) {
 
 func TestPKIXUnderTheNameOfPKCS1IsTaken(t *testing.T) {
 	p := pairs()["RSA"]
-	got, err := FromSecret(spec("RS256", nil), "default", contents("public.pem", strings.ReplaceAll(p.public, "PUBLIC KEY", "RSA PUBLIC KEY")))
+	got, err := FromSecret("spec.credentials[0]", spec("RS256", nil), "default", contents("public.pem", strings.ReplaceAll(p.public, "PUBLIC KEY", "RSA PUBLIC KEY")))
 	if err != nil || strings.TrimSpace(got.PublicKeyPEM) != strings.TrimSpace(p.public) {
 		t.Errorf("got %s, %v", got.PublicKeyPEM, err)
 	}
@@ -68,7 +68,7 @@ func TestAPEMThatWasPastedWronglySaysHow(t *testing.T) {
 		"spaces before its lines": "  " + strings.ReplaceAll(text, "\n", "\n  "), "in quotes": `"` + text + `"`,
 		"in one line": strings.ReplaceAll(text, "\n", " "), "is cut off": text[:len(text)/2], "damaged": text[:40] + "*" + text[40:],
 	} {
-		_, err := FromSecret(spec("RS256", nil), "default", contents("public.pem", damaged))
+		_, err := FromSecret("spec.credentials[0]", spec("RS256", nil), "default", contents("public.pem", damaged))
 		if err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("want %q, got %v", says, err)
 		}

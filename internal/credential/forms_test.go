@@ -73,7 +73,7 @@ func TestKeysInEveryForm(t *testing.T) {
 			if c.dataKey == "tls.key" {
 				keys = &v1alpha1.CredentialDataKeys{PrivateKey: c.dataKey}
 			}
-			material, err := FromSecret(spec(c.algorithm, keys), "k", contents(c.dataKey, c.text))
+			material, err := FromSecret("spec.credentials[0]", spec(c.algorithm, keys), "k", contents(c.dataKey, c.text))
 			if err != nil {
 				t.Fatal(err)
 			}

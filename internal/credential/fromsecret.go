@@ -24,12 +24,14 @@ const (
 
 // secretReader reads material out of the data of one Secret. Its errors name keys of the data, never values.
 type secretReader struct {
-	name string
-	data map[string][]byte
+	// field is that of the spec that names the Secret.
+	field string
+	name  string
+	data  map[string][]byte
 }
 
 func (r secretReader) invalid(key, format string, args ...any) error {
-	return status.Stalled(v1alpha1.ReasonSecretInvalid, "Secret %s, key %s: %s", r.name, key, fmt.Sprintf(format, args...))
+	return status.Stalled(v1alpha1.ReasonSecretInvalid, "%s: key %s of Secret %s %s", r.field, key, r.name, fmt.Sprintf(format, args...))
 }
 
 func (r secretReader) get(key string) ([]byte, error) {
@@ -40,18 +42,18 @@ func (r secretReader) get(key string) ([]byte, error) {
 		if has == "" {
 			has = "nothing"
 		}
-		return nil, r.invalid(key, "is missing; the Secret has %s. Add it, or name the right one in dataKeys", has)
+		return nil, r.invalid(key, "is missing (the Secret has %s). Add it, or name the right one in dataKeys.", has)
 	case len(value) == 0:
-		return nil, r.invalid(key, "is empty; put the value there, or name another in dataKeys")
+		return nil, r.invalid(key, "is empty. Put the value there, or name another in dataKeys.")
 	}
 	return value, nil
 }
 
-// FromSecret reads the material of a credential with a secretRef out of the Secret's data. key is the credential's,
-// or its default, and counts where dataKeys.key is not set. Errors are *status.StalledError with reason
-// SecretInvalid; they name the Secret's data keys and say what to do.
-func FromSecret(spec v1alpha1.Credential, key string, data map[string][]byte) (Material, error) {
-	r := secretReader{name: spec.SecretRef.Name, data: data}
+// FromSecret reads the material of a credential with a secretRef out of the Secret's data. field is the credential's
+// in the spec of its consumer. key is the credential's, or its default, and counts where dataKeys.key is not set.
+// Errors are *status.StalledError with reason SecretInvalid; they name the Secret's data keys and say what to do.
+func FromSecret(field string, spec v1alpha1.Credential, key string, data map[string][]byte) (Material, error) {
+	r := secretReader{field: field + ".secretRef", name: spec.SecretRef.Name, data: data}
 	var keys v1alpha1.CredentialDataKeys
 	if spec.SecretRef.DataKeys != nil {
 		keys = *spec.SecretRef.DataKeys
@@ -95,15 +97,15 @@ func (r secretReader) hmac(material Material, dataKey string) (Material, error) 
 	}
 	switch text := string(value); {
 	case len(value) > maxSecret:
-		return Material{}, r.invalid(dataKey, "has %d bytes, and a secret may have %d", len(value), maxSecret)
+		return Material{}, r.invalid(dataKey, "has %d bytes, and a secret may have %d. Put a shorter one there.", len(value), maxSecret)
 	case !utf8.Valid(value), strings.ContainsRune(text, 0):
-		return Material{}, r.invalid(dataKey, "is not text (UTF-8 without NUL), which is all that Kong takes; encode it as base64url and set secretIsBase64 on the services")
+		return Material{}, r.invalid(dataKey, "is not text (UTF-8 without NUL), which is all that Kong takes. Encode it as base64url, and set secretIsBase64 on the services.")
 	case strings.TrimSpace(text) == "":
-		return Material{}, r.invalid(dataKey, "is blank; put the secret there, or name another in dataKeys")
+		return Material{}, r.invalid(dataKey, "is blank. Put the secret there, or name another in dataKeys.")
 	case strings.Contains(text, vaultReference):
-		return Material{}, r.invalid(dataKey, "has a vault reference ({vault://...}) in it, which Kong would resolve from its own; put the secret itself there")
+		return Material{}, r.invalid(dataKey, "has a vault reference ({vault://...}) in it, which Kong would resolve from its own. Put the secret itself there.")
 	case strings.HasPrefix(strings.TrimSpace(text), "-----BEGIN "):
-		return Material{}, r.invalid(dataKey, "is a PEM, and %s needs a shared secret; set the algorithm that the key is for", material.Algorithm)
+		return Material{}, r.invalid(dataKey, "is a PEM, and %s needs a shared secret. Set the algorithm that the key is for.", material.Algorithm)
 	default:
 		material.Secret = Conceal(text)
 		return material, nil
@@ -122,7 +124,7 @@ func (r secretReader) asymmetric(material Material, keys v1alpha1.CredentialData
 			return Material{}, r.invalid(keys.PrivateKey, "%v", err)
 		}
 		if material.PrivateKeyPEM, err = encodePrivate(signer); err != nil {
-			return Material{}, r.invalid(keys.PrivateKey, "is no valid private key")
+			return Material{}, r.invalid(keys.PrivateKey, "is no valid private key. Put one there as PKCS #8 (openssl pkey).")
 		}
 	}
 	public, dataKey, err := r.public(keys, signer)
@@ -133,10 +135,10 @@ func (r secretReader) asymmetric(material Material, keys v1alpha1.CredentialData
 		return Material{}, r.invalid(dataKey, "%v", err)
 	}
 	if signer != nil && !samePublic(signer.Public(), public) {
-		return Material{}, r.invalid(keys.PrivateKey, "does not belong to the public key under %s; put both halves of one pair there, or the private key alone", dataKey)
+		return Material{}, r.invalid(keys.PrivateKey, "does not belong to the public key under %s. Put both halves of one pair there, or the private key alone.", dataKey)
 	}
 	if material.PublicKeyPEM, err = encodePublic(public); err != nil {
-		return Material{}, r.invalid(dataKey, "is no valid public key")
+		return Material{}, r.invalid(dataKey, "is no valid public key. Put one there (openssl pkey -pubout).")
 	}
 	return material, nil
 }
@@ -169,13 +171,13 @@ var uuidPattern = regexp.MustCompile(`^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]
 func (r secretReader) checkKey(dataKey, key string) error {
 	switch {
 	case utf8.RuneCountInString(key) > maxKey:
-		return r.invalid(dataKey, "has %d characters, and a key may have %d", utf8.RuneCountInString(key), maxKey)
+		return r.invalid(dataKey, "has %d characters, and a key may have %d. Choose a shorter one.", utf8.RuneCountInString(key), maxKey)
 	case strings.Contains(key, vaultReference):
-		return r.invalid(dataKey, "has a vault reference ({vault://...}) in it, which Kong would resolve from its own; put the key itself there")
+		return r.invalid(dataKey, "has a vault reference ({vault://...}) in it, which Kong would resolve from its own. Put the key itself there.")
 	case !utf8.ValidString(key) || strings.ContainsFunc(key, func(c rune) bool { return c < 0x20 || c == 0x7f }):
-		return r.invalid(dataKey, "has control characters or is not text; a line break at its end is one (use printf or kubectl --from-literal)")
+		return r.invalid(dataKey, "has control characters or is not text. Put it there without: a line break at its end is one (use printf or kubectl --from-literal).")
 	case uuidPattern.MatchString(key):
-		return r.invalid(dataKey, "looks like a UUID, which Kong would take for an id; choose another key")
+		return r.invalid(dataKey, "looks like a UUID, which Kong would take for an id. Choose another key.")
 	}
 	return nil
 }

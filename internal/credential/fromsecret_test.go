@@ -85,14 +85,14 @@ func TestMaterialOfEveryAlgorithmIsRead(t *testing.T) {
 	for _, algorithm := range Algorithms() {
 		t.Run(string(algorithm), func(t *testing.T) {
 			if FamilyOf(algorithm) == HMAC {
-				material, err := FromSecret(spec(algorithm, nil), "k", contents("secret", "line\n"))
+				material, err := FromSecret("spec.credentials[0]", spec(algorithm, nil), "k", contents("secret", "line\n"))
 				if err != nil || material.Secret.Reveal() != "line\n" || material.Key != "k" || material.Algorithm != algorithm || !material.CanSign() {
 					t.Fatalf("%v: the secret is not taken byte by byte", err)
 				}
 				return
 			}
 			p := pairs()[keyFor(algorithm)]
-			material, err := FromSecret(spec(algorithm, nil), "k", contents("public.pem", p.public))
+			material, err := FromSecret("spec.credentials[0]", spec(algorithm, nil), "k", contents("public.pem", p.public))
 			if err != nil || material.PublicKeyPEM != p.public || material.CanSign() {
 				t.Fatalf("public key alone: %v, can sign %t", err, material.CanSign())
 			}
@@ -101,7 +101,7 @@ func TestMaterialOfEveryAlgorithmIsRead(t *testing.T) {
 				if private == "" {
 					continue
 				}
-				material, err = FromSecret(spec(algorithm, keys), "k", contents("tls.key", private))
+				material, err = FromSecret("spec.credentials[0]", spec(algorithm, keys), "k", contents("tls.key", private))
 				if err != nil || material.PublicKeyPEM != p.public || material.PrivateKeyPEM.Reveal() != p.pkcs8 {
 					t.Fatalf("private key alone: %v", err)
 				}
@@ -112,7 +112,7 @@ func TestMaterialOfEveryAlgorithmIsRead(t *testing.T) {
 
 func TestKeyComesFromTheSecretWhereItSaysSo(t *testing.T) {
 	keys := &v1alpha1.CredentialDataKeys{Key: "issuer", Secret: "value"}
-	material, err := FromSecret(spec("HS256", keys), "default", contents("issuer", "theirs", "value", "s"))
+	material, err := FromSecret("spec.credentials[0]", spec("HS256", keys), "default", contents("issuer", "theirs", "value", "s"))
 	if err != nil || material.Key != "theirs" {
 		t.Errorf("got key %q, %v", material.Key, err)
 	}
@@ -172,7 +172,7 @@ func TestSecretsThatCannotServeSayWhy(t *testing.T) {
 		},
 	} {
 		t.Run(what, func(t *testing.T) {
-			_, err := FromSecret(spec(c.algorithm, c.keys), "default", c.data)
+			_, err := FromSecret("spec.credentials[0]", spec(c.algorithm, c.keys), "default", c.data)
 			var stalled *status.StalledError
 			if !errors.As(err, &stalled) || stalled.Reason != v1alpha1.ReasonSecretInvalid {
 				t.Fatalf("got %v", err)
@@ -201,7 +201,7 @@ func TestGeneratedMaterialIsWhatFromSecretReads(t *testing.T) {
 				keys = &v1alpha1.CredentialDataKeys{PrivateKey: "p"}
 				data = contents("p", made.PrivateKeyPEM.Reveal(), "public.pem", made.PublicKeyPEM)
 			}
-			read, err := FromSecret(spec(algorithm, keys), "k", data)
+			read, err := FromSecret("spec.credentials[0]", spec(algorithm, keys), "k", data)
 			if err != nil || !read.Equal(made) {
 				t.Errorf("read back differently: %v", err)
 			}

@@ -8,13 +8,20 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
 	"fmt"
 	"regexp"
 	"strings"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 )
+
+// keyError says what is wrong with a key in PEM, and what to do.
+type keyError string
+
+// Error gives both, as sentences.
+func (e keyError) Error() string { return string(e) }
+
+func mistake(format string, args ...any) error { return keyError(fmt.Sprintf(format, args...)) }
 
 // maxPEM is the largest PEM that is read, in bytes: twice an RSA key of maxRSABits with its private half. Checking
 // the primes of a much larger one would keep the operator busy for minutes.
@@ -24,7 +31,7 @@ const maxPEM = 16384
 // nothing of the input.
 func readPEM(text []byte, expected string) (*pem.Block, error) {
 	if len(text) > maxPEM {
-		return nil, fmt.Errorf("has %d bytes, and a key has at most %d", len(text), maxPEM)
+		return nil, mistake("has %d bytes, and a key has at most %d. Put the key alone there.", len(text), maxPEM)
 	}
 	text = bytes.TrimSpace(bytes.TrimPrefix(text, []byte(byteOrderMark)))
 	block, rest := pem.Decode(text)
@@ -37,7 +44,7 @@ func readPEM(text []byte, expected string) (*pem.Block, error) {
 	}
 	for next, rest := pem.Decode(rest); next != nil; next, rest = pem.Decode(rest) {
 		if block.Type != "CERTIFICATE" || next.Type != "CERTIFICATE" {
-			return nil, errors.New("has more than one key in it; leave the one that is meant")
+			return nil, mistake("has more than one key in it. Leave the one that is meant.")
 		}
 	}
 	return block, nil
@@ -53,25 +60,25 @@ func describeText(text, expected string) error {
 	begins := strings.Contains(text, "-----BEGIN ")
 	switch {
 	case strings.HasPrefix(text, "LS0tLS1CRUdJTi"):
-		return errors.New("is base64 of a PEM: it was encoded twice; values under stringData are not to be encoded")
+		return mistake("is base64 of a PEM: it was encoded twice. Values under stringData are not to be encoded.")
 	case begins && strings.Contains(text, `\n`):
-		return errors.New(`is a PEM with \n spelled out; put line breaks there`)
+		return mistake(`is a PEM with \n spelled out. Put line breaks there.`)
 	case begins && strings.Trim(text, `"'`) != text:
-		return errors.New("is a PEM in quotes; take the quotes off")
+		return mistake("is a PEM in quotes. Take the quotes off.")
 	case begins && !strings.Contains(text, "-----END "):
-		return errors.New("is a PEM that is cut off: it has no line -----END; put the whole text there")
+		return mistake("is a PEM that is cut off: it has no line -----END. Put the whole text there.")
 	case begins && !strings.ContainsAny(text, "\r\n"):
-		return errors.New("is a PEM in one line; put its line breaks there (in YAML, key: | and the lines below)")
+		return mistake("is a PEM in one line. Put its line breaks there (in YAML, key: | and the lines below).")
 	case begins && indented.MatchString(text):
-		return errors.New("is a PEM with spaces before its lines; take them off (in YAML, indent each line as the first)")
+		return mistake("is a PEM with spaces before its lines. Take them off (in YAML, indent each line as the first).")
 	case begins:
-		return fmt.Errorf("is a damaged PEM; put it there as it was made, from -----BEGIN %s----- on", expected)
+		return mistake("is a damaged PEM. Put it there as it was made, from -----BEGIN %s----- on.", expected)
 	case strings.HasPrefix(text, "ssh-"), strings.HasPrefix(text, "ecdsa-sha2-"):
-		return errors.New("is an SSH key, no PEM; convert it (ssh-keygen -e -m PKCS8)")
+		return mistake("is an SSH key, no PEM. Convert it (ssh-keygen -e -m PKCS8).")
 	case strings.HasPrefix(text, "{"):
-		return errors.New("is JSON, no PEM; convert a JWK")
+		return mistake("is JSON, no PEM. Convert a JWK.")
 	}
-	return fmt.Errorf("is no PEM; it has to begin with -----BEGIN %s-----", expected)
+	return mistake("is no PEM. It has to begin with -----BEGIN %s-----.", expected)
 }
 
 // parsePublic reads a public key in PEM: PKIX, PKCS #1, or that of a certificate, whose dates and issuer do not
@@ -82,7 +89,7 @@ func parsePublic(text []byte) (crypto.PublicKey, error) {
 		return nil, err
 	}
 	if strings.Contains(block.Type, "PRIVATE KEY") {
-		return nil, errors.New("is a private key, which Kong must not get; put the public key there (openssl pkey -pubout), and a private key under dataKeys.privateKey")
+		return nil, mistake("is a private key, which Kong must not get. Put the public key there (openssl pkey -pubout), and a private key under dataKeys.privateKey.")
 	}
 	var key crypto.PublicKey
 	switch block.Type {
@@ -98,10 +105,11 @@ func parsePublic(text []byte) (crypto.PublicKey, error) {
 			key = certificate.PublicKey
 		}
 	default:
-		return nil, errors.New("is PEM of another kind than PUBLIC KEY; put the public key there (openssl pkey -pubout)")
+		return nil, mistake("is PEM of another kind than PUBLIC KEY. Put the public key there (openssl pkey -pubout).")
 	}
 	if err != nil || key == nil {
-		return nil, errors.New("is no valid public key of a kind that Kong verifies with: RSA (not RSA-PSS), EC on P-256, P-384 or P-521, Ed25519")
+		return nil, mistake("is no valid public key of a kind that Kong verifies with: RSA (not RSA-PSS), EC on P-256, P-384 or P-521, Ed25519. " +
+			"Put one of these there.")
 	}
 	return key, nil
 }
@@ -113,7 +121,7 @@ func parsePrivate(text []byte) (crypto.Signer, error) {
 		return nil, err
 	}
 	if block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED") {
-		return nil, errors.New("is encrypted; put the key there without a passphrase (openssl pkey)")
+		return nil, mistake("is encrypted. Put the key there without a passphrase (openssl pkey).")
 	}
 	var key any
 	switch block.Type {
@@ -124,13 +132,13 @@ func parsePrivate(text []byte) (crypto.Signer, error) {
 	case "EC PRIVATE KEY":
 		key, err = x509.ParseECPrivateKey(block.Bytes)
 	case "OPENSSH PRIVATE KEY":
-		return nil, errors.New("is an OpenSSH key; convert it (ssh-keygen -p -m PKCS8)")
+		return nil, mistake("is an OpenSSH key. Convert it (ssh-keygen -p -m PKCS8).")
 	default:
-		return nil, errors.New("is no private key; put one there as PKCS #8, PKCS #1 or SEC 1 (openssl pkey)")
+		return nil, mistake("is no private key. Put one there as PKCS #8, PKCS #1 or SEC 1 (openssl pkey).")
 	}
 	signer, ok := key.(crypto.Signer)
 	if err != nil || !ok {
-		return nil, errors.New("is no valid private key; put one there as PKCS #8 (openssl pkey)")
+		return nil, mistake("is no valid private key. Put one there as PKCS #8 (openssl pkey).")
 	}
 	return signer, nil
 }
@@ -139,14 +147,14 @@ func parsePrivate(text []byte) (crypto.Signer, error) {
 func checkFits(key crypto.PublicKey, algorithm v1alpha1.Algorithm) error {
 	kind, fitting := describeKey(key)
 	if fitting == "" {
-		return fmt.Errorf("is a key of a kind that no JWT algorithm here uses; %s needs %s", algorithm, needs(algorithm))
+		return mistake("is a key of a kind that no JWT algorithm here uses. %s needs %s.", algorithm, needs(algorithm))
 	}
 	typed, isRSA := key.(*rsa.PublicKey)
 	if isRSA && FamilyOf(algorithm) == RSA {
 		return checkBits(typed.N.BitLen(), algorithm)
 	}
 	if isRSA || fitting != algorithm {
-		return fmt.Errorf("is %s, and %s needs %s; put one there, or set algorithm to %s", kind, algorithm, needs(algorithm), fitting)
+		return mistake("is %s, and %s needs %s. Put one there, or set algorithm to %s.", kind, algorithm, needs(algorithm), fitting)
 	}
 	return nil
 }
@@ -171,11 +179,11 @@ func describeKey(key crypto.PublicKey) (kind string, fitting v1alpha1.Algorithm)
 func checkBits(bits int, algorithm v1alpha1.Algorithm) error {
 	switch {
 	case isPS(algorithm) && bits != psBits:
-		return fmt.Errorf("has %d bits, and Kong verifies %s with %d-bit keys only; use one, or RS%s", bits, algorithm, psBits, algorithm[2:])
+		return mistake("has %d bits, and Kong verifies %s with %d-bit keys only. Use one, or RS%s.", bits, algorithm, psBits, algorithm[2:])
 	case bits < minRSABits:
-		return fmt.Errorf("has %d bits, and %s asks for %d or more (RFC 7518 section 3.3); make a new one", bits, algorithm, minRSABits)
+		return mistake("has %d bits, and %s asks for %d or more (RFC 7518 section 3.3). Make a new one.", bits, algorithm, minRSABits)
 	case bits > maxRSABits:
-		return fmt.Errorf("has %d bits, and at most %d are taken; make a smaller one", bits, maxRSABits)
+		return mistake("has %d bits, and at most %d are taken. Make a smaller one.", bits, maxRSABits)
 	default:
 		return nil
 	}

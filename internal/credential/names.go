@@ -111,10 +111,10 @@ func CheckSecretNames(consumer string, credentials []v1alpha1.Credential) error 
 		name := c.Generate.SecretName
 		field := fmt.Sprintf("spec.credentials[%d].generate.secretName", i)
 		if name == StateSecretName(consumer) || name == JWKSSecretName(consumer) {
-			return status.Stalled(v1alpha1.ReasonInvalidSpec, "%s: %s is where the operator keeps its state of this consumer; choose another name", field, name)
+			return status.Stalled(v1alpha1.ReasonInvalidSpec, "%s: %s is where the operator keeps its state of this consumer. Choose another name.", field, name)
 		}
 		if other, found := taken[name]; found {
-			return status.Stalled(v1alpha1.ReasonInvalidSpec, "%s: credential %s is published in Secret %s already; choose another name", field, other, name)
+			return status.Stalled(v1alpha1.ReasonInvalidSpec, "%s: credential %s is published in Secret %s already. Choose another name.", field, other, name)
 		}
 		taken[name] = c.Name
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 
+	"github.com/kongjwt/kong-jwt-operator/internal/backend"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine/plan"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
@@ -19,7 +20,7 @@ func (r *syncRun) locate(ctx context.Context) error {
 	if r.set.Attach != nil {
 		id, err := r.target(ctx, r.set.Owner, *r.set.Attach)
 		if err != nil {
-			return r.outcome(r.set.Owner, r.set.Attach.String(), err)
+			return r.outcome(r.set.Owner, "spec.attachTo", r.set.Attach.String(), err)
 		}
 		attached = id
 	}
@@ -72,7 +73,7 @@ func (r *syncRun) adoptOpen(ctx context.Context, o plan.Op) error {
 		defer r.unreserve(o.Target, keys, false)
 		err = r.adopt(ctx, o.Target)
 	}
-	return r.outcome(r.set.Owner, "route "+o.Target.Part, err)
+	return r.outcome(r.set.Owner, "spec.routes", backend.Name(kong.KindRoute, o.Target.Part), err)
 }
 
 // adopt takes over what is in the place of something that is to be created, where no tags claim it: it writes tags and

@@ -130,7 +130,7 @@ func (a *attachments) retarget(to desired.Target, former string) []desired.Owner
 func (r *rooms) target(ctx context.Context, owner desired.Owner, to desired.Target) (id string, err error) {
 	if r.link.describe().Exclusive {
 		return "", status.Stalled(v1alpha1.ReasonInvalidSpec, "spec.attachTo: a Kong without a database has nothing but "+
-			"what this operator gives it; use spec.upstream and spec.routes")
+			"what this operator gives it. Use spec.upstream and spec.routes.")
 	}
 	if id := r.attachments.attach(owner, to); id != "" {
 		return id, nil
@@ -143,11 +143,11 @@ func (r *rooms) target(ctx context.Context, owner desired.Owner, to desired.Targ
 	switch {
 	case isNotFound(err) || e.Fields.Text("name") != to.Name:
 		stalled = status.Stalled(v1alpha1.ReasonTargetNotFound,
-			"%s does not exist in Kong; create it there, or name another in spec.attachTo", to)
+			"spec.attachTo: %s does not exist in Kong. Create it there, or name another.", to)
 	case !desired.Unmanaged(e.Fields.Tags()):
 		// Two owners would each want a jwt plugin of its own on it, and deleting the one would unprotect the other's.
-		stalled = status.Stalled(v1alpha1.ReasonConflict, "%s is managed by %s; "+
-			"spec.attachTo is for what this operator does not manage: change that resource instead",
+		stalled = status.Stalled(v1alpha1.ReasonConflict, "spec.attachTo: %s is managed already (%s). "+
+			"Change that resource instead: spec.attachTo is for what this operator does not manage.",
 			to, r.describeForeign(e))
 	default:
 		r.attachments.setID(to, e.ID)

@@ -178,10 +178,20 @@ func TestAConfigurationOfOthersIsNotReplaced(t *testing.T) {
 	r.scope = r.gateway.Scope()
 	r.eventually("it is said", func() bool { return r.gateway.State().Reason == v1alpha1.ReasonConflict })
 	_, err = r.sync(r.consumer("john", "john"))
-	r.waits(err, "spec.adoption")
-	if message := r.gateway.State().Message; !strings.Contains(message, "1 consumers") {
-		t.Errorf("%q does not say what is there", message)
+	if stalled := r.stalls(err, v1alpha1.ReasonGatewayNotReady); !strings.Contains(stalled.Message, "reason Conflict") ||
+		!strings.Contains(stalled.Message, "1 consumers") || !strings.Contains(stalled.Message, "spec.adoption") {
+		t.Errorf("%q does not say what is there, and what to do", stalled.Message)
 	}
+
+	// An ingress controller gives its configuration again: to replace it is no advice.
+	theirs.Fields["tags"] = []string{"k8s-name:john", "k8s-kind:KongConsumer"}
+	if err := client.PostConfig(t.Context(), []kong.Entity{theirs}); err != nil {
+		t.Fatal(err)
+	}
+	r.eventually("the ingress controller is known", func() bool {
+		message := r.gateway.State().Message
+		return strings.Contains(message, "an ingress controller") && !strings.Contains(message, "spec.adoption")
+	})
 
 	settings.Takeover = true
 	if r.gateway, err = registry.Ensure("default", settings); err != nil {

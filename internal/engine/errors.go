@@ -40,7 +40,7 @@ func isParentMissing(err error) bool {
 }
 
 // outcome turns an error of a write into what the owner should do next, and remembers what it says of the owner.
-func (r *rooms) outcome(owner desired.Owner, what string, err error) error {
+func (r *rooms) outcome(owner desired.Owner, field, what string, err error) error {
 	var stalled *status.StalledError
 	var wait *status.WaitError
 	var heldBack *heldBackError
@@ -63,7 +63,8 @@ func (r *rooms) outcome(owner desired.Owner, what string, err error) error {
 		if reasons == "" {
 			reasons = fmt.Sprintf("it answers code %d and names no field", invalid.Code)
 		}
-		return r.rejected(owner, status.Stalled(v1alpha1.ReasonKongRejected, "Kong refuses %s: %s", what, reasons))
+		return r.rejected(owner, status.Stalled(v1alpha1.ReasonKongRejected,
+			"%s: Kong refuses %s: %s. Change what it names.", field, what, reasons))
 	case errors.As(err, &throttled):
 		after := max(throttled.RetryAfter, time.Second)
 		return status.Wait(after, v1alpha1.ReasonProgressing, "the Admin API asks for a pause of %s", after)
@@ -100,8 +101,8 @@ func (r *syncRun) chargeFailure(ctx context.Context, o plan.Op, what string, err
 		return &heldBackError{status.Wait(pause, v1alpha1.ReasonProgressing, "%s cannot be written: %v", what, err)}
 	}
 	return status.Stalled(v1alpha1.ReasonKongRejected,
-		"Kong is healthy and fails with status %d when it is sent %s; look at its log, and change what it is sent",
-		failed.Status, what)
+		"%s: Kong is healthy, and fails with status %d when it is sent %s. Look at its log, and change what it is sent.",
+		entityField(o.Target.Entry), failed.Status, what)
 }
 
 // keyField is the field of a spec that a unique key comes from.
@@ -145,8 +146,8 @@ func entityField(e plan.Entry) string {
 // lacksPlugin says that this Kong has no such entities, because it does not run their plugin.
 func lacksPlugin(w plan.Wanted, gateway string) error {
 	return status.Stalled(v1alpha1.ReasonKongRejected,
-		"%s: Kong does not run its %s plugin (KongGateway %s). Add it to Kong's plugins setting, or leave this out",
-		w.Part, w.Kind.Plugin(), gateway)
+		"%s: Kong does not run its %s plugin (KongGateway %s). Add it to Kong's plugins setting, or leave this out.",
+		entityField(w.Entry), w.Kind.Plugin(), gateway)
 }
 
 // jitter spreads a pause by half of it, so that many do not come back at once.

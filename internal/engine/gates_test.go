@@ -132,12 +132,12 @@ func TestRefusedGuardKeepsRoutesOut(t *testing.T) {
 	r.opened(r.service("api", "one", "old"))
 	set := r.service("api", "one", "new")
 	b := builder{scope: r.scope, set: set}
-	b.add(kong.KindPlugin, "", "plugin:limit", kong.Fields{
+	b.add(kong.KindPlugin, "", "plugin limit", kong.Fields{
 		"name": "rate-limiting", "enabled": true, "service": on(id(set, kong.KindService)),
 		"config": map[string]any{"minute": "many", "redis": map[string]any{"password": canary}},
 	})
 	_, err := r.sync(b.set)
-	stalled := r.stalls(err, "KongRejected", "plugin:limit", "config.minute")
+	stalled := r.stalls(err, "KongRejected", "plugin limit", "config.minute")
 	if stalled.RetryAfter != time.Hour {
 		t.Errorf("tried again in %s, want the drift interval", stalled.RetryAfter)
 	}

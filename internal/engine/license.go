@@ -84,8 +84,8 @@ func (m *monitor) tryLicense(ctx context.Context) error {
 // lack records that a write was refused for want of the license. The owner is woken when Kong has it again.
 func (m *monitor) lack(owner desired.Owner, err error) error {
 	m.failed(err)
-	if wait := m.usable(owner); wait != nil {
-		return wait
+	if err := m.usable(owner); err != nil {
+		return err
 	}
 	return errReplan // Kong was given a license in this moment
 }

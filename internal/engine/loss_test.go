@@ -245,7 +245,7 @@ func TestRefusedIsTriedAgainOnAnotherVersion(t *testing.T) {
 		if c.unsupported {
 			e.AwaitUpgrade(owner) // what this Kong does not take is not even sent
 		} else {
-			_ = e.outcome(owner, "plugin acl", &kong.InvalidError{Code: kong.CodeSchemaViolation})
+			_ = e.outcome(owner, "spec.access", "plugin acl", &kong.InvalidError{Code: kong.CodeSchemaViolation})
 		}
 		api.node = c.node
 		if err := e.monitor.open(t.Context()); err != nil {

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -10,7 +9,6 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/backend"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
-	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
@@ -20,6 +18,8 @@ type State struct {
 	Ready bool
 	// Reason and Message say why it is not ready.
 	Reason, Message string
+	// Stalled says that it is not ready for something that a person has to change, or for longer than a heartbeat.
+	Stalled bool
 	// Kong is what it says of itself; zero before it answered.
 	Kong backend.Description
 	// KongVersion and Database are of the same answer: "3.9.3"; "postgres" or "off".
@@ -38,9 +38,7 @@ type monitor struct {
 	suspect, relist chan struct{}
 
 	mu sync.Mutex
-	// ready, reason and message are as in State.
-	ready           bool
-	reason, message string
+	health
 	// connected says that Kong was listed at least once.
 	connected bool
 	reported  Counts
@@ -52,10 +50,19 @@ type monitor struct {
 	license license
 }
 
+// health is how a gateway fares, as State says it.
+type health struct {
+	ready           bool
+	reason, message string
+	stalled         bool
+	// since is when it was lost.
+	since time.Time
+}
+
 func newMonitor(r *rooms) *monitor {
 	return &monitor{
 		rooms: r, suspect: make(chan struct{}, 1), relist: make(chan struct{}, 1),
-		reason: v1alpha1.ReasonProgressing, message: "connecting to " + r.settings.Client.URL,
+		health: health{reason: v1alpha1.ReasonProgressing, message: "connecting to " + r.settings.Client.URL},
 		absent: map[desired.Owner]bool{},
 	}
 }
@@ -104,7 +111,7 @@ func (m *monitor) look(ctx context.Context) {
 	}
 	var err error
 	for range heartbeatTries {
-		if err = m.healthy(ctx); err == nil {
+		if err = m.answers(ctx); err == nil {
 			return
 		}
 		select {
@@ -113,11 +120,11 @@ func (m *monitor) look(ctx context.Context) {
 		case <-time.After(heartbeatPause):
 		}
 	}
-	m.lose(m.describeFailure(err))
+	m.lose(m.explain(err))
 }
 
-// healthy is one heartbeat.
-func (m *monitor) healthy(ctx context.Context) error {
+// answers is one heartbeat.
+func (m *monitor) answers(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, heartbeatTimeout)
 	defer cancel()
 	return m.link.current().Healthy(ctx)
@@ -156,7 +163,7 @@ func (m *monitor) open(ctx context.Context) error {
 	delay := m.link.describe().Delay + m.options.Margin
 	m.clocks.SetDelay(delay)
 	if changes.replaced {
-		m.lose(v1alpha1.ReasonProgressing, "Kong changed its database setting; reading what it holds")
+		m.lose(failure{v1alpha1.ReasonProgressing, "Kong changed its database setting; reading what it holds", false})
 		m.reset()
 		m.mu.Lock()
 		m.connected = false
@@ -172,8 +179,7 @@ func (m *monitor) open(ctx context.Context) error {
 	defer m.mu.Unlock()
 	m.rehash = true
 	if m.ready {
-		m.ready, m.reason, m.message = false, v1alpha1.ReasonProgressing,
-			"Kong's version, plugins or settings changed; reading what it holds"
+		m.health = health{reason: v1alpha1.ReasonProgressing, message: "Kong's version, plugins or settings changed; reading what it holds"}
 	}
 	return nil
 }
@@ -184,7 +190,7 @@ func (m *monitor) fail(ctx context.Context, err error) {
 	current := m.link.current()
 	if ambiguous(err) && current != nil {
 		// The status knows better: that it is the database, say, whose lack every other request answers with 500.
-		unhealthy := m.healthy(ctx)
+		unhealthy := m.answers(ctx)
 		if unhealthy == nil && m.isReady() {
 			m.log.Info("Kong could not be listed; it is tried again", "error", err.Error())
 			return
@@ -199,32 +205,11 @@ func (m *monitor) fail(ctx context.Context, err error) {
 // failed records that the gateway cannot be used, and why.
 func (m *monitor) failed(err error) {
 	m.license.note(err, m.options.Now())
-	m.lose(m.describeFailure(err))
+	m.lose(m.explain(err))
 }
 
-// describeFailure says why a gateway cannot be used.
-func (m *monitor) describeFailure(err error) (reason, message string) {
-	var unusable *backend.UnusableError
-	var unauthorized *kong.UnauthorizedError
-	var unlicensed *kong.UnlicensedError
-	client := m.settings.Client
-	switch {
-	case errors.As(err, &unusable):
-		return unusable.Reason, unusable.Message
-	case errors.As(err, &unlicensed):
-		return v1alpha1.ReasonLicenseMissing, "Kong takes no writes: its Enterprise license is missing or expired. " +
-			"Give Kong a valid license; the operator notices by itself"
-	case errors.As(err, &unauthorized):
-		return v1alpha1.ReasonKongUnreachable, fmt.Sprintf(
-			"the Admin API at %s refuses the token; check spec.adminAPI.auth and the token's rights", client.URL)
-	case isNotFound(err):
-		return v1alpha1.ReasonKongUnreachable, fmt.Sprintf(
-			"%s answers 404; check that spec.adminAPI.url is the Admin API and that workspace %q exists",
-			client.URL, client.Workspace)
-	}
-	return v1alpha1.ReasonKongUnreachable, fmt.Sprintf(
-		"the Admin API at %s does not answer as it should: %v; it is asked again every %s",
-		client.URL, err, m.options.Heartbeat)
+func (m *monitor) explain(err error) failure {
+	return explainFailure(m.settings.Client, m.options.Heartbeat, err)
 }
 
 // State gives what is known of the gateway.
@@ -233,7 +218,7 @@ func (m *monitor) State() State {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return State{
-		Ready: m.ready, Reason: m.reason, Message: m.message,
+		Ready: m.ready, Reason: m.reason, Message: m.message, Stalled: m.stalled,
 		Kong: about, KongVersion: about.Version, Database: about.Database,
 		PropagationDelay: m.clocks.Delay(), Counts: m.observed.Counts(), Reported: m.reported,
 	}
@@ -245,20 +230,28 @@ func (m *monitor) isReady() bool {
 	return m.ready
 }
 
-// lose records that the gateway cannot be used.
-func (m *monitor) lose(reason, message string) {
+// lose records that the gateway cannot be used, and that it lasts. Those that wait for it are woken to say so.
+func (m *monitor) lose(f failure) {
+	now := m.options.Now()
 	m.mu.Lock()
-	if !m.ready && m.reason == reason && m.message == message {
+	former := m.health
+	m.health = health{reason: f.reason, message: f.message, stalled: f.persistent, since: now}
+	if !former.ready && former.reason != v1alpha1.ReasonProgressing {
+		m.since = former.since
+	}
+	if f.reason != v1alpha1.ReasonProgressing && now.Sub(m.since) >= m.options.Heartbeat {
+		m.stalled = true
+	}
+	if !former.ready && former.reason == f.reason && former.message == f.message && former.stalled == m.stalled {
 		m.mu.Unlock()
 		return
 	}
 	var waiting []desired.Owner
-	if m.reason == v1alpha1.ReasonProgressing {
-		waiting = keysOf(m.absent) // those that wait were told nothing so far
+	if former.reason == v1alpha1.ReasonProgressing || former.stalled != m.stalled {
+		waiting = keysOf(m.absent) // they say something else by now
 	}
-	m.ready, m.reason, m.message = false, reason, message
 	m.mu.Unlock()
-	m.log.Info("Gateway cannot be used", "reason", reason, "message", message)
+	m.log.Info("Gateway cannot be used", "reason", f.reason, "message", f.message)
 	for _, owner := range waiting {
 		m.wake(owner, EventRecovered)
 	}
@@ -272,7 +265,7 @@ func (m *monitor) gain() {
 		m.mu.Unlock()
 		return
 	}
-	m.ready, m.reason, m.message = true, v1alpha1.ReasonSucceeded, ""
+	m.health = health{ready: true, reason: v1alpha1.ReasonSucceeded}
 	m.reported = m.observed.Counts()
 	waiting, first := keysOf(m.absent), !m.connected
 	m.connected = true
@@ -305,8 +298,9 @@ func (m *monitor) reportCounts() {
 	}
 }
 
-// usable says whether the gateway can be written to now: the error is a *status.WaitError where it cannot. An owner
-// that comes while it is away is woken when it is back, or when it is known why it does not come.
+// usable says whether the gateway can be written to now: the error is a *status.WaitError where it cannot, and a
+// *status.StalledError where that lasts. An owner that comes while it is away is woken when it is back, or when it is
+// known why it does not come.
 func (m *monitor) usable(owner desired.Owner) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -314,13 +308,16 @@ func (m *monitor) usable(owner desired.Owner) error {
 		return nil
 	}
 	m.absent[owner] = true
-	wait := status.Wait(0, v1alpha1.ReasonKongUnreachable, "KongGateway %s: %s", m.scope.Gateway, m.message)
-	switch m.reason {
-	case v1alpha1.ReasonProgressing:
-		wait.Reason, wait.Quiet = v1alpha1.ReasonGatewayNotReady, true
-	case v1alpha1.ReasonLicenseMissing:
-		wait.Reason = v1alpha1.ReasonGatewayNotReady // Kong answers
+	reason, message := v1alpha1.ReasonGatewayNotReady, fmt.Sprintf(
+		"spec.gatewayRef: KongGateway %s is not Ready, reason %s: %s", m.scope.Gateway, m.reason, m.message)
+	if m.reason == v1alpha1.ReasonKongUnreachable {
+		reason = m.reason
 	}
+	if m.stalled {
+		return status.Stalled(reason, "%s", message)
+	}
+	wait := status.Wait(0, reason, "%s", message)
+	wait.Quiet = m.reason == v1alpha1.ReasonProgressing
 	return wait
 }
 

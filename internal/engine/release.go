@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/backend"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine/plan"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
@@ -35,7 +36,7 @@ func (e *Engine) Orphan(ctx context.Context, owner desired.Owner) error {
 	e.drifts.Forget(owner)
 	for _, held := range e.observed.Of(owner) {
 		if err := e.untag(ctx, held); err != nil {
-			return e.outcome(owner, fmt.Sprintf("%s %s", held.Kind.Singular(), held.Part), err)
+			return e.outcome(owner, entityField(held), backend.Name(held.Kind, held.Part), err)
 		}
 	}
 	if e.link.current().Pending(owner) {

@@ -33,7 +33,7 @@ func (r *syncRun) checkRival(ctx context.Context) error {
 	if !looked {
 		var err error
 		if rival, err = r.findRival(ctx, *to, id); err != nil {
-			return r.outcome(r.set.Owner, to.String(), err)
+			return r.outcome(r.set.Owner, "spec.attachTo", to.String(), err)
 		}
 		r.attachments.setRival(*to, rival)
 	}

@@ -83,7 +83,7 @@ func (e *Engine) sync(ctx context.Context, run *syncRun) (Result, error) {
 	e.attachments.detach(owner, run.set.Attach)
 	for _, entity := range run.set.Entities {
 		if err := e.link.schemas.Load(ctx, entity); err != nil {
-			return run.result, e.outcome(owner, "plugin "+entity.Fields.Text("name"), err)
+			return run.result, e.outcome(owner, "spec.plugins", "plugin "+entity.Fields.Text("name"), err)
 		}
 	}
 	run.turn = e.arbiter.Begin(owner)

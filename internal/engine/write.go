@@ -2,10 +2,10 @@ package engine
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 
+	"github.com/kongjwt/kong-jwt-operator/internal/backend"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine/drift"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine/observed"
@@ -37,8 +37,8 @@ func (r *syncRun) send(ctx context.Context, o plan.Op) error {
 		err = r.delete(ctx, o)
 	}
 	if err != nil {
-		what := fmt.Sprintf("%s %s", o.Target.Kind.Singular(), o.Target.Part)
-		return r.outcome(r.set.Owner, what, r.chargeFailure(ctx, o, what, err))
+		what := backend.Name(o.Target.Kind, o.Target.Part)
+		return r.outcome(r.set.Owner, entityField(o.Target.Entry), what, r.chargeFailure(ctx, o, what, err))
 	}
 	r.result.Writes++
 	r.log.V(1).Info("Wrote to Kong", "verb", string(o.Verb), "kind", o.Target.Kind.Singular(),

@@ -56,15 +56,16 @@ func Parse(document []byte) (Set, error) {
 	var raw struct {
 		Keys *[]json.RawMessage `json:"keys"`
 	}
+	document = bytes.TrimSpace(bytes.TrimPrefix(document, []byte(byteOrderMark)))
 	decoder := json.NewDecoder(bytes.NewReader(document))
 	if err := decoder.Decode(&raw); err != nil {
-		return Set{}, invalid("what is there is no JSON Web Key Set; name the address of the set, not of the issuer or its discovery document")
+		return Set{}, invalid("%s", describeDocument(document, errors.Is(err, io.ErrUnexpectedEOF)))
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return Set{}, invalid("something follows the key set")
 	}
 	if raw.Keys == nil {
-		return Set{}, invalid("what is there is JSON without keys; name the address of the set (jwks_uri), not of the discovery document")
+		return Set{}, invalid("%s", describeObject(document))
 	}
 	if len(*raw.Keys) > MaxSetKeys {
 		return Set{}, invalid("the set has %d keys, and at most %d are read", len(*raw.Keys), MaxSetKeys)
@@ -82,6 +83,46 @@ func Parse(document []byte) (Set, error) {
 		}
 	}
 	return set, nil
+}
+
+// byteOrderMark begins texts that some editors write.
+const byteOrderMark = "\ufeff"
+
+// describeDocument says what a document is that is no JSON object, for what is found most where a set should be. It
+// quotes nothing of it.
+func describeDocument(document []byte, endsEarly bool) string {
+	text := string(document)
+	switch {
+	case text == "":
+		return "what is there is empty; publish the key set there"
+	case strings.HasPrefix(text, "<"):
+		return "what is there is a web page, such as one to log in on; name the address of the set (jwks_uri)"
+	case strings.Contains(text, "-----BEGIN "):
+		return "what is there is a PEM; publish the key as a JSON Web Key Set, or name a Secret with it in secretRef"
+	case strings.HasPrefix(text, `"`), strings.HasPrefix(text, "'"):
+		return "what is there is a key set in quotes; publish it without"
+	case strings.HasPrefix(text, "eyJ"):
+		return "what is there is base64; publish the key set as JSON"
+	case endsEarly:
+		return "what is there is cut off; publish the whole key set"
+	}
+	return "what is there is no JSON Web Key Set; name the address of the set, not of the issuer or its discovery document"
+}
+
+// describeObject says what a JSON object without keys is.
+func describeObject(document []byte) string {
+	var fields struct {
+		Discovery any `json:"jwks_uri"`
+		Type      any `json:"kty"`
+	}
+	_ = json.Unmarshal(document, &fields) // it was read before
+	switch {
+	case fields.Discovery != nil:
+		return "what is there is a discovery document; name the address that it has as jwks_uri"
+	case fields.Type != nil:
+		return `what is there is one key; publish it in a set, {"keys": [...]}`
+	}
+	return "what is there is JSON without keys; name the address of the set (jwks_uri), not of the discovery document"
 }
 
 func invalid(format string, args ...any) error {

@@ -197,21 +197,29 @@ func TestSameKidTwiceAndTooMany(t *testing.T) {
 }
 
 func TestWhatIsNoSet(t *testing.T) {
-	for name, document := range map[string]string{
-		"nothing":              "",
-		"HTML":                 "<html>canary</html>",
-		"a discovery document": `{"issuer":"https://canary","jwks_uri":"https://canary/keys"}`,
-		"a list":               `[{"kty":"EC"}]`,
-		"keys that are none":   `{"keys":{"canary":1}}`,
-		"null":                 `null`,
-		"keys null":            `{"keys":null}`,
-		"two documents":        `{"keys":[]}{"keys":[]}`,
-		"too many keys":        `{"keys":[` + strings.TrimSuffix(strings.Repeat(`{"canary":1},`, jwks.MaxSetKeys+1), ",") + `]}`,
+	for name, c := range map[string]struct{ document, says string }{
+		"nothing":              {"", "is empty"},
+		"HTML":                 {"\n<html>canary</html>", "a web page"},
+		"a PEM":                {"-----BEGIN PUBLIC KEY-----\ncanary", "a PEM"},
+		"in quotes":            {`"{\"keys\":[\"canary\"]}"`, "in quotes"},
+		"base64":               {"eyJrZXlzIjpbXX0=", "base64"},
+		"cut off":              {`{"keys":[{"kid":"canary"`, "cut off"},
+		"a discovery document": {`{"issuer":"https://canary","jwks_uri":"https://canary/keys"}`, "jwks_uri"},
+		"one key":              {`{"kty":"EC","kid":"canary"}`, `{"keys": [...]}`},
+		"a list":               {`[{"kty":"EC"}]`, "no JSON Web Key Set"},
+		"keys that are none":   {`{"keys":{"canary":1}}`, "no JSON Web Key Set"},
+		"null":                 {`null`, "without keys"},
+		"keys null":            {`{"keys":null}`, "without keys"},
+		"two documents":        {`{"keys":[]}{"keys":[]}`, "something follows"},
+		"too many keys":        {`{"keys":[` + strings.TrimSuffix(strings.Repeat(`{"canary":1},`, jwks.MaxSetKeys+1), ",") + `]}`, "at most"},
 	} {
-		_, err := jwks.Parse([]byte(document))
-		if !errors.Is(err, jwks.ErrInvalid) || strings.Contains(err.Error(), "canary") {
+		_, err := jwks.Parse([]byte(c.document))
+		if !errors.Is(err, jwks.ErrInvalid) || strings.Contains(err.Error(), "canary") || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	if _, err := jwks.Parse([]byte("\ufeff {\"keys\":[]}\r\n")); err != nil {
+		t.Errorf("a byte order mark and blanks around it: %v", err)
 	}
 	set, err := jwks.Parse([]byte(`{"keys":[]}`))
 	if err != nil || len(set.Select("", 16).Keys) != 0 {

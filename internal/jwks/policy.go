@@ -39,7 +39,7 @@ func (p Policy) check(target *url.URL) error {
 	case target.Scheme != "https" && target.Scheme != "http":
 		return refused("has to begin with https://")
 	case target.Scheme == "http" && !p.AllowHTTP:
-		return refused("is http, and whoever sits on the way could put in keys; use https (policy.jwks.allowHTTP permits http)")
+		return refused("is http, and somebody on the way could put in keys (policy.jwks.allowHTTP permits it)")
 	case target.Hostname() == "":
 		return refused("has no host; write it as https://host/path")
 	case target.User != nil:
@@ -50,7 +50,7 @@ func (p Policy) check(target *url.URL) error {
 	if len(p.URLs) == 0 || slices.ContainsFunc(p.URLs, func(allowed string) bool { return permits(allowed, target) }) {
 		return nil
 	}
-	return refused("is not among those of policy.jwks.issuers for this namespace; ask for it to be added")
+	return refused("is not among those of policy.jwks.issuers for this namespace")
 }
 
 // hasDotSegment finds what servers would resolve, and a comparison of prefixes would not.

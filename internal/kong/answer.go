@@ -33,10 +33,10 @@ func (c *Client) judge(call call, status int, header http.Header, body []byte, s
 	case status == http.StatusForbidden && answer.Message == unlicensed:
 		return &UnlicensedError{request}
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		return &UnauthorizedError{request}
+		return &UnauthorizedError{Request: request, Stranger: !isObject || answer.Message == ""}
 	case status == http.StatusNotFound:
 		if !isObject || !isKongsNotFound(answer) {
-			return &UnavailableError{Request: request, Cause: CauseNotKong}
+			return &UnavailableError{Request: request, Cause: stranger(header, answer)}
 		}
 		return &NotFoundError{request}
 	case status == http.StatusMethodNotAllowed:
@@ -48,7 +48,9 @@ func (c *Client) judge(call call, status int, header http.Header, body []byte, s
 	case status == http.StatusServiceUnavailable && header.Get("Retry-After") != "":
 		return &ThrottledError{Request: request, RetryAfter: retryAfter(header, time.Now())}
 	case status >= 300 && status < 400:
-		return &UnavailableError{Request: request, Cause: CauseNotKong, err: errRedirect}
+		return &UnavailableError{Request: request, Cause: CauseRedirect, err: errRedirect}
+	case status == http.StatusBadRequest && !isObject && strings.Contains(string(body), toTLSPort):
+		return &UnavailableError{Request: request, Cause: CauseTLSPort}
 	case status == http.StatusRequestTimeout || status >= 500:
 		return &UnavailableError{Request: request, Cause: CauseServer}
 	}
@@ -63,6 +65,23 @@ func (c *Client) judge(call call, status int, header http.Header, body []byte, s
 // unlicensed is the message of an Enterprise that takes no writes for want of a license: the status is that of a token
 // without rights.
 const unlicensed = "Enterprise license missing or expired"
+
+// toTLSPort is in nginx's answer to a request without TLS on a port for it (ngx_http_special_response.c, status 497).
+const toTLSPort = "plain HTTP request was sent to HTTPS port"
+
+// noRoute is the message of Kong's proxy where no route matches (kong/runloop/handler.lua).
+const noRoute = "no Route matched with those values"
+
+// stranger says what answers where it is no Admin API.
+func stranger(header http.Header, answer refusal) Cause {
+	switch {
+	case answer.Message == noRoute:
+		return CauseProxyPort
+	case strings.HasPrefix(header.Get("Content-Type"), "text/html"):
+		return CauseWebPage
+	}
+	return CauseNotKong
+}
 
 var errRedirect = errors.New("redirected; redirects are not followed, because they would take the token along")
 

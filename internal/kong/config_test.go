@@ -172,7 +172,7 @@ func TestHTTPSToAPlainServer(t *testing.T) {
 	plainServer := answering(t, 200, `{}`)
 	_, err := connect(t, strings.Replace(plainServer.URL, "http:", "https:", 1)).Node(t.Context())
 	var unavailable *UnavailableError
-	if !errors.As(err, &unavailable) || unavailable.Cause != CauseTLS {
+	if !errors.As(err, &unavailable) || unavailable.Cause != CausePlainPort {
 		t.Errorf("%v", err)
 	}
 }

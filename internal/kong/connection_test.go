@@ -225,7 +225,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	client := connect(t, fake.URL, func(c *Config) { c.AuthToken = canary })
 	_, err := client.Put(t.Context(), Entity{Kind: KindService, ID: "i"})
 	var unavailable *UnavailableError
-	if !errors.As(err, &unavailable) || unavailable.Cause != CauseNotKong || unavailable.Status != http.StatusTemporaryRedirect {
+	if !errors.As(err, &unavailable) || unavailable.Cause != CauseRedirect || unavailable.Status != http.StatusTemporaryRedirect {
 		t.Errorf("%v", err)
 	}
 	if requests := other.all(); len(requests) > 0 {

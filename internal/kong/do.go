@@ -53,7 +53,7 @@ func (c *Client) do(ctx context.Context, call call, body Fields, out any) error 
 	}
 	if err := json.Unmarshal(answer.body, out); err != nil {
 		// What encoding/json says can quote the answer.
-		return &UnavailableError{Request: call.request(answer.status), Cause: CauseNotKong}
+		return &UnavailableError{Request: call.request(answer.status), Cause: stranger(answer.header, refusal{})}
 	}
 	return nil
 }
@@ -182,7 +182,7 @@ func classifyTLS(err error) (Cause, error, bool) { //nolint:revive // The error 
 	case errors.As(err, &verification):
 		return CauseTLS, verification, true
 	case errors.As(err, &record), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
-		return CauseTLS, errPlainHTTP, true
+		return CausePlainPort, errPlainHTTP, true
 	case errors.As(err, &remote) && remote.Op == "remote error":
 		// crypto/tls's word for an alert: the server wants another client certificate, or none of ours.
 		return CauseTLS, remote, true

@@ -139,12 +139,27 @@ const (
 	CauseTLS      Cause = "TLS"
 	CauseTimeout  Cause = "timeout"
 	CauseServer   Cause = "server error"
-	CauseNotKong  Cause = "not an Admin API's answer"
 	CauseTooLarge Cause = "answer too large"
 )
 
+// The causes of an UnavailableError that say what is at the address instead of an Admin API.
+const (
+	CauseNotKong Cause = "not an Admin API's answer"
+	// CauseTLSPort: the port wants TLS, and was spoken to without. CausePlainPort is the other way round.
+	CauseTLSPort   Cause = "a port for TLS"
+	CausePlainPort Cause = "a port without TLS"
+	// CauseProxyPort: Kong's proxy answers.
+	CauseProxyPort Cause = "Kong's proxy port"
+	CauseRedirect  Cause = "a redirect"
+	CauseWebPage   Cause = "a web page"
+)
+
 // UnauthorizedError says that the Admin API does not accept the token, or the token may not do this.
-type UnauthorizedError struct{ Request }
+type UnauthorizedError struct {
+	Request
+	// Stranger says that the answer is not one of Kong: a mesh or a proxy stands before it.
+	Stranger bool
+}
 
 func (e *UnauthorizedError) Error() string {
 	return e.describe("the token is missing, wrong or may not do this")

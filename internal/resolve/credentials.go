@@ -19,7 +19,7 @@ func (in Inputs) Material(
 	if err != nil {
 		return credential.Material{}, err
 	}
-	return credential.FromSecret(spec, CredentialKey(consumer, spec), data)
+	return credential.FromSecret(field, spec, CredentialKey(consumer, spec), data)
 }
 
 // CredentialKey is the key of a credential in Kong, unless its Secret holds another.

@@ -42,7 +42,7 @@ func (g Gateways) Resolve(ctx context.Context, namespace, name string) (Gateway,
 	if err := g.Reader.Get(ctx, client.ObjectKey{Name: name}, &object, client.DisableReadYourWritesConsistency); err != nil {
 		if apierrors.IsNotFound(err) {
 			return Gateway{}, status.Stalled(v1alpha1.ReasonGatewayNotFound,
-				"KongGateway %s does not exist; create it, or name another in spec.gatewayRef", name)
+				"spec.gatewayRef: KongGateway %s does not exist. Create it, or name another.", name)
 		}
 		return Gateway{}, fmt.Errorf("get KongGateway %s: %w", name, err)
 	}
@@ -52,7 +52,7 @@ func (g Gateways) Resolve(ctx context.Context, namespace, name string) (Gateway,
 	}
 	if !admitted {
 		return Gateway{}, status.Stalled(v1alpha1.ReasonNamespaceNotAllowed,
-			"KongGateway %s takes no resources of namespace %s; ask for it in its spec.allowedNamespaces, or name another gateway",
+			"spec.gatewayRef: KongGateway %s takes no resources of namespace %s. Ask for it in its spec.allowedNamespaces, or name another gateway.",
 			name, namespace)
 	}
 	running, err := g.Engine(&object)

@@ -77,7 +77,7 @@ func tooLong(field string, bytes int) error {
 func (in Inputs) GatewaySecret(ctx context.Context, field string, ref v1alpha1.SecretReference, key string) ([]byte, error) {
 	if !slices.Contains(in.GatewayNamespaces, ref.Namespace) {
 		return nil, status.Stalled(v1alpha1.ReasonPolicyViolation,
-			"%s: Secrets of gateways are read from namespace %s only; move it there, or start the operator with --gateway-secret-namespaces",
+			"%s: Secrets of gateways are read from namespace %s only. Move it there, or start the operator with --gateway-secret-namespaces.",
 			field, strings.Join(in.GatewayNamespaces, ", "))
 	}
 	return in.Secrets.Key(ctx, field, ref.Namespace, ref.Name, key)

@@ -42,10 +42,12 @@ func (s *Store) Seed(ctx context.Context, namespace, name string) ([]byte, error
 		return seed, writeError(s.write.Create(ctx, secret, client.FieldOwner(v1alpha1.ManagedBy)), secret)
 	}
 	if secret.Labels[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy {
-		return nil, status.Stalled(v1alpha1.ReasonSecretConflict, "Secret %s/%s does not belong to this operator; delete it, and it is made anew", namespace, name)
+		return nil, status.Stalled(v1alpha1.ReasonSecretConflict, "spec.dataPlanes: Secret %s/%s, which the operator derives its probe routes from, is somebody else's. "+
+			"Rename it there; the operator makes its own.", namespace, name)
 	}
 	if len(secret.Data[seedKey]) < seedBytes {
-		return nil, status.Stalled(v1alpha1.ReasonSecretInvalid, "Secret %s/%s holds no seed; delete it, and it is made anew", namespace, name)
+		return nil, status.Stalled(v1alpha1.ReasonSecretInvalid, "spec.dataPlanes: Secret %s/%s, which the operator derives its probe routes from, holds no seed. "+
+			"Delete it: it is made anew.", namespace, name)
 	}
 	return secret.Data[seedKey], nil
 }

@@ -42,7 +42,7 @@ func (s *Store) Data(ctx context.Context, field, namespace, name string) (map[st
 		return nil, err
 	}
 	if secret == nil {
-		return nil, status.Stalled(v1alpha1.ReasonSecretNotFound, "%s: Secret %s/%s does not exist; create it, or name another", field, namespace, name)
+		return nil, status.Stalled(v1alpha1.ReasonSecretNotFound, "%s: Secret %s/%s does not exist. Create it, or name another.", field, namespace, name)
 	}
 	return secret.Data, nil
 }
@@ -60,7 +60,7 @@ func (s *Store) Key(ctx context.Context, field, namespace, name, key string) ([]
 		if has == "" {
 			has = "nothing"
 		}
-		return nil, status.Stalled(v1alpha1.ReasonSecretInvalid, "%s: Secret %s/%s has no value under %s; it has %s", field, namespace, name, key, has)
+		return nil, status.Stalled(v1alpha1.ReasonSecretInvalid, "%s: Secret %s/%s has no value under %s (it has %s). Put one there, or name another key.", field, namespace, name, key, has)
 	}
 	return value, nil
 }

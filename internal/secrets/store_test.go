@@ -310,7 +310,7 @@ func TestReadingAUsersSecret(t *testing.T) {
 		Data:       map[string][]byte{"b": []byte("canary"), "a": []byte("canary"), "blank": {}},
 	})
 	_, err := c.store.Data(t.Context(), "spec.x", namespace, "missing")
-	wantStalled(t, err, v1alpha1.ReasonSecretNotFound, "spec.x: Secret team-a/missing does not exist", "create it")
+	wantStalled(t, err, v1alpha1.ReasonSecretNotFound, "spec.x: Secret team-a/missing does not exist", "Create it")
 	for _, key := range []string{"c", "blank"} {
 		_, err = c.store.Key(t.Context(), "spec.x", namespace, name, key)
 		wantStalled(t, err, v1alpha1.ReasonSecretInvalid, "under "+key, "a, b, blank")

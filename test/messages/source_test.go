@@ -191,7 +191,7 @@ func (s *source) constructor(call *ast.CallExpr) (message, bool) {
 		return message{kind: waiting, reason: reasonOf(s.print(args[1])), text: s.text(args[2:])}, true
 	case strings.HasSuffix(name, ".event") && len(args) == 5:
 		return message{kind: event, reason: reasonOf(s.print(args[2])), text: s.text(args[4:])}, true
-	case (name == "errors.New" || name == "fmt.Errorf") && len(args) > 0:
+	case (name == "errors.New" || name == "fmt.Errorf" || name == "mistake") && len(args) > 0:
 		return message{kind: s.errors, text: s.text(args)}, true
 	}
 	return message{}, false

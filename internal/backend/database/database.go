@@ -48,7 +48,8 @@ func (b *Backend) Healthy(ctx context.Context) error {
 	}
 	if err == nil && !status.DatabaseReachable {
 		return &backend.UnusableError{Reason: v1alpha1.ReasonKongUnreachable, Message: fmt.Sprintf(
-			"Kong at %s cannot reach its database; nothing is written until it can", b.url)}
+			"spec.adminAPI: Kong cannot reach its database, and takes no writes until it can (%s). "+
+				"Look at the database, and at Kong's log.", b.url)}
 	}
 	return err
 }

@@ -25,6 +25,8 @@ type content struct {
 	ours configuration
 	// foreign counts what is not this gateway's, by kind.
 	foreign map[kong.Kind]int
+	// ingress says that an ingress controller made some of it.
+	ingress bool
 }
 
 // listAttempts is how often a node is listed that is given another configuration meanwhile.
@@ -117,10 +119,14 @@ func foreignError(c content) error {
 	if c.node.address != "" {
 		at = " on node " + c.node.address
 	}
+	wrong, todo := "runs a configuration that is not of this KongGateway",
+		"A configuration is replaced as a whole: use another Kong, or set spec.adoption to Replace to have it replaced."
+	if c.ingress {
+		wrong, todo = "runs what an ingress controller gives it, and gives it again",
+			"Use a Kong of the operator's own."
+	}
 	return &backend.UnusableError{Reason: v1alpha1.ReasonConflict, Message: fmt.Sprintf(
-		"this Kong has no database and runs a configuration that is not of this KongGateway (%s)%s; "+
-			"a configuration is replaced as a whole: set spec.adoption to Replace to have it replaced, or use another Kong",
-		text[2:], at)}
+		"spec.adminAPI: this Kong has no database and %s (%s)%s. %s", wrong, text[2:], at, todo)}
 }
 
 // level gives a node that runs something else what it should run.

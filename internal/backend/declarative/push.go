@@ -140,8 +140,8 @@ func (b *Backend) leaveOut(
 		if reasons[ownership.Owner] != "" {
 			reasons[ownership.Owner] += "; "
 		}
-		reasons[ownership.Owner] += fmt.Sprintf("%s %s: %s",
-			candidate[id].Kind.Singular(), ownership.Part, backend.Reasons(refused[id]))
+		reasons[ownership.Owner] += fmt.Sprintf("%s: %s",
+			backend.Name(candidate[id].Kind, ownership.Part), backend.Reasons(refused[id]))
 		if _, changing := changes[id]; !changing {
 			b.staged.cut(id) // it was taken once; this Kong, perhaps a newer one, does not take it any more
 			cut = true
@@ -150,7 +150,7 @@ func (b *Backend) leaveOut(
 	rest = maps.Clone(changes)
 	maps.DeleteFunc(rest, func(_ string, c change) bool { return reasons[c.owner] != "" })
 	for owner, why := range reasons {
-		b.refuse(owner, changes, status.Stalled(v1alpha1.ReasonKongRejected, "Kong refuses %s", why))
+		b.refuse(owner, changes, status.Stalled(v1alpha1.ReasonKongRejected, "spec: Kong refuses %s. Change what it names.", why))
 	}
 	return rest, cut
 }
@@ -193,11 +193,12 @@ func (b *Backend) charge(ctx context.Context, owner desired.Owner, changes map[s
 	if len(removals(base, changes)) == len(changes) {
 		return nil // access that is taken away stays staged, until Kong takes it
 	}
-	why := status.Stalled(v1alpha1.ReasonKongRejected, "Kong refuses the configuration with it, and does not say why")
+	why := status.Stalled(v1alpha1.ReasonKongRejected, "spec: Kong refuses the configuration with this resource, and does not say why. "+
+		"Look at Kong's log, and change what it names.")
 	if tooLarge != nil {
 		why = status.Stalled(v1alpha1.ReasonKongRejected,
-			"the configuration of KongGateway %s would have %d bytes, which is more than this Kong takes; "+
-				"raise nginx_admin_client_max_body_size there", b.options.Scope.Gateway, tooLarge.Bytes)
+			"spec: with this resource, the configuration of KongGateway %s would have %d bytes, and this Kong takes less. "+
+				"Raise nginx_admin_client_max_body_size there.", b.options.Scope.Gateway, tooLarge.Bytes)
 	}
 	b.refuse(owner, changes, why)
 	return nil

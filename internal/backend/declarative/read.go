@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/backend"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
@@ -68,6 +69,7 @@ func (r reader) add(ctx context.Context, c *content, e kong.Entity) error {
 		c.ours[e.ID] = e
 	default:
 		c.foreign[e.Kind]++
+		c.ingress = c.ingress || isOfIngressController(e)
 		return nil
 	}
 	var rejected *status.StalledError
@@ -96,4 +98,12 @@ func (o Options) same(shown, given configuration, id string) bool {
 	was, sent := given[id]
 	return there == sent &&
 		(!there || bytes.Equal(o.Schemas.Canonical(is), o.Schemas.Canonical(was)))
+}
+
+// isOfIngressController says whether an ingress controller made an entity: Kong's tags all that it makes
+// (--kong-admin-filter-tag), and what it makes of an object with the object's kind.
+func isOfIngressController(e kong.Entity) bool {
+	return slices.ContainsFunc(e.Fields.Tags(), func(tag string) bool {
+		return tag == "managed-by-ingress-controller" || strings.HasPrefix(tag, "k8s-kind:")
+	})
 }

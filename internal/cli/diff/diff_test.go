@@ -106,7 +106,7 @@ func TestDiff(t *testing.T) {
 		{"what has nothing to do with Kong", "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: one}\n", nil, "", ""},
 		{"the same Secret", secret, nil, "", ""},
 		{"another secret", strings.Replace(secret, "now", "new", 1), []string{"PUT update jwt credential default.k"}, "", ""},
-		{"a Secret without what is asked for", strings.Replace(secret, "{secret", "{password", 1), nil, "JwtConsumer default/john: spec.credentials[0]: ", ""},
+		{"a Secret without what is asked for", strings.Replace(secret, "{secret", "{password", 1), nil, "JwtConsumer default/john: spec.credentials[0].secretRef: key secret of Secret one is missing", ""},
 		{"a Secret that was not there", strings.Replace(consumer, "name: one", "name: new", 1) + "---\n" + strings.Replace(secret, "name: one", "name: new", 1), []string{"PUT update jwt credential default.k"}, "", ""},
 		{"a key of others", strings.Replace(consumer, "default.k", "others.k", 1), nil, "spec.credentials[0].key", ""},
 		{"other material", strings.Replace(worker, "secretName: made", "secretName: made, secretBytes: 64", 1), []string{"PUT create jwt credential (a new key of made)", "DELETE delete jwt credential default.worker.made"}, "", ""},

@@ -159,9 +159,9 @@ func (w world) given(wanted *desired.Credential, spec v1alpha1.Credential, key s
 	if content == nil {
 		return nil, nil
 	}
-	m, err := credential.FromSecret(spec, key, content)
+	m, err := credential.FromSecret(wanted.Field, spec, key, content)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", wanted.Field, err)
+		return nil, err
 	}
 	wanted.Material, wanted.TenantKey = m, spec.Key != "" || spec.SecretRef.DataKeys != nil && spec.SecretRef.DataKeys.Key != ""
 	return wanted, nil

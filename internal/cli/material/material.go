@@ -37,7 +37,7 @@ func Of(ctx context.Context, kube client.Reader, consumer *v1alpha1.JwtConsumer,
 		if err != nil {
 			return credential.Material{}, err
 		}
-		return credential.FromSecret(spec, Key(consumer, spec), data)
+		return credential.FromSecret("spec.credentials["+spec.Name+"]", spec, Key(consumer, spec), data)
 	default:
 		return credential.Material{}, fmt.Errorf("%w: credential %s follows a key set; its private keys are the issuer's", ErrUnknown, spec.Name)
 	}
