@@ -21,7 +21,6 @@ const (
 	text    = "text"
 	mermaid = "mermaid"
 	dot     = "dot"
-	svg     = "svg"
 )
 
 type options struct {
@@ -39,19 +38,21 @@ func Command(e *env.Env) *cobra.Command {
 		Long: `Show who may call what: consumers, their groups, the services that let them in, and the routes of those.
 
 It is what the resources ask for. Whether Kong has it, kubectl kongjwt status says. Groups that consumers got in Kong
-by hand are not known.`,
+by hand are not known. Of a namespace it shows what its consumers may call and who may call its services, wherever they
+are, as far as you may read.
+
+A picture shows consumers that may call the same as one, and dashed what is not Ready.`,
 		Example: `  # In words, for all namespaces
   kubectl kongjwt graph -A
 
   # Who may call orders?
   kubectl kongjwt graph -A --service team-a/orders
 
-  # A picture
-  kubectl kongjwt graph -A -o svg > access.svg
+  # A picture, by Graphviz
+  kubectl kongjwt graph -A -o dot | dot -Tsvg > access.svg
 
-  # For Markdown, and for Graphviz
-  kubectl kongjwt graph -o mermaid
-  kubectl kongjwt graph -o dot | dot -Tpng > access.png`,
+  # A picture for Markdown
+  kubectl kongjwt graph -o mermaid`,
 		Args: usage.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), e) },
 	}
@@ -63,7 +64,7 @@ by hand are not known.`,
 		cmd.RegisterFlagCompletionFunc("service", complete.Services(e)),
 		cmd.RegisterFlagCompletionFunc("consumer", complete.QualifiedConsumers(e)),
 	))
-	o.output.Add(cmd, text, mermaid, dot, svg, output.JSON, output.YAML)
+	o.output.Add(cmd, text, mermaid, dot, output.JSON, output.YAML)
 	return cmd
 }
 
@@ -75,19 +76,24 @@ func (o *options) run(ctx context.Context, e *env.Env) error {
 	if err != nil {
 		return err
 	}
-	namespace := own
-	if o.all {
-		namespace = ""
-	}
 	kube, err := e.Client()
 	if err != nil {
 		return err
 	}
-	found, err := inventory.Read(ctx, kube, namespace)
+	read := func() (inventory.Inventory, error) { return inventory.ReadThese(ctx, kube, own) }
+	if o.all {
+		read = func() (inventory.Inventory, error) { return inventory.Read(ctx, kube, "") }
+	}
+	found, err := read()
 	if err != nil {
 		return err
 	}
 	g := build(&found)
+	if !o.all && o.consumer == "" && o.service == "" {
+		g = g.around(func(n Node) bool {
+			return strings.HasPrefix(n.Label, own+"/") && (n.Kind == Consumer || n.Kind == Service)
+		})
+	}
 	for kind, name := range map[Kind]string{Consumer: o.consumer, Service: o.service} {
 		if name == "" {
 			continue
@@ -95,26 +101,11 @@ func (o *options) run(ctx context.Context, e *env.Env) error {
 		if !strings.Contains(name, "/") {
 			name = own + "/" + name
 		}
-		if g = g.about(kind, name); len(g.Nodes) == 0 {
-			return errors.New("there is no " + string(kind) + " " + name + " in what was looked at; -A looks everywhere")
+		if g = g.around(func(n Node) bool { return n.Kind == kind && n.Label == name && !n.Anonymous }); len(g.Nodes) == 0 {
+			return errors.New("there is no " + string(kind) + " " + name + " among what you may read")
 		}
 	}
 	return o.print(e.Out, g)
-}
-
-// about keeps what has to do with one consumer or service. What is open to every consumer is open to that consumer.
-func (g Graph) about(kind Kind, label string) Graph {
-	matches := func(n Node) bool { return n.Kind == kind && n.Label == label && !n.Anonymous }
-	if kind != Consumer {
-		return g.around(matches)
-	}
-	gateways := map[string]bool{}
-	for _, n := range g.Nodes {
-		if matches(n) {
-			gateways[n.Gateway] = true
-		}
-	}
-	return g.around(func(n Node) bool { return matches(n) || n.Everyone && gateways[n.Gateway] })
 }
 
 func (o *options) print(out io.Writer, g Graph) error {
@@ -123,8 +114,6 @@ func (o *options) print(out io.Writer, g Graph) error {
 		return g.mermaid(out)
 	case dot:
 		return g.dot(out)
-	case svg:
-		return g.svg(out)
 	case text:
 		return g.text(out, output.StyleOf(out))
 	}

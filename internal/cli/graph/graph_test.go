@@ -2,11 +2,7 @@ package graph_test
 
 import (
 	"encoding/json"
-	"encoding/xml"
-	"errors"
 	"fmt"
-	"io"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -136,19 +132,25 @@ func hostile() []client.Object {
 
 func TestMermaid(t *testing.T) {
 	text := run(t, hostile(), "-A", "-o", "mermaid")
-	for _, expected := range []string{"flowchart LR\n", `subgraph g0["gateway default"]`, `(["default/john"])`, `(["default/mobile (revoked)"])`, `{{"readers"}}`, `["default/orders"]`, " --> ", "#lt;script#gt;"} {
+	for _, expected := range []string{
+		"flowchart LR\n", `subgraph g0["gateway default"]`, `(["default/john"]):::consumerDashed`, `(["default/mobile<br/>revoked"])`, `{{"readers"}}:::group`,
+		`["default/orders<br/>GET api.example.com/orders"]`, " --> ", "#lt;script#gt;",
+	} {
 		if !strings.Contains(text, expected) {
 			t.Errorf("%q is not in\n%s", expected, text)
 		}
 	}
-	if strings.ContainsAny(text, "<\x1b") {
+	if strings.ContainsAny(strings.ReplaceAll(text, "<br/>", ""), "<\x1b") {
 		t.Errorf("markup got through:\n%s", text)
 	}
 }
 
 func TestDot(t *testing.T) {
 	text := run(t, hostile(), "-A", "-o", "dot")
-	for _, expected := range []string{"digraph kongjwt {", `"consumer:default:default/mobile" [label="default/mobile (revoked)", shape=ellipse, style=dashed];`, `"group:default:readers" -> "service:default:default/orders";`} {
+	for _, expected := range []string{
+		"digraph kongjwt {", `"consumer:default:default/mobile" [label="default/mobile\nrevoked", shape=ellipse, fillcolor="#e3f2fd", style="filled,dashed"];`,
+		`"group:default:readers" -> "service:default:default/orders";`, `"consumer:default:default/john" -> "everyone:default";`, "label=legend",
+	} {
 		if !strings.Contains(text, expected) {
 			t.Errorf("%q is not in\n%s", expected, text)
 		}
@@ -158,58 +160,52 @@ func TestDot(t *testing.T) {
 	}
 }
 
-// box is a rect of a picture.
-type box struct{ x, y, width, height float64 }
+// A picture of hundreds shows each kind of access once: a node for all consumers that may call the same.
+func TestConsumersOfEqualAccessAreOne(t *testing.T) {
+	var all []client.Object
+	for i := range 300 {
+		c := consumer("shop", fmt.Sprintf("worker-%d", i), fmt.Sprintf("group-%d", i%5))
+		ready(c)
+		if i == 7 {
+			c.Status.Conditions = nil
+		}
+		all = append(all, c)
+	}
+	for i := range 50 {
+		all = append(all, service(fmt.Sprintf("api-%d", i), &v1alpha1.Access{Groups: []string{fmt.Sprintf("group-%d", i%5)}}, fmt.Sprintf("/api-%d", i)))
+	}
+	text := run(t, all, "-A", "-o", "dot")
+	if nodes := strings.Count(text, "shape=ellipse"); nodes != 5+1+2 {
+		t.Errorf("%d nodes of consumers, want one for each group, one for the one that is not Ready, and the legend's two:\n%s", nodes, text)
+	}
+	for _, expected := range []string{
+		`label="60 consumers\nshop/worker-0 to shop/worker-295", shape=ellipse, fillcolor="#e3f2fd"];`, `label="shop/worker-7", shape=ellipse, fillcolor="#e3f2fd", style="filled,dashed"`,
+	} {
+		if !strings.Contains(text, expected) {
+			t.Errorf("%q is not in it", expected)
+		}
+	}
+	if strings.Index(text, `"service:default:default/api-2" [`) > strings.Index(text, `"service:default:default/api-10" [`) {
+		t.Error("api-10 is before api-2")
+	}
+	if words := run(t, all, "-A"); !strings.Contains(words, "from  group group-1: shop/worker-1, shop/worker-6, shop/worker-11, ") || !strings.Contains(words, " and 50 more (-o json has all)") {
+		t.Error(words)
+	}
+}
 
-func TestPicturesAreWhole(t *testing.T) {
-	text := run(t, hostile(), "-A", "-o", "svg")
-	if again := run(t, hostile(), "-A", "-o", "svg"); again != text {
-		t.Error("equal resources give different pictures")
+func ready(c *v1alpha1.JwtConsumer) {
+	c.Generation, c.Status.ObservedGeneration = 1, 1
+	c.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonSucceeded, ObservedGeneration: 1}}
+}
+
+// Of a namespace both sides are shown: what its consumers may call, and who may call its services.
+func TestANamespace(t *testing.T) {
+	text := run(t, objects(), "-n", "team-b")
+	if !strings.Contains(text, "service default/orders") || !strings.Contains(text, "consumer team-b/mary") || strings.Contains(text, "default/john") {
+		t.Error(text)
 	}
-	var boxes []box
-	var canvas box
-	paths, elements := 0, map[string]bool{}
-	for decoder := xml.NewDecoder(strings.NewReader(text)); ; {
-		next, err := decoder.Token()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		start, ok := next.(xml.StartElement)
-		if !ok {
-			continue
-		}
-		elements[start.Name.Local] = true
-		attributes := map[string]float64{}
-		for _, a := range start.Attr {
-			attributes[a.Name.Local], _ = strconv.ParseFloat(a.Value, 64)
-		}
-		b := box{attributes["x"], attributes["y"], attributes["width"], attributes["height"]}
-		switch start.Name.Local {
-		case "svg":
-			canvas = b
-		case "rect":
-			boxes = append(boxes, b)
-		case "path":
-			paths++
-		}
-	}
-	if elements["script"] {
-		t.Error("a name became an element")
-	}
-	if len(boxes) != 19 || paths != 14 {
-		t.Errorf("%d boxes and %d edges", len(boxes), paths)
-	}
-	for i, a := range boxes {
-		if a.x < 0 || a.y < 0 || a.x+a.width > canvas.width || a.y+a.height > canvas.height {
-			t.Errorf("%+v is outside of %+v", a, canvas)
-		}
-		for _, b := range boxes[i+1:] {
-			if a.x < b.x+b.width && b.x < a.x+a.width && a.y < b.y+b.height && b.y < a.y+a.height {
-				t.Errorf("%+v and %+v overlap", a, b)
-			}
-		}
+	text = run(t, objects())
+	if !strings.Contains(text, "service default/orders") || !strings.Contains(text, "team-b/mary") {
+		t.Error(text)
 	}
 }

@@ -34,6 +34,10 @@ type Node struct {
 	Anonymous bool `json:"anonymous,omitempty"`
 	// Revoked says that no token of the consumer is taken.
 	Revoked bool `json:"revoked,omitempty"`
+	// NotReady says that Kong may not have it as its spec says.
+	NotReady bool `json:"notReady,omitempty"`
+	// Members are the labels of consumers that a picture shows as one, because they may call the same.
+	Members []string `json:"-"`
 }
 
 // Edge leads from who calls to what may be called.
@@ -51,13 +55,17 @@ type Graph struct {
 // build is pure. Groups are those that consumers are in or that services let in; a service without access is open to
 // those of its namespace, or to all of its gateway.
 func build(found *inventory.Inventory) Graph {
-	b := &builder{nodes: map[string]Node{}, edges: map[Edge]bool{}, gateways: found.Gateways}
+	b := &builder{nodes: map[string]Node{}, edges: map[Edge]bool{}, gateways: found.Gateways, notReady: map[string]bool{}}
+	for _, r := range found.Resources() {
+		b.notReady[r.Kind+" "+r.Path()] = r.Health != inventory.Ready && r.Health != inventory.Warning && r.Health != inventory.Suspended
+	}
 	for i := range found.Consumers {
 		b.consumer(&found.Consumers[i])
 	}
 	for i := range found.Services {
 		b.service(&found.Services[i], found.Consumers)
 	}
+	b.everyone()
 	return b.graph()
 }
 
@@ -65,6 +73,8 @@ type builder struct {
 	nodes    map[string]Node
 	edges    map[Edge]bool
 	gateways []v1alpha1.KongGateway
+	// notReady are the resources that are not Ready, by kind and path.
+	notReady map[string]bool
 }
 
 // policy of a gateway. One that is not known lets everybody in where a service does not say.
@@ -95,7 +105,11 @@ func (b *builder) group(gateway, name string) string {
 }
 
 func (b *builder) consumer(c *v1alpha1.JwtConsumer) {
-	id := b.node(Node{ID: consumerID(c), Kind: Consumer, Gateway: c.Spec.GatewayRef.Name, Label: c.Namespace + "/" + c.Name, Revoked: c.Spec.Revoked})
+	path := c.Namespace + "/" + c.Name
+	id := b.node(Node{
+		ID: consumerID(c), Kind: Consumer, Gateway: c.Spec.GatewayRef.Name, Label: path,
+		Revoked: c.Spec.Revoked, NotReady: b.notReady[v1alpha1.KindJwtConsumer+" "+path],
+	})
 	for _, group := range c.Spec.Groups {
 		b.edge(id, b.group(c.Spec.GatewayRef.Name, group))
 	}
@@ -104,7 +118,10 @@ func (b *builder) consumer(c *v1alpha1.JwtConsumer) {
 func (b *builder) service(s *v1alpha1.JwtProtectedService, consumers []v1alpha1.JwtConsumer) {
 	gateway := s.Spec.GatewayRef.Name
 	path := s.Namespace + "/" + s.Name
-	id := b.node(Node{ID: "service:" + gateway + ":" + path, Kind: Service, Gateway: gateway, Label: path})
+	id := b.node(Node{
+		ID: "service:" + gateway + ":" + path, Kind: Service, Gateway: gateway, Label: path,
+		NotReady: b.notReady[v1alpha1.KindJwtProtectedService+" "+path],
+	})
 	for _, r := range s.Spec.Routes {
 		b.edge(id, b.node(Node{ID: "route:" + gateway + ":" + path + "/" + r.Name, Kind: Route, Gateway: gateway, Label: routeLabel(r)}))
 	}
@@ -138,6 +155,16 @@ func (b *builder) service(s *v1alpha1.JwtProtectedService, consumers []v1alpha1.
 	}
 }
 
+// everyone leads from each consumer to what is open to every consumer of its gateway.
+func (b *builder) everyone() {
+	for _, n := range b.nodes {
+		to := "everyone:" + n.Gateway
+		if _, open := b.nodes[to]; open && n.Kind == Consumer && !n.Anonymous {
+			b.edge(n.ID, to)
+		}
+	}
+}
+
 // routeLabel says which requests a route takes: GET https://api.example.com/orders.
 func routeLabel(r v1alpha1.Route) string {
 	var parts []string
@@ -167,7 +194,7 @@ func (b *builder) graph() Graph {
 		g.Nodes = append(g.Nodes, n)
 	}
 	slices.SortFunc(g.Nodes, func(x, y Node) int {
-		return cmp.Or(cmp.Compare(x.Gateway, y.Gateway), cmp.Compare(column(x.Kind), column(y.Kind)), cmp.Compare(x.Label, y.Label), cmp.Compare(x.ID, y.ID))
+		return cmp.Or(cmp.Compare(x.Gateway, y.Gateway), cmp.Compare(column(x.Kind), column(y.Kind)), naturally(x.Label, y.Label), cmp.Compare(x.ID, y.ID))
 	})
 	for e := range b.edges {
 		g.Edges = append(g.Edges, e)

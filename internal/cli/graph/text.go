@@ -34,7 +34,7 @@ func (g Graph) serviceText(b *strings.Builder, style output.Style, service Node)
 	}
 	for _, group := range g.to(service.ID, Group) {
 		if group.Everyone {
-			b.WriteString("    from  " + style.Paint(output.Warning, fmt.Sprintf("every consumer of the gateway (%d)", g.count(service.Gateway))) + "\n")
+			b.WriteString("    from  " + style.Paint(output.Warning, fmt.Sprintf("every consumer of the gateway (%d)", len(g.to(group.ID, Consumer)))) + "\n")
 			continue
 		}
 		members := names(g.to(group.ID, Consumer))
@@ -54,16 +54,11 @@ func (g Graph) serviceText(b *strings.Builder, style output.Style, service Node)
 
 // idle names the consumers that may call nothing.
 func (g Graph) idle(b *strings.Builder, style output.Style, gateway string) {
-	open := false
-	for _, n := range g.Nodes {
-		open = open || n.Gateway == gateway && n.Everyone
-	}
 	var none []Node
 	for _, n := range g.Nodes {
-		if n.Gateway != gateway || n.Kind != Consumer || n.Anonymous || open || g.calls(n) {
-			continue
+		if n.Gateway == gateway && n.Kind == Consumer && !n.Anonymous && !g.calls(n) {
+			none = append(none, n)
 		}
-		none = append(none, n)
 	}
 	if len(none) > 0 {
 		b.WriteString("  " + style.Paint(output.Faint, "may call nothing: "+names(none)) + "\n")
@@ -82,15 +77,8 @@ func (g Graph) calls(consumer Node) bool {
 	return false
 }
 
-func (g Graph) count(gateway string) int {
-	count := 0
-	for _, n := range g.Nodes {
-		if n.Gateway == gateway && n.Kind == Consumer && !n.Anonymous {
-			count++
-		}
-	}
-	return count
-}
+// mostNames is how many consumers a line names.
+const mostNames = 10
 
 func names(consumers []Node) string {
 	var all []string
@@ -101,76 +89,11 @@ func names(consumers []Node) string {
 		}
 		all = append(all, label)
 	}
+	if len(all) > mostNames {
+		return fmt.Sprintf("%s and %d more (-o json has all)", strings.Join(all[:mostNames], ", "), len(all)-mostNames)
+	}
 	if len(all) == 0 {
 		return "nobody"
 	}
 	return strings.Join(all, ", ")
-}
-
-// mermaid writes a flowchart for Markdown. Text is escaped by entity codes, as Mermaid asks.
-func (g Graph) mermaid(out io.Writer) error {
-	var b strings.Builder
-	b.WriteString("flowchart LR\n")
-	number := map[string]int{}
-	shapes := map[Kind][2]string{Consumer: {"([", "])"}, Group: {"{{", "}}"}, Service: {"[", "]"}, Route: {">", "]"}}
-	for i, gateway := range g.gateways() {
-		fmt.Fprintf(&b, "  subgraph g%d[%s]\n", i, mermaidText("gateway "+gateway))
-		for n, node := range g.Nodes {
-			if node.Gateway != gateway {
-				continue
-			}
-			number[node.ID] = n
-			shape := shapes[node.Kind]
-			fmt.Fprintf(&b, "    n%d%s%s%s\n", n, shape[0], mermaidText(title(node)), shape[1])
-		}
-		b.WriteString("  end\n")
-	}
-	for _, e := range g.Edges {
-		fmt.Fprintf(&b, "  n%d --> n%d\n", number[e.From], number[e.To])
-	}
-	_, err := io.WriteString(out, b.String())
-	return err
-}
-
-func mermaidText(text string) string {
-	replacer := strings.NewReplacer("&", "#amp;", `"`, "#quot;", "<", "#lt;", ">", "#gt;", "#", "#35;", "`", "#96;")
-	return `"` + replacer.Replace(output.Line(text)) + `"`
-}
-
-// dot writes a graph for Graphviz.
-func (g Graph) dot(out io.Writer) error {
-	var b strings.Builder
-	b.WriteString("digraph kongjwt {\n  rankdir=LR;\n  node [fontname=\"sans-serif\"];\n")
-	shapes := map[Kind]string{Consumer: "ellipse", Group: "hexagon", Service: "box", Route: "note"}
-	for i, gateway := range g.gateways() {
-		fmt.Fprintf(&b, "  subgraph cluster_%d {\n    label=%s;\n", i, dotText("gateway "+gateway))
-		for _, node := range g.Nodes {
-			if node.Gateway != gateway {
-				continue
-			}
-			style := ""
-			if node.Revoked {
-				style = ", style=dashed"
-			}
-			fmt.Fprintf(&b, "    %s [label=%s, shape=%s%s];\n", dotText(node.ID), dotText(title(node)), shapes[node.Kind], style)
-		}
-		b.WriteString("  }\n")
-	}
-	for _, e := range g.Edges {
-		fmt.Fprintf(&b, "  %s -> %s;\n", dotText(e.From), dotText(e.To))
-	}
-	b.WriteString("}\n")
-	_, err := io.WriteString(out, b.String())
-	return err
-}
-
-func dotText(text string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(output.Line(text)) + `"`
-}
-
-func title(n Node) string {
-	if n.Revoked {
-		return n.Label + " (revoked)"
-	}
-	return n.Label
 }
