@@ -13,7 +13,7 @@ render() {
   mkdir -p "$(dirname "$file")"
   {
     echo '# Written by `make chart` from the chart; change that.'
-    "$helm" template kong-jwt-operator "$chart" --namespace kong-jwt-system --set crds.enabled=false "${@:2}" |
+    "$helm" template kong-jwt-operator "$chart" --skip-tests --namespace kong-jwt-system --set crds.enabled=false "${@:2}" |
       sed -e '/^# Source: /d' -e '/helm\.sh\/chart:/d' -e 's|managed-by: Helm|managed-by: kustomize|'
   } >"$file"
 }

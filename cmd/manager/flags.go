@@ -32,6 +32,7 @@ type settings struct {
 	workers                 int
 	gracePeriod             time.Duration
 	log                     zap.Options
+	check                   bool
 }
 
 // lease is how long a leader leads without a word, and how soon it gives up.
@@ -86,6 +87,8 @@ func parseFlags(args []string) (settings, error) {
 		"Label selector of the resources that this process works on. Empty: all. Selectors of several processes must not overlap.")
 	set.IntVar(&s.workers, "workers", 64, "Resources of a kind that are reconciled at once.")
 	set.DurationVar(&s.gracePeriod, "graceful-shutdown-timeout", 20*time.Second, "Time for reconciles under way to end when the operator stops.")
+	set.BoolVar(&s.check, "check", false,
+		"Instead of working, say whether an operator leads and every KongGateway is Ready, and end with 1 where that is not so within a minute: for helm test.")
 	s.log.BindFlags(set)
 	if err := set.Parse(args); err != nil {
 		return s, err
@@ -98,10 +101,10 @@ func parseFlags(args []string) (settings, error) {
 		fmt.Fprintln(set.Output(), err)
 		return s, err
 	}
-	return s, s.check(set)
+	return s, s.validate(set)
 }
 
-func (s settings) check(set *flag.FlagSet) error {
+func (s settings) validate(set *flag.FlagSet) error {
 	err := s.lease.check()
 	switch {
 	case s.workers < 1:

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -47,6 +48,13 @@ func run(ctx context.Context, s settings) error {
 		if err := add(scheme); err != nil {
 			return fmt.Errorf("build the scheme: %w", err)
 		}
+	}
+	if s.check {
+		kube, err := client.New(config, client.Options{Scheme: scheme})
+		if err != nil {
+			return fmt.Errorf("make a client: %w", err)
+		}
+		return check(ctx, s, kube, os.Stdout)
 	}
 	options := managerOptions(s, scheme)
 	if err := s.shard().narrow(&options.Cache, s.secretNamespaces()); err != nil {

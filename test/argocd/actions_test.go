@@ -128,7 +128,7 @@ func TestConfigMapHoldsTheScripts(t *testing.T) {
 	const path = "../../argocd/argocd-cm.yaml"
 	want := customizations(t)
 	if *update {
-		if err := os.WriteFile(path, []byte(want), 0o644); err != nil { //nolint:gosec // It is documentation.
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

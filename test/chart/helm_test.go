@@ -54,8 +54,8 @@ func parse(stream string) []*unstructured.Unstructured {
 	return objects
 }
 
-// render gives the chart's objects for a file of values.
+// render gives the chart's objects for a file of values, without that of helm test.
 func render(ctx context.Context, values string) []*unstructured.Unstructured {
 	GinkgoHelper()
-	return parse(mustHelm(ctx, "template", release, chartPath, "--values", values))
+	return parse(mustHelm(ctx, "template", release, chartPath, "--skip-tests", "--values", values))
 }

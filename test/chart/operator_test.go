@@ -25,6 +25,7 @@ import (
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -124,6 +125,22 @@ func run(ctx context.Context, arguments []string) operator {
 		Expect(log.Close()).To(Succeed())
 	})
 	return started
+}
+
+// helmTest runs what the pod of helm test runs, under the chart's account.
+func helmTest(ctx context.Context, values string) {
+	GinkgoHelper()
+	objects := parse(mustHelm(ctx, "template", release, chartPath, "--values", values, "--show-only", "templates/tests/check.yaml"))
+	Expect(objects).To(HaveLen(1))
+	Expect(objects[0].GetAnnotations()).To(HaveKeyWithValue("helm.sh/hook", "test"))
+	var pod corev1.Pod
+	Expect(runtime.DefaultUnstructuredConverter.FromUnstructured(objects[0].Object, &pod)).To(Succeed())
+	Expect(kube.Create(ctx, pod.DeepCopy(), client.DryRunAll)).To(Succeed(), "the restricted standard admits it")
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: pod.Spec.ServiceAccountName}}
+	arguments := append(pod.Spec.Containers[0].Args, "--namespace="+namespace, "--kubeconfig="+kubeconfigOf(tokenOf(ctx, account)))
+	out, err := exec.CommandContext(ctx, environment("KJO_MANAGER"), arguments...).CombinedOutput()
+	Expect(err).NotTo(HaveOccurred(), string(out))
+	Expect(string(out)).To(ContainSubstring("An operator leads, and every KongGateway is Ready."))
 }
 
 // stop asks it to end, and waits until it has.
@@ -282,7 +299,7 @@ var _ = Describe("The operator under the chart's rights", func() {
 				Expect(string(reference)).To(ContainSubstring("| `kongjwt_%s` | %s |", name, kind))
 			}
 		}
-		works(ctx, "default", func() {})
+		works(ctx, "default", func() { helmTest(ctx, "values/default.yaml") })
 		Expect(os.ReadFile(running.log)).NotTo(ContainSubstring("forbidden"))
 	}, SpecTimeout(2*patience))
 
@@ -295,6 +312,7 @@ var _ = Describe("The operator under the chart's rights", func() {
 		}
 		Expect(kube.Create(ctx, elsewhere)).To(Succeed())
 		works(ctx, "team-a", func() {
+			helmTest(ctx, "values/namespaced.yaml")
 			Expect(kube.Get(ctx, client.ObjectKeyFromObject(elsewhere), elsewhere)).To(Succeed())
 			Expect(elsewhere.Status.Conditions).To(BeEmpty())
 			// The gateway would wait for it.

@@ -128,6 +128,11 @@ var _ = Describe("The rights", func() {
 		Expect(rights(objects, "ClusterRole", func(o *unstructured.Unstructured) bool { return o.GetName() == release+"-gateway-view" })).To(ConsistOf(
 			"kongjwt.dev konggateways get", "kongjwt.dev konggateways list", "kongjwt.dev konggateways watch",
 			"kongjwt.dev konggateways/status get", "kongjwt.dev konggateways/status list", "kongjwt.dev konggateways/status watch"))
+		seen := rights(render(ctx, "values/full.yaml"), "ClusterRole", func(o *unstructured.Unstructured) bool {
+			return o.GetLabels()["rbac.authorization.k8s.io/aggregate-to-view"] == "true"
+		})
+		Expect(seen).To(ContainElements("kongjwt.dev konggateways list", "kongjwt.dev konggateways/status get"), "rbac.gatewayView")
+		Expect(seen).NotTo(ContainElement(ContainSubstring("konggateways update")))
 		Expect(render(ctx, "values/namespaced.yaml")).NotTo(ContainElement(HaveField("GetLabels()", HaveKey(HavePrefix("rbac.authorization.k8s.io/aggregate-to")))), "rbac.aggregate=false")
 	}, SpecTimeout(patience))
 })
