@@ -163,7 +163,8 @@ var _ = Describe("Rotation", func() {
 		Consistently(w.operator.secretWrites.Load).WithTimeout(quiet).WithPolling(poll).Should(BeEquivalentTo(2))
 	})
 
-	It("goes on where a killed operator left it", func(ctx SpecContext) {
+	// Where it is killed, see TestARotationGoesOnWhereverTheOperatorIsKilled.
+	It("goes on where an operator that was stopped left it", func(ctx SpecContext) {
 		w := newWorld(ctx, slow())
 		consumer := w.rotated("r", nil)
 		create(ctx, consumer)

@@ -75,7 +75,7 @@ func (r *reconciliation) removeWithdrawn(ctx context.Context, cause error) error
 			return keeps[part]
 		}
 		slot, isSlot := desired.CredentialSlot(part)
-		return isSlot && r.revisions.state.Known(slot) && !r.revisions.leaving(slot) ||
+		return r.sync.renamed[part] || isSlot && r.revisions.state.Known(slot) && !r.revisions.leaving(slot) ||
 			r.hasCredential(name) && (!isSlot || !r.revisions.leaving(slot)) || r.keySets.has(name)
 	})
 	if result.Writes > 0 {

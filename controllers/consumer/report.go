@@ -11,6 +11,7 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/credential"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 )
 
 // credentials writes the status of each credential: of one with revisions the Active first, then the Pending, then
@@ -120,7 +121,7 @@ const maxReported = 256
 
 // inPlace is the status of a credential without revisions.
 func (r *report) inPlace(c resolvedCredential, former []v1alpha1.CredentialStatus) v1alpha1.CredentialStatus {
-	id := r.credentialID(credential.Slot{Credential: c.spec.Name})
+	id := desired.CredentialID(r.gateway.Scope, r.owner(), r.sync.partOf(c.spec.Name, c.material.Key))
 	report := v1alpha1.CredentialStatus{
 		Name: c.spec.Name, Key: c.material.Key, KongID: r.gateway.Engine.ActualID(id), Algorithm: c.material.Algorithm,
 		State: v1alpha1.CredentialPending, SecretName: secretName(c.spec),

@@ -40,9 +40,6 @@ type resolvedCredential struct {
 // read gathers the material of all credentials, and begins what the spec asks for. What is wrong with one does not
 // hold up the others: it stays in Kong as it is.
 func (s *sources) read(ctx context.Context) error {
-	if err := credential.CheckSecretNames(s.consumer.Name, s.consumer.Spec.Credentials); err != nil {
-		return err
-	}
 	var stalled *status.StalledError
 	if err := s.revisions.read(ctx); errors.As(err, &stalled) {
 		s.problem, s.revisions.unread = err, true
@@ -61,7 +58,10 @@ func (s *sources) read(ctx context.Context) error {
 			s.credentials = append(s.credentials, c)
 			continue
 		}
-		problem := s.readOne(ctx, &c)
+		problem := credential.CheckSecretName(s.consumer.Name, c.field, spec)
+		if problem == nil {
+			problem = s.readOne(ctx, &c)
+		}
 		if problem != nil && !errors.As(problem, &stalled) {
 			return problem
 		}

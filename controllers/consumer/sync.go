@@ -25,6 +25,8 @@ type kongSync struct {
 	input desired.ConsumerInput
 	// keep are the ids of credentials whose material cannot be read now.
 	keep []string
+	// renamed are the parts of credentials that the spec calls otherwise now.
+	renamed map[string]bool
 	// clash says which credentials are left out, since another has their key.
 	clash error
 	// refused says what policy forbids of a consumer that is in Kong: that stays as it is, and the rest goes on.
@@ -90,7 +92,7 @@ func (k *kongSync) reportIdentity() {
 
 // wantCredentials lists what shall be in Kong now.
 func (k *kongSync) wantCredentials() {
-	k.input.Credentials, k.keep = nil, nil
+	k.input.Credentials, k.keep, k.renamed = nil, nil, map[string]bool{}
 	var weak []string
 	noteWeakness := func(name string, material credential.Material) {
 		if weakness := material.Weakness(); weakness != "" {
@@ -108,7 +110,7 @@ func (k *kongSync) wantCredentials() {
 			continue
 		}
 		entity := desired.Credential{
-			Field: c.field, Part: desired.CredentialPart(credential.Slot{Credential: name}), TenantKey: choosesKey(c.spec), Material: c.material,
+			Field: c.field, Part: k.partOf(name, c.material.Key), TenantKey: choosesKey(c.spec), Material: c.material,
 		}
 		state := k.revisions.of(name)
 		if _, active := state.Active(); c.missing && !active {
@@ -153,16 +155,37 @@ func (k *kongSync) distinctKeys() {
 	k.input.Credentials, k.clash = desired.DistinctKeys(k.input.Credentials)
 }
 
+// partOf is the part of a credential without revisions. One that the spec called otherwise before keeps its entity: to
+// delete it, and make another with its key, would have its callers refused in between.
+func (k *kongSync) partOf(name, key string) string {
+	held, found := k.gateway.Engine.CredentialPart(k.owner(), key)
+	if slot, ok := desired.CredentialSlot(held); found && ok && key != "" && !k.hasCredential(slot.Credential) && !k.revisions.state.Known(slot) {
+		k.renamed[held] = true
+		return held
+	}
+	return desired.CredentialPart(credential.Slot{Credential: name})
+}
+
 // keepInKong leaves what Kong holds of a credential as it is, whatever source it is from. Revisions that the state
 // knows are not kept: they go when the state says so.
 func (k *kongSync) keepInKong(name string) {
 	if k.consumer.Spec.Revoked {
 		return
 	}
+	for _, s := range k.former {
+		if s.Name == name && s.Revision == 0 {
+			k.partOf(name, s.Key)
+		}
+	}
+	for _, c := range k.consumer.Spec.Credentials {
+		if c.Name == name && c.SecretRef != nil && !keyInSecret(c) {
+			k.partOf(name, resolve.CredentialKey(k.consumer, c))
+		}
+	}
 	k.keep = append(k.keep, k.gateway.Engine.CredentialIDs(k.owner(), func(part string) bool {
 		of, found := desired.CredentialOf(part)
 		slot, numbered := desired.CredentialSlot(part)
-		return found && of == name && (!numbered || !k.revisions.state.Known(slot))
+		return k.renamed[part] || found && of == name && (!numbered || !k.revisions.state.Known(slot))
 	})...)
 }
 

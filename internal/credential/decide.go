@@ -225,14 +225,18 @@ func (in Input) asks() asks {
 	return a
 }
 
-// move finds the history of a credential that the spec has under a new name: the Secret for clients is the same.
+// move finds the history of a credential that the spec has under a new name: the Secret for clients is the same, or
+// what somebody else's Secret has.
 func (in Input) move(want Want, wanted, moved map[string]bool) (Step, bool) {
-	if want.SecretName == "" || len(in.State.Credentials[want.Name].Revisions) > 0 {
+	if want.SecretName == "" && want.Given == nil || len(in.State.Credentials[want.Name].Revisions) > 0 {
 		return Step{}, false
 	}
 	for _, name := range slices.Sorted(maps.Keys(in.State.Credentials)) {
 		h := in.State.Credentials[name]
-		if _, lives := h.current(); lives && h.SecretName == want.SecretName && !wanted[name] && !moved[name] {
+		current, lives := h.current()
+		same := want.Given == nil && h.SecretName == want.SecretName ||
+			want.Given != nil && current.Given && current.Material.sameButKey(*want.Given)
+		if lives && same && !wanted[name] && !moved[name] {
 			return Step{Kind: StepMove, From: name}, true
 		}
 	}

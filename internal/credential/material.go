@@ -34,6 +34,12 @@ func (m Material) CanSign() bool {
 	return !m.PrivateKeyPEM.Empty()
 }
 
+// sameButKey compares two materials in all but their keys.
+func (m Material) sameButKey(other Material) bool {
+	m.Key = other.Key
+	return m.Equal(other)
+}
+
 // Weakness says how an HMAC secret falls short of RFC 7518 section 3.2, or nothing. A size is no secret.
 func (m Material) Weakness() string {
 	need := hashBytes(m.Algorithm)

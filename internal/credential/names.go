@@ -100,23 +100,14 @@ func bounded(text string, limit int) string {
 	return strings.TrimRight(text[:cut], ".-") + hash
 }
 
-// CheckSecretNames refuses a consumer whose credentials would be published into one another's Secret, or over the
-// operator's own state. The error is a *status.StalledError with reason InvalidSpec.
-func CheckSecretNames(consumer string, credentials []v1alpha1.Credential) error {
-	taken := map[string]string{}
-	for i, c := range credentials {
-		if c.Generate == nil {
-			continue
-		}
-		name := c.Generate.SecretName
-		field := fmt.Sprintf("spec.credentials[%d].generate.secretName", i)
-		if name == StateSecretName(consumer) || name == JWKSSecretName(consumer) {
-			return status.Stalled(v1alpha1.ReasonInvalidSpec, "%s: %s is where the operator keeps its state of this consumer. Choose another name.", field, name)
-		}
-		if other, found := taken[name]; found {
-			return status.Stalled(v1alpha1.ReasonInvalidSpec, "%s: credential %s is published in Secret %s already. Choose another name.", field, other, name)
-		}
-		taken[name] = c.Name
+// CheckSecretName refuses a credential that would be published over the operator's own state; the schema sees to it that
+// no two are published in one Secret. field is where the credential is in the spec. The error is a
+// *status.StalledError with reason InvalidSpec.
+func CheckSecretName(consumer, field string, c v1alpha1.Credential) error {
+	if c.Generate == nil || c.Generate.SecretName != StateSecretName(consumer) && c.Generate.SecretName != JWKSSecretName(consumer) {
+		return nil
 	}
-	return nil
+	return status.Stalled(v1alpha1.ReasonInvalidSpec,
+		"%s.generate.secretName: the operator keeps its state in Secret %s (of this consumer). Choose another name.",
+		field, c.Generate.SecretName)
 }

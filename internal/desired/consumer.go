@@ -117,8 +117,8 @@ func CredentialID(scope Scope, owner Owner, part string) string {
 }
 
 // BuildConsumer says which Kong entities a JwtConsumer wants: the consumer, its credentials, its groups, its plugins.
-// The error has a *status.StalledError for each thing that policy forbids. Where it is about single credentials and
-// plugins, the set is all the rest, and keeps them as Kong has them; else the set is empty.
+// The error has a *status.StalledError for each thing that policy forbids. Where it is about single entities, the set
+// is all the rest, and keeps them as Kong has them; else the set is empty.
 func BuildConsumer(scope Scope, policy Policy, in ConsumerInput) (Set, error) {
 	consumer := in.Consumer
 	b := builder{
@@ -127,18 +127,27 @@ func BuildConsumer(scope Scope, policy Policy, in ConsumerInput) (Set, error) {
 		owner:  ConsumerOwner(consumer.Namespace, consumer.Name),
 		tags:   consumer.Spec.Tags,
 	}
-	if err := b.checkConsumer(consumer); err != nil {
+	if err := b.checkTexts(consumer); err != nil {
 		return Set{}, err
 	}
 	id := ConsumerID(scope, consumer.Namespace, consumer.Name)
-	fields := kong.Fields{"username": Username(consumer)}
-	setText(fields, "custom_id", consumer.Spec.CustomID)
-	b.add(kong.KindConsumer, id, "", partConsumer, fields)
-
-	var problem error
 	var keep []string
+	username := b.policy.checkIdentity("spec.username", consumer.Namespace, consumer.Spec.Username)
+	problem := errors.Join(username, b.policy.checkCustomID(consumer.Spec.CustomID))
+	if problem == nil {
+		fields := kong.Fields{"username": Username(consumer)}
+		setText(fields, "custom_id", consumer.Spec.CustomID)
+		b.add(kong.KindConsumer, id, "", partConsumer, fields)
+	} else {
+		keep = append(keep, id)
+	}
+	problem = errors.Join(problem, b.policy.checkRetain(consumer.Spec.DeletionPolicy))
 	for _, credential := range in.Credentials {
 		if in.unsupported(policy.Gateway, credential) != nil {
+			continue
+		}
+		if username != nil && credential.keyIsOfUsername() && !credential.Held {
+			keep = append(keep, CredentialID(scope, b.owner, credential.Part)) // its key would be another's, as the username is
 			continue
 		}
 		if err := b.addCredential(id, credential); err != nil {
@@ -147,7 +156,13 @@ func BuildConsumer(scope Scope, policy Policy, in ConsumerInput) (Set, error) {
 		}
 	}
 	if in.Kong.HasPlugin("acl") {
+		forbidden, err := b.forbiddenGroups(consumer)
+		problem = errors.Join(problem, err)
 		for _, group := range Groups(consumer) {
+			if forbidden[group] {
+				keep = append(keep, scope.ACLID(id, group))
+				continue
+			}
 			b.add(kong.KindACL, scope.ACLID(id, group), id, GroupPart(group), kong.Fields{"group": group})
 		}
 	}
@@ -234,20 +249,21 @@ func CheckConsumer(policy Policy, consumer *v1alpha1.JwtConsumer) error {
 
 func (b *builder) checkConsumer(consumer *v1alpha1.JwtConsumer) error {
 	spec := consumer.Spec
-	if err := b.policy.checkIdentity("spec.username", consumer.Namespace, spec.Username); err != nil {
-		return err
-	}
-	if spec.CustomID != "" && b.policy.Identities != v1alpha1.IdentitiesAny {
-		return b.policy.violation("spec.customID", "it may be set only where policy.identities is Any", "Remove it")
-	}
-	if err := b.policy.checkRetain(spec.DeletionPolicy); err != nil {
-		return err
-	}
-	for i, group := range spec.Groups {
-		if err := b.policy.checkGroup(path("spec.groups[%d]", i), consumer.Namespace, group); err != nil {
+	_, groups := b.forbiddenGroups(consumer)
+	for _, err := range []error{
+		b.policy.checkIdentity("spec.username", consumer.Namespace, spec.Username), b.policy.checkCustomID(spec.CustomID),
+		b.policy.checkRetain(spec.DeletionPolicy), groups, b.checkTexts(consumer),
+	} {
+		if err != nil {
 			return err
 		}
 	}
+	return nil
+}
+
+// checkTexts holds to policy what every entity carries, or what is wrong whatever entity it is in.
+func (b *builder) checkTexts(consumer *v1alpha1.JwtConsumer) error {
+	spec := consumer.Spec
 	for field, value := range map[string]string{"spec.username": spec.Username, "spec.customID": spec.CustomID} {
 		if err := b.policy.checkVaultReferences(field, value); err != nil {
 			return err
@@ -257,6 +273,33 @@ func (b *builder) checkConsumer(consumer *v1alpha1.JwtConsumer) error {
 		return err
 	}
 	return b.policy.checkVaultReferences("spec.groups", spec.Groups)
+}
+
+// forbiddenGroups are the groups that policy does not let the consumer be in. The error is about the first.
+func (b *builder) forbiddenGroups(consumer *v1alpha1.JwtConsumer) (forbidden map[string]bool, first error) {
+	forbidden = map[string]bool{}
+	for i, group := range consumer.Spec.Groups {
+		if err := b.policy.checkGroup(path("spec.groups[%d]", i), consumer.Namespace, group); err != nil {
+			forbidden[group] = true
+			if first == nil {
+				first = err
+			}
+		}
+	}
+	return forbidden, first
+}
+
+func (p Policy) checkCustomID(id string) error {
+	if id != "" && p.Identities != v1alpha1.IdentitiesAny {
+		return p.violation("spec.customID", "it may be set only where policy.identities is Any", "Remove it")
+	}
+	return nil
+}
+
+// keyIsOfUsername says whether the operator made the key of the consumer's username.
+func (c Credential) keyIsOfUsername() bool {
+	_, isSlot := CredentialSlot(c.Part)
+	return isSlot && !c.TenantKey
 }
 
 func (b *builder) addCredential(consumerID string, c Credential) error {

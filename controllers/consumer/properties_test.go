@@ -1,0 +1,396 @@
+package consumer_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"pgregory.net/rapid"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+)
+
+const (
+	overlap       = time.Hour
+	clientsSecret = "clients"
+	givenSecret   = "given"
+	// longEnough is how long cases are tried. Each process of an operator in them takes some milliseconds to start.
+	longEnough = 20 * time.Second
+)
+
+// promised is the story of one consumer with one credential, and what nobody may break.
+type promised struct {
+	*world
+	pinned bool
+	asked  int
+	given  int
+	// published is the secret that clients were given last, and holds since when which former ones have to be accepted.
+	published string
+	holds     map[string]time.Time
+	// without an overlap is what was ended: nobody promises to keep it.
+	ended map[string]bool
+	// theirs is the secret that somebody else's Secret had last, once Kong held it.
+	theirs string
+	// seen are the secrets that Kong held since the last revocation, and gone those that have left it for good.
+	gone, seen map[string]bool
+	story      []string
+}
+
+func newPromised(t failing, sim *simulated, pinned bool) *promised {
+	p := &promised{
+		world: newWorld(t, sim), pinned: pinned,
+		holds: map[string]time.Time{}, ended: map[string]bool{}, gone: map[string]bool{}, seen: map[string]bool{},
+	}
+	object := &v1alpha1.JwtConsumer{ObjectMeta: metav1.ObjectMeta{
+		Namespace: namespace, Name: p.name, UID: types.UID(p.installation), Generation: 1,
+	}}
+	object.Spec.GatewayRef.Name = gatewayName
+	object.Spec.Credentials = []v1alpha1.Credential{p.generated("made")}
+	if err := p.kube.Create(context.Background(), object); err != nil {
+		t.Fatalf("%v", err)
+	}
+	return p
+}
+
+func (p *promised) generated(name string) v1alpha1.Credential {
+	c := v1alpha1.Credential{Name: name, Algorithm: "HS256", Generate: &v1alpha1.Generate{
+		SecretName: clientsSecret, Rotation: &v1alpha1.Rotation{Interval: "100h", Overlap: v1alpha1.Duration(overlap.String())},
+	}}
+	if p.pinned {
+		c.Key = p.name + "-pinned"
+	}
+	return c
+}
+
+func (p *promised) say(format string, args ...any) {
+	p.story = append(p.story, fmt.Sprintf("%s "+format, append([]any{p.clock().Format("02 15:04:05")}, args...)...))
+}
+
+func (p *promised) fail(format string, args ...any) {
+	p.t.Helper()
+	p.t.Fatalf("%s\n%s", fmt.Sprintf(format, args...), strings.Join(p.story, "\n"))
+}
+
+// consumer reads the resource.
+func (p *promised) consumer() *v1alpha1.JwtConsumer {
+	p.t.Helper()
+	object := &v1alpha1.JwtConsumer{}
+	if err := p.kube.Get(context.Background(), client.ObjectKey{Namespace: namespace, Name: p.name}, object); err != nil {
+		p.fail("%v", err)
+	}
+	return object
+}
+
+// change changes the resource as its owner does.
+func (p *promised) change(what string, alter func(*v1alpha1.JwtConsumer)) {
+	p.t.Helper()
+	p.say("%s", what)
+	object := p.consumer()
+	alter(object)
+	object.Generation++
+	if err := p.kube.Update(context.Background(), object); err != nil {
+		p.fail("%v", err)
+	}
+}
+
+func (p *promised) annotate(annotation string) {
+	p.asked++
+	p.change(annotation, func(c *v1alpha1.JwtConsumer) {
+		if c.Annotations == nil {
+			c.Annotations = map[string]string{}
+		}
+		c.Annotations[annotation] = fmt.Sprint(p.asked)
+	})
+}
+
+// look takes note of what is, and holds it to what was promised.
+func (p *promised) look() {
+	p.t.Helper()
+	object, kong := p.consumer(), p.inKong()
+	if now := string(p.secret(clientsSecret)["secret"]); now != p.published {
+		p.say("clients get %.6s after %.6s", now, p.published)
+		if p.published != "" && !p.ended[p.published] && !p.pinned && now != "" {
+			p.holds[p.published] = p.clock().Add(overlap)
+		}
+		p.published = now
+		delete(p.holds, now)
+	}
+	generates := object.Spec.Credentials[0].Generate != nil
+	for secret := range kong {
+		if p.gone[secret] && !p.ofTheirs(secret) {
+			p.fail("%.6s left Kong, and is there again", secret)
+		}
+		p.seen[secret] = true
+	}
+	if !object.Spec.Revoked {
+		p.keeps(kong, generates)
+	}
+	for secret := range p.seen {
+		if _, held := kong[secret]; !held && !object.Spec.Revoked {
+			p.gone[secret] = true
+		}
+	}
+}
+
+func (p *promised) ofTheirs(secret string) bool { return strings.HasPrefix(secret, "theirs") }
+
+// keeps says that Kong has what clients use.
+func (p *promised) keeps(kong map[string]string, generates bool) {
+	p.t.Helper()
+	accepted := func(secret string) bool { _, held := kong[secret]; return held }
+	if until, over := p.holds[p.published]; generates && p.published != "" && !p.ended[p.published] && !p.pinned &&
+		!accepted(p.published) && !(over && !p.clock().Before(until)) {
+		p.fail("clients are given %.6s, and Kong does not hold it", p.published)
+	}
+	for secret, until := range p.holds {
+		if p.clock().Before(until) && !p.ended[secret] && !accepted(secret) {
+			p.fail("%.6s is to be accepted until %s, and left Kong", secret, until.Format("15:04:05"))
+		}
+	}
+	content := string(p.secret(givenSecret)["secret"])
+	if !generates && p.theirs != "" && p.theirs == content && !accepted(content) {
+		p.fail("Kong held what their Secret has, and does no more")
+	}
+	if !generates && accepted(content) {
+		p.theirs = content
+	}
+}
+
+// act reconciles once, whatever comes of it.
+func (p *promised) act() {
+	p.t.Helper()
+	_, err := p.reconcile()
+	p.say("reconciled: %v", err)
+	if object := p.consumer(); object.Spec.Revoked && err == nil && len(p.inKong()) > 0 {
+		p.fail("a revoked consumer has credentials in Kong: %v", slices.Collect(maps.Values(p.inKong())))
+	}
+}
+
+// endAll notes that nobody promises anything for what was until now.
+func (p *promised) endAll() {
+	for secret := range p.holds {
+		p.ended[secret] = true
+	}
+	p.ended[p.published] = true
+	p.theirs = ""
+}
+
+// rewrite makes another content of somebody else's Secret.
+func (p *promised) rewrite() {
+	p.t.Helper()
+	if content := string(p.secret(givenSecret)["secret"]); content != "" && content == p.theirs &&
+		p.consumer().Spec.Credentials[0].SecretRef != nil && !p.consumer().Spec.Revoked {
+		p.holds[content] = p.clock().Add(overlap)
+	}
+	p.given++
+	p.theirs = ""
+	p.put(map[string][]byte{
+		"id": fmt.Appendf(nil, "%s-given-%d", p.name, p.given), "secret": fmt.Appendf(nil, "theirs-%06d-%032d", p.given, p.given),
+	})
+}
+
+// put creates somebody else's Secret, or changes it.
+func (p *promised) put(data map[string][]byte) {
+	p.t.Helper()
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: givenSecret}}
+	_ = p.kube.Get(context.Background(), client.ObjectKeyFromObject(secret), secret)
+	secret.Data = data
+	var err error
+	if secret.ResourceVersion == "" {
+		err = p.kube.Create(context.Background(), secret)
+	} else {
+		err = p.kube.Update(context.Background(), secret)
+	}
+	if err != nil {
+		p.fail("%v", err)
+	}
+}
+
+// move gives the credential its other source.
+func (p *promised) move() {
+	p.t.Helper()
+	if p.consumer().Spec.Credentials[0].Generate == nil {
+		if content := string(p.secret(givenSecret)["secret"]); content == p.theirs && content != "" {
+			p.holds[content] = p.clock().Add(overlap)
+		}
+		p.change("generate", func(c *v1alpha1.JwtConsumer) { c.Spec.Credentials[0] = p.generated(c.Spec.Credentials[0].Name) })
+		return
+	}
+	if p.secret(givenSecret) == nil {
+		p.rewrite()
+	}
+	if _, held := p.inKong()[p.published]; held && !p.ended[p.published] {
+		p.holds[p.published] = p.clock().Add(overlap)
+	}
+	p.change("secretRef", func(c *v1alpha1.JwtConsumer) {
+		c.Spec.Credentials[0] = v1alpha1.Credential{
+			Name: c.Spec.Credentials[0].Name, Algorithm: "HS256", SecretRef: &v1alpha1.CredentialSecretReference{
+				Name: givenSecret, Overlap: v1alpha1.Duration(overlap.String()),
+				DataKeys: &v1alpha1.CredentialDataKeys{Secret: "secret", Key: "id"},
+			},
+		}
+	})
+}
+
+// missing takes somebody else's Secret away for one reconcile.
+func (p *promised) missing() {
+	p.t.Helper()
+	data := p.secret(givenSecret)
+	if data == nil {
+		return
+	}
+	p.say("their Secret is gone")
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: givenSecret}}
+	if err := p.kube.Delete(context.Background(), secret); err != nil {
+		p.fail("%v", err)
+	}
+	p.act()
+	p.look()
+	p.put(data)
+}
+
+// settles says that, once nothing disturbs it any more, everything ends as the spec says and nothing is written.
+func (p *promised) settles() {
+	p.t.Helper()
+	for range 40 {
+		result, err := p.reconcile()
+		p.look()
+		if err == nil && p.agrees() {
+			p.rests()
+			return
+		}
+		p.say("settling: %v, again in %s", err, result.RequeueAfter)
+		p.pass(min(max(result.RequeueAfter, time.Second), 2*overlap))
+	}
+	p.fail("it does not end as the spec says: Ready is %v", apimeta.FindStatusCondition(p.consumer().Status.Conditions, v1alpha1.ConditionReady))
+}
+
+func (p *promised) agrees() bool {
+	object, kong := p.consumer(), p.inKong()
+	if !apimeta.IsStatusConditionTrue(object.Status.Conditions, v1alpha1.ConditionReady) {
+		return false
+	}
+	if object.Spec.Revoked {
+		return len(kong) == 0
+	}
+	from := clientsSecret
+	if object.Spec.Credentials[0].Generate == nil {
+		from = givenSecret
+	}
+	_, held := kong[string(p.secret(from)["secret"])]
+	return held && len(kong) == 1
+}
+
+// rests says that one more look writes nothing, nor does that of an operator which was just started.
+func (p *promised) rests() {
+	p.t.Helper()
+	for _, who := range []string{"the operator", "another operator"} {
+		before := p.life.writes
+		if _, err := p.reconcile(); err != nil {
+			p.fail("%v", err)
+		}
+		if p.life.writes > before {
+			p.fail("%s goes on writing: %d writes", who, p.life.writes-before)
+		}
+		if who == "the operator" {
+			p.restart()
+			p.pass(propagation)
+		}
+	}
+}
+
+func TestAConsumerKeepsWhatIsPromisedWheneverTheOperatorIsKilled(t *testing.T) {
+	sim := startKong(t)
+	began := time.Now()
+	rapid.Check(t, func(t *rapid.T) {
+		if time.Since(began) > longEnough {
+			return // as many cases as there is time for
+		}
+		p := newPromised(t, sim, rapid.IntRange(0, 4).Draw(t, "pinned") == 0)
+		defer p.close()
+		moves := map[string]func(*rapid.T){
+			"":          func(*rapid.T) { p.look() },
+			"reconcile": func(*rapid.T) { p.act() },
+			"kill": func(t *rapid.T) {
+				writes, lost := rapid.IntRange(0, 7).Draw(t, "writes"), rapid.Bool().Draw(t, "lost")
+				p.say("killed after %d writes, the next is lost: %v", writes, lost)
+				p.killedAfter(writes, lost)
+			},
+			"restart": func(*rapid.T) { p.say("restart"); p.restart() },
+			"kong away": func(*rapid.T) {
+				p.say("Kong is away")
+				p.setAway(true)
+				_, _ = p.reconcile()
+				p.setAway(false)
+				p.connected()
+			},
+			"time": func(t *rapid.T) {
+				d := rapid.SampledFrom([]time.Duration{time.Second, propagation, overlap / 2, overlap, 100 * time.Hour}).Draw(t, "time")
+				p.say("%s pass", d)
+				p.pass(d)
+			},
+			"rotate":          func(*rapid.T) { p.annotate(v1alpha1.AnnotationRotate) },
+			"revoke-previous": func(*rapid.T) { p.endAll(); p.annotate(v1alpha1.AnnotationRevokePrevious) },
+			"revoke": func(*rapid.T) {
+				p.endAll()
+				clear(p.seen) // what is taken away now may come back
+				p.change("revoked, or not any more", func(c *v1alpha1.JwtConsumer) { c.Spec.Revoked = !c.Spec.Revoked })
+			},
+			"recipe": func(t *rapid.T) {
+				length := rapid.SampledFrom([]int32{48, 66}).Draw(t, "length")
+				p.change("length", func(c *v1alpha1.JwtConsumer) {
+					if c.Spec.Credentials[0].Generate != nil {
+						c.Spec.Credentials[0].Generate.SecretBytes = length
+					}
+				})
+			},
+			"source": func(*rapid.T) {
+				if !p.pinned {
+					p.move()
+				}
+			},
+			"rewrite": func(*rapid.T) { p.say("their Secret is rewritten"); p.rewrite() },
+			"missing": func(*rapid.T) { p.missing() },
+		}
+		t.Repeat(moves)
+		p.settles()
+	})
+}
+
+// Every write of a rotation is one after which an operator can be killed.
+func TestARotationGoesOnWhereverTheOperatorIsKilled(t *testing.T) {
+	sim := startKong(t)
+	for _, lost := range []bool{false, true} {
+		for writes := range 8 {
+			t.Run(fmt.Sprintf("after %d writes, the next is lost: %v", writes, lost), func(t *testing.T) {
+				p := newPromised(t, sim, false)
+				defer p.close()
+				p.act()
+				p.look()
+				first := p.published
+				p.annotate(v1alpha1.AnnotationRotate)
+				for range 3 {
+					p.killedAfter(writes, lost)
+					p.look()
+					p.pass(propagation)
+				}
+				p.settles()
+				if p.published == first || p.published == "" {
+					t.Errorf("clients have %.6s after the rotation of %.6s", p.published, first)
+				}
+				if made := len(p.seen); made != 2 {
+					t.Errorf("%d secrets were in Kong for one rotation", made)
+				}
+			})
+		}
+	}
+}
