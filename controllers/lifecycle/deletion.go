@@ -15,20 +15,16 @@ func explainDeletion(object v1alpha1.GatewayUser, err error) error {
 	var wait *status.WaitError
 	var stalled *status.StalledError
 	switch {
-	case errors.As(err, &stalled) && isAway(stalled.Reason):
+	case errors.As(err, &stalled) && status.AwaitsGateway(stalled.Reason):
 		explained := *stalled
 		explained.Message = withoutKong(object, stalled.Message)
 		return &explained
-	case errors.As(err, &wait) && isAway(wait.Reason) && !wait.Quiet:
+	case errors.As(err, &wait) && status.AwaitsGateway(wait.Reason) && !wait.Quiet:
 		explained := *wait
 		explained.Message = withoutKong(object, wait.Message)
 		return &explained
 	}
 	return err
-}
-
-func isAway(reason string) bool {
-	return reason == v1alpha1.ReasonKongUnreachable || reason == v1alpha1.ReasonGatewayNotReady
 }
 
 func withoutKong(object v1alpha1.GatewayUser, message string) string {

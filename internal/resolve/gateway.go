@@ -88,7 +88,7 @@ func (g Gateways) Engine(object *v1alpha1.KongGateway) (*engine.Engine, error) {
 		return running, nil
 	}
 	stalled := apimeta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionStalled)
-	if stalled != nil && stalled.ObservedGeneration == object.Generation {
+	if stalled != nil && stalled.ObservedGeneration == object.Generation && stalled.Reason != v1alpha1.ReasonKongUnreachable {
 		return nil, status.Wait(0, v1alpha1.ReasonGatewayNotReady, "KongGateway %s cannot be used: %s", object.Name, stalled.Message)
 	}
 	wait := status.Wait(connectPause, v1alpha1.ReasonGatewayNotReady, "KongGateway %s is being connected", object.Name)

@@ -12,6 +12,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/index"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
 // OlderWith gives a function that finds a resource of the same kind and gateway that was created earlier and wants
@@ -64,10 +65,11 @@ func OwnerOf(resource v1alpha1.Resource) desired.Owner {
 }
 
 // cannotHave says whether a resource will not get its unique keys: it is suspended, or stalled for another reason
-// than the conflict itself.
+// than the conflict itself, or than a gateway that cannot be used now.
 func cannotHave(resource v1alpha1.Resource) bool {
 	stalled := apimeta.FindStatusCondition(*resource.GetConditions(), v1alpha1.ConditionStalled)
-	return resource.IsSuspended() || stalled != nil && stalled.Reason != v1alpha1.ReasonConflict
+	return resource.IsSuspended() || stalled != nil &&
+		stalled.Reason != v1alpha1.ReasonConflict && !status.AwaitsGateway(stalled.Reason)
 }
 
 // precedes orders by creation, then by namespace and name: the same on every replica.

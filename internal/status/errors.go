@@ -4,6 +4,8 @@ package status
 import (
 	"fmt"
 	"time"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 )
 
 // StalledError says that somebody has to change something before the work can go on. Trying again at once would not
@@ -16,6 +18,12 @@ type StalledError struct {
 	// RetryAfter is when to look again all the same, for causes that no watch reports. Zero: only when something
 	// changes.
 	RetryAfter time.Duration
+}
+
+// AwaitsGateway says whether a reason is that the gateway cannot be used now: nothing is wrong with the resource, which
+// goes on by itself once the gateway can be.
+func AwaitsGateway(reason string) bool {
+	return reason == v1alpha1.ReasonKongUnreachable || reason == v1alpha1.ReasonGatewayNotReady
 }
 
 // Error gives the message.

@@ -14,6 +14,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/explain"
 	"github.com/kongjwt/kong-jwt-operator/internal/jwtplugin"
 	"github.com/kongjwt/kong-jwt-operator/internal/router"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
 // target is the service that is asked about.
@@ -189,7 +190,12 @@ func (c *cluster) conditions(kind, namespace, name, remedy string) []explain.Che
 	case inventory.NotSeen:
 		check.Outcome, check.Remedy = jwtplugin.Unknown, remedy
 		check.Detail = r.Message
-	case inventory.Progressing:
+	case inventory.Progressing, inventory.Stalled:
+		if r.Health == inventory.Stalled && !status.AwaitsGateway(r.Reason) {
+			check.Outcome, check.Detail = jwtplugin.Failed, fmt.Sprintf("%s (%s): %s", r.Health, r.Reason, r.Message)
+			check.Remedy = remedy
+			break
+		}
 		// Of a consumer, the credentials in its status tell what is in Kong.
 		if kind != v1alpha1.KindJwtConsumer {
 			check.Outcome, check.Remedy = jwtplugin.Unknown, remedy
