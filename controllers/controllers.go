@@ -85,7 +85,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		Live: o.Live, Direct: o.Direct, Namespaces: o.Namespaces, Inputs: inputs, Now: o.Now,
 	})
 	consumers := consumer.New(life, o.consumerOptions(inputs, planes, router))
-	services := service.New(life, inputs)
+	services := service.New(life, inputs, o.Now)
 	tokens := token.New(life, inputs, o.Secrets, o.Now)
 	for kind, reconciler := range map[string]interface {
 		Setup(mgr ctrl.Manager, woken source.Source, options controller.Options) error

@@ -3,6 +3,7 @@ package controllers_test
 import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
@@ -29,6 +30,8 @@ var _ = Describe("What is as it should be", func() {
 		}}
 		create(ctx, w.secret("john-jwt", map[string]string{"secret": longSecret}), consumer, service, token)
 		ready(ctx, w.gateway, consumer, service, token)
+		Expect(apimeta.FindStatusCondition(service.Status.Conditions, v1alpha1.ConditionReady).Message).To(
+			MatchRegexp(`, on every node from \d{4}-\d\d-\d\dT`), "one node was asked, and Ready says when the others follow")
 
 		By("asking for a reconcile of everything")
 		settled := func() {

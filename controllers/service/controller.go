@@ -5,8 +5,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/labels"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -31,11 +34,12 @@ type Reconciler struct {
 	*lifecycle.Lifecycle
 	inputs resolve.Inputs
 	ledger *ledger
+	now    func() time.Time
 }
 
-// New makes the reconciler of JwtProtectedServices.
-func New(life *lifecycle.Lifecycle, inputs resolve.Inputs) *Reconciler {
-	return &Reconciler{Lifecycle: life, inputs: inputs, ledger: &ledger{}}
+// New makes the reconciler of JwtProtectedServices. now is the clock.
+func New(life *lifecycle.Lifecycle, inputs resolve.Inputs, now func() time.Time) *Reconciler {
+	return &Reconciler{Lifecycle: life, inputs: inputs, ledger: &ledger{}, now: now}
 }
 
 // +kubebuilder:rbac:groups=kongjwt.dev,resources=jwtprotectedservices,verbs=get;list;watch;patch
@@ -100,7 +104,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	before := service.DeepCopy()
 	run := &reconciliation{Reconciler: r, service: service, input: desired.ServiceInput{Service: service}}
 	err := r.Run(ctx, service, nil, run.program)
-	return r.WriteStatus(ctx, lifecycle.Outcome{Before: before, Object: service, Message: run.message(), Err: err})
+	return r.WriteStatus(ctx, lifecycle.Outcome{Before: before, Object: service, Message: run.message(r.now()), Err: err})
 }
 
 // reconciliation is one reconcile of a JwtProtectedService.
@@ -111,6 +115,8 @@ type reconciliation struct {
 	input   desired.ServiceInput
 	// excess says that a selector matches more consumers than it admits.
 	excess error
+	// everywhere is how long it takes until each Kong node has to serve the routes, where something was written now.
+	everywhere time.Duration
 }
 
 func (r *reconciliation) program(ctx context.Context, gateway resolve.Gateway) error {
@@ -179,6 +185,9 @@ func (r *reconciliation) sync(ctx context.Context) error {
 	})
 	r.ReportDrift(r.service, r.gateway.Scope.Gateway, result)
 	r.reportEntities()
+	if result.Writes > 0 {
+		r.everywhere = r.everywhereIn()
+	}
 	return err
 }
 
@@ -217,7 +226,32 @@ func (r *reconciliation) held(wanted, former []v1alpha1.EntityStatus) []v1alpha1
 	return held
 }
 
-func (r *reconciliation) message() string {
+// everywhereIn is how long it takes until each Kong node has to serve the routes.
+func (r *reconciliation) everywhereIn() (longest time.Duration) {
+	_, routes, _ := desired.ServiceEntities(r.gateway.Scope, r.gateway.Policy, r.service)
+	for _, route := range routes {
+		_, remaining := r.gateway.Engine.Standing(route.KongID)
+		longest = max(longest, remaining)
+	}
+	return longest
+}
+
+// message is Ready's. It says from when each node serves the routes: one was asked, and others look for changes by
+// timers of their own. What was said of a moment that is past stays.
+func (r *reconciliation) message(now time.Time) string {
+	text := r.summary()
+	const from = ", on every node from "
+	if r.everywhere > 0 {
+		return text + from + now.Add(r.everywhere).UTC().Truncate(time.Second).Add(time.Second).Format(time.RFC3339)
+	}
+	former := apimeta.FindStatusCondition(r.service.Status.Conditions, v1alpha1.ConditionReady)
+	if former != nil && strings.HasPrefix(former.Message, text+from) {
+		return former.Message
+	}
+	return text
+}
+
+func (r *reconciliation) summary() string {
 	if to := desired.AttachTarget(r.service); to != nil {
 		return fmt.Sprintf("Plugins are in Kong on %s, which is not this operator's: %s", to, lifecycle.Abbreviate(entityNames(r.service.Status.Plugins)))
 	}
