@@ -4,6 +4,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
@@ -127,5 +128,22 @@ var _ = Describe("What is changed in a JwtProtectedService", func() {
 		Eventually(w.list).WithContext(ctx).WithArguments("routes").WithTimeout(soon).WithPolling(poll).Should(BeEmpty())
 		change(ctx, service, func(s *v1alpha1.JwtProtectedService) { s.Spec.Plugins = nil })
 		stalled(ctx, service, v1alpha1.ReasonPolicyViolation, ContainSubstring("ExternalName"))
+	})
+
+	It("may be whom it admits, down to an empty list, which is nobody", func(ctx SpecContext) {
+		w := newWorld(ctx, kongsim.Options{})
+		service := w.service("empty", func(s *v1alpha1.JwtProtectedService) {
+			s.Spec.Access = &v1alpha1.Access{Consumers: []v1alpha1.ConsumerReference{}}
+		})
+		create(ctx, w.consumer("caller"), service)
+		ready(ctx, service)
+		Expect(w.admitted(ctx)).To(ConsistOf("kongjwt:."))
+		change(ctx, service, func(s *v1alpha1.JwtProtectedService) {
+			s.Spec.Access = &v1alpha1.Access{ConsumerSelector: &metav1.LabelSelector{}}
+		})
+		Eventually(func() []any { return w.admitted(ctx) }).WithTimeout(soon).WithPolling(poll).
+			Should(ConsistOf("kongjwt:" + w.namespace + ".caller"))
+		change(ctx, service, func(s *v1alpha1.JwtProtectedService) { s.Spec.Access.ConsumerNamespaces = []string{} })
+		Eventually(func() []any { return w.admitted(ctx) }).WithTimeout(soon).WithPolling(poll).Should(ConsistOf("kongjwt:."))
 	})
 })

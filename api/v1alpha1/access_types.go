@@ -4,14 +4,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// Access narrows who may call. Whoever any of it names may.
+// Access restricts callers. A consumer is allowed if groups, consumers, consumerSelector or from matches it. An empty
+// list matches nobody.
 //
 // +kubebuilder:validation:XValidation:rule="has(self.groups) || has(self.consumers) || has(self.consumerSelector) || has(self.from)",message="set groups, consumers, consumerSelector or from"
 // +kubebuilder:validation:XValidation:rule="!has(self.from) || self.from != 'AnyNamespace' || (!has(self.groups) && !has(self.consumers) && !has(self.consumerSelector))",fieldPath=".from",message="AnyNamespace lets every consumer in; remove it, or the rest of access"
 // +kubebuilder:validation:XValidation:rule="!has(self.consumerNamespaces) || has(self.consumerSelector)",fieldPath=".consumerNamespaces",message="goes with consumerSelector; set that too, or remove consumerNamespaces"
 type Access struct {
 	// groups of consumers.
-	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=255
@@ -20,13 +20,12 @@ type Access struct {
 	// +kubebuilder:validation:items:XValidation:rule="!self.startsWith('kongjwt:')",message="groups that begin with kongjwt: are the operator's own; choose another"
 	// +listType=set
 	// +optional
-	Groups []string `json:"groups,omitempty"`
+	Groups []string `json:"groups,omitzero"`
 	// consumers by name.
-	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=atomic
 	// +optional
-	Consumers []ConsumerReference `json:"consumers,omitempty"`
+	Consumers []ConsumerReference `json:"consumers,omitzero"`
 	// consumerSelector matches JwtConsumers by their labels, in the resource's own namespace unless
 	// consumerNamespaces names others. Of more than 256 the oldest are admitted: use groups for more.
 	// +optional
@@ -36,14 +35,13 @@ type Access struct {
 	// +optional
 	From string `json:"from,omitempty"`
 	// consumerNamespaces in which consumerSelector looks.
-	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=63
 	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	// +listType=set
 	// +optional
-	ConsumerNamespaces []string `json:"consumerNamespaces,omitempty"`
+	ConsumerNamespaces []string `json:"consumerNamespaces,omitzero"`
 }
 
 // Values of Access.From.

@@ -103,7 +103,7 @@ type ClientTLS struct {
 	// +kubebuilder:validation:Pattern=`^[0-9A-Za-z_.:-]*$`
 	// +optional
 	ServerName string `json:"serverName,omitempty"`
-	// insecureSkipVerify turns verification off. Whoever sits between the operator and Kong then reads every secret.
+	// insecureSkipVerify turns verification off. Anybody between the operator and Kong can then read every secret.
 	// +optional
 	InsecureSkipVerify bool `json:"insecureSkipVerify,omitempty"`
 }

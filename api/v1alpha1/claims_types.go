@@ -4,15 +4,15 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 )
 
-// ClaimChecks are what the claims of a token have to say, beside what the jwt plugin verifies. One program of the
-// operator's checks them in Kong's post-function plugin, which runs after the jwt and acl plugins. What it cannot read
-// it refuses. A refused token is answered 401, and 403 where a claim of required is not met.
+// ClaimChecks are conditions that the claims of a token must meet, after the jwt plugin has verified the token. A
+// program of the operator checks them in Kong's post-function plugin, which runs after the jwt and acl plugins. A token
+// that the program cannot read is refused. The answer is 401, or 403 where a claim of required is not met.
 //
 // +kubebuilder:validation:XValidation:rule="[has(self.issuers), has(self.audiences), has(self.required), has(self.headers), has(self.notIssuedInFuture) && self.notIssuedInFuture].exists(x, x)",message="nothing is checked; set issuers, audiences, required, headers or notIssuedInFuture, or remove claims"
 // +kubebuilder:validation:XValidation:rule="!has(self.clockSkew) || (has(self.notIssuedInFuture) && self.notIssuedInFuture)",fieldPath=".clockSkew",message="goes with notIssuedInFuture: true; set that too, or remove clockSkew"
 // +kubebuilder:validation:XValidation:rule="!has(self.headers) || self.headers.all(h, self.headers.exists_one(o, o.header.lowerAscii() == h.header.lowerAscii()))",fieldPath=".headers",message="a header is made of one claim; remove the second of the same name, capitals or not"
 type ClaimChecks struct {
-	// issuers of which the claim iss has to be one, to the letter.
+	// issuers are the allowed values of the claim iss. They are compared exactly.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=8
 	// +kubebuilder:validation:items:MinLength=1
@@ -20,7 +20,7 @@ type ClaimChecks struct {
 	// +listType=set
 	// +optional
 	Issuers []string `json:"issuers,omitempty"`
-	// audiences of which the claim aud, a string or a list of strings, has to name one.
+	// audiences are the allowed values of the claim aud. If aud is a list, one element must be allowed.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:items:MinLength=1
@@ -28,7 +28,7 @@ type ClaimChecks struct {
 	// +listType=set
 	// +optional
 	Audiences []string `json:"audiences,omitempty"`
-	// required are further claims. All of them have to be met, else the answer is 403.
+	// required are conditions on other claims. If one of them is not met, the answer is 403.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	// +listType=atomic
@@ -43,7 +43,8 @@ type ClaimChecks struct {
 	// notIssuedInFuture refuses tokens of which the claim iat is missing, or in the future. Default false.
 	// +optional
 	NotIssuedInFuture bool `json:"notIssuedInFuture,omitempty"`
-	// clockSkew is how far the claim iat may be in the future all the same. Whole seconds, default 30s, up to 10m.
+	// clockSkew is how far in the future the claim iat may be, with notIssuedInFuture. Whole seconds, default 30s, up
+	// to 10m.
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,7}m|[0-9]{1,9}s)+$') && duration(self) <= duration('10m')",message="must be a duration from 0s to 10m, such as 30s. Units are m and s."
 	// +optional
 	ClockSkew Duration `json:"clockSkew,omitempty"`

@@ -49,7 +49,7 @@ type JwtConsumerSpec struct {
 	// +listType=set
 	// +optional
 	Groups []string `json:"groups,omitempty"`
-	// credentials are the keys and secrets whose tokens make a request this consumer's.
+	// credentials are the keys and secrets that verify the tokens of this consumer.
 	// +kubebuilder:validation:MaxItems=16
 	// +listType=map
 	// +listMapKey=name
@@ -96,7 +96,7 @@ type Credential struct {
 	// +optional
 	Algorithm Algorithm `json:"algorithm,omitempty"`
 	// key is what tokens carry in the claim that the service reads (iss, or kid). It is unique in Kong.
-	// Default: <username>.<name>, and with rotation the generation's number behind it.
+	// Default: <username>.<name>; with rotation, a dot and the number of the revision follow.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
 	// +kubebuilder:validation:Pattern=`^[^\x00-\x1f\x7f]+$`
@@ -182,7 +182,7 @@ type Generate struct {
 	// +kubebuilder:validation:Enum=2048;3072;4096
 	// +optional
 	RSABits int32 `json:"rsaBits,omitempty"`
-	// rotation replaces the material again and again, with no request refused. Without it the material stays.
+	// rotation replaces the material at intervals. No request is refused meanwhile. Without it the material stays.
 	// +optional
 	Rotation *Rotation `json:"rotation,omitempty"`
 }
@@ -191,8 +191,8 @@ type Generate struct {
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.overlap) || !self.overlap.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') || !self.interval.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') || duration(self.overlap) > duration('8760h') || duration(self.overlap) < duration(self.interval)",fieldPath=".overlap",message="must be below interval: the former material has to be gone before the next change"
 type Rotation struct {
-	// interval between two rotations. At least 1m, at most 43800h (five years). A part of it at random is taken off,
-	// so that many do not rotate at once.
+	// interval between two rotations. At least 1m, at most 43800h (five years). Each is shortened by a random part, so
+	// that many credentials do not rotate at once.
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') && duration(self) >= duration('1m') && duration(self) <= duration('43800h')",message="must be a duration from 1m to 43800h, such as 720h or 12h. Units are h, m, s and ms; write 30 days as 720h."
 	// +required
 	Interval Duration `json:"interval"`
@@ -318,7 +318,7 @@ type JwtConsumerStatus struct {
 	// +listType=atomic
 	// +optional
 	Credentials []CredentialStatus `json:"credentials,omitempty"`
-	// drift lists what somebody else changed in Kong and is left so, because spec.drift.policy of the gateway is
+	// drift lists what somebody else changed in Kong and what stays so, because spec.drift.policy of the gateway is
 	// Report.
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=atomic
@@ -347,7 +347,7 @@ type JwtConsumer struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec is what the consumer shall be.
+	// spec is what is wanted in Kong.
 	// +kubebuilder:default={}
 	// +optional
 	Spec JwtConsumerSpec `json:"spec,omitempty"`

@@ -37,13 +37,13 @@ type JwtProtectedServiceSpec struct {
 	// upstream is where requests go.
 	// +optional
 	Upstream *Upstream `json:"upstream,omitempty"`
-	// routes say which requests are meant. Without one nothing reaches the service.
+	// routes say which requests go to the service. Without a route, no request does.
 	// +kubebuilder:validation:MaxItems=16
 	// +listType=map
 	// +listMapKey=name
 	// +optional
 	Routes []Route `json:"routes,omitempty"`
-	// attachTo puts the plugins on a service or route that exists in Kong and is somebody else's.
+	// attachTo puts the plugins on a service or route in Kong that the operator does not manage.
 	// +optional
 	AttachTo *AttachTo `json:"attachTo,omitempty"`
 	// jwt is the configuration of the jwt plugin. What is left out gets Kong's default.
@@ -53,14 +53,14 @@ type JwtProtectedServiceSpec struct {
 	// claims of the token that are checked once the jwt plugin has verified it, and headers that are made of claims.
 	// +optional
 	Claims *ClaimChecks `json:"claims,omitempty"`
-	// access narrows who of the consumers may call (Kong's acl plugin). Without it the consumers of the resource's
-	// own namespace may, or, where the gateway's policy for identities is Any, every consumer of the gateway.
+	// access says which consumers may call (Kong's acl plugin). Without it, all consumers of the resource's own
+	// namespace may call; where the gateway's policy for identities is Any, all consumers of the gateway.
 	// +optional
 	Access *Access `json:"access,omitempty"`
-	// rateLimit bounds how often (Kong's rate-limiting plugin).
+	// rateLimit limits how often a caller may call (Kong's rate-limiting plugin).
 	// +optional
 	RateLimit *RateLimit `json:"rateLimit,omitempty"`
-	// plugins beside these.
+	// plugins are further plugins of Kong.
 	// +kubebuilder:validation:MaxItems=16
 	// +listType=map
 	// +listMapKey=name
@@ -170,7 +170,7 @@ type JwtProtectedServiceStatus struct {
 	// use is how much of its namespace's budget it has: see policy.budget of the KongGateway.
 	// +optional
 	Use *BudgetUse `json:"use,omitempty"`
-	// drift lists what somebody else changed in Kong and is left so, because spec.drift.policy of the gateway is
+	// drift lists what somebody else changed in Kong and what stays so, because spec.drift.policy of the gateway is
 	// Report.
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=atomic
@@ -198,7 +198,7 @@ type JwtProtectedService struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec is what the service shall be.
+	// spec is what is wanted in Kong.
 	// +required
 	Spec JwtProtectedServiceSpec `json:"spec"`
 	// status is what the operator found and did.

@@ -122,7 +122,7 @@ type JwtToken struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec is what the token shall be.
+	// spec is what is wanted of the token.
 	// +required
 	Spec JwtTokenSpec `json:"spec"`
 	// status is what the operator found and did.

@@ -20,18 +20,17 @@ type KongGatewaySpec struct {
 	// +kubebuilder:default={}
 	// +optional
 	Policy GatewayPolicy `json:"policy,omitempty"`
-	// adoption says what the operator may take over of what it did not make in Kong. Never: nothing. Unowned: an
-	// entity that no tag claims, when a resource asks for its name; it keeps its id, and its tags are all that is
-	// written. Replace: the whole configuration of a Kong without a database; a Kong with a database is treated as by
-	// Never. Default: Never.
+	// adoption says which entities in Kong the operator may take over that it did not make. Never: none. Unowned: an
+	// entity that no tag claims, when a resource asks for its name; it keeps its id, and only its tags are written.
+	// Replace: the whole configuration of a Kong without a database; with a database it means Never. Default: Never.
 	// +kubebuilder:default=Never
 	// +optional
 	Adoption AdoptionPolicy `json:"adoption,omitempty"`
-	// drift says what happens to changes that are made in Kong behind the operator's back.
+	// drift says what happens to changes that somebody else makes in Kong.
 	// +kubebuilder:default={}
 	// +optional
 	Drift Drift `json:"drift,omitempty"`
-	// prune says what happens to entities in Kong that carry our tags and whose resource is gone.
+	// prune says what happens to entities in Kong that carry the operator's tags and whose resource is gone.
 	// +kubebuilder:default={}
 	// +optional
 	Prune Prune `json:"prune,omitempty"`
@@ -40,7 +39,7 @@ type KongGatewaySpec struct {
 	Suspend bool `json:"suspend,omitempty"`
 }
 
-// AdoptionPolicy says what the operator may take over of what it did not make in Kong.
+// AdoptionPolicy says which entities in Kong the operator may take over that it did not make.
 //
 // +kubebuilder:validation:Enum=Never;Unowned;Replace
 type AdoptionPolicy string
@@ -81,10 +80,10 @@ const (
 	NamespacesSelector FromNamespaces = "Selector"
 )
 
-// Drift says what happens to changes that are made in Kong behind the operator's back.
+// Drift says what happens to changes that somebody else makes in Kong.
 type Drift struct {
-	// policy is Correct (put back) or Report (only say so: what was taken away stays away, be it a credential or what
-	// protects a route). A change of the resource itself is programmed all the same.
+	// policy is Correct (put back) or Report (only say so: a credential, or a plugin that protects a route, stays away
+	// if somebody deleted it). A change of the resource itself is always programmed.
 	// +kubebuilder:default=Correct
 	// +optional
 	Policy DriftPolicy `json:"policy,omitempty"`
@@ -95,7 +94,7 @@ type Drift struct {
 	Interval Duration `json:"interval,omitempty"`
 }
 
-// Prune says what happens to entities in Kong that carry our tags and whose resource is gone.
+// Prune says what happens to entities in Kong that carry the operator's tags and whose resource is gone.
 type Prune struct {
 	// policy is Delete or Report.
 	// +kubebuilder:default=Delete

@@ -7,8 +7,8 @@ type GatewayPolicy struct {
 	// +kubebuilder:default=Namespaced
 	// +optional
 	Identities IdentityPolicy `json:"identities,omitempty"`
-	// groups keeps groups for the consumers of some namespaces. A group that an entry lists is for the namespaces of
-	// such entries alone; what identities says of groups holds besides.
+	// groups reserves groups for the consumers of some namespaces. A group that entries list is only for the
+	// namespaces of these entries. The rule of identities applies too.
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=atomic
 	// +optional
@@ -72,7 +72,7 @@ type GatewayPolicy struct {
 	// +kubebuilder:validation:Maximum=512
 	// +optional
 	MinSecretBytes int32 `json:"minSecretBytes,omitempty"`
-	// retain permits deletionPolicy: Retain. What stays in Kong then keeps its access, and nobody's resource says so.
+	// retain permits deletionPolicy: Retain. What stays in Kong then keeps its access, and no resource shows it.
 	// +optional
 	Retain bool `json:"retain,omitempty"`
 }
@@ -89,7 +89,7 @@ const (
 	IdentitiesAny IdentityPolicy = "Any"
 )
 
-// GroupPolicy keeps some groups for the consumers of some namespaces.
+// GroupPolicy reserves groups for the consumers of some namespaces.
 type GroupPolicy struct {
 	// groups by their names; admin* stands for all that begin with admin.
 	// +kubebuilder:validation:MinItems=1
@@ -119,8 +119,8 @@ type UpstreamPolicy struct {
 	// +listType=atomic
 	// +optional
 	Allow []AllowedUpstream `json:"allow,omitempty"`
-	// deny lists networks, such as 8.8.8.0/24, and hosts, where *.example.com stands for all below it and * for every
-	// host and address. Services that are named by serviceRef are not judged by it.
+	// deny lists networks, such as 8.8.8.0/24, and hosts: *.example.com means all below it, * means every host and
+	// address. It does not apply to Services that are named by serviceRef.
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=253
@@ -292,7 +292,7 @@ type JWKSPolicy struct {
 	// +listType=atomic
 	// +optional
 	Issuers []AllowedIssuer `json:"issuers,omitzero"`
-	// allowHTTP permits http URLs. Whoever sits on the way can then issue tokens.
+	// allowHTTP permits http URLs. Anybody between the operator and the issuer can then issue tokens.
 	// +optional
 	AllowHTTP bool `json:"allowHTTP,omitempty"`
 	// allowPrivateAddresses permits issuers on private, loopback and link-local addresses.

@@ -44,11 +44,12 @@ type RateLimit struct {
 	// +kubebuilder:default=consumer
 	// +optional
 	LimitBy LimitBy `json:"limitBy,omitempty"`
-	// policy is where is counted: local (each node for itself), cluster (Kong's database) or redis. Default local.
+	// policy is where requests are counted: local (each node for itself), cluster (Kong's database) or redis. Default
+	// local.
 	// +kubebuilder:default=local
 	// +optional
 	Policy RateLimitPolicy `json:"policy,omitempty"`
-	// faultTolerant lets requests pass while the place of counting is away. Default true.
+	// faultTolerant lets requests pass while the database or Redis cannot be reached. Default true.
 	// +optional
 	FaultTolerant *bool `json:"faultTolerant,omitempty"`
 	// hideClientHeaders leaves the RateLimit headers out of answers. Default false.

@@ -47,7 +47,7 @@ type Upstream struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') && duration(self) >= duration('1ms') && duration(self) <= duration('24h')",message="must be a duration from 1ms to 24h, such as 60s or 500ms. Units are h, m, s and ms; a minute is 1m or 60s."
 	// +optional
 	WriteTimeout Duration `json:"writeTimeout,omitempty"`
-	// tlsVerify says whether the upstream's certificate is verified. Without it, Kong's own setting counts. https only.
+	// tlsVerify says whether the upstream's certificate is verified. Default: Kong's own setting. https only.
 	// +optional
 	TLSVerify *bool `json:"tlsVerify,omitempty"`
 	// tlsVerifyDepth is the length of the certificate chain, 0 to 64.
@@ -76,7 +76,8 @@ type UpstreamServiceReference struct {
 	Scheme Protocol `json:"scheme,omitempty"`
 }
 
-// Route says which requests are meant. All of what it sets has to match; of each list, one.
+// Route says which requests go to the service. A request must match every field that is set, and one element of each
+// list.
 //
 // +kubebuilder:validation:XValidation:rule="[has(self.paths), has(self.hosts), has(self.methods), has(self.headers), has(self.snis)].exists(x, x)",message="a route has to match on something: set paths, hosts, methods, headers or snis"
 // +kubebuilder:validation:XValidation:rule="!has(self.snis) || (has(self.protocols) && self.protocols.all(p, p in ['https', 'grpcs']))",fieldPath=".snis",message="set protocols to [https] or [grpcs]: requests without TLS would be taken whatever the SNI"
@@ -185,7 +186,7 @@ const (
 	PathHandlingV1 PathHandling = "v1"
 )
 
-// HeaderValues are the values of which one has to match.
+// HeaderValues are the values of a header. One of them must match.
 //
 // +kubebuilder:validation:MinItems=1
 // +kubebuilder:validation:MaxItems=8

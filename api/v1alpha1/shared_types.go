@@ -70,7 +70,7 @@ type DeletionPolicy string
 const (
 	// DeletionPolicyDelete removes from Kong what the resource made.
 	DeletionPolicyDelete DeletionPolicy = "Delete"
-	// DeletionPolicyRetain leaves it in Kong, working, without our tags.
+	// DeletionPolicyRetain leaves it in Kong, working, without the operator's tags.
 	DeletionPolicyRetain DeletionPolicy = "Retain"
 )
 
@@ -169,7 +169,7 @@ type ConfigSource struct {
 	SecretRef LocalSecretKeyReference `json:"secretRef"`
 }
 
-// PluginSpec is a Kong plugin beside the ones that have fields of their own.
+// PluginSpec is a plugin of Kong that has no field of its own in the spec.
 type PluginSpec struct {
 	// name tells the plugins of one resource apart. Kong shows it in the part tag.
 	// +kubebuilder:validation:MinLength=1

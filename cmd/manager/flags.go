@@ -42,10 +42,10 @@ type lease struct {
 
 func (l *lease) bind(set *flag.FlagSet) {
 	set.DurationVar(&l.duration, "leader-elect-lease-duration", 15*time.Second,
-		"How long the others wait for a leader that is silent, before one of them leads: the longest time that nobody does.")
+		"The duration that non-leader candidates will wait to force acquire leadership, measured against the time of the last observed ack.")
 	set.DurationVar(&l.renewDeadline, "leader-elect-renew-deadline", 10*time.Second,
-		"How long a leader that cannot renew its lease goes on before it ends. Shorter than the lease.")
-	set.DurationVar(&l.retryPeriod, "leader-elect-retry-period", 2*time.Second, "Time between two tries to get or renew the lease.")
+		"The duration that the acting leader will retry refreshing leadership before giving up. Shorter than the lease.")
+	set.DurationVar(&l.retryPeriod, "leader-elect-retry-period", 2*time.Second, "The duration that candidates and the leader wait between tries of actions.")
 }
 
 func (l *lease) check() error {
@@ -68,24 +68,24 @@ func parseFlags(args []string) (settings, error) {
 	set.StringVar(&s.kubeconfig, "kubeconfig", "", "Path of a kubeconfig. Empty: KUBECONFIG, the cluster the operator runs in, or ~/.kube/config.")
 	set.StringVar(&s.metricsAddress, "metrics-bind-address", "0", "Address of the metrics endpoint, such as :8080. 0 turns it off.")
 	set.BoolVar(&s.metricsSecure, "metrics-secure", true,
-		"Serve metrics over https, to those alone whom the API server lets GET the path /metrics. false: over http, to anyone.")
+		"Serve metrics over https, only to users that the API server allows to GET the path /metrics. false: over http, to anyone.")
 	set.StringVar(&s.metricsCertDir, "metrics-cert-dir", "", "Folder with tls.crt and tls.key of the metrics endpoint, read again when they change. Empty: self-signed.")
 	set.StringVar(&s.probeAddress, "health-probe-bind-address", ":8081", "Address of /healthz and /readyz. 0 turns them off.")
 	set.StringVar(&s.pprofAddress, "pprof-bind-address", "0",
 		"Address of Go's profiles, /debug/pprof, such as 127.0.0.1:8082. 0 turns it off. Anyone who reaches it may read it: a profile tells of code, not of Secrets.")
-	set.BoolVar(&s.leaderElect, "leader-elect", false, "Elect a leader, so that of several replicas one works.")
+	set.BoolVar(&s.leaderElect, "leader-elect", false, "Elect a leader, so that only one of several replicas works.")
 	s.lease.bind(set)
 	set.StringVar(&s.namespace, "namespace", ownNamespace(), "Namespace of the operator: of its lease, and of the gateways' Secrets. In a pod it is the pod's.")
 	set.StringVar(&s.installationID, "installation-id", "",
-		"Tells this installation's entities in Kong from others'. Empty: the UID of the kube-system namespace. Entities made under another id are not found again.")
+		"Marks the entities of this installation in Kong. Empty: the UID of the kube-system namespace. Entities made under another id are not found again.")
 	set.StringVar(&s.clusterDomain, "cluster-domain", "cluster.local", "DNS domain of the cluster, for upstream.serviceRef.")
 	set.StringVar(&s.gatewaySecretNamespaces, "gateway-secret-namespaces", "",
-		"Further namespaces, separated by commas, that the Secrets of KongGateways may be in.")
+		"More namespaces, separated by commas, in which the Secrets of KongGateways may be.")
 	set.StringVar(&s.watchNamespaces, "watch-namespaces", "",
 		"Namespaces, separated by commas, whose resources this process works on; it needs no right on Secrets of others. Empty: all. Other processes may take the others, with the same installation id.")
 	set.StringVar(&s.watchLabelSelector, "watch-label-selector", "",
 		"Label selector of the resources that this process works on. Empty: all. Selectors of several processes must not overlap.")
-	set.IntVar(&s.workers, "workers", 64, "Resources of a kind that are reconciled at once.")
+	set.IntVar(&s.workers, "workers", 64, "Number of resources of a kind that are reconciled at once.")
 	set.DurationVar(&s.gracePeriod, "graceful-shutdown-timeout", 20*time.Second, "Time for reconciles under way to end when the operator stops.")
 	set.BoolVar(&s.check, "check", false,
 		"Instead of working, say whether an operator leads and every KongGateway is Ready, and end with 1 where that is not so within a minute: for helm test.")

@@ -140,7 +140,7 @@ func AccessSelector(access *v1alpha1.Access) (labels.Selector, error) {
 
 // AccessNamespaces are the namespaces in which the selector of a service looks for consumers.
 func AccessNamespaces(service *v1alpha1.JwtProtectedService) []string {
-	if names := service.Spec.Access.ConsumerNamespaces; len(names) > 0 {
+	if names := service.Spec.Access.ConsumerNamespaces; names != nil {
 		return names
 	}
 	return []string{service.Namespace}
