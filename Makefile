@@ -98,6 +98,11 @@ bench: build ## The operator at scale, against bare clients; N, CONCURRENCY and 
 	@$(control_plane); export KJO_MANAGER="$(CURDIR)/bin/manager" KJO_KONGSIM="$(CURDIR)/bin/kongsim"; \
 	N="$(N)" CONCURRENCY="$(CONCURRENCY)" WRITE="$(if $(N),,docs/performance.md)" bin/bench
 
+.PHONY: bench-claims
+bench-claims: ## What claims cost: in the tests' Lua, and on a Kong (KONG_ADMIN_URL, KONG_PROXY_URL) against a route without
+	go test ./internal/claims -run '^$$' -bench 'Program|Hostile'
+	@$(MAKE) e2e E2E_LABELS=bench-claims E2E_PROCS=1
+
 .PHONY: bench-quick
 bench-quick: build ## The counts of bench, with 500 consumers
 	@go build -o bin/kongsim ./cmd/kongsim && go build -o bin/bench ./test/bench

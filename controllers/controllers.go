@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -84,7 +85,11 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	gateways := gateway.New(life, o.Secrets, planes, gateway.Options{
 		Live: o.Live, Direct: o.Direct, Namespaces: o.Namespaces, Inputs: inputs, Now: o.Now,
 	})
-	consumers := consumer.New(life, o.consumerOptions(inputs, planes, router))
+	cluster, err := clusterKeys(mgr)
+	if err != nil {
+		return err
+	}
+	consumers := consumer.New(life, o.consumerOptions(inputs, planes, router, cluster))
 	services := service.New(life, inputs, o.Now)
 	tokens := token.New(life, inputs, o.Secrets, o.Now)
 	for kind, reconciler := range map[string]interface {
@@ -102,14 +107,27 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	return nil
 }
 
-func (o Options) consumerOptions(inputs resolve.Inputs, planes *gateway.DataPlanes, router *eventRouter) consumer.Options {
+// +kubebuilder:rbac:urls=/openid/v1/jwks,verbs=get
+
+// clusterKeys is where the API server has the keys of ServiceAccounts' tokens. The manager's client asks for them.
+func clusterKeys(mgr ctrl.Manager) (jwks.Cluster, error) {
+	base, _, err := rest.DefaultServerUrlFor(mgr.GetConfig())
+	if err != nil {
+		return jwks.Cluster{}, fmt.Errorf("read the address of the API server: %w", err)
+	}
+	return jwks.Cluster{Client: mgr.GetHTTPClient(), URL: base.JoinPath("openid/v1/jwks").String()}, nil
+}
+
+func (o Options) consumerOptions(
+	inputs resolve.Inputs, planes *gateway.DataPlanes, router *eventRouter, cluster jwks.Cluster,
+) consumer.Options {
 	options := consumer.Options{Inputs: inputs, Secrets: o.Secrets, DataPlanes: o.DataPlanes, KeySets: o.KeySets, Now: o.Now}
 	options.Wake = func(key client.ObjectKey) { router.queues[v1alpha1.KindJwtConsumer].add(key, false) }
 	if options.DataPlanes == nil {
 		options.DataPlanes = planes
 	}
 	if options.KeySets == nil {
-		options.KeySets = jwks.NewRefresher(jwks.Fetcher{UserAgent: v1alpha1.ManagedBy}.Fetch, o.Now)
+		options.KeySets = jwks.NewRefresher(jwks.Fetcher{UserAgent: v1alpha1.ManagedBy, Cluster: cluster}.Fetch, o.Now)
 	}
 	return options
 }

@@ -59,6 +59,21 @@ var _ = Describe("A JwtConsumer that follows an issuer", func() {
 		}
 	}
 
+	It("finds the set by the issuer's discovery document, and says what is wrong with it", func(ctx SpecContext) {
+		provider.PutSet("/realms/orders/certs")
+		const document = "/realms/orders/.well-known/openid-configuration"
+		provider.Serve(document, `{"issuer": "https://other.example.com", "jwks_uri": "`+provider.URL()+`"}`)
+		consumer := follower("discovers", func(j *v1alpha1.JWKS) { j.URL, j.Issuer = "", provider.Base()+"/realms/orders" })
+		create(ctx, consumer)
+		stalled(ctx, consumer, v1alpha1.ReasonKeySetInvalid, And(
+			ContainSubstring("spec.credentials[0].jwks.issuer: "), ContainSubstring("names another issuer")))
+		Expect(keys(ctx)()).To(BeEmpty())
+		provider.Serve(document, `{"issuer": "`+provider.Base()+`/realms/orders", "jwks_uri": "`+provider.URL()+`"}`)
+		look(ctx, consumer)
+		ready(ctx, consumer)
+		Expect(keys(ctx)()).To(ConsistOf("one"))
+	})
+
 	It("has its keys in Kong as it rotates them, across a restart, and keeps them when it is away or empty", func(ctx SpecContext) {
 		consumer := follower("partner")
 		create(ctx, consumer)

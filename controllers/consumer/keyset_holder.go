@@ -44,13 +44,13 @@ func (r *keySets) followedBy(ctx context.Context, set *keySet, url string) (hold
 }
 
 // leaveTo leaves the keys of a set to the consumer whose they are.
-func (r *keySets) leaveTo(holder desired.Owner, field string, set *keySet) error {
+func (r *keySets) leaveTo(holder desired.Owner, set *keySet) error {
 	for _, held := range set.decision.Held {
 		set.shadowed[held.ID] = true
 	}
 	stalled := status.Stalled(v1alpha1.ReasonConflict,
-		"%s.jwks.url: Kong keeps one credential a key, and the keys of this issuer are another consumer's (%s). "+
-			"Let its callers be that consumer, or follow an issuer of their own.", field, holder)
+		"%s: Kong keeps one credential a key, and the keys of this issuer are another consumer's (%s). "+
+			"Let its callers be that consumer, or follow an issuer of their own.", set.field, holder)
 	stalled.RetryAfter = lookForIssuer
 	return stalled
 }

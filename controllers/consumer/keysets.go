@@ -53,10 +53,12 @@ func newKeySets(s *subject, revisions *revisions) *keySets {
 type keySet struct {
 	// name of the credential, and part that its entities in Kong carry.
 	name, part string
-	view       jwks.View
-	selection  jwks.Selection
-	decision   jwks.Decision
-	overlap    time.Duration
+	// field of the spec that the set comes from.
+	field     string
+	view      jwks.View
+	selection jwks.Selection
+	decision  jwks.Decision
+	overlap   time.Duration
 	// shadowed are the kids that an earlier credential has.
 	shadowed map[string]bool
 }
@@ -139,10 +141,12 @@ func (r *keySets) exist() bool {
 // readOne looks one set up, and decides about its keys. The error says what somebody has to change; the last good
 // keys stay all the same.
 func (r *keySets) readOne(ctx context.Context, spec v1alpha1.Credential, field string) error {
-	kept := r.kept.Of(spec.Name, spec.JWKS.URL, func(name string) bool {
+	kept := r.kept.Of(spec.Name, spec.JWKS.Address(), func(name string) bool {
 		return slices.ContainsFunc(r.consumer.Spec.Credentials, func(c v1alpha1.Credential) bool { return c.Name == name && c.JWKS != nil })
 	})
-	set := &keySet{name: spec.Name, part: kept.Part, overlap: spec.JWKS.Overlap.Or(defaultKeyOverlap), shadowed: map[string]bool{}}
+	set := &keySet{
+		name: spec.Name, field: field + ".jwks." + spec.JWKS.AddressField(), part: kept.Part, overlap: spec.JWKS.Overlap.Or(defaultKeyOverlap), shadowed: map[string]bool{},
+	}
 	source, problem := r.sourceOf(ctx, spec, field)
 	var stalled *status.StalledError
 	if problem != nil && !errors.As(problem, &stalled) {
@@ -155,8 +159,8 @@ func (r *keySets) readOne(ctx context.Context, spec v1alpha1.Credential, field s
 	who := r.consumer.Namespace + "/" + r.consumer.Name + "/" + spec.Name
 	if problem == nil && !r.KeySets.Follow(who, source) {
 		refused := status.Stalled(v1alpha1.ReasonPolicyViolation,
-			"%s.jwks.url: a namespace may follow %d key sets (%s follows that many). Follow fewer, or use another namespace.",
-			field, jwks.MaxSources, r.consumer.Namespace)
+			"%s: a namespace may follow %d key sets (%s follows that many). Follow fewer, or use another namespace.",
+			set.field, jwks.MaxSources, r.consumer.Namespace)
 		refused.RetryAfter = time.Minute // a consumer that goes wakes nobody
 		problem = refused
 	}
@@ -177,25 +181,25 @@ func (r *keySets) readOne(ctx context.Context, spec v1alpha1.Credential, field s
 	kept.Held = set.decision.Held
 	r.next.ByName[spec.Name] = kept
 	if problem == nil {
-		problem = set.problem(field)
+		problem = set.problem()
 	}
-	if other, taken := r.followedBy(ctx, set, spec.JWKS.URL); taken {
-		return errors.Join(problem, r.leaveTo(other, field, set))
+	if other, taken := r.followedBy(ctx, set, spec.JWKS.Address()); taken {
+		return errors.Join(problem, r.leaveTo(other, set))
 	}
 	return errors.Join(problem, r.assignKids(field, set))
 }
 
 // sourceOf says where a set is and under which rules it is fetched.
 func (r *keySets) sourceOf(ctx context.Context, spec v1alpha1.Credential, field string) (jwks.Source, error) {
-	source := jwks.Source{URL: spec.JWKS.URL}
-	policy := r.gateway.Policy
+	source := jwks.Source{URL: spec.JWKS.URL, Issuer: spec.JWKS.Issuer, Cluster: spec.JWKS.Cluster}
+	policy, address := r.gateway.Policy, field+".jwks."+spec.JWKS.AddressField()
 	var admitted bool
 	if source.Policy, admitted = r.policyFor(r.consumer.Namespace); !admitted {
 		return source, status.Stalled(v1alpha1.ReasonPolicyViolation,
-			"%s.jwks.url: policy.jwks.issuers has none for namespace %s (policy of KongGateway %s). Ask for an entry.", field, r.consumer.Namespace, policy.Gateway)
+			"%s: policy.jwks.issuers has none for namespace %s (policy of KongGateway %s). Ask for an entry.", address, r.consumer.Namespace, policy.Gateway)
 	}
-	if err := source.Policy.Check(source.URL); err != nil {
-		return source, status.Stalled(v1alpha1.ReasonPolicyViolation, "%s.jwks.url: %v (policy of KongGateway %s). Use another issuer, or ask for a change of policy.jwks.", field, err, policy.Gateway)
+	if err := source.Policy.Check(spec.JWKS.Address()); err != nil {
+		return source, status.Stalled(v1alpha1.ReasonPolicyViolation, "%s: %v (policy of KongGateway %s). Use another issuer, or ask for a change of policy.jwks.", address, err, policy.Gateway)
 	}
 	if ref := spec.JWKS.CASecretRef; ref != nil {
 		ca, err := r.Secrets.Key(ctx, field+".jwks.caSecretRef", r.consumer.Namespace, ref.Name, ref.Key)
@@ -222,17 +226,17 @@ func (r *keySets) policyFor(namespace string) (rules jwks.Policy, admitted bool)
 
 // problem says why there is no key at all, and what has to be changed. While there are keys, the condition
 // KeySetDegraded tells instead.
-func (s *keySet) problem(field string) error {
+func (s *keySet) problem() error {
 	if len(s.decision.Held) > 0 {
 		return nil
 	}
 	retry := time.Minute
 	switch {
 	case errors.Is(s.view.Err, jwks.ErrRefused), errors.Is(s.view.Err, jwks.ErrInvalid):
-		return &status.StalledError{Reason: reasonOf(s.view.Err), Message: fmt.Sprintf("%s.jwks.url: %v", field, s.view.Err), RetryAfter: retry}
+		return &status.StalledError{Reason: reasonOf(s.view.Err), Message: fmt.Sprintf("%s: %v", s.field, s.view.Err), RetryAfter: retry}
 	case s.view.Known && s.view.Err == nil:
 		return &status.StalledError{Reason: v1alpha1.ReasonKeySetInvalid, RetryAfter: retry,
-			Message: fmt.Sprintf("%s.jwks.url: the set has no key that Kong can verify with%s; look at the issuer", field, reasons(s.selection.Skipped))}
+			Message: fmt.Sprintf("%s: the set has no key that Kong can verify with%s; look at the issuer", s.field, reasons(s.selection.Skipped))}
 	default:
 		return nil
 	}

@@ -131,19 +131,3 @@ func FuzzLuaAndGoAgree(f *testing.F) {
 		agree(t, function, everything, Request{Token: token(payload)})
 	})
 }
-
-func BenchmarkProgram(b *testing.B) {
-	for _, count := range []int{0, 1, 4, 16} {
-		rules := Rules{Issuers: []string{"b"}, Audiences: []string{"orders"}}
-		for range count {
-			rules.Required = append(rules.Required, Required{Claim: path("scope"), Contains: "read"})
-		}
-		b.Run(fmt.Sprint(count), func(b *testing.B) {
-			function := compile(b, rules)
-			request := Request{Token: token(good)}
-			for b.Loop() {
-				runLua(b, function, rules, request, nil)
-			}
-		})
-	}
-}

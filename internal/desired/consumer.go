@@ -343,7 +343,7 @@ func ConsumerUniqueKeys(consumer *v1alpha1.JwtConsumer) []UniqueKey {
 			keys = append(keys, UniqueKey{Kind: UniqueCredentialKey, Value: c.Key})
 		}
 		if c.JWKS != nil {
-			keys = append(keys, IssuerKey(c.JWKS.URL))
+			keys = append(keys, IssuerKey(c.JWKS.Address()))
 		}
 	}
 	return keys

@@ -26,6 +26,8 @@ type Error struct {
 	RetryAfter time.Duration
 	// TimedOut says that the issuer took all the time that it had.
 	TimedOut bool
+	// notFound says that the issuer answered 404.
+	notFound bool
 }
 
 // Error gives the message.

@@ -1,6 +1,7 @@
 package jwks
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -27,14 +28,23 @@ const (
 
 // Source says where a key set is, and under which rules it is fetched.
 type Source struct {
+	// URL of the set; where it is empty, Issuer or Cluster say where the set is.
 	URL string
+	// Issuer has a discovery document that names the set.
+	Issuer string
+	// Cluster stands for the keys of the API server that the operator works on.
+	Cluster bool
 	// CA are the certificate authorities to trust, in PEM. None: the system's.
 	CA     string
 	Policy Policy
 }
 
 // Validators are what an issuer said about the set that is held, for a conditional request (RFC 9110 section 13.1).
-type Validators struct{ ETag, LastModified string }
+type Validators struct {
+	ETag, LastModified string
+	// URL of the set that they are of, where a discovery document named it.
+	URL string
+}
 
 // Answer is what an issuer answered.
 type Answer struct {
@@ -53,39 +63,72 @@ type Fetcher struct {
 	UserAgent string
 	// Timeout of one fetch; zero is the constant Timeout.
 	Timeout time.Duration
+	// Cluster is where the keys of this cluster are.
+	Cluster Cluster
+}
+
+// Cluster is an API server that signs tokens of ServiceAccounts.
+type Cluster struct {
+	// Client asks with the operator's rights; nil where there is no API server.
+	Client *http.Client
+	// URL of the key set: the API server's, and /openid/v1/jwks.
+	URL string
 }
 
 // Fetch asks an issuer for its set, within the limits of this package. No proxy is taken from the environment: the
 // address that is judged has to be that of the issuer. The error is an *Error.
 func (f Fetcher) Fetch(ctx context.Context, source Source, held Validators) (Answer, error) {
-	if err := source.Policy.Check(source.URL); err != nil {
-		return Answer{}, err
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(f.Timeout, Timeout))
+	defer cancel()
+	if source.Cluster {
+		if f.Cluster.Client == nil {
+			return Answer{}, refused("has no API server to read from; name the issuer instead")
+		}
+		return f.get(ctx, f.Cluster.Client, f.Cluster.URL, held)
 	}
 	roots, err := source.roots()
 	if err != nil {
 		return Answer{}, err
 	}
-	timeout := f.Timeout
-	if timeout == 0 {
-		timeout = Timeout
+	transport := source.transport(roots)
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport, CheckRedirect: source.checkRedirect}
+	address := source.URL
+	if source.Issuer != "" {
+		if address, err = f.discover(ctx, client, source); err != nil {
+			return Answer{}, err
+		}
+		if held.URL != address {
+			held = Validators{}
+		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	request, err := f.request(ctx, source.URL, held)
+	if err := source.Policy.Check(address); err != nil {
+		if source.Issuer != "" {
+			return Answer{}, refused("the issuer's discovery document names a key set that %v", err)
+		}
+		return Answer{}, err
+	}
+	answer, err := f.get(ctx, client, address, held)
+	if source.Issuer != "" {
+		answer.Validators.URL = address
+	}
+	return answer, err
+}
+
+// get reads a set, or a discovery document.
+func (f Fetcher) get(ctx context.Context, client *http.Client, address string, held Validators) (Answer, error) {
+	request, err := f.request(ctx, address, held)
 	if err != nil {
 		return Answer{}, err
 	}
-	transport := source.transport(roots)
-	defer transport.CloseIdleConnections()
-	client := http.Client{Transport: transport, CheckRedirect: source.checkRedirect}
 	response, err := client.Do(request)
 	if err != nil {
-		return Answer{}, describeFailure(err, timeout)
+		return Answer{}, f.describeFailure(err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	answer, err := readAnswer(response, held)
 	if ctx.Err() != nil { // an answer that was cut off may look like a whole one
-		return Answer{}, describeFailure(ctx.Err(), timeout)
+		return Answer{}, f.describeFailure(ctx.Err())
 	}
 	return answer, err
 }
@@ -153,15 +196,17 @@ func (s Source) checkRedirect(next *http.Request, via []*http.Request) error {
 	return nil
 }
 
+func (v Validators) any() bool { return v.ETag != "" || v.LastModified != "" }
+
 func readAnswer(response *http.Response, held Validators) (Answer, error) {
 	answer := Answer{
 		Validators: Validators{ETag: response.Header.Get("ETag"), LastModified: response.Header.Get("Last-Modified")},
 		MaxAge:     maxAge(response.Header),
 	}
 	switch {
-	case response.StatusCode == http.StatusNotModified && held != Validators{}:
+	case response.StatusCode == http.StatusNotModified && held.any():
 		answer.NotModified = true
-		if (answer.Validators == Validators{}) {
+		if !answer.Validators.any() {
 			answer.Validators = held
 		}
 		return answer, nil
@@ -169,7 +214,7 @@ func readAnswer(response *http.Response, held Validators) (Answer, error) {
 		return Answer{}, &Error{
 			Kind:       ErrUnreachable,
 			Message:    fmt.Sprintf("the issuer answers %d; look at the URL, and at the issuer", response.StatusCode),
-			RetryAfter: retryAfter(response.Header),
+			RetryAfter: retryAfter(response.Header), notFound: response.StatusCode == http.StatusNotFound,
 		}
 	}
 	document, err := io.ReadAll(io.LimitReader(response.Body, MaxBytes+1))
@@ -188,7 +233,8 @@ func unreachable(format string, args ...any) error {
 }
 
 // describeFailure puts a failure of the network into words of ours: those of net/http may quote what was answered.
-func describeFailure(err error, timeout time.Duration) error {
+func (f Fetcher) describeFailure(err error) error {
+	timeout := cmp.Or(f.Timeout, Timeout)
 	var ours *Error
 	var dns *net.DNSError
 	var untrusted *tls.CertificateVerificationError

@@ -8,7 +8,7 @@ import (
 
 // public are the names, of data keys and of fields in documents, under which Secrets hold what everybody may know.
 var public = []string{
-	"key", "kid", "id", "algorithm", "publickey", "public.pem", "ca.crt", "tls.crt", "state", "version", "issuetime", "retiredat", "since", "removed", "rotate",
+	"key", "kid", "id", "url", "algorithm", "publickey", "public.pem", "ca.crt", "tls.crt", "state", "version", "issuetime", "retiredat", "since", "removed", "rotate",
 	"revokeprevious", "namespace", "username", "credential", "secretname", "requests",
 }
 

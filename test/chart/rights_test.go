@@ -34,6 +34,9 @@ func rights(objects []*unstructured.Unstructured, kind string, which func(*unstr
 		var role rbacv1.ClusterRole
 		Expect(runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &role)).To(Succeed())
 		for _, rule := range role.Rules {
+			for _, path := range rule.NonResourceURLs {
+				lines = append(lines, path+" "+strings.Join(rule.Verbs, ","))
+			}
 			for _, group := range rule.APIGroups {
 				for _, resource := range rule.Resources {
 					for _, verb := range rule.Verbs {

@@ -31,12 +31,15 @@ import (
 type Issuer struct {
 	server *httptest.Server
 
-	mu      sync.Mutex
-	keys    []key
-	header  map[string]string
-	status  int
-	asked   int
-	matched int
+	mu   sync.Mutex
+	keys []key
+	// documents by their path. Where there are any, the set is at its own path alone, and nothing is elsewhere.
+	documents map[string]string
+	setPath   string
+	header    map[string]string
+	status    int
+	asked     int
+	matched   int
 }
 
 type key struct {
@@ -47,7 +50,7 @@ type key struct {
 
 // Start serves an issuer without keys on this machine, over TLS. Close ends it.
 func Start() *Issuer {
-	i := &Issuer{header: map[string]string{}, status: http.StatusOK}
+	i := &Issuer{header: map[string]string{}, documents: map[string]string{}, setPath: "/jwks", status: http.StatusOK}
 	i.server = httptest.NewUnstartedServer(http.HandlerFunc(i.serve))
 	// Who does not trust the issuer is a case of the tests, and nothing to be printed.
 	i.server.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -58,8 +61,29 @@ func Start() *Issuer {
 // Close ends the issuer.
 func (i *Issuer) Close() { i.server.Close() }
 
+// Base is the address that all of the issuer is below.
+func (i *Issuer) Base() string { return i.server.URL }
+
 // URL of the key set.
-func (i *Issuer) URL() string { return i.server.URL + "/jwks" }
+func (i *Issuer) URL() string {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.server.URL + i.setPath
+}
+
+// Serve puts a document at a path.
+func (i *Issuer) Serve(path, document string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.documents[path] = document
+}
+
+// PutSet moves the set to a path.
+func (i *Issuer) PutSet(path string) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.setPath = path
+}
 
 // CA is the certificate of the issuer in PEM, for who shall trust it.
 func (i *Issuer) CA() string {
@@ -170,6 +194,15 @@ func (i *Issuer) set() ([]byte, error) {
 func (i *Issuer) serve(w http.ResponseWriter, request *http.Request) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
+	if document, found := i.documents[request.URL.Path]; found {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, document)
+		return
+	}
+	if len(i.documents) > 0 && request.URL.Path != i.setPath {
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
 	i.asked++
 	for _, name := range slices.Sorted(maps.Keys(i.header)) {
 		w.Header().Set(name, i.header[name])

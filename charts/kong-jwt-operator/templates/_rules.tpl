@@ -28,6 +28,9 @@ What the operator may do. A test compares the sum with config/rbac/role.yaml, wh
 - apiGroups: [discovery.k8s.io]
   resources: [endpointslices]
   verbs: [get, list, watch]
+# The keys of ServiceAccounts' tokens, for consumers with jwks.cluster.
+- nonResourceURLs: [/openid/v1/jwks]
+  verbs: [get]
 # The metrics endpoint asks the API server who a reader is,
 - apiGroups: [authentication.k8s.io]
   resources: [tokenreviews]

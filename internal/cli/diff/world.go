@@ -136,7 +136,7 @@ func (w world) credential(c *v1alpha1.JwtConsumer, spec v1alpha1.Credential, fie
 			}
 		}
 	case spec.JWKS != nil:
-		source, m.Key = spec.JWKS.URL, "(keys of "+spec.JWKS.URL+")"
+		source, m.Key = spec.JWKS.Address(), "(keys of "+spec.JWKS.Address()+")"
 	case spec.Generate != nil:
 		source = fmt.Sprintf("generated %+v", credential.NewRecipe(spec.Algorithm, *spec.Generate))
 		if w.remakes(c, spec) {

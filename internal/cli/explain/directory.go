@@ -206,7 +206,7 @@ func (d *directory) name(string) string {
 	case d.found.spec.SecretRef != nil:
 		source = "from Secret " + d.found.spec.SecretRef.Name
 	case d.found.spec.JWKS != nil:
-		source = "from the key set " + d.found.spec.JWKS.URL
+		source = "from the key set " + d.found.spec.JWKS.Address()
 	}
 	return strings.TrimSpace(fmt.Sprintf("credential %s of JwtConsumer %s/%s, %s", d.found.spec.Name, d.found.consumer.Namespace, d.found.consumer.Name, source))
 }

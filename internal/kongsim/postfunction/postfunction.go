@@ -117,8 +117,11 @@ string.byte string.char string.find string.format string.gmatch string.gsub stri
 string.rep string.reverse string.sub string.upper
 table.concat table.insert table.maxn table.remove table.sort`
 
+// maxRegistry is how many values may be on the stack: table.concat puts all of a table's there.
+const maxRegistry = 1 << 17
+
 func newMachine() *machine {
-	m := &machine{state: lua.NewState(lua.Options{IncludeGoStackTrace: false})}
+	m := &machine{state: lua.NewState(lua.Options{RegistryMaxSize: maxRegistry})}
 	m.environment = m.state.NewTable()
 	for id := range strings.FieldsSeq(allowed) {
 		module, name, nested := strings.Cut(id, ".")
