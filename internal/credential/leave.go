@@ -1,0 +1,51 @@
+package credential
+
+import (
+	"slices"
+	"time"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+)
+
+// retire drops what is over and gone from Kong.
+func retire(h History, want Want, seen Seen, now time.Time) (Step, bool) {
+	for _, r := range h.Revisions {
+		// A superseded revision that Kong refuses, over a key that another holds, say, serves nobody.
+		gone := seen.Verdicts[r.Number].Standing == Absent
+		if r.State == v1alpha1.CredentialRetiring && gone && (!want.Revoked || want.retired(r, now)) {
+			return Step{Kind: StepRemove, Revision: r.Number}, true
+		}
+	}
+	return Step{}, false
+}
+
+// leave ends what the spec no longer has. It is forgotten once no data plane holds any of it.
+func leave(h History, seen Seen) (Step, bool) {
+	for _, r := range h.Revisions {
+		switch {
+		case r.State != v1alpha1.CredentialRetiring || !r.Ended:
+			return Step{Kind: StepEnd}, true
+		case seen.Verdicts[r.Number].Standing == Absent:
+			return Step{Kind: StepRemove, Revision: r.Number}, true
+		}
+	}
+	if step, due := forgetSecret(h, Want{}, seen, time.Time{}); due {
+		return step, true
+	}
+	return forget(h, Want{}, seen, time.Time{})
+}
+
+// forgetSecret drops a former Secret for clients that was deleted.
+func forgetSecret(h History, _ Want, seen Seen, _ time.Time) (Step, bool) {
+	for _, former := range h.FormerSecrets {
+		if slices.Contains(seen.Deleted, former.Name) {
+			return Step{Kind: StepForgetSecret, Secret: former.Name}, true
+		}
+	}
+	return Step{}, false
+}
+
+// forget drops a history that has come to its end.
+func forget(h History, _ Want, _ Seen, _ time.Time) (Step, bool) {
+	return Step{Kind: StepForget}, h.Last > 0 && len(h.Revisions) == 0 && len(h.FormerSecrets) == 0
+}
