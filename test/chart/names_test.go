@@ -50,6 +50,9 @@ var _ = Describe("The objects' names", func() {
 			identity := object.GetKind() + " " + object.GetNamespace() + "/" + object.GetName()
 			Expect(taken).NotTo(HaveKey(identity))
 			taken[identity] = true
+			if object.GetKind() == "Pod" {
+				continue // that of helm test: its account is not there in a dry run
+			}
 			Expect(strict.Patch(ctx, object, client.Apply, client.DryRunAll, client.ForceOwnership, client.FieldOwner("chart-test"))).To(Succeed(), identity) //nolint:staticcheck // Of any kind.
 		}
 	},
