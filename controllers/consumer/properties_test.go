@@ -148,7 +148,7 @@ func (p *promised) keeps(kong map[string]string, generates bool) {
 	p.t.Helper()
 	accepted := func(secret string) bool { _, held := kong[secret]; return held }
 	if until, over := p.holds[p.published]; generates && p.published != "" && !p.ended[p.published] && !p.pinned &&
-		!accepted(p.published) && !(over && !p.clock().Before(until)) {
+		!accepted(p.published) && (!over || p.clock().Before(until)) {
 		p.fail("clients are given %.6s, and Kong does not hold it", p.published)
 	}
 	for secret, until := range p.holds {
@@ -294,12 +294,12 @@ func (p *promised) agrees() bool {
 func (p *promised) rests() {
 	p.t.Helper()
 	for _, who := range []string{"the operator", "another operator"} {
-		before := p.life.writes
+		before := p.writes
 		if _, err := p.reconcile(); err != nil {
 			p.fail("%v", err)
 		}
-		if p.life.writes > before {
-			p.fail("%s goes on writing: %d writes", who, p.life.writes-before)
+		if p.writes > before {
+			p.fail("%s goes on writing: %d writes", who, p.writes-before)
 		}
 		if who == "the operator" {
 			p.restart()

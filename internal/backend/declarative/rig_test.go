@@ -118,9 +118,9 @@ func (h *heard) Refused(owner desired.Owner, _ []kong.Entity, why *status.Stalle
 
 func (h *heard) Restored(_, _ *kong.Entity) { h.restored++ }
 
-func (h *heard) Differs()                   {}
+func (h *heard) Differs() {}
 
-func (h *heard) Failed(err error)           { h.failed = append(h.failed, err) }
+func (h *heard) Failed(err error) { h.failed = append(h.failed, err) }
 
 func consumerOf(name string) desired.Owner { return desired.ConsumerOwner("team", name) }
 

@@ -15,9 +15,11 @@ import (
 type occasion int
 
 const (
-	// Inserting, Updating and Upserting are POST, PATCH and PUT.
+	// Inserting is POST.
 	Inserting occasion = iota
+	// Updating is PATCH.
 	Updating
+	// Upserting is PUT.
 	Upserting
 )
 
