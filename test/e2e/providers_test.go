@@ -99,7 +99,7 @@ func sampleOf(page string, replace ...string) (*v1alpha1.JwtConsumer, *v1alpha1.
 	GinkgoHelper()
 	root, err := testenv.RepositoryRoot()
 	Expect(err).NotTo(HaveOccurred())
-	text, err := os.ReadFile(filepath.Join(root, "docs", "how-to", page+".md")) //nolint:gosec // A page of this repository.
+	text, err := os.ReadFile(filepath.Join(root, "docs", "how-to", page+".md"))
 	Expect(err).NotTo(HaveOccurred())
 	_, rest, found := strings.Cut(string(text), "```yaml\n")
 	Expect(found).To(BeTrue(), "%s has a sample", page)
