@@ -241,7 +241,7 @@ func abouts() []rule {
 	}
 	all = append(all, rules...)
 	all = append(all, rule{id: ruleKongVersion, severity: Error, about: "a Kong of --kong-version does not take a field"})
-	for _, r := range referenceRules {
+	for _, r := range append([]referenceRule{upstreamRule}, referenceRules...) {
 		all = append(all, rule{id: r.id, severity: r.severity, about: r.about})
 	}
 	return all

@@ -34,6 +34,10 @@ const someone = head + "kind: JwtConsumer\nspec: {groups: [g], credentials: [{na
 const following = head + "kind: JwtConsumer\nspec: {groups: [g], credentials: [{name: c, algorithm: RS256, " +
 	"jwks: {url: 'https://login.example.com/jwks'}}]}\n"
 
+// making is a service that makes a header of a claim.
+var making = strings.Replace(service(strings.Replace(upstream, "a.example.com", "A.example.com:443/x", 1)+", "+strict+
+	", claims: {headers: [{claim: sub, header: X-Token-Subject}]}"), "{name: a}", "{namespace: b, name: a}", 1)
+
 const goodGateway = `adminAPI: {url: "https://k.example.com"}, policy: {minSecretBytes: 32}`
 
 // findings gives the rules that a manifest breaks, each with its severity.
@@ -84,6 +88,7 @@ var broken = map[string]struct{ manifest, severity string }{
 	"unmatched-host":           {service(strings.Replace(upstream, "[/a]", "[/a], hosts: [API.example.com]", 1) + ", " + strict), "warning"},
 	"preflight-without-route":  {service(strings.Replace(upstream, "[/a]", "[/a], methods: [GET]", 1) + ", " + strict + ", plugins: [{name: c, plugin: cors}]"), "warning"},
 	"access-no-consumer":       {service(upstream+", "+strings.Replace(strict, "{groups: [g]}", "{consumers: [{name: nobdy}]}", 1)) + "---\n" + someone, "warning"},
+	"claim-header-from-client": {service(upstream+", "+strict) + "---\n" + making, "warning"},
 	"any-audience":             {service(upstream+", "+strict) + "---\n" + following, "warning"},
 	"access-no-group":          {service(upstream+", "+strings.Replace(strict, "[g]", "[gg]", 1)) + "---\n" + someone, "info"},
 	"anonymous-nobody":         {service(upstream+", "+strings.Replace(strict, "[exp]", "[exp], anonymous: guest", 1)) + "---\n" + someone, "warning"},

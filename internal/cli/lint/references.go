@@ -1,8 +1,11 @@
 package lint
 
 import (
+	"cmp"
 	"fmt"
+	"net/url"
 	"slices"
+	"strings"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
@@ -12,11 +15,15 @@ import (
 // set is all that is linted together: what refers to something is held to it, where the set has such at all.
 type set struct {
 	consumers []*v1alpha1.JwtConsumer
+	services  []*v1alpha1.JwtProtectedService
 }
 
 func (s *set) add(object any) {
-	if c, ok := object.(*v1alpha1.JwtConsumer); ok {
-		s.consumers = append(s.consumers, c)
+	switch o := object.(type) {
+	case *v1alpha1.JwtConsumer:
+		s.consumers = append(s.consumers, o)
+	case *v1alpha1.JwtProtectedService:
+		s.services = append(s.services, o)
 	}
 }
 
@@ -28,6 +35,13 @@ type referenceRule struct {
 	check    func(s *set, service *v1alpha1.JwtProtectedService) []string
 }
 
+// upstreamRule is about services of one upstream.
+var upstreamRule = referenceRule{
+	"claim-header-from-client", Warning,
+	"one service makes a header of a claim, and another lets clients send it to the same upstream", claimHeaderFromClient,
+}
+
+// referenceRules are about consumers: they say nothing where the set has none.
 var referenceRules = []referenceRule{
 	{string(mistakes.AccessNoConsumer), Warning, "access names a consumer that its namespace's manifests do not have", mistaken(mistakes.AccessNoConsumer)},
 	{"any-audience", Warning, "a service lets in whom an issuer signs for, and names no audience", anyAudience},
@@ -37,11 +51,15 @@ var referenceRules = []referenceRule{
 
 func (s *set) findings(object any) []Finding {
 	service, ok := object.(*v1alpha1.JwtProtectedService)
-	if !ok || len(s.consumers) == 0 {
+	if !ok {
 		return nil
 	}
+	rules := []referenceRule{upstreamRule}
+	if len(s.consumers) > 0 {
+		rules = append(rules, referenceRules...)
+	}
 	var found []Finding
-	for _, r := range referenceRules {
+	for _, r := range rules {
 		for _, message := range r.check(s, service) {
 			found = append(found, Finding{Rule: r.id, Severity: r.severity, Message: message})
 		}
@@ -60,6 +78,54 @@ func anyAudience(s *set, service *v1alpha1.JwtProtectedService) []string {
 		}
 	}
 	return nil
+}
+
+// claimHeaderFromClient finds headers that an upstream takes for claims and that clients can send through a service.
+func claimHeaderFromClient(s *set, service *v1alpha1.JwtProtectedService) []string {
+	place := placeOf(service)
+	if place == "" {
+		return nil
+	}
+	var found []string
+	for _, other := range s.services {
+		if other == service || placeOf(other) != place || other.Spec.Claims == nil {
+			continue
+		}
+		for _, made := range other.Spec.Claims.Headers {
+			if !makesHeader(service, made.Header) {
+				found = append(found, fmt.Sprintf("spec.claims.headers: JwtProtectedService %s/%s makes %s of a claim for the same upstream, "+
+					"and here clients can send that header themselves. Make it here too, or use another upstream",
+					other.Namespace, other.Name, made.Header))
+			}
+		}
+	}
+	return found
+}
+
+func makesHeader(service *v1alpha1.JwtProtectedService, header string) bool {
+	return service.Spec.Claims != nil && slices.ContainsFunc(service.Spec.Claims.Headers, func(h v1alpha1.ClaimHeader) bool {
+		return strings.EqualFold(h.Header, header)
+	})
+}
+
+// placeOf is the host and port that requests of a service go to, or nothing where it has no upstream of its own.
+func placeOf(service *v1alpha1.JwtProtectedService) string {
+	upstream := service.Spec.Upstream
+	switch {
+	case upstream == nil:
+		return ""
+	case upstream.ServiceRef != nil:
+		return fmt.Sprintf("%s.%s.svc:%d", upstream.ServiceRef.Name, service.Namespace, upstream.ServiceRef.Port)
+	}
+	parsed, err := url.Parse(upstream.URL)
+	if err != nil {
+		return ""
+	}
+	port := parsed.Port()
+	if port == "" {
+		port = map[string]string{"https": "443", "grpcs": "443"}[parsed.Scheme]
+	}
+	return strings.ToLower(parsed.Hostname()) + ":" + cmp.Or(port, "80")
 }
 
 // mistaken is a rule about callers that the operator has too.
