@@ -44,7 +44,7 @@ const (
 )
 
 func (t *tutorial) play(ctx context.Context) error {
-	for _, chapter := range []func(context.Context) error{t.apply, t.status, t.john, t.admin, t.changeSecret, t.rotate} {
+	for _, chapter := range []func(context.Context) error{t.apply, t.status, t.john, t.admin, t.changeSecret, t.rotate, t.identityProvider} {
 		if err := chapter(ctx); err != nil {
 			return err
 		}
@@ -78,6 +78,11 @@ func (t *tutorial) applyFile(ctx context.Context, file string) error {
 	if err != nil {
 		return err
 	}
+	return t.applyAll(ctx, content)
+}
+
+// applyAll applies manifests, with the addresses of what runs.
+func (t *tutorial) applyAll(ctx context.Context, content []byte) error {
 	content = bytes.ReplaceAll(content, []byte("http://127.0.0.1:8001"), []byte(t.stack.AdminURL))
 	content = bytes.ReplaceAll(content, []byte("http://127.0.0.1:9000"), []byte(t.stack.Upstream.URL()))
 	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(content), 4096)
@@ -169,12 +174,22 @@ func (t *tutorial) cleanUp(ctx context.Context) error {
 	}
 	t.screen.section("kubectl delete -f " + t.samples)
 	began := time.Now()
-	for _, object := range slices.Backward(t.objects) {
+	if err := t.remove(ctx, t.objects); err != nil {
+		return err
+	}
+	t.objects = nil
+	t.screen.progress("everything is gone", time.Since(began))
+	return t.checkEmpty(ctx)
+}
+
+// remove deletes objects, the last first, and waits until they are gone.
+func (t *tutorial) remove(ctx context.Context, objects []*unstructured.Unstructured) error {
+	for _, object := range slices.Backward(objects) {
 		if err := t.stack.Client.Delete(ctx, object.DeepCopy()); client.IgnoreNotFound(err) != nil {
 			return err
 		}
 	}
-	for _, object := range slices.Backward(t.objects) {
+	for _, object := range slices.Backward(objects) {
 		if !ours(object) {
 			continue
 		}
@@ -192,7 +207,5 @@ func (t *tutorial) cleanUp(ctx context.Context) error {
 			return fmt.Errorf("%s %s is not deleted (%s): %w", object.GetKind(), object.GetName(), message, err)
 		}
 	}
-	t.objects = nil
-	t.screen.progress("everything is gone", time.Since(began))
-	return t.checkEmpty(ctx)
+	return nil
 }
