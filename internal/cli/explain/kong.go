@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/claims"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/explain"
 	"github.com/kongjwt/kong-jwt-operator/internal/jwtplugin"
@@ -158,7 +160,8 @@ func routeOf(e kong.Entity) *router.Route {
 }
 
 // guard is what stands before the place's upstream: for each plugin a route's, else a service's, else a global one.
-func (k *asKong) guard(p place) (explain.Guard, error) {
+// service is the resource that it belongs to, or nil: what it says of claims counts where Kong runs just that program.
+func (k *asKong) guard(p place, service *v1alpha1.JwtProtectedService) (explain.Guard, error) {
 	chosen := map[string]kong.Entity{}
 	rank := func(e kong.Entity) int {
 		route, service := e.Fields.Ref("route"), e.Fields.Ref("service")
@@ -200,6 +203,10 @@ func (k *asKong) guard(p place) (explain.Guard, error) {
 			if limit, err = settings(name, config, pluginconfig.RateLimitSettings); err == nil {
 				guard.Limits = explain.Limits(*limit)
 			}
+		case desired.PluginClaims:
+			if guard.Claims = claimsIn(config, service); guard.Claims == nil {
+				guard.Others = append(guard.Others, name)
+			}
 		default:
 			guard.Others = append(guard.Others, name)
 		}
@@ -208,6 +215,18 @@ func (k *asKong) guard(p place) (explain.Guard, error) {
 		}
 	}
 	return guard, k.err
+}
+
+// claimsIn are the rules of a service's claims, where Kong runs the program that is made of them.
+func claimsIn(config map[string]any, service *v1alpha1.JwtProtectedService) *claims.Rules {
+	if service == nil || service.Spec.Claims == nil {
+		return nil
+	}
+	rules, err := claims.Of(*service.Spec.Claims, service.Spec.JWT)
+	if err != nil || !slices.Equal(kong.Fields(config).Strings("access"), []string{rules.Program()}) {
+		return nil
+	}
+	return &rules
 }
 
 // settings reads a plugin's configuration as Kong shows it.
@@ -238,7 +257,7 @@ func (k *asKong) report(in explain.Input, a asked, t target, token string) (expl
 		}
 		return explain.Report{Verdict: verdict, Answer: p.check.Answer, Checks: in.Before}, nil
 	}
-	if in.Guard, err = k.guard(p); err != nil {
+	if in.Guard, err = k.guard(p, t.service); err != nil {
 		return explain.Report{}, err
 	}
 	cfg := jwtplugin.DefaultConfig()

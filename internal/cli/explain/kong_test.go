@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/claims"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/clitest"
 	cli "github.com/kongjwt/kong-jwt-operator/internal/cli/explain"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
@@ -42,6 +43,17 @@ func kongWith(t *testing.T) (url string, remove func()) {
 		{Kind: kong.KindPlugin, ID: id("acl"), Fields: kong.Fields{
 			"name": "acl", "service": ref("service"), "config": map[string]any{"allow": []string{"buyers"}},
 		}},
+		{Kind: kong.KindService, ID: id("claimed"), Fields: kong.Fields{"name": "default.claimed", "host": "orders.example.com"}},
+		{Kind: kong.KindPlugin, ID: id("jwt of claimed"), Fields: kong.Fields{
+			"name": "jwt", "service": ref("claimed"), "config": map[string]any{"key_claim_name": "kid", "claims_to_verify": []string{"exp"}},
+		}},
+		{Kind: kong.KindPlugin, ID: id("claims"), Fields: kong.Fields{
+			"name": "post-function", "service": ref("claimed"), "config": map[string]any{"access": []string{programOf(t, "claimed")}},
+		}},
+		{Kind: kong.KindService, ID: id("other program"), Fields: kong.Fields{"name": "default.closed", "host": "orders.example.com"}},
+		{Kind: kong.KindPlugin, ID: id("somebody's"), Fields: kong.Fields{
+			"name": "post-function", "service": ref("other program"), "config": map[string]any{"access": []string{"return 1"}},
+		}},
 		{Kind: kong.KindConsumer, ID: consumer, Fields: kong.Fields{"username": "leaked-in-kong"}},
 		{Kind: kong.KindACL, ID: id("acl row"), ConsumerID: consumer, Fields: kong.Fields{"group": "buyers"}},
 		{Kind: kong.KindJWT, ID: credential, ConsumerID: consumer, Fields: kong.Fields{
@@ -57,6 +69,22 @@ func kongWith(t *testing.T) (url string, remove func()) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// programOf is what Kong runs to check the claims of one of the objects.
+func programOf(t *testing.T, name string) string {
+	t.Helper()
+	for _, o := range objects() {
+		if service, ok := o.(*v1alpha1.JwtProtectedService); ok && service.Name == name {
+			rules, err := claims.Of(*service.Spec.Claims, service.Spec.JWT)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return rules.Program()
+		}
+	}
+	t.Fatalf("there is no service %s", name)
+	return ""
 }
 
 // TestKongItself: what Kong holds is the answer, whatever the resources say.
@@ -82,7 +110,14 @@ func TestKongItself(t *testing.T) {
 		check(out, "ACCEPTED  as the consumer leaked-in-kong")
 		check(out, "leaked-in-kong is in buyers, which may call")
 	}
-	out, _ := ask("default.leaked", "--url", "http://kong.example.com/elsewhere")
+	out, err := ask("default.leaked", "--service", "claimed")
+	if err == nil {
+		t.Error("a token without the claims is accepted")
+	}
+	check(out, `REFUSED  Kong answers 401 {"message":"Unauthorized"}`)
+	out, _ = ask("default.leaked", "--service", "closed")
+	check(out, "post-function")
+	out, _ = ask("default.leaked", "--url", "http://kong.example.com/elsewhere")
 	check(out, `REFUSED  Kong answers 404 {"message":"no Route matched with those values"}`)
 	out, _ = ask("default.leaked", "--service", "stuck")
 	check(out, "UNKNOWN  for route: Kong has nothing of JwtProtectedService stuck")
@@ -94,7 +129,7 @@ func TestKongItself(t *testing.T) {
 
 	s := clitest.New(t, objects()...)
 	s.In.WriteString(sign(t, material, "default.leaked", at(time.Hour)))
-	err := s.Run(t, cli.Command, "--service", "orders", "--kong", "http://127.0.0.1:1")
+	err = s.Run(t, cli.Command, "--service", "orders", "--kong", "http://127.0.0.1:1")
 	if err == nil || !strings.Contains(err.Error(), "--kong: ") || s.Out.Len() > 0 {
 		t.Errorf("a Kong that is away: %v, printed %s", err, s.Out)
 	}
