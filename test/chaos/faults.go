@@ -54,17 +54,20 @@ var faults = []fault{
 	{name: "Kong pod replaced", begin: func(ctx context.Context, w *world, random *rand.Rand) error {
 		return w.sites[1].replacePod(ctx, w.env.Client, random)
 	}, fits: func(w *world) bool { return len(w.sites) > 1 && w.sites[1].pods }},
+	{name: "one of two nodes without a database away", begin: func(_ context.Context, w *world, random *rand.Rand) error {
+		nodes := w.sites[1].nodes
+		w.absent = nodes[random.IntN(len(nodes))]
+		return w.absent.goAway()
+	}, fits: func(w *world) bool { return len(w.sites) > 1 && len(w.sites[1].nodes) > 1 && !w.gone }},
 	elsewhere("watches dropped", func(_ context.Context, w *world, _ *rand.Rand) error {
 		w.api.drop()
 		return nil
 	}),
 	elsewhere("kube-apiserver restarted", func(ctx context.Context, w *world, _ *rand.Rand) error {
-		w.api.point("")
-		if err := w.env.RestartControlPlane(ctx); err != nil {
+		if err := errors.Join(w.api.point(""), w.env.RestartControlPlane(ctx)); err != nil {
 			return err
 		}
-		w.api.point(w.env.Config.Host)
-		return nil
+		return w.api.point(w.env.Config.Host)
 	}),
 	elsewhere("operator killed", func(ctx context.Context, w *world, _ *rand.Rand) error { return w.killAndStart(ctx) }),
 	elsewhere("operator killed three times, in the middle of its start", func(ctx context.Context, w *world, random *rand.Rand) error {
@@ -153,6 +156,10 @@ func (w *world) heal(ctx context.Context) error {
 		n.faults.SetDatabaseDown(false)
 		return nil
 	})
+	if w.absent != nil {
+		err = errors.Join(err, w.absent.comeBack())
+		w.absent = nil
+	}
 	if err := errors.Join(err, w.bringBack()); err != nil {
 		return err
 	}

@@ -55,6 +55,10 @@ func (w *world) judge(ctx context.Context) error {
 	if err := w.discreet(ctx, all); err != nil {
 		return err
 	}
+	w.quiet()
+	if err := w.tenant.end(ctx, w.revive); err != nil {
+		return err
+	}
 	if err := w.storm.deleteAll(ctx, w.revive); err != nil {
 		return err
 	}
@@ -110,8 +114,8 @@ func (w *world) discreet(ctx context.Context, all resources) error {
 
 // tell prints what the run came to, and writes it into the page that WRITE names.
 func (w *world) tell(all resources, recovered time.Duration) error {
-	sum := fmt.Sprintf("%d changes of resources; %d consumers and %d services at the end, all well %.1f s after the last fault",
-		w.storm.moves.Load(), len(all.consumers.Items), len(all.services.Items), recovered.Seconds())
+	sum := fmt.Sprintf("%d changes of resources beside %d of a tenant who sends what Kong fails at; %d consumers and %d services at the end, all well %.1f s after the last fault",
+		w.storm.moves.Load(), w.tenant.sent.Load(), len(all.consumers.Items), len(all.services.Items), recovered.Seconds())
 	fmt.Println(sum)
 	var table strings.Builder
 	fmt.Fprintf(&table, "Run %s with seed %d, %s of faults: %s. Everything above was true.\n\n| Fault | Times |\n|---|---|\n", time.Now().Format(time.DateOnly), w.seed, w.duration, sum)
@@ -152,7 +156,7 @@ func (s *site) holds(ctx context.Context, n *node, want map[string]int) error {
 			return err
 		}
 		for _, e := range entities {
-			if s.owns(e) {
+			if s.owns(e) && !isTenants(e) {
 				got[e.describe(kind)]++
 			}
 		}

@@ -21,6 +21,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -56,12 +57,17 @@ type world struct {
 	// elected are those that lead by a lease.
 	elected map[*stack.Operator]bool
 	storm   *storm
+	tenant  *tenant
+	// quiet ends what the tenant does.
+	quiet func()
 	// counts are of faults; each is written into the file diary with its time.
 	counts map[string]int
 	diary  *os.File
 	// gone are the Admin APIs, goneUntil at least where that is set.
 	gone      bool
 	goneUntil time.Time
+	// absent is the one node that is away, if any.
+	absent *node
 }
 
 func run(ctx context.Context) (err error) {
@@ -93,10 +99,15 @@ func run(ctx context.Context) (err error) {
 	if err := w.start(ctx, dir); err != nil {
 		return err
 	}
+	sending, stop := context.WithCancel(ctx)
+	var tenant sync.WaitGroup
+	tenant.Go(func() { w.tenant.run(sending) })
+	w.quiet = func() { stop(); tenant.Wait() }
+	defer w.quiet()
 	if err := w.rage(ctx); err != nil {
 		return err
 	}
-	return w.judge(ctx)
+	return w.judge(ctx) // the tenant goes on
 }
 
 // frequency of the simulated Kong's updates: the first route of a service waits for two of them.
@@ -129,6 +140,9 @@ func (w *world) start(ctx context.Context, dir string) (err error) {
 		}
 	}
 	if w.storm, err = newStorm(ctx, w); err != nil {
+		return err
+	}
+	if w.tenant, err = newTenant(ctx, w); err != nil {
 		return err
 	}
 	return w.startOperator(ctx)
@@ -169,6 +183,8 @@ func (w *world) rage(ctx context.Context) error {
 	random := rand.New(rand.NewPCG(w.seed, 1)) //nolint:gosec // repeatable
 	raging, calm := context.WithTimeout(ctx, w.duration)
 	defer calm()
+	w.api.failReads(true)
+	defer w.api.failReads(false)
 	changed := make(chan error, 1)
 	go func() { changed <- w.storm.run(raging) }()
 	cards := &deck{random: random}
@@ -195,6 +211,7 @@ func (w *world) rage(ctx context.Context) error {
 		pause(raging, time.Duration(random.IntN(1000))*time.Millisecond)
 	}
 	w.goneUntil = time.Time{}
+	w.api.failReads(false)
 	return errors.Join(ctx.Err(), w.heal(ctx), <-changed)
 }
 

@@ -8,12 +8,14 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
@@ -84,6 +86,7 @@ func newDatabaseSite(ctx context.Context, seed uint64) (*site, error) {
 	} else {
 		n, err = newSimulated(kongsim.Options{
 			Seed: seed, DBUpdateFrequency: frequency, WorkerStateUpdateFrequency: frequency, Propagation: kongsim.Instant(), ServiceTime: time.Millisecond,
+			MaxBodyBytes: tooLarge / 2,
 		})
 	}
 	if err != nil {
@@ -122,7 +125,7 @@ func newDeclarativeSite(ctx context.Context, seed uint64) (*site, error) {
 }
 
 func newPod(seed uint64) (*node, error) {
-	options := kongsim.Options{Seed: seed, Database: "off", ServiceTime: time.Millisecond}
+	options := kongsim.Options{Seed: seed, Database: "off", ServiceTime: time.Millisecond, MaxBodyBytes: maxBody}
 	if address := podAddress(); address != "" {
 		options.AdminAddress = net.JoinHostPort(address, "0")
 	}
@@ -167,6 +170,7 @@ func (s *site) create(ctx context.Context, kube client.Client) error {
 			AdminAPI:          s.api,
 			AllowedNamespaces: v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll},
 			Drift:             v1alpha1.Drift{Interval: "5s"},
+			Policy:            v1alpha1.GatewayPolicy{Plugins: []string{"request-termination"}},
 		},
 	})
 }
@@ -183,31 +187,40 @@ func (s *site) createPods(ctx context.Context, kube client.Client) error {
 		return err
 	}
 	for _, n := range s.nodes {
-		slice, err := n.slice()
-		if err != nil {
-			return err
-		}
-		if err := kube.Create(ctx, slice); err != nil {
+		if err := n.eachSlice(func(slice *discoveryv1.EndpointSlice) error { return kube.Create(ctx, slice) }); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// slice is the pod as an EndpointSlice: pods of one address have ports of their own, which is one slice each.
-func (n *node) slice() (*discoveryv1.EndpointSlice, error) {
+// eachSlice gives the pod as EndpointSlices: pods of one address have ports of their own, which is one slice each. Each
+// pod has two addresses, of which nothing answers at the second; the Service's first family is the other.
+func (n *node) eachSlice(do func(*discoveryv1.EndpointSlice) error) error {
 	address, err := net.ResolveTCPAddr("tcp", n.address)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return &discoveryv1.EndpointSlice{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: podsName, Name: fmt.Sprintf("%s-%d", podsName, address.Port), Labels: map[string]string{discoveryv1.LabelServiceName: podsName},
-		},
-		AddressType: discoveryv1.AddressTypeIPv4,
-		Ports:       []discoveryv1.EndpointPort{{Name: new("admin"), Port: new(int32(address.Port))}},
-		Endpoints:   []discoveryv1.Endpoint{{Addresses: []string{address.IP.String()}, Conditions: discoveryv1.EndpointConditions{Ready: new(true)}}},
-	}, nil
+	for family, ip := range map[discoveryv1.AddressType]string{
+		discoveryv1.AddressTypeIPv4: address.IP.String(), discoveryv1.AddressTypeIPv6: "fd00:c4a0::1",
+	} {
+		pod := fmt.Sprintf("%s-%d", podsName, address.Port)
+		if err := do(&discoveryv1.EndpointSlice{
+			ObjectMeta: metav1.ObjectMeta{
+				Namespace: podsName, Name: pod + "-" + strings.ToLower(string(family)),
+				Labels: map[string]string{discoveryv1.LabelServiceName: podsName},
+			},
+			AddressType: family,
+			Ports:       []discoveryv1.EndpointPort{{Name: new("admin"), Port: new(int32(address.Port))}},
+			Endpoints: []discoveryv1.Endpoint{{
+				Addresses: []string{ip}, Conditions: discoveryv1.EndpointConditions{Ready: new(true)},
+				TargetRef: &corev1.ObjectReference{Kind: "Pod", Namespace: podsName, Name: pod, UID: types.UID(pod)},
+			}},
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // replacePod lets one of the pods go, and another come in its place, which knows nothing.
@@ -221,15 +234,10 @@ func (s *site) replacePod(ctx context.Context, kube client.Client, random *rand.
 	s.mu.Lock()
 	s.nodes[i] = next
 	s.mu.Unlock()
-	leaving, err := former.slice()
-	if err != nil {
-		return err
-	}
-	coming, err := next.slice()
-	if err != nil {
-		return err
-	}
-	return errors.Join(kube.Delete(ctx, leaving), former.close(), kube.Create(ctx, coming))
+	return errors.Join(
+		former.eachSlice(func(slice *discoveryv1.EndpointSlice) error { return kube.Delete(ctx, slice) }), former.close(),
+		next.eachSlice(func(slice *discoveryv1.EndpointSlice) error { return kube.Create(ctx, slice) }),
+	)
 }
 
 // empty makes one of the pods what it is after a restart: a Kong without a configuration.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -202,7 +203,13 @@ func (s *storm) list(ctx context.Context) (r resources, err error) {
 	if err := s.kube.List(ctx, &r.consumers); err != nil {
 		return r, err
 	}
-	return r, s.kube.List(ctx, &r.services)
+	if err := s.kube.List(ctx, &r.services); err != nil {
+		return r, err
+	}
+	r.services.Items = slices.DeleteFunc(r.services.Items, func(s v1alpha1.JwtProtectedService) bool {
+		return s.Namespace == tenantNamespace
+	})
+	return r, nil
 }
 
 // deleteAll deletes every resource, and returns when they are gone. tend is called while it waits.
