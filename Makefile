@@ -66,7 +66,7 @@ test-crds: ## Schemas, CEL rules and samples on a real kube-apiserver
 .PHONY: test-controllers
 test-controllers: ## Controllers, and all else that tests on a real kube-apiserver, with the race detector
 	@packages=$$(hack/packages.sh controllers); $(control_plane); set -x; \
-	$(go_test_race) -count=1 $$packages $(TEST_FLAGS)
+	$(go_test_race) -count=1 -timeout 20m $$packages $(TEST_FLAGS)
 
 .PHONY: test-chart
 test-chart: build ## The chart by a real helm, kustomize, GitOps, alerts, a release, every command of the docs, on the local control plane

@@ -90,7 +90,7 @@ var _ = Describe("A Kong without a database", Ordered, Serial, func() {
 		})
 		other := newConsumer(namespace, "other", func(s *v1alpha1.JwtConsumerSpec) { s.GatewayRef.Name = kong.Name })
 		create(ctx, broken, other)
-		awaitReason(ctx, broken, v1alpha1.ReasonKongRejected, "plugin:limit", "allowed_payload_size")
+		awaitReason(ctx, broken, v1alpha1.ReasonKongRejected, "plugin limit", "allowed_payload_size")
 		awaitReady(ctx, other)
 		update(ctx, broken, func(s *v1alpha1.JwtProtectedService) { s.Spec.Plugins = nil })
 		awaitReady(ctx, broken)

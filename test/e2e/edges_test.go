@@ -71,7 +71,7 @@ var _ = Describe("Values at their edges", func() {
 		})
 		create(ctx, consumer, service)
 		awaitReason(ctx, consumer, v1alpha1.ReasonKongRejected, "cannot be on a consumer")
-		awaitReason(ctx, service, v1alpha1.ReasonKongRejected, "route:api", "regex parse error")
+		awaitReason(ctx, service, v1alpha1.ReasonKongRejected, "route api", "regex parse error")
 		expectRefused(ctx, at(pathOfService(namespace, "regex")), http.StatusNotFound, "no Route matched")
 	})
 })
