@@ -286,7 +286,7 @@ func (w *world) connected() {
 func (w *world) restart() {
 	w.t.Helper()
 	w.life.mu.Lock()
-	w.life.dead = true
+	w.dead = true
 	w.life.mu.Unlock()
 	w.gateways.Close()
 	w.start()
@@ -301,7 +301,7 @@ func (w *world) reconcile() (ctrl.Result, error) {
 func (w *world) killedAfter(writes int, lost bool) {
 	w.t.Helper()
 	w.life.mu.Lock()
-	w.life.left, w.life.lost = writes, lost
+	w.left, w.lost = writes, lost
 	w.life.mu.Unlock()
 	_, _ = w.reconcile() // nobody hears what came of it
 	w.restart()
