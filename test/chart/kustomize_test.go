@@ -29,6 +29,9 @@ func comparable(objects []*unstructured.Unstructured) map[string]any {
 		if object.GetKind() == "Namespace" {
 			continue // helm makes it by a flag
 		}
+		if object.GetAnnotations()["helm.sh/hook"] == "test" {
+			continue // it is for helm test
+		}
 		labels, annotations := object.GetLabels(), object.GetAnnotations()
 		if object.GetKind() == "CustomResourceDefinition" {
 			labels = nil // as they are generated

@@ -1,14 +1,17 @@
 package e2e
 
 import (
+	"fmt"
 	"net/http"
 	"os"
+	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
@@ -78,6 +81,43 @@ var _ = Describe("A Kong without a database", Ordered, Serial, func() {
 		update(ctx, secret, func(s *corev1.Secret) { s.Data["secret"] = []byte("another secret of a Kong without a database") })
 		expectRefused(ctx, call(), http.StatusUnauthorized, "Invalid signature")
 		update(ctx, secret, func(s *corev1.Secret) { s.Data["secret"] = []byte(material) })
+		expectPassed(ctx, call())
+	})
+
+	It("10. is not filled by one tenant: what would grow is refused, and a revocation goes through", Label("redteam"), func(ctx SpecContext) {
+		const many, length = 24, 120 << 10 // more than half of what an Admin API takes by default, 10 MiB
+		update(ctx, kong, func(g *v1alpha1.KongGateway) { g.Spec.Policy.Budget.ConfigBytes = 64 << 20 })
+		attacker := newNamespace(ctx, "dbless-attacker")
+		filler := strings.Repeat(decoy("filler"), length/len(decoy("filler")))
+		create(ctx, newSecret(attacker, "long", map[string]string{"config": `{"headers": {"x-filler": "` + filler + `"}}`}))
+		var fills []*v1alpha1.JwtProtectedService
+		for i := range many {
+			fills = append(fills, newService(attacker, fmt.Sprintf("fills-%d", i), func(s *v1alpha1.JwtProtectedServiceSpec) {
+				s.GatewayRef.Name = kong.Name
+				for _, route := range []string{"", s.Routes[0].Name} {
+					s.Plugins = append(s.Plugins, v1alpha1.ServicePlugin{Route: route, PluginSpec: v1alpha1.PluginSpec{
+						Name: "log" + route, Plugin: "http-log", Config: raw(map[string]any{"http_endpoint": "https://log.e2e.example.com"}),
+						ConfigFrom: []v1alpha1.ConfigSource{{SecretRef: v1alpha1.LocalSecretKeyReference{Name: "long", Key: "config"}}},
+					}})
+				}
+			}))
+			create(ctx, fills[i])
+		}
+		Eventually(func(g Gomega) {
+			refused := 0
+			for _, s := range fills {
+				g.Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(s), s)).To(Succeed())
+				ready := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionReady)
+				if ready != nil && ready.Reason == v1alpha1.ReasonKongRejected && strings.Contains(ready.Message, "bytes of the configuration") {
+					refused++
+				}
+			}
+			g.Expect(refused).To(BeNumerically(">", 0))
+		}).WithContext(ctx).Should(Succeed())
+		update(ctx, consumer, func(c *v1alpha1.JwtConsumer) { c.Spec.Revoked = true })
+		expectRefused(ctx, call(), http.StatusUnauthorized, "No credentials found")
+		update(ctx, consumer, func(c *v1alpha1.JwtConsumer) { c.Spec.Revoked = false })
+		awaitReady(ctx, consumer)
 		expectPassed(ctx, call())
 	})
 

@@ -186,7 +186,7 @@ func TestDockerfileCopiesWhatIsCompiled(t *testing.T) {
 	}
 	g.Expect(packages).To(BeNumerically(">", 10))
 	g.Expect(copied).To(ContainElements("go.mod", "go.sum"))
-	release := regexp.MustCompile(`(?m)^FROM --platform=\S+ golang:(\S+) AS build$`).FindStringSubmatch(build)
+	release := regexp.MustCompile(`(?m)^FROM --platform=\S+ golang:(\d+\.\d+)\S+ AS build$`).FindStringSubmatch(build)
 	g.Expect(release).To(HaveLen(2))
 	g.Expect(string(content(t, root, "go.mod"))).To(MatchRegexp(`(?m)^go ` + regexp.QuoteMeta(release[1])))
 }
