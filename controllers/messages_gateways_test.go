@@ -73,8 +73,8 @@ func (w *world) servePlaces() {
 	placeholders["<an Admin API that asks for a token>"] = plain(http.StatusUnauthorized, "application/json", `{"message":"Invalid RBAC credentials"}`)
 }
 
-// kongsOwnCertificate is as the one that Kong makes where it is given none (kong/cmd/utils/prefix_handler.lua): it has a
-// common name, and no subjectAltName.
+// kongsOwnCertificate is as the one that Kong makes where it is given none (kong/cmd/utils/prefix_handler.lua): it has
+// a common name, and no subjectAltName.
 func kongsOwnCertificate() tls.Certificate {
 	GinkgoHelper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -40,8 +40,8 @@ const (
 	// EventGatewayGone: a resource is deleted, or moved, after its KongGateway was. What it made stays in that Kong.
 	// Remedy: delete in Kong, if you still have it, what carries the tag that the message names.
 	EventGatewayGone = "GatewayGone"
-	// EventGatewayLeftBehind: a resource moved to another KongGateway while the Kong of the former does not answer. What
-	// it had there is pruned once that Kong answers.
+	// EventGatewayLeftBehind: a resource moved to another KongGateway while the Kong of the former does not answer.
+	// What it had there is pruned once that Kong answers.
 	// Remedy: if that Kong serves traffic, see to it that its Admin API answers; if it is gone for good, nothing.
 	EventGatewayLeftBehind = "GatewayLeftBehind"
 	// EventDriftCorrected: somebody else had changed in Kong what a resource has there, and it was put back.

@@ -240,7 +240,8 @@ type KongCapabilities struct {
 	// tlsCertificateVerify is true where no upstream may go unverified: Kong's setting of that name, from 3.14 on.
 	// +optional
 	TLSCertificateVerify bool `json:"tlsCertificateVerify,omitempty"`
-	// noLua is true where Kong runs no Lua of plugins, so that it cannot check claims: kong.conf has untrusted_lua = off.
+	// noLua is true where Kong runs no Lua of plugins, so that it cannot check claims: kong.conf has untrusted_lua =
+	// off.
 	// +optional
 	NoLua bool `json:"noLua,omitempty"`
 }

@@ -111,7 +111,9 @@ type failing interface {
 // process is an operator: what it knows is lost with it.
 type process struct {
 	*life
-	gateways   *engine.Registry
+	gateways *engine.Registry
+	// told says that an engine has had an event.
+	told       <-chan struct{}
 	reconciler *consumer.Reconciler
 }
 
@@ -252,6 +254,14 @@ func (w *world) start() {
 	w.gateways = engine.NewRegistry(engine.Options{
 		Installation: w.installation, Log: logr.Discard(), Now: w.clock, Heartbeat: 10 * time.Millisecond,
 	})
+	told := make(chan struct{}, 1)
+	w.told = told
+	w.gateways.Listen(func(engine.Event) {
+		select {
+		case told <- struct{}{}:
+		default: // it is told already that there is something to look at
+		}
+	})
 	if _, err := w.gateways.Ensure(gatewayName, engine.Settings{
 		Client: kong.Config{URL: w.front.URL}, DriftInterval: time.Hour,
 	}); err != nil {
@@ -272,14 +282,17 @@ func (w *world) start() {
 func (w *world) connected() {
 	w.t.Helper()
 	running, _ := w.gateways.Get(gatewayName)
-	var err error
-	for range 30_000 {
-		if err = running.Usable(desired.ConsumerOwner(namespace, w.name)); err == nil {
+	for late := time.After(time.Minute); ; {
+		err := running.Usable(desired.ConsumerOwner(namespace, w.name))
+		if err == nil {
 			return
 		}
-		time.Sleep(time.Millisecond) // the engine's heartbeat goes by the time of this machine
+		select {
+		case <-w.told:
+		case <-late:
+			w.t.Fatalf("Kong is not reached: %v", err)
+		}
 	}
-	w.t.Fatalf("Kong is not reached: %v", err)
 }
 
 // restart ends the operator, as a kill does, and starts another.

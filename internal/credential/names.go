@@ -100,8 +100,8 @@ func bounded(text string, limit int) string {
 	return strings.TrimRight(text[:cut], ".-") + hash
 }
 
-// CheckSecretName refuses a credential that would be published over the operator's own state; the schema sees to it that
-// no two are published in one Secret. field is where the credential is in the spec. The error is a
+// CheckSecretName refuses a credential that would be published over the operator's own state; the schema sees to it
+// that no two are published in one Secret. field is where the credential is in the spec. The error is a
 // *status.StalledError with reason InvalidSpec.
 func CheckSecretName(consumer, field string, c v1alpha1.Credential) error {
 	if c.Generate == nil || c.Generate.SecretName != StateSecretName(consumer) && c.Generate.SecretName != JWKSSecretName(consumer) {

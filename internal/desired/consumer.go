@@ -181,7 +181,7 @@ func BuildConsumer(scope Scope, policy Policy, in ConsumerInput) (Set, error) {
 }
 
 func (b *builder) addConsumerPlugin(field, consumerID string, plugin v1alpha1.PluginSpec, in ConsumerInput) error {
-	if err := b.policy.checkConsumerPlugin(field+".plugin", plugin.Plugin); err != nil {
+	if err := b.policy.checkListed(field+".plugin", "policy.consumerPlugins", plugin.Plugin, b.policy.ConsumerPlugins); err != nil {
 		return err
 	}
 	if !in.Kong.HasPlugin(plugin.Plugin) {

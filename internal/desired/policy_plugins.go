@@ -22,12 +22,6 @@ func (p Policy) checkPlugin(field, plugin string) error {
 	return p.checkListed(field, "policy.plugins", plugin, p.Plugins)
 }
 
-// checkConsumerPlugin holds a plugin of a consumer to what policy.consumerPlugins lists: Kong runs it instead of the
-// service's own.
-func (p Policy) checkConsumerPlugin(field, plugin string) error {
-	return p.checkListed(field, "policy.consumerPlugins", plugin, p.ConsumerPlugins)
-}
-
 func (p Policy) checkListed(field, list, plugin string, listed []string) error {
 	if slices.Contains(listed, plugin) {
 		return nil

@@ -80,19 +80,18 @@ func (r *syncRun) leave(current []plan.Entry, want []plan.Wanted) {
 		}
 	}
 	// What would belong to something that was deleted has to wait for it.
+	isLeftAndGone := func(id string) bool {
+		_, there := r.observed.Get(id)
+		return r.left[id] && !there
+	}
 	for grown := true; grown; {
 		grown = false
 		for _, w := range want {
-			if !r.left[w.ID] && slices.ContainsFunc(w.Parents(), r.isLeftAndGone) {
+			if !r.left[w.ID] && slices.ContainsFunc(w.Parents(), isLeftAndGone) {
 				r.left[w.ID], grown = true, true
 			}
 		}
 	}
-}
-
-func (r *syncRun) isLeftAndGone(id string) bool {
-	_, there := r.observed.Get(id)
-	return r.left[id] && !there
 }
 
 // heldBackError is the wait of one op, not of the whole run.

@@ -22,8 +22,8 @@ type Schemas = schema.Changes
 type Options struct {
 	// AdminAddress and ProxyAddress to listen on, host:port; 127.0.0.1:0 by default.
 	AdminAddress, ProxyAddress string
-	// Version is Kong's; "3.9.3" by default. Schemas, defaults and answers are those of that version; schema/recorded says
-	// which were recorded.
+	// Version is Kong's; "3.9.3" by default. Schemas, defaults and answers are those of that version; schema/recorded
+	// says which were recorded.
 	Version string
 	// Schemas are how this Kong's differ from those of its version.
 	Schemas Schemas

@@ -67,8 +67,8 @@ func misSigned(unsigned *jwt.Token, material credential.Material) (credential.Se
 	return credential.Conceal(text + "." + base64.RawURLEncoding.EncodeToString(signature)), nil
 }
 
-// signatureBytes is the length of a signature (RFC 7518 sections 3.2 to 3.5, RFC 8032 section 5.1.6). Of an RSA key that
-// is not known it is that of 2048 bits: one of another length is a wrong signature too.
+// signatureBytes is the length of a signature (RFC 7518 sections 3.2 to 3.5, RFC 8032 section 5.1.6). Of an RSA key
+// that is not known it is that of 2048 bits: one of another length is a wrong signature too.
 func signatureBytes(material credential.Material) (int, error) {
 	if material.PublicKeyPEM == "" {
 		switch credential.FamilyOf(material.Algorithm) {

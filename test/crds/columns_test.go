@@ -149,8 +149,8 @@ func (s shown) compare(t *testing.T, table metav1.Table, name string) {
 	}
 }
 
-// Every kind has its short name. kubectl get kongjwt lists all kinds of a team: who may not read gateways, which are the
-// cluster's, would get an error with each list.
+// Every kind has its short name. kubectl get kongjwt lists all kinds of a team: who may not read gateways, which are
+// the cluster's, would get an error with each list.
 func TestShortNamesAndCategory(t *testing.T) {
 	served, err := discovery.NewDiscoveryClientForConfigOrDie(testenv.For(t)).ServerResourcesForGroupVersion("kongjwt.dev/v1alpha1")
 	if err != nil {
