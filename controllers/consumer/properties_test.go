@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/credential"
 )
 
 const (
@@ -175,8 +176,17 @@ func (p *promised) act() {
 	}
 }
 
-// endAll notes that nobody promises anything for what was until now.
+// endAll notes that nobody promises anything for what was until now, published or not.
 func (p *promised) endAll() {
+	if content, made := p.secret(credential.StateSecretName(p.name))[credential.StateDataKey]; made {
+		state, err := credential.DecodeState(content)
+		if err != nil {
+			p.fail("%v", err)
+		}
+		for _, revision := range state.Credentials[p.consumer().Spec.Credentials[0].Name].Revisions {
+			p.ended[revision.Material.Secret.Reveal()] = true
+		}
+	}
 	for secret := range p.holds {
 		p.ended[secret] = true
 	}
