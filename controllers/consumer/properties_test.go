@@ -161,7 +161,7 @@ func (p *promised) keeps(kong map[string]string, generates bool) {
 	if !generates && p.theirs != "" && p.theirs == content && !accepted(content) {
 		p.fail("Kong held what their Secret has, and does no more")
 	}
-	if !generates && accepted(content) {
+	if !generates && accepted(content) && !p.ended[content] {
 		p.theirs = content
 	}
 }
@@ -232,6 +232,7 @@ func (p *promised) move() {
 		if content := string(p.secret(givenSecret)["secret"]); content == p.theirs && content != "" {
 			p.holds[content] = p.clock().Add(overlap)
 		}
+		p.theirs = "" // what is generated takes its place, and it goes after its overlap
 		p.change("generate", func(c *v1alpha1.JwtConsumer) { c.Spec.Credentials[0] = p.generated(c.Spec.Credentials[0].Name) })
 		return
 	}
