@@ -1,6 +1,10 @@
 package kong
 
-import "time"
+import (
+	"slices"
+	"strings"
+	"time"
+)
 
 // Entity is one entity of Kong.
 type Entity struct {
@@ -15,4 +19,75 @@ type Entity struct {
 	// CreatedAt and UpdatedAt are set in answers, to the second; UpdatedAt is zero where Kong keeps none
 	// (credentials and groups).
 	CreatedAt, UpdatedAt time.Time
+}
+
+// Kind is a collection of the Admin API, by its name in the path of its list.
+type Kind string
+
+// The kinds of entity that this client writes.
+const (
+	KindConsumer Kind = "consumers"
+	KindJWT      Kind = "jwts"
+	KindACL      Kind = "acls"
+	KindService  Kind = "services"
+	KindRoute    Kind = "routes"
+	KindPlugin   Kind = "plugins"
+)
+
+// Kinds that this client only looks at, under a consumer: credentials of other plugins. Kong has them where their
+// plugin is installed.
+const (
+	KindKeyAuth   Kind = "key-auths"
+	KindBasicAuth Kind = "basic-auths"
+	KindHMACAuth  Kind = "hmac-auths"
+	KindOAuth2    Kind = "oauth2"
+)
+
+// Kinds is every Kind that this client writes, parents before their children.
+func Kinds() []Kind {
+	return []Kind{KindConsumer, KindJWT, KindACL, KindService, KindRoute, KindPlugin}
+}
+
+// Singular names one entity of the kind in a message: "consumer", "jwt credential".
+func (k Kind) Singular() string {
+	switch k {
+	case KindConsumer:
+		return "consumer"
+	case KindJWT:
+		return "jwt credential"
+	case KindACL:
+		return "acl group"
+	case KindService:
+		return "service"
+	case KindRoute:
+		return "route"
+	case KindPlugin:
+		return "plugin"
+	case KindKeyAuth, KindBasicAuth, KindHMACAuth, KindOAuth2:
+		return k.segment() + " credential"
+	}
+	return string(k)
+}
+
+// known tells whether the client can write entities of the kind.
+func (k Kind) known() bool { return slices.Contains(Kinds(), k) }
+
+// readable tells whether entities of the kind can be listed under a parent.
+func (k Kind) readable() bool { return k.Singular() != string(k) }
+
+// underConsumer tells whether entities of the kind live under their consumer: they are written
+// and deleted at /consumers/{id}/..., though all are listed at the top level.
+func (k Kind) underConsumer() bool {
+	return k == KindJWT || k == KindACL
+}
+
+// segment is the kind's name in the path under a parent, which for credentials differs from
+// the name at the top level.
+func (k Kind) segment() string {
+	switch k {
+	case KindJWT, KindKeyAuth, KindBasicAuth, KindHMACAuth:
+		return strings.TrimSuffix(string(k), "s")
+	default:
+		return string(k)
+	}
 }
