@@ -15,6 +15,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/echo"
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/dataplane"
 )
 
 var _ = Describe("Names in Kong", func() {
@@ -66,7 +67,7 @@ var _ = Describe("A protected service", func() {
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(upstream.Close)
 		w := newWorld(ctx, kongsim.Options{
-			DBUpdateFrequency: frequency, WorkerStateUpdateFrequency: frequency, Workers: 4, Propagation: kongsim.Slowest(frequency, frequency),
+			DBUpdateFrequency: frequency, WorkerStateUpdateFrequency: frequency, Workers: 4, Propagation: dataplane.Slowest(frequency, frequency),
 		})
 		ready(ctx, w.gateway)
 		answers := pollRoute(ctx, w.kong.ProxyURL()+"/guarded")

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/dataplane"
 	"github.com/kongjwt/kong-jwt-operator/test/stack"
 )
 
@@ -56,7 +57,7 @@ func run(ctx context.Context) (err error) {
 		Dir: dir, Progress: out.progress,
 		Kong: kongsim.Options{
 			DBUpdateFrequency: dbUpdateFrequency, WorkerStateUpdateFrequency: workerStateUpdateFrequency,
-			Propagation: kongsim.Slowest(dbUpdateFrequency, workerStateUpdateFrequency),
+			Propagation: dataplane.Slowest(dbUpdateFrequency, workerStateUpdateFrequency),
 		},
 	})
 	if err != nil && ctx.Err() != nil {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/dataplane"
 )
 
 func main() {
@@ -78,11 +79,11 @@ func (s *settings) complete(rest []string) error {
 	}
 	switch s.propagation {
 	case "instant":
-		s.kong.Propagation = kongsim.Instant()
+		s.kong.Propagation = dataplane.Instant()
 	case "typical":
-		s.kong.Propagation = kongsim.Typical()
+		s.kong.Propagation = dataplane.Typical()
 	case "slowest":
-		s.kong.Propagation = kongsim.Slowest(s.kong.DBUpdateFrequency, s.kong.WorkerStateUpdateFrequency)
+		s.kong.Propagation = dataplane.Slowest(s.kong.DBUpdateFrequency, s.kong.WorkerStateUpdateFrequency)
 	default:
 		return fmt.Errorf("--propagation is instant, typical or slowest, not %q", s.propagation)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/dataplane"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
@@ -21,7 +22,7 @@ import (
 func TestNeverReachableUnprotected(t *testing.T) {
 	const frequency = 150 * time.Millisecond
 	sim, err := kongsim.Start(kongsim.Options{
-		Workers: 4, Propagation: kongsim.Slowest(frequency, frequency), DBUpdateFrequency: frequency, WorkerStateUpdateFrequency: frequency,
+		Workers: 4, Propagation: dataplane.Slowest(frequency, frequency), DBUpdateFrequency: frequency, WorkerStateUpdateFrequency: frequency,
 	})
 	if err != nil {
 		t.Fatal(err)

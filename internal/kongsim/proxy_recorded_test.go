@@ -13,6 +13,9 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/echo"
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/dataplane"
 )
 
 const recordings = "../../test/contract/testdata/3.9.3"
@@ -82,26 +85,31 @@ type replay struct {
 	store    *store
 	captured map[string]string // variables of the scenario
 	upstream *url.URL
-	proxy    *Proxy
+	proxy    *dataplane.Proxy
 	url      string
 	client   *http.Client
 	elapsed  atomic.Int64 // nanoseconds since start
 }
 
+var start = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
 func (r *replay) now() time.Time { return start.Add(time.Duration(r.elapsed.Load())) }
 
 func newReplay(t *testing.T, keys map[string]recordedKey) *replay {
 	t.Helper()
-	upstream := httptest.NewServer(http.HandlerFunc(echo))
-	t.Cleanup(upstream.Close)
-	u, err := url.Parse(upstream.URL)
+	upstream, err := echo.Start("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = upstream.Close() })
+	u, err := url.Parse(upstream.URL())
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := &replay{keys: keys, captured: map[string]string{}, upstream: u, client: &http.Client{Transport: &http.Transport{}}}
 	r.store = newStore(r.now)
-	r.proxy = newProxy(r.store, ProxyOptions{Propagation: Typical(), Seed: 1, Now: r.now})
-	r.store.notify = r.proxy.changed
+	r.proxy = dataplane.New(r.store, dataplane.Options{Propagation: dataplane.Typical(), Seed: 1, Now: r.now})
+	r.store.notify = r.proxy.Changed
 	server := httptest.NewUnstartedServer(r.proxy)
 	server.Config.ConnContext = r.proxy.ConnContext
 	server.Start()
@@ -152,7 +160,7 @@ func (r *replay) ask(t *testing.T, step recordedStep) string {
 			return "no JSON: " + string(body)
 		}
 	}
-	if _, fromUpstream := got["URI"]; fromUpstream {
+	if resp.Header.Get(echo.Marker) != "" {
 		got = asUpstream(t, body, step.UpstreamSaw, token)
 	}
 	if _, ok := got["request_id"]; ok {
@@ -186,18 +194,18 @@ func headerDifference(got http.Header, want map[string]string) string {
 // asUpstream puts the echo upstream's answer in the recordings' words.
 func asUpstream(t *testing.T, body []byte, names []string, token string) map[string]any {
 	t.Helper()
-	var e echoed
+	var e echo.Request
 	if err := json.Unmarshal(body, &e); err != nil {
 		t.Fatal(err)
 	}
 	saw := map[string]any{}
 	for _, name := range names {
 		saw[name] = nil
-		if v := e.Header.Get(name); v != "" {
+		if v := e.Headers[http.CanonicalHeaderKey(name)]; v != "" {
 			saw[name] = v
 		}
 	}
-	path := e.URI
+	path := e.Path
 	if token != "" {
 		path = strings.ReplaceAll(path, token, "<token>")
 	}

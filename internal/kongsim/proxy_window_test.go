@@ -3,10 +3,11 @@ package kongsim
 import (
 	"net/http"
 	"net/http/httptest"
-	"net/url"
-	"strconv"
 	"testing"
 	"time"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/echo"
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/dataplane"
 )
 
 const (
@@ -18,34 +19,29 @@ const (
 // window is a protected route in a store, polled without a token.
 type window struct {
 	store *store
-	proxy *Proxy
+	proxy *dataplane.Proxy
 	now   time.Time
 	open  int // answers that were the upstream's
 }
 
 func newWindow(t *testing.T, seed uint64) *window {
 	t.Helper()
-	upstream := httptest.NewServer(http.HandlerFunc(echo))
-	t.Cleanup(upstream.Close)
-	u, err := url.Parse(upstream.URL)
+	upstream, err := echo.Start("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	port, err := strconv.Atoi(u.Port())
-	if err != nil {
-		t.Fatal(err)
-	}
+	t.Cleanup(func() { _ = upstream.Close() })
 	w := &window{now: start}
 	clock := func() time.Time { return w.now }
 	w.store = newStore(clock)
-	w.put(t, "services", object{"id": windowService, "protocol": "http", "host": u.Hostname(), "port": port, "enabled": true})
+	w.put(t, "services", object{"id": windowService, "protocol": "http", "host": upstream.Host(), "port": upstream.Port(), "enabled": true})
 	w.put(t, "plugins", object{
 		"id": windowPlugin, "name": "jwt", "service": object{"id": windowService}, "enabled": true, "protocols": []any{"http"},
 		"config": object{"key_claim_name": "iss", "run_on_preflight": true},
 	})
 	w.put(t, "routes", object{"id": windowRoute, "service": object{"id": windowService}, "paths": []any{"/"}, "protocols": []any{"http"}})
-	w.proxy = newProxy(w.store, ProxyOptions{Workers: 4, Propagation: Typical(), Seed: seed, Now: clock})
-	w.store.notify = w.proxy.changed
+	w.proxy = dataplane.New(w.store, dataplane.Options{Workers: 4, Propagation: dataplane.Typical(), Seed: seed, Now: clock})
+	w.store.notify = w.proxy.Changed
 	t.Cleanup(w.proxy.Close)
 	return w
 }

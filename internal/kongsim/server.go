@@ -1,3 +1,18 @@
+// Package kongsim is a simulated Kong Gateway of a named version: Admin API and proxy in one process, in memory. It
+// is for tests and for the demo, and is held to what a real Kong 3.9.3 and 3.4.2 answered (test/contract). What it
+// knows of other versions was not recorded.
+// Nothing of the operator may depend on what only the simulation does.
+//
+//	schema/      Kong's schemas: what is filled in, rules, messages      recorded/*.json, as real Kongs serve them
+//	dao.go       fill, resolve references, validate, write               failures.go: errors as Kong words them
+//	store*.go    the database, and what the data plane reads of it
+//	admin*.go    the Admin API                                           dbless*.go: POST /config
+//	dataplane/   the proxy: its workers, each as late as it is, and plugins
+//	faults.go    what can be made to go wrong, and how fast it is        control.go: the same from outside
+//	server.go    both on their listeners; other versions of Kong         requests.go: what the Admin API got
+//
+// The two halves meet in dataplane.Source, by which workers read the database, and in dataplane.Change, by which the
+// store tells them of writes.
 package kongsim
 
 import (
@@ -11,6 +26,7 @@ import (
 	"time"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/dataplane"
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/schema"
 )
 
@@ -39,7 +55,7 @@ type Options struct {
 	DBUpdateFrequency, WorkerStateUpdateFrequency time.Duration
 	// Workers (2 by default) and Propagation are the proxy's.
 	Workers     int
-	Propagation Propagation
+	Propagation dataplane.Propagation
 	// MaxBodyBytes is the longest body that the Admin API takes; 10 MiB by default, as
 	// nginx_admin_client_max_body_size is.
 	MaxBodyBytes int64
@@ -63,7 +79,7 @@ type Server struct {
 
 	options  Options
 	database *store
-	proxy    *Proxy
+	proxy    *dataplane.Proxy
 	handler  http.Handler // of the Admin API
 	requests requestLog
 
@@ -93,13 +109,13 @@ func Start(o Options) (*Server, error) {
 		database = newStore(time.Now)
 	}
 	s.database = database
-	s.proxy = newProxy(database, ProxyOptions{
+	s.proxy = dataplane.New(database, dataplane.Options{
 		Workers: o.Workers, Propagation: o.Propagation, Seed: o.Seed, Version: o.Version, UntrustedLua: o.UntrustedLua,
 	})
-	database.notify = s.proxy.changed
+	database.notify = s.proxy.Changed
 	if o.database != nil {
 		database.reread(library, time.Now())
-		database.notify(dataChange{everything: true})
+		database.notify(dataplane.Change{Everything: true})
 	}
 	api := &admin{
 		dao:     &dao{store: database, library: library, readOnly: o.Database == "off"},
@@ -216,4 +232,41 @@ func (s *Server) Close() error {
 	err := errors.Join(s.adminListening().close(), s.front.close())
 	s.proxy.Close()
 	return err
+}
+
+// Versions of Kong from which on something is different.
+var (
+	kong36  = kong.Version{Major: 3, Minor: 6}  // PCRE2
+	kong314 = kong.Version{Major: 3, Minor: 14} // Enterprise only
+)
+
+// Replace ends this Kong, and starts another version in its place: on the same addresses, and with the same database
+// if it has one. It has faults and a log of requests of its own.
+func (s *Server) Replace(version string, schemas Schemas) (*Server, error) {
+	return s.Restart(func(o *Options) { o.Version, o.Schemas = version, schemas })
+}
+
+// Restart ends this Kong, and starts it again with other options, as Replace does.
+func (s *Server) Restart(change func(*Options)) (*Server, error) {
+	o := s.options
+	o.AdminAddress, o.ProxyAddress = s.adminListening().listener.Addr().String(), s.front.listener.Addr().String()
+	if err := s.Close(); err != nil {
+		return nil, fmt.Errorf("stop the former Kong: %w", err)
+	}
+	change(&o)
+	if o.Database != "off" {
+		o.database = s.database
+	}
+	return Start(o)
+}
+
+// reread makes all rows what a version of Kong reads of what another wrote.
+func (s *store) reread(l *schema.Library, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, t := range s.tables {
+		for id, row := range t.rows {
+			t.rows[id] = l.Entities[name].Read(row, now)
+		}
+	}
 }

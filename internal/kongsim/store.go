@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/dataplane"
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/schema"
 )
 
@@ -74,11 +75,11 @@ type store struct {
 	unique map[string]string // kind, fields and values to id
 	now    func() time.Time
 	// notify tells the data plane of a change, once it can be read.
-	notify func(dataChange)
+	notify func(dataplane.Change)
 }
 
 func newStore(now func() time.Time) *store {
-	s := &store{tables: map[string]*table{}, unique: map[string]string{}, now: now, notify: func(dataChange) {}}
+	s := &store{tables: map[string]*table{}, unique: map[string]string{}, now: now, notify: func(dataplane.Change) {}}
 	for name := range kinds {
 		s.tables[name] = &table{rows: map[string]object{}, children: map[string]map[string]map[string]bool{}}
 	}
@@ -202,18 +203,18 @@ func (s *store) insert(k *kind, row object) *failed {
 	return problem
 }
 
-func (s *store) putLocked(k *kind, row object) (dataChange, *failed) {
+func (s *store) putLocked(k *kind, row object) (dataplane.Change, *failed) {
 	id := idOf(row)
 	for _, fields := range k.uniques {
 		key := uniqueKey(k, fields, row)
 		if holder := s.unique[key]; key != "" && holder != "" && holder != id {
-			return dataChange{}, uniqueViolation(fields, row)
+			return dataplane.Change{}, uniqueViolation(fields, row)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(k.references)) {
 		target := k.references[name]
 		if to := refID(row, name); to != "" && s.tables[target].rows[to] == nil {
-			return dataChange{}, foreignMissing(name, target, to)
+			return dataplane.Change{}, foreignMissing(name, target, to)
 		}
 	}
 	t := s.tables[k.name]
@@ -296,7 +297,7 @@ func (s *store) remove(k *kind, id string) *failed {
 		s.mu.Unlock()
 		return referenced(by, k.name)
 	}
-	var change dataChange
+	var change dataplane.Change
 	s.drop(k, row, &change, false)
 	s.mu.Unlock()
 	s.notify(change)
@@ -316,7 +317,7 @@ func (s *store) holder(k *kind, id string) string {
 }
 
 // drop takes a row out with its children.
-func (s *store) drop(k *kind, row object, change *dataChange, cascade bool) {
+func (s *store) drop(k *kind, row object, change *dataplane.Change, cascade bool) {
 	id := idOf(row)
 	for _, name := range kindNames {
 		for field, target := range kinds[name].references {
@@ -334,7 +335,7 @@ func (s *store) drop(k *kind, row object, change *dataChange, cascade bool) {
 	if at, found := slices.BinarySearch(t.order, id); found {
 		t.order = slices.Delete(t.order, at, at+1)
 	}
-	change.add(changeOf(k, row, nil), cascade)
+	addChange(change, changeOf(k, row, nil), cascade)
 }
 
 // swap takes another database's content for its own, all at once.
@@ -342,5 +343,5 @@ func (s *store) swap(other *store) {
 	s.mu.Lock()
 	s.tables, s.unique = other.tables, other.unique
 	s.mu.Unlock()
-	s.notify(dataChange{everything: true})
+	s.notify(dataplane.Change{Everything: true})
 }

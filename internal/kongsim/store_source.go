@@ -1,39 +1,42 @@
 package kongsim
 
 import (
+	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/jwtplugin"
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/dataplane"
 	"github.com/kongjwt/kong-jwt-operator/internal/router"
 )
 
-var _ source = (*store)(nil)
+var _ dataplane.Source = (*store)(nil)
 
 // routing captures routes and services for a router.
-func (s *store) routing() func() routing {
+func (s *store) Routing() func() dataplane.Routing {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	routes, services := maps.Clone(s.tables["routes"].rows), maps.Clone(s.tables["services"].rows)
-	return func() routing {
-		captured := routing{services: map[string]*router.Service{}}
+	return func() dataplane.Routing {
+		captured := dataplane.Routing{Services: map[string]*router.Service{}}
 		for _, row := range routes {
-			captured.routes = append(captured.routes, decodeRow[routeRow](row).view())
+			captured.Routes = append(captured.Routes, decodeRow[routeRow](row).view())
 		}
 		for id, row := range services {
-			captured.services[id] = decodeRow[serviceRow](row).view()
+			captured.Services[id] = decodeRow[serviceRow](row).view()
 		}
 		return captured
 	}
 }
 
 // plugins captures the plugins for an iterator.
-func (s *store) plugins() func() []*pluginView {
+func (s *store) Plugins() func() []*dataplane.PluginView {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	rows := maps.Clone(s.tables["plugins"].rows)
-	return func() []*pluginView {
-		views := make([]*pluginView, 0, len(rows))
+	return func() []*dataplane.PluginView {
+		views := make([]*dataplane.PluginView, 0, len(rows))
 		for _, row := range rows {
 			views = append(views, decodeRow[pluginRow](row).view())
 		}
@@ -41,7 +44,7 @@ func (s *store) plugins() func() []*pluginView {
 	}
 }
 
-func (s *store) credential(key string) (jwtplugin.Credential, bool) {
+func (s *store) Credential(key string) (jwtplugin.Credential, bool) {
 	row := s.findBy(kinds["jwt_secrets"], []string{"key"}, object{"key": key})
 	if row == nil {
 		return jwtplugin.Credential{}, false
@@ -52,7 +55,7 @@ func (s *store) credential(key string) (jwtplugin.Credential, bool) {
 	}, true
 }
 
-func (s *store) consumer(ref string) (jwtplugin.Consumer, bool) {
+func (s *store) Consumer(ref string) (jwtplugin.Consumer, bool) {
 	row := s.find(kinds["consumers"], ref)
 	if row == nil {
 		return jwtplugin.Consumer{}, false
@@ -60,7 +63,7 @@ func (s *store) consumer(ref string) (jwtplugin.Consumer, bool) {
 	return jwtplugin.Consumer{ID: idOf(row), Username: textOf(row, "username"), CustomID: textOf(row, "custom_id")}, true
 }
 
-func (s *store) groups(consumerID string) []string {
+func (s *store) Groups(consumerID string) []string {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	acls := s.tables["acls"]
@@ -82,41 +85,129 @@ func decodeRow[T any](row object) T {
 	return typed
 }
 
-// add merges what another row's change means.
-func (c *dataChange) add(other dataChange, cascade bool) {
-	c.routing = c.routing || other.routing
-	c.plugins = c.plugins || other.plugins
-	c.consumers = append(c.consumers, other.consumers...)
+// addChange merges what another row's change means.
+func addChange(c *dataplane.Change, other dataplane.Change, cascade bool) {
+	c.Routing = c.Routing || other.Routing
+	c.Plugins = c.Plugins || other.Plugins
+	c.Consumers = append(c.Consumers, other.Consumers...)
 	if cascade {
-		c.cascadeCredentials = append(c.cascadeCredentials, other.credentials...)
-		c.cascadeGroups = append(c.cascadeGroups, other.groups...)
+		c.CascadeCredentials = append(c.CascadeCredentials, other.Credentials...)
+		c.CascadeGroups = append(c.CascadeGroups, other.Groups...)
 		return
 	}
-	c.credentials = append(c.credentials, other.credentials...)
-	c.groups = append(c.groups, other.groups...)
+	c.Credentials = append(c.Credentials, other.Credentials...)
+	c.Groups = append(c.Groups, other.Groups...)
 }
 
 // changeOf says what a write means to the data plane.
-func changeOf(k *kind, former, row object) (c dataChange) {
+func changeOf(k *kind, former, row object) (c dataplane.Change) {
 	for _, version := range []object{former, row} {
 		if version == nil {
 			continue
 		}
 		switch k.name {
 		case "services", "routes":
-			c.routing = true
+			c.Routing = true
 		case "plugins":
-			c.plugins = true
+			c.Plugins = true
 		case "consumers":
-			c.consumers = append(c.consumers, idOf(version))
+			c.Consumers = append(c.Consumers, idOf(version))
 			if name := textOf(version, "username"); name != "" {
-				c.consumers = append(c.consumers, name)
+				c.Consumers = append(c.Consumers, name)
 			}
 		case "jwt_secrets":
-			c.credentials = append(c.credentials, textOf(version, "key"))
+			c.Credentials = append(c.Credentials, textOf(version, "key"))
 		case "acls":
-			c.groups = append(c.groups, refID(version, "consumer"))
+			c.Groups = append(c.Groups, refID(version, "consumer"))
 		}
 	}
 	return c
+}
+
+// Rows are entities in the Admin API's form, as far as the proxy reads them.
+
+type rowRef struct {
+	ID string `json:"id"`
+}
+
+func (r *rowRef) id() string {
+	if r == nil {
+		return ""
+	}
+	return r.ID
+}
+
+type routeRow struct {
+	ID             string              `json:"id"`
+	Name           string              `json:"name"`
+	Service        *rowRef             `json:"service"`
+	Protocols      []string            `json:"protocols"`
+	Methods        []string            `json:"methods"`
+	Hosts          []string            `json:"hosts"`
+	Paths          []string            `json:"paths"`
+	Headers        map[string][]string `json:"headers"`
+	SNIs           []string            `json:"snis"`
+	RegexPriority  uint32              `json:"regex_priority"`
+	StripPath      bool                `json:"strip_path"`
+	PreserveHost   bool                `json:"preserve_host"`
+	RedirectStatus int                 `json:"https_redirect_status_code"`
+}
+
+type serviceRow struct {
+	ID             string `json:"id"`
+	Name           string `json:"name"`
+	Protocol       string `json:"protocol"`
+	Host           string `json:"host"`
+	Port           int    `json:"port"`
+	Path           string `json:"path"`
+	Enabled        bool   `json:"enabled"`
+	ConnectTimeout int    `json:"connect_timeout"`
+	ReadTimeout    int    `json:"read_timeout"`
+	TLSVerify      bool   `json:"tls_verify"`
+}
+
+type pluginRow struct {
+	ID        string         `json:"id"`
+	Name      string         `json:"name"`
+	Route     *rowRef        `json:"route"`
+	Service   *rowRef        `json:"service"`
+	Consumer  *rowRef        `json:"consumer"`
+	Protocols []string       `json:"protocols"`
+	Enabled   bool           `json:"enabled"`
+	Condition string         `json:"condition"`
+	Config    map[string]any `json:"config"`
+}
+
+// readRow turns an entity of the Admin API into a row.
+func readRow(entity, row any) error {
+	raw, err := json.Marshal(entity)
+	if err != nil {
+		return fmt.Errorf("encode an entity: %w", err)
+	}
+	if err := json.Unmarshal(raw, row); err != nil {
+		return fmt.Errorf("decode an entity: %w", err)
+	}
+	return nil
+}
+
+func (r routeRow) view() *router.Route {
+	return &router.Route{
+		ID: r.ID, Name: r.Name, ServiceID: r.Service.id(), Protocols: r.Protocols, Methods: r.Methods,
+		Hosts: r.Hosts, Paths: r.Paths, Headers: r.Headers, SNIs: r.SNIs, RegexPriority: r.RegexPriority,
+		StripPath: r.StripPath, PreserveHost: r.PreserveHost, RedirectStatus: r.RedirectStatus,
+	}
+}
+
+func (r serviceRow) view() *router.Service {
+	return &router.Service{
+		ID: r.ID, Name: r.Name, Protocol: r.Protocol, Host: r.Host, Port: r.Port, Path: r.Path,
+		Enabled: r.Enabled, ConnectTimeout: r.ConnectTimeout, ReadTimeout: r.ReadTimeout, TLSVerify: r.TLSVerify,
+	}
+}
+
+func (r pluginRow) view() *dataplane.PluginView {
+	return &dataplane.PluginView{
+		ID: r.ID, Name: r.Name, RouteID: r.Route.id(), ServiceID: r.Service.id(), ConsumerID: r.Consumer.id(),
+		Protocols: r.Protocols, Enabled: r.Enabled, Condition: r.Condition, Config: r.Config,
+	}
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/dataplane"
 )
 
 // TestStoreKeepsItsWord writes and deletes at random. Whatever was refused or taken: unique values are held once,
@@ -106,10 +108,10 @@ func TestDeletingAnnouncesChildren(t *testing.T) {
 	s.put(kinds["consumers"], object{"id": consumer, "username": "john"})
 	s.put(kinds["jwt_secrets"], object{"id": credential, "key": "k", "consumer": owner})
 	s.put(kinds["acls"], object{"id": group, "group": "g", "consumer": owner})
-	var told []dataChange
-	s.notify = func(c dataChange) { told = append(told, c) }
+	var told []dataplane.Change
+	s.notify = func(c dataplane.Change) { told = append(told, c) }
 	s.remove(kinds["consumers"], consumer)
-	want := []dataChange{{consumers: []string{consumer, "john"}, cascadeCredentials: []string{"k"}, cascadeGroups: []string{consumer}}}
+	want := []dataplane.Change{{Consumers: []string{consumer, "john"}, CascadeCredentials: []string{"k"}, CascadeGroups: []string{consumer}}}
 	if !reflect.DeepEqual(told, want) {
 		t.Errorf("told %+v, want %+v", told, want)
 	}

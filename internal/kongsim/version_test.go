@@ -3,11 +3,11 @@ package kongsim
 import (
 	"encoding/json"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
 
+	"github.com/kongjwt/kong-jwt-operator/internal/echo"
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/schema"
 )
 
@@ -162,9 +162,12 @@ func TestSessionsSecretIsMadeAtRandom(t *testing.T) {
 // startProxied starts a Kong with a service in front of an echo upstream, protected by the jwt plugin, at /t.
 func startProxied(t *testing.T, o Options, host string) *adminAPI {
 	t.Helper()
-	upstream := httptest.NewServer(http.HandlerFunc(echo))
-	t.Cleanup(upstream.Close)
-	address, err := url.Parse(upstream.URL)
+	upstream, err := echo.Start("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = upstream.Close() })
+	address, err := url.Parse(upstream.URL())
 	if err != nil {
 		t.Fatal(err)
 	}

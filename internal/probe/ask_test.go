@@ -18,6 +18,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/echo"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/dataplane"
 	"github.com/kongjwt/kong-jwt-operator/internal/probe"
 )
 
@@ -40,7 +41,7 @@ type rig struct {
 	asker    *probe.Asker
 }
 
-func newRig(t *testing.T, propagation kongsim.Propagation) *rig {
+func newRig(t *testing.T, propagation dataplane.Propagation) *rig {
 	t.Helper()
 	sim, err := kongsim.Start(kongsim.Options{Workers: 4, Propagation: propagation})
 	if err != nil {
@@ -120,7 +121,7 @@ func generated(t *testing.T, recipe credential.Recipe) credential.Material {
 // Every algorithm, through all that a credential goes through. No probe reaches an upstream: not even that of a route
 // which takes every request.
 func TestEveryAlgorithm(t *testing.T) {
-	r := newRig(t, kongsim.Instant())
+	r := newRig(t, dataplane.Instant())
 	for _, algorithm := range credential.Algorithms() {
 		recipe := credential.Recipe{Algorithm: algorithm, Length: 64, RSABits: 2048}
 		first, second := generated(t, recipe), generated(t, recipe)
@@ -146,7 +147,7 @@ func TestEveryAlgorithm(t *testing.T) {
 
 // While some workers still have the former secret, nothing is said of the data plane.
 func TestWorkersThatDiffer(t *testing.T) {
-	slow := kongsim.Propagation{CredentialMin: time.Millisecond, CredentialMax: 2 * time.Second}
+	slow := dataplane.Propagation{CredentialMin: time.Millisecond, CredentialMax: 2 * time.Second}
 	r := newRig(t, slow)
 	recipe := credential.Recipe{Algorithm: "HS256", Length: 48}
 	first, second := generated(t, recipe), generated(t, recipe)
@@ -177,7 +178,7 @@ func TestWorkersThatDiffer(t *testing.T) {
 // TestNothingOfAProbeIsValid puts a recording server in the place of a data plane, and asks Kong itself what it would
 // do with what was sent there.
 func TestNothingOfAProbeIsValid(t *testing.T) {
-	r := newRig(t, kongsim.Instant())
+	r := newRig(t, dataplane.Instant())
 	material := generated(t, credential.Recipe{Algorithm: "HS256", Length: 48})
 	r.hold(material)
 	var mu sync.Mutex

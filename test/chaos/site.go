@@ -20,6 +20,7 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/dataplane"
 )
 
 // site is a KongGateway of the run and the Kong behind it: simulated, or a real one behind a front that fails in its
@@ -85,7 +86,7 @@ func newDatabaseSite(ctx context.Context, seed uint64) (*site, error) {
 		n, err = newFront(ctx, adminURL)
 	} else {
 		n, err = newSimulated(kongsim.Options{
-			Seed: seed, DBUpdateFrequency: frequency, WorkerStateUpdateFrequency: frequency, Propagation: kongsim.Instant(), ServiceTime: time.Millisecond,
+			Seed: seed, DBUpdateFrequency: frequency, WorkerStateUpdateFrequency: frequency, Propagation: dataplane.Instant(), ServiceTime: time.Millisecond,
 			MaxBodyBytes: tooLarge / 2,
 		})
 	}

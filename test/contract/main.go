@@ -28,6 +28,7 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/internal/echo"
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/dataplane"
 	"github.com/kongjwt/kong-jwt-operator/test/contract/ingress"
 )
 
@@ -188,7 +189,7 @@ func (j *job) steps(ctx context.Context, r *replay) (string, error) {
 }
 
 func simulation(s scenario) kongsim.Options {
-	o := kongsim.Options{Version: s.Kong.Version, Propagation: kongsim.Typical(), Seed: 1}
+	o := kongsim.Options{Version: s.Kong.Version, Propagation: dataplane.Typical(), Seed: 1}
 	if s.mode() == dbless {
 		o.Database = s.Kong.Database
 	}

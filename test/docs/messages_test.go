@@ -15,7 +15,7 @@ var refusal = regexp.MustCompile(`(?:fail\(|failure\(|(?:aclRefused|ErrorMessage
 // messages are looked for by a test beside it.
 func TestTroubleshootingHasEveryMessageOfKong(t *testing.T) {
 	page := read(t, "docs/how-to/troubleshooting.md")
-	files, err := filepath.Glob(filepath.Join(root, "internal/kongsim/p*.go"))
+	files, err := filepath.Glob(filepath.Join(root, "internal/kongsim/dataplane/*.go"))
 	if err != nil {
 		t.Fatal(err)
 	}

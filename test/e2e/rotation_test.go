@@ -11,11 +11,11 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/dataplane"
 )
 
 // overlapOfRotation is longer than the kubelet's delay here, as the documentation asks for.
@@ -85,7 +85,7 @@ func startSimulated(propagation time.Duration) (adminURL, proxyURL string) {
 	GinkgoHelper()
 	simulated, err := kongsim.Start(kongsim.Options{
 		DBUpdateFrequency: max(propagation, time.Millisecond), WorkerStateUpdateFrequency: time.Millisecond,
-		Propagation: kongsim.Slowest(propagation, 0),
+		Propagation: dataplane.Slowest(propagation, 0),
 	})
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func() { Expect(simulated.Close()).To(Succeed()) })

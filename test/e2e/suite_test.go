@@ -14,14 +14,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
-
-	"github.com/google/uuid"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/dataplane"
 	"github.com/kongjwt/kong-jwt-operator/test/stack"
 )
 
@@ -76,7 +76,7 @@ var _ = SynchronizedBeforeSuite(func(ctx SpecContext) []byte {
 	living, end := context.WithCancel(context.Background())
 	first, err := stack.Start(living, stack.Options{Dir: dir, Observed: true, Kong: kongsim.Options{
 		Version: takes.Version, DBUpdateFrequency: simulatedUpdate, WorkerStateUpdateFrequency: simulatedUpdate,
-		Propagation: kongsim.Slowest(simulatedUpdate, simulatedUpdate),
+		Propagation: dataplane.Slowest(simulatedUpdate, simulatedUpdate),
 	}})
 	Expect(err).NotTo(HaveOccurred())
 	stopEverything = func() {

@@ -23,6 +23,7 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/internal/echo"
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/dataplane"
 	"github.com/kongjwt/kong-jwt-operator/test/testenv"
 )
 
@@ -71,7 +72,7 @@ func newWorld(t *testing.T, options kongsim.Options) *world {
 	w.kube, err = client.New(w.config, client.Options{})
 	must(t, err)
 	options.DBUpdateFrequency, options.WorkerStateUpdateFrequency = frequency, frequency
-	options.Propagation = kongsim.Slowest(frequency, frequency)
+	options.Propagation = dataplane.Slowest(frequency, frequency)
 	w.kong, err = kongsim.Start(options)
 	must(t, err)
 	t.Cleanup(func() { must(t, w.kong.Close()) })

@@ -15,6 +15,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/echo"
 	"github.com/kongjwt/kong-jwt-operator/internal/kicsim"
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/dataplane"
 )
 
 // nodeNames are the Kongs of every recording.
@@ -56,7 +57,7 @@ func newStage(o kicsim.Options, keys map[string]key) (s *stage, err error) {
 		return nil, err
 	}
 	for _, name := range nodeNames {
-		node, err := kongsim.Start(kongsim.Options{Database: "off", Propagation: kongsim.Instant(), Seed: 1})
+		node, err := kongsim.Start(kongsim.Options{Database: "off", Propagation: dataplane.Instant(), Seed: 1})
 		if err != nil {
 			return nil, errors.Join(err, s.close())
 		}

@@ -1,4 +1,4 @@
-package kongsim
+package dataplane
 
 import (
 	"math/rand/v2"
@@ -9,45 +9,45 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/router"
 )
 
-// source is the database as the data plane reads it. Its methods are called
+// Source is the database as the data plane reads it. Its methods are called
 // from the goroutines of requests and of writes.
-type source interface {
+type Source interface {
 	// routing and plugins capture what the database holds now; the functions
 	// that they give turn it into views, much later and maybe never. Capturing
 	// must be cheap: it happens at every write.
-	routing() func() routing
-	plugins() func() []*pluginView
+	Routing() func() Routing
+	Plugins() func() []*PluginView
 	// credential finds a credential by key.
-	credential(key string) (jwtplugin.Credential, bool)
+	Credential(key string) (jwtplugin.Credential, bool)
 	// consumer finds a consumer by id, or else by username.
-	consumer(ref string) (jwtplugin.Consumer, bool)
+	Consumer(ref string) (jwtplugin.Consumer, bool)
 	// groups are a consumer's acl groups, in the order of their rows' ids.
-	groups(consumerID string) []string
+	Groups(consumerID string) []string
 }
 
-// routing is what a router is made of.
-type routing struct {
-	routes   []*router.Route
-	services map[string]*router.Service
+// Routing is what a router is made of.
+type Routing struct {
+	Routes   []*router.Route
+	Services map[string]*router.Service
 }
 
-// dataChange says what a write means to the data plane.
-type dataChange struct {
-	routing     bool
-	plugins     bool
-	everything  bool     // a DB-less configuration was swapped
-	credentials []string // keys, old and new
-	consumers   []string // ids and usernames, old and new
-	groups      []string // ids of consumers whose groups changed
+// Change says what a write means to the data plane.
+type Change struct {
+	Routing     bool
+	Plugins     bool
+	Everything  bool     // a DB-less configuration was swapped
+	Credentials []string // keys, old and new
+	Consumers   []string // ids and usernames, old and new
+	Groups      []string // ids of consumers whose groups changed
 	// What went along with a deleted consumer.
-	cascadeCredentials []string
-	cascadeGroups      []string
+	CascadeCredentials []string
+	CascadeGroups      []string
 }
 
 // worker is one nginx worker: its own router, its own plugins, its own caches,
 // each up to date at its own time.
 type worker struct {
-	source source
+	source Source
 	// swap makes one change of router and plugins appear as one to a request.
 	swap        sync.RWMutex
 	router      delayed[func() *router.Router]
@@ -59,7 +59,7 @@ type worker struct {
 
 // workers are a node's workers; they share nothing but the database.
 type workers struct {
-	source source
+	source Source
 	delays Propagation
 	all    []*worker
 
@@ -68,7 +68,7 @@ type workers struct {
 }
 
 // newWorkers starts n workers that know what the database holds now.
-func newWorkers(src source, n int, delays Propagation, seed uint64, now time.Time) *workers {
+func newWorkers(src Source, n int, delays Propagation, seed uint64, now time.Time) *workers {
 	ws := &workers{
 		source: src,
 		delays: delays,
@@ -77,7 +77,7 @@ func newWorkers(src source, n int, delays Propagation, seed uint64, now time.Tim
 	for range n {
 		ws.all = append(ws.all, &worker{source: src})
 	}
-	routers, plugins := compileRouting(src.routing()), compilePlugins(src.plugins())
+	routers, plugins := compileRouting(src.Routing()), compilePlugins(src.Plugins())
 	for _, w := range ws.all {
 		w.change(routers, plugins, now, now, now)
 	}
@@ -86,14 +86,14 @@ func newWorkers(src source, n int, delays Propagation, seed uint64, now time.Tim
 
 // compileRouting and compilePlugins put the work off until a worker needs the
 // result, and do it once for all workers.
-func compileRouting(captured func() routing) func() *router.Router {
+func compileRouting(captured func() Routing) func() *router.Router {
 	return sync.OnceValue(func() *router.Router {
 		r := captured()
-		return router.New(r.routes, r.services)
+		return router.New(r.Routes, r.Services)
 	})
 }
 
-func compilePlugins(captured func() []*pluginView) func() *pluginSet {
+func compilePlugins(captured func() []*PluginView) func() *pluginSet {
 	return sync.OnceValue(func() *pluginSet { return newPluginSet(captured()) })
 }
 
@@ -105,23 +105,23 @@ func (ws *workers) pick() *worker {
 }
 
 // apply announces a change to every worker. Call it after the database holds it.
-func (ws *workers) apply(c dataChange, now time.Time) {
+func (ws *workers) apply(c Change, now time.Time) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	var (
 		routers func() *router.Router
 		plugins func() *pluginSet
 	)
-	if c.routing || c.everything {
-		routers = compileRouting(ws.source.routing())
+	if c.Routing || c.Everything {
+		routers = compileRouting(ws.source.Routing())
 	}
-	if c.plugins || c.everything {
-		plugins = compilePlugins(ws.source.plugins())
+	if c.Plugins || c.Everything {
+		plugins = compilePlugins(ws.source.Plugins())
 	}
 	for _, w := range ws.all {
 		routerDue := ws.draw(now, ws.delays.RouterMin, ws.delays.RouterMax)
 		pluginsDue := ws.draw(now, ws.delays.PluginsMin, ws.delays.PluginsMax)
-		if c.everything {
+		if c.Everything {
 			pluginsDue = routerDue // without a database all is swapped at once
 			w.credentials.invalidateAll(routerDue)
 			w.consumers.invalidateAll(routerDue)
@@ -145,26 +145,26 @@ func (w *worker) change(routers func() *router.Router, plugins func() *pluginSet
 }
 
 // invalidate announces changes to a worker's caches.
-func (ws *workers) invalidate(w *worker, c dataChange, now time.Time) {
+func (ws *workers) invalidate(w *worker, c Change, now time.Time) {
 	d := ws.delays
 	last := now
-	for _, name := range c.consumers {
+	for _, name := range c.Consumers {
 		due := ws.draw(now, d.CredentialMin, d.CredentialMax)
 		w.consumers.invalidate(name, due)
 		if due.After(last) {
 			last = due
 		}
 	}
-	for _, key := range c.credentials {
+	for _, key := range c.Credentials {
 		w.credentials.invalidate(key, ws.draw(now, d.CredentialMin, d.CredentialMax))
 	}
-	for _, id := range c.groups {
+	for _, id := range c.Groups {
 		w.groups.invalidate(id, ws.draw(now, d.ACLMin, d.ACLMax))
 	}
-	for _, key := range c.cascadeCredentials {
+	for _, key := range c.CascadeCredentials {
 		w.credentials.invalidate(key, ws.draw(last, d.CascadeMin, d.CascadeMax))
 	}
-	for _, id := range c.cascadeGroups {
+	for _, id := range c.CascadeGroups {
 		w.groups.invalidate(id, ws.draw(last, d.CascadeMin, d.CascadeMax))
 	}
 }
@@ -197,18 +197,18 @@ func (w *worker) at(now time.Time) view {
 
 // Credential implements jwtplugin.Directory.
 func (v view) Credential(key string) (jwtplugin.Credential, bool) {
-	return v.worker.credentials.get(key, v.now, v.worker.source.credential)
+	return v.worker.credentials.get(key, v.now, v.worker.source.Credential)
 }
 
 // Consumer implements jwtplugin.Directory.
 func (v view) Consumer(ref string) (jwtplugin.Consumer, bool) {
-	return v.worker.consumers.get(ref, v.now, v.worker.source.consumer)
+	return v.worker.consumers.get(ref, v.now, v.worker.source.Consumer)
 }
 
 // groups are a consumer's acl groups.
 func (v view) groups(consumerID string) []string {
 	groups, _ := v.worker.groups.get(consumerID, v.now, func(id string) ([]string, bool) {
-		return v.worker.source.groups(id), true
+		return v.worker.source.Groups(id), true
 	})
 	return groups
 }

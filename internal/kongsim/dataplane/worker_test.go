@@ -1,4 +1,4 @@
-package kongsim
+package dataplane
 
 import (
 	"testing"
@@ -12,43 +12,43 @@ import (
 
 // database is one in memory.
 type database struct {
-	routed      routing
-	pluginViews []*pluginView
+	routed      Routing
+	pluginViews []*PluginView
 	creds       map[string]jwtplugin.Credential
 	people      map[string]jwtplugin.Consumer
 	memberships map[string][]string
 }
 
-func (d *database) routing() func() routing {
+func (d *database) Routing() func() Routing {
 	captured := d.routed
-	return func() routing { return captured }
+	return func() Routing { return captured }
 }
 
-func (d *database) plugins() func() []*pluginView {
+func (d *database) Plugins() func() []*PluginView {
 	captured := d.pluginViews
-	return func() []*pluginView { return captured }
+	return func() []*PluginView { return captured }
 }
 
-func (d *database) credential(key string) (jwtplugin.Credential, bool) {
+func (d *database) Credential(key string) (jwtplugin.Credential, bool) {
 	c, ok := d.creds[key]
 	return c, ok
 }
-func (d *database) consumer(ref string) (jwtplugin.Consumer, bool) {
+func (d *database) Consumer(ref string) (jwtplugin.Consumer, bool) {
 	c, ok := d.people[ref]
 	return c, ok
 }
-func (d *database) groups(id string) []string { return d.memberships[id] }
+func (d *database) Groups(id string) []string { return d.memberships[id] }
 
 var start = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
 // protected is a service with a route and, on the service, the jwt plugin.
 func protected() *database {
 	return &database{
-		routed: routing{
-			routes:   []*router.Route{{ID: "r", ServiceID: "s", Paths: []string{"/"}, Protocols: []string{"http"}}},
-			services: map[string]*router.Service{"s": {ID: "s", Enabled: true}},
+		routed: Routing{
+			Routes:   []*router.Route{{ID: "r", ServiceID: "s", Paths: []string{"/"}, Protocols: []string{"http"}}},
+			Services: map[string]*router.Service{"s": {ID: "s", Enabled: true}},
 		},
-		pluginViews: []*pluginView{{
+		pluginViews: []*PluginView{{
 			ID: "p", Name: "jwt", ServiceID: "s", Enabled: true, Protocols: []string{"http"},
 			Config: map[string]any{"key_claim_name": "iss", "run_on_preflight": true},
 		}},
@@ -101,11 +101,11 @@ func TestDeletedAtOnceIsExposed(t *testing.T) {
 				db := protected()
 				ws := newWorkers(db, 2, tt.delays, seed, start)
 				deleted := start.Add(time.Minute)
-				db.routed.routes = nil
-				ws.apply(dataChange{routing: true}, deleted)
+				db.routed.Routes = nil
+				ws.apply(Change{Routing: true}, deleted)
 				total += exposures(ws, deleted, tt.wait)
 				db.pluginViews = nil
-				ws.apply(dataChange{plugins: true}, deleted.Add(tt.wait))
+				ws.apply(Change{Plugins: true}, deleted.Add(tt.wait))
 				total += exposures(ws, deleted.Add(tt.wait), 12*time.Second)
 			}
 			if (total > 0) != tt.exposure {
@@ -125,12 +125,12 @@ func TestCreatedAtOnceIsExposed(t *testing.T) {
 			ws := newWorkers(db, 2, Typical(), seed, start)
 			at := start.Add(time.Minute)
 			db.pluginViews = want.pluginViews
-			ws.apply(dataChange{plugins: true}, at)
+			ws.apply(Change{Plugins: true}, at)
 			if gated {
 				at = at.Add(3500 * time.Millisecond)
 			}
 			db.routed = want.routed
-			ws.apply(dataChange{routing: true}, at)
+			ws.apply(Change{Routing: true}, at)
 			total += exposures(ws, at, 4*time.Second)
 		}
 		if (total > 0) == gated {
@@ -146,12 +146,12 @@ func TestWithoutADatabaseNothingIsExposed(t *testing.T) {
 		db := &database{}
 		ws := newWorkers(db, 3, Typical(), seed, start)
 		*db = *protected()
-		ws.apply(dataChange{everything: true}, start)
+		ws.apply(Change{Everything: true}, start)
 		if n := exposures(ws, start, 4*time.Second); n > 0 {
 			t.Errorf("seed %d: exposed for %d ms after a load", seed, n)
 		}
 		*db = database{}
-		ws.apply(dataChange{everything: true}, start.Add(time.Minute))
+		ws.apply(Change{Everything: true}, start.Add(time.Minute))
 		if n := exposures(ws, start.Add(time.Minute), 4*time.Second); n > 0 {
 			t.Errorf("seed %d: exposed for %d ms after an unload", seed, n)
 		}
@@ -227,7 +227,7 @@ func TestDeletedConsumerOutlivedByCredential(t *testing.T) {
 		t.Fatal("not known")
 	}
 	db.creds, db.people = nil, nil
-	ws.apply(dataChange{consumers: []string{"john"}, cascadeCredentials: []string{"k"}}, start)
+	ws.apply(Change{Consumers: []string{"john"}, CascadeCredentials: []string{"k"}}, start)
 	if credential, consumer := sees(10 * time.Millisecond); !credential || consumer {
 		t.Errorf("after 10 ms: credential %v consumer %v", credential, consumer)
 	}

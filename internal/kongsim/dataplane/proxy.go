@@ -1,4 +1,6 @@
-package kongsim
+// Package dataplane is the proxy of a simulated Kong: its workers see each change as late as those of a real one, and
+// run the plugins that the operator writes.
+package dataplane
 
 import (
 	"context"
@@ -15,8 +17,11 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/router"
 )
 
-// ProxyOptions configure the proxy half of a simulated Kong.
-type ProxyOptions struct {
+// requestIDs came with Kong 3.5.
+var requestIDs = kong.Version{Major: 3, Minor: 5}
+
+// Options configure the proxy half of a simulated Kong.
+type Options struct {
 	// Workers is the number of workers; 2 when zero.
 	Workers int
 	// Propagation is how late workers see changes; the zero value is Instant.
@@ -45,9 +50,9 @@ type Proxy struct {
 	upstream *upstreamTransport
 }
 
-// newProxy makes a proxy that serves what src holds now; changed tells it of
+// New makes a proxy that serves what src holds now; Changed tells it of
 // changes.
-func newProxy(src source, o ProxyOptions) *Proxy {
+func New(src Source, o Options) *Proxy {
 	if o.Workers == 0 {
 		o.Workers = 2
 	}
@@ -70,9 +75,9 @@ func newProxy(src source, o ProxyOptions) *Proxy {
 	return p
 }
 
-// changed announces a write to the workers. Call it once the write is in the
+// Changed announces a write to the workers. Call it once the write is in the
 // database, and not under a lock that reading the source needs.
-func (p *Proxy) changed(c dataChange) { p.workers.apply(c, p.now()) }
+func (p *Proxy) Changed(c Change) { p.workers.apply(c, p.now()) }
 
 // Close drops idle connections to upstreams.
 func (p *Proxy) Close() { p.upstream.closeIdle() }
@@ -98,7 +103,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	now := p.now()
 	seen := p.workerOf(r.Context()).at(now)
 	id := ""
-	if p.version.AtLeast(kong35) {
+	if p.version.AtLeast(requestIDs) {
 		id = newRequestID()
 	}
 	path := router.NormalizePath(rawPath(r))

@@ -1,4 +1,4 @@
-package kongsim
+package dataplane
 
 import (
 	"context"
@@ -42,7 +42,7 @@ type gateway struct {
 
 // newGateway serves an upstream under route r and service s, with plugins;
 // john of group users and jane of none hold the credentials john and jane.
-func newGateway(t *testing.T, upstream http.HandlerFunc, plugins ...*pluginView) *gateway {
+func newGateway(t *testing.T, upstream http.HandlerFunc, plugins ...*PluginView) *gateway {
 	t.Helper()
 	up := httptest.NewServer(upstream)
 	t.Cleanup(up.Close)
@@ -55,9 +55,9 @@ func newGateway(t *testing.T, upstream http.HandlerFunc, plugins ...*pluginView)
 		t.Fatal(err)
 	}
 	g := &gateway{database: &database{
-		routed: routing{
-			routes: []*router.Route{{ID: "r", ServiceID: "s", Paths: []string{"/api"}, Protocols: []string{"http", "https"}, StripPath: true}},
-			services: map[string]*router.Service{
+		routed: Routing{
+			Routes: []*router.Route{{ID: "r", ServiceID: "s", Paths: []string{"/api"}, Protocols: []string{"http", "https"}, StripPath: true}},
+			Services: map[string]*router.Service{
 				"s": {ID: "s", Enabled: true, Protocol: "http", Host: u.Hostname(), Port: port},
 			},
 		},
@@ -77,7 +77,7 @@ func newGateway(t *testing.T, upstream http.HandlerFunc, plugins ...*pluginView)
 
 func (g *gateway) serve(t *testing.T) {
 	t.Helper()
-	g.proxy = newProxy(g.database, ProxyOptions{})
+	g.proxy = New(g.database, Options{})
 	srv := httptest.NewUnstartedServer(g.proxy)
 	srv.Config.ConnContext = g.proxy.ConnContext
 	srv.Start()
@@ -136,11 +136,11 @@ func tokenOf(t *testing.T, key string) http.Header {
 }
 
 // onService is an enabled plugin on service s.
-func onService(name string, config map[string]any) *pluginView {
-	return &pluginView{ID: name, Name: name, ServiceID: "s", Enabled: true, Protocols: []string{"http", "https"}, Config: config}
+func onService(name string, config map[string]any) *PluginView {
+	return &PluginView{ID: name, Name: name, ServiceID: "s", Enabled: true, Protocols: []string{"http", "https"}, Config: config}
 }
 
-func jwtOnService() *pluginView {
+func jwtOnService() *PluginView {
 	return onService("jwt", map[string]any{
 		"header_names": []string{"authorization"}, "uri_param_names": []string{"jwt"}, "key_claim_name": "iss", "run_on_preflight": true,
 	})
@@ -170,14 +170,14 @@ func TestProxyForwards(t *testing.T) {
 			t.Errorf("%s: %q, want %q", name, got, value)
 		}
 	}
-	if service := g.routed.services["s"]; e.Host != net.JoinHostPort(service.Host, strconv.Itoa(service.Port)) {
+	if service := g.routed.Services["s"]; e.Host != net.JoinHostPort(service.Host, strconv.Itoa(service.Port)) {
 		t.Errorf("host %s", e.Host)
 	}
 }
 
 func TestProxyPreservesHost(t *testing.T) {
 	g := newGateway(t, echo)
-	g.routed.routes[0].PreserveHost = true
+	g.routed.Routes[0].PreserveHost = true
 	if e := g.seen(t, "/api", http.Header{"Host": {"asked.example.com"}}); e.Host != "asked.example.com" {
 		t.Errorf("host %s", e.Host)
 	}
@@ -214,7 +214,7 @@ func TestProxyAnswers(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			g := newGateway(t, tt.upstream)
 			if tt.change != nil {
-				tt.change(g.routed.routes[0], g.routed.services["s"])
+				tt.change(g.routed.Routes[0], g.routed.Services["s"])
 			}
 			resp, body := g.do(t, http.MethodGet, tt.path, nil)
 			expect(t, resp, body, tt.status, tt.message)
@@ -231,7 +231,7 @@ func TestProxyAnswers(t *testing.T) {
 // TestProxyConnectionStaysWithItsWorker: only a new connection can meet
 // another worker.
 func TestProxyConnectionStaysWithItsWorker(t *testing.T) {
-	p := newProxy(protected(), ProxyOptions{Workers: 8})
+	p := New(protected(), Options{Workers: 8})
 	met := map[*worker]bool{}
 	for range 100 {
 		ctx := p.ConnContext(t.Context(), nil)
@@ -252,7 +252,7 @@ func TestProxyConnectionStaysWithItsWorker(t *testing.T) {
 func TestProxyTakesChangesIn(t *testing.T) {
 	db := protected()
 	now := start
-	p := newProxy(db, ProxyOptions{Propagation: Typical(), Now: func() time.Time { return now }})
+	p := New(db, Options{Propagation: Typical(), Now: func() time.Time { return now }})
 	status := func() int {
 		w := httptest.NewRecorder()
 		p.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
@@ -261,8 +261,8 @@ func TestProxyTakesChangesIn(t *testing.T) {
 	if got := status(); got != http.StatusUnauthorized {
 		t.Fatalf("protected: %d", got)
 	}
-	db.routed.routes = nil
-	p.changed(dataChange{routing: true})
+	db.routed.Routes = nil
+	p.Changed(Change{Routing: true})
 	if got := status(); got != http.StatusUnauthorized {
 		t.Errorf("right after the route was deleted: %d", got)
 	}
@@ -277,9 +277,9 @@ func TestProxyTakesChangesIn(t *testing.T) {
 // TestProxyOverTLS: a route of HTTPS and one server name is found by it.
 func TestProxyOverTLS(t *testing.T) {
 	g := newGateway(t, echo)
-	g.routed.routes[0].Protocols = []string{"https"}
-	g.routed.routes[0].SNIs = []string{"secure.example.com"}
-	srv := httptest.NewUnstartedServer(newProxy(g.database, ProxyOptions{}))
+	g.routed.Routes[0].Protocols = []string{"https"}
+	g.routed.Routes[0].SNIs = []string{"secure.example.com"}
+	srv := httptest.NewUnstartedServer(New(g.database, Options{}))
 	srv.StartTLS()
 	t.Cleanup(srv.Close)
 	status := func(serverName string) int {

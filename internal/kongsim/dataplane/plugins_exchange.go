@@ -1,4 +1,4 @@
-package kongsim
+package dataplane
 
 import (
 	"encoding/json"

@@ -1,4 +1,4 @@
-package kongsim
+package dataplane
 
 import (
 	"fmt"
@@ -64,7 +64,7 @@ type ipRestriction struct {
 	allow, deny []netip.Prefix
 }
 
-func compileIPRestriction(view *pluginView) (plugin, error) {
+func compileIPRestriction(view *PluginView) (plugin, error) {
 	p := &ipRestriction{}
 	if err := decodeConfig(view.Config, p); err != nil {
 		return nil, err
@@ -158,7 +158,7 @@ type correlationID struct {
 	counter atomic.Int64
 }
 
-func compileCorrelationID(view *pluginView) (plugin, error) {
+func compileCorrelationID(view *PluginView) (plugin, error) {
 	p := &correlationID{base: uuid.NewString()}
 	return p, decodeConfig(view.Config, p)
 }

@@ -1,4 +1,4 @@
-package kongsim
+package dataplane
 
 import (
 	"net/http"
@@ -9,7 +9,7 @@ import (
 // postFunction is the post-function plugin, as far as its access phase goes.
 type postFunction struct{ functions []*postfunction.Function }
 
-func compilePostFunction(view *pluginView) (plugin, error) {
+func compilePostFunction(view *PluginView) (plugin, error) {
 	var config struct {
 		Access []string `json:"access"`
 	}

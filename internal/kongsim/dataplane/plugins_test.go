@@ -1,4 +1,4 @@
-package kongsim
+package dataplane
 
 import (
 	"net/http"
@@ -31,7 +31,7 @@ func TestACL(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			header := http.Header{}
-			plugins := []*pluginView{onService("acl", tt.config)}
+			plugins := []*PluginView{onService("acl", tt.config)}
 			switch tt.caller {
 			case "":
 			case "anonymous":
@@ -66,14 +66,14 @@ func TestPluginScopes(t *testing.T) {
 		{"r", "s", "c"}, {"r", "", "c"}, {"", "s", "c"}, {"r", "s", ""}, {"", "", "c"}, {"r", "", ""}, {"", "s", ""}, {"", "", ""},
 	}
 	for first := range all {
-		var views []*pluginView
+		var views []*PluginView
 		for i := len(all) - 1; i >= first; i-- { // whatever the order of rows
-			views = append(views, &pluginView{
+			views = append(views, &PluginView{
 				Name: "request-termination", Enabled: true, Protocols: []string{"http"}, Config: map[string]any{"status_code": 400 + i},
 				RouteID: all[i].route, ServiceID: all[i].service, ConsumerID: all[i].consumer,
 			})
 		}
-		views = append(views, &pluginView{Name: "request-termination", RouteID: "r", ServiceID: "s", ConsumerID: "c", Protocols: []string{"http"}})
+		views = append(views, &PluginView{Name: "request-termination", RouteID: "r", ServiceID: "s", ConsumerID: "c", Protocols: []string{"http"}})
 		p := newPluginSet(views).find("request-termination", scope{"r", "s", "c"})
 		if got := p.(*termination).StatusCode; got != 400+first {
 			t.Errorf("plugin %d ran, want %d", got-400, first)
@@ -175,7 +175,7 @@ func TestRateLimitIdentifier(t *testing.T) {
 func TestGuards(t *testing.T) {
 	tests := []struct {
 		name   string
-		plugin *pluginView
+		plugin *PluginView
 		header http.Header
 		path   string
 		status int

@@ -1,4 +1,4 @@
-package kongsim
+package dataplane
 
 import (
 	"cmp"
@@ -11,8 +11,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/router"
 )
 
-// pluginView is a plugin as the plugins iterator knows it.
-type pluginView struct {
+// PluginView is a plugin as the plugins iterator knows it.
+type PluginView struct {
 	ID, Name                       string
 	RouteID, ServiceID, ConsumerID string
 	Protocols                      []string
@@ -38,7 +38,7 @@ type headerFilter interface {
 type pluginKind struct {
 	name     string
 	priority int // Kong's PRIORITY: greater runs earlier
-	compile  func(view *pluginView) (plugin, error)
+	compile  func(view *PluginView) (plugin, error)
 }
 
 // pluginKinds are in the order in which they run (each kong/plugins/NAME/handler.lua).
@@ -58,7 +58,7 @@ var pluginKinds = []pluginKind{
 func compileConfig[T any, P interface {
 	*T
 	plugin
-}](view *pluginView) (plugin, error) {
+}](view *PluginView) (plugin, error) {
 	p := P(new(T))
 	if err := decodeConfig(view.Config, p); err != nil {
 		return nil, err
@@ -88,7 +88,7 @@ type pluginSet struct {
 
 // newPluginSet compiles the enabled plugins that the proxy acts on. One whose
 // configuration cannot be read fails every request, as an error in Lua would.
-func newPluginSet(views []*pluginView) *pluginSet {
+func newPluginSet(views []*PluginView) *pluginSet {
 	s := &pluginSet{scoped: map[string]map[scope]plugin{}}
 	for _, kind := range pluginKinds {
 		for _, v := range views {
@@ -107,7 +107,7 @@ func newPluginSet(views []*pluginView) *pluginSet {
 	return s
 }
 
-func compilePlugin(kind pluginKind, view *pluginView) plugin {
+func compilePlugin(kind pluginKind, view *PluginView) plugin {
 	p, err := kind.compile(view)
 	if err != nil {
 		return broken{}

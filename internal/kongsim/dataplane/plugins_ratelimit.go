@@ -1,4 +1,4 @@
-package kongsim
+package dataplane
 
 import (
 	"strconv"
@@ -26,7 +26,7 @@ type rateWindow struct {
 	start   func(time.Time) time.Time
 }
 
-func compileRateLimit(view *pluginView) (plugin, error) {
+func compileRateLimit(view *PluginView) (plugin, error) {
 	settings, err := pluginconfig.RateLimitSettings(view.Config)
 	if err != nil {
 		return nil, err

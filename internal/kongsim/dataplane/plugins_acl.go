@@ -1,4 +1,4 @@
-package kongsim
+package dataplane
 
 import (
 	"net/http"
@@ -12,7 +12,7 @@ import (
 // consumer are not simulated: no simulated plugin provides them.
 type acl struct{ pluginconfig.ACL }
 
-func compileACL(view *pluginView) (plugin, error) {
+func compileACL(view *PluginView) (plugin, error) {
 	settings, err := pluginconfig.ACLSettings(view.Config)
 	return &acl{settings}, err
 }

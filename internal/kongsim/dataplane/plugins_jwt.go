@@ -1,4 +1,4 @@
-package kongsim
+package dataplane
 
 import (
 	"net/http"
@@ -10,7 +10,7 @@ import (
 // jwtAuth is the jwt plugin; the decision itself is jwtplugin's.
 type jwtAuth struct{ config jwtplugin.Config }
 
-func compileJWT(view *pluginView) (plugin, error) {
+func compileJWT(view *PluginView) (plugin, error) {
 	config, err := pluginconfig.JWTSettings(view.Config)
 	return &jwtAuth{config}, err
 }
