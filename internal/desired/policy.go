@@ -1,12 +1,16 @@
 package desired
 
 import (
+	"cmp"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"sigs.k8s.io/yaml"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
@@ -172,4 +176,131 @@ func findVaultReference(field string, value any) (at string, found bool) {
 		}
 	}
 	return "", false
+}
+
+// RedisOf is the server of policy.redis that a service counts its rate limit in; nil where it counts in none, or names
+// one that is not for its namespace.
+func (p Policy) RedisOf(service *v1alpha1.JwtProtectedService) *v1alpha1.RedisServer {
+	if service.Spec.RateLimit == nil || service.Spec.RateLimit.Redis == "" {
+		return nil
+	}
+	i := slices.IndexFunc(p.Redis, func(server v1alpha1.RedisServer) bool {
+		return server.Name == service.Spec.RateLimit.Redis && isFor(server.Namespaces, service.Namespace)
+	})
+	if i < 0 {
+		return nil
+	}
+	return &p.Redis[i]
+}
+
+// checkRedis holds what a rate limit counts in to policy.redis.
+func (p Policy) checkRedis(service *v1alpha1.JwtProtectedService) error {
+	limit := service.Spec.RateLimit
+	if limit == nil || limit.Redis == "" || p.RedisOf(service) != nil {
+		return nil
+	}
+	var names []string
+	for _, server := range p.Redis {
+		if isFor(server.Namespaces, service.Namespace) {
+			names = append(names, server.Name)
+		}
+	}
+	instead := "Use policy: local"
+	if len(names) > 0 {
+		instead = "Use one of " + strings.Join(names, ", ")
+	}
+	return p.violation("spec.rateLimit.redis", fmt.Sprintf("policy.redis has no server %q for namespace %s", limit.Redis, service.Namespace),
+		instead+", or ask for it to be added")
+}
+
+// Bounds of policy.budget where it says none.
+const (
+	defaultRoutes      = 1000
+	defaultMatches     = 4000
+	defaultConfigBytes = 1 << 20
+)
+
+// ServiceUse is what a service takes of its namespace's budget.
+func ServiceUse(service *v1alpha1.JwtProtectedService, configs Configs) v1alpha1.BudgetUse {
+	use := v1alpha1.BudgetUse{Routes: int32(len(service.Spec.Routes))}
+	for _, route := range service.Spec.Routes {
+		use.Matches += int32(len(route.Paths) + len(route.Hosts) + len(route.SNIs))
+		for _, values := range route.Headers {
+			use.Matches += int32(len(values))
+		}
+	}
+	for _, plugin := range service.Spec.Plugins {
+		if plugin.Config != nil {
+			use.ConfigBytes += int32(len(plugin.Config.Raw))
+		}
+	}
+	for _, sources := range configs {
+		for _, source := range sources {
+			use.ConfigBytes += int32(len(source))
+		}
+	}
+	return use
+}
+
+// CheckBudget holds what a service wants to policy.budget. former is what it has, and others what the other services
+// of its namespace have on the gateway. What does not grow is taken: what was admitted once is not taken away.
+func (p Policy) CheckBudget(namespace string, former, wanted v1alpha1.BudgetUse, others []v1alpha1.BudgetUse) error {
+	type amount struct {
+		field, what, bound string
+		of                 func(v1alpha1.BudgetUse) int32
+		limit, fallback    int32
+	}
+	for _, a := range []amount{
+		{"spec.routes", "routes", "routes", func(u v1alpha1.BudgetUse) int32 { return u.Routes }, p.Budget.Routes, defaultRoutes},
+		{
+			"spec.routes", "paths, hosts, SNIs and header values", "matches",
+			func(u v1alpha1.BudgetUse) int32 { return u.Matches }, p.Budget.Matches, defaultMatches,
+		},
+		{
+			"spec.plugins", "bytes of configuration", "configBytes",
+			func(u v1alpha1.BudgetUse) int32 { return u.ConfigBytes }, p.Budget.ConfigBytes, defaultConfigBytes,
+		},
+	} {
+		total := int64(a.of(wanted))
+		for _, other := range others {
+			total += int64(a.of(other))
+		}
+		limit := int64(cmp.Or(a.limit, a.fallback))
+		if a.of(wanted) > a.of(former) && total > limit {
+			return p.violation(a.field, fmt.Sprintf("with them, the services of namespace %s would have %d %s, and policy.budget.%s is %d",
+				namespace, total, a.what, a.bound, limit), "Shorten them, remove others, or ask for a larger budget")
+		}
+	}
+	return nil
+}
+
+// Bounds of the configurations that tenants write for plugins, in bytes. They are the operator's own: what is read is
+// in its memory, and a few kilobytes of YAML can become megabytes there.
+const (
+	// MaxSourceBytes is how long the content of one configFrom may be.
+	MaxSourceBytes = 128 << 10
+	// MaxConfigBytes is how long all configurations of one resource may be together, Secrets included, and each of
+	// them as JSON, with the aliases of YAML resolved.
+	MaxConfigBytes = 256 << 10
+)
+
+// parsing is held while a configuration is parsed. What a parser needs is many times what it reads: one at a time.
+var parsing sync.Mutex
+
+// parseConfig reads a JSON or YAML object; nil where it is none, or too long once its aliases are resolved.
+func parseConfig(content []byte) map[string]any {
+	parsing.Lock()
+	defer parsing.Unlock()
+	if len(content) > MaxSourceBytes {
+		return nil
+	}
+	raw, err := yaml.YAMLToJSON(content)
+	if err != nil || len(raw) > MaxConfigBytes {
+		return nil
+	}
+	var object map[string]any
+	if json.Unmarshal(raw, &object) != nil {
+		return nil
+	}
+	return object
 }

@@ -1,9 +1,13 @@
 package desired
 
 import (
+	"net"
+	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/address"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
@@ -64,4 +68,135 @@ func hostTags(p Policy) []string {
 		return nil
 	}
 	return []string{tagSharedHost}
+}
+
+// Between namespaces a route is judged by its hosts and path prefixes alone. Kong prefers a route that matches on
+// more: one with a header, a method or an SNI more, or with a deeper path, takes the requests of the other, with
+// their tokens.
+
+// tagSharedHost is on the routes of a gateway with policy.routes: that says who may claim which paths of a host.
+// Without it a host is one namespace's.
+const tagSharedHost = TagManaged + "-host:shared"
+
+// hostKeys are what the hosts and paths of a route claim against other namespaces.
+func hostKeys(f kong.Fields) []UniqueKey {
+	owned, ours := ParseTags(f.Tags())
+	if !ours || owned.Owner.Namespace == "" {
+		return nil // not a tenant's: whoever matches the same requests is found by UniqueRoute
+	}
+	shared := false
+	for _, tag := range f.Tags() {
+		shared = shared || tag == tagSharedHost
+	}
+	var keys []UniqueKey
+	seen := map[UniqueKey]bool{}
+	for _, host := range orNone(f.Strings("hosts")) {
+		for _, path := range orNone(f.Strings("paths")) {
+			key := UniqueKey{Kind: UniqueHost, Namespace: owned.Owner.Namespace, Host: hostOf(host), Prefix: literalPrefix(path), Shared: shared}
+			key.Value = key.bucket()
+			if !seen[key] {
+				seen[key] = true
+				keys = append(keys, key)
+			}
+		}
+	}
+	return keys
+}
+
+func orNone(values []string) []string {
+	if len(values) == 0 {
+		return []string{""}
+	}
+	return values
+}
+
+// bucket is what keys that can overlap have in common: the registered domain of a host, or the first segment of a
+// path on any host.
+func (c UniqueKey) bucket() string {
+	if c.Host != "" {
+		return address.Parse(strings.Trim(c.Host, "*.")).Domain()
+	}
+	segment, _, _ := strings.Cut(strings.TrimPrefix(c.Prefix, "/"), "/")
+	return "/" + segment
+}
+
+// hostOf is the host of a route without its port, in lower case.
+func hostOf(claimed string) string {
+	if host, _, err := net.SplitHostPort(claimed); err == nil {
+		claimed = host
+	}
+	return address.Parse(claimed).Name
+}
+
+// literalPrefix is the path that all requests of a route begin with, by whole segments: of a regular expression, what
+// is before its first operator.
+func literalPrefix(claimed string) string {
+	expression, regular := strings.CutPrefix(claimed, "~")
+	if !regular {
+		return strings.TrimSuffix(claimed, "/")
+	}
+	var literal strings.Builder
+	for i := 0; i < len(expression); i++ {
+		c := expression[i]
+		switch {
+		case c == '$' && i == len(expression)-1:
+			return strings.TrimSuffix(literal.String(), "/")
+		case c == '\\' && i+1 < len(expression) && strings.IndexByte(operators, expression[i+1]) >= 0:
+			i++
+			c = expression[i]
+		case c == '\\' || strings.IndexByte(operators, c) >= 0:
+			return literal.String()[:max(strings.LastIndex(literal.String(), "/"), 0)]
+		}
+		literal.WriteByte(c)
+	}
+	return literal.String()[:max(strings.LastIndex(literal.String(), "/"), 0)]
+}
+
+// operators of regular expressions.
+const operators = `\^$.|?*+()[]{}`
+
+// overlapsHost says whether two namespaces cannot both have their claims.
+func (c UniqueKey) overlapsHost(d UniqueKey) bool {
+	if c.Namespace == d.Namespace || !hostsMeet(c.Host, d.Host) {
+		return false
+	}
+	if c.Host != "" && (!c.Shared || !d.Shared) {
+		return true
+	}
+	return holdsPrefix(c.Prefix, d.Prefix) || holdsPrefix(d.Prefix, c.Prefix)
+}
+
+// hostsMeet says whether a request can be for both of two hosts, which may have a wildcard for their first or last
+// label.
+func hostsMeet(a, b string) bool {
+	return a == b || matchesHost(a, b) || matchesHost(b, a)
+}
+
+func matchesHost(pattern, host string) bool {
+	if suffix, wildcard := strings.CutPrefix(pattern, "*"); wildcard {
+		return strings.HasSuffix(host, suffix)
+	}
+	if prefix, wildcard := strings.CutSuffix(pattern, "*"); wildcard {
+		return strings.HasPrefix(host, prefix)
+	}
+	return false
+}
+
+// holdsPrefix says whether a path is at or below a prefix, by whole segments. Both are without a final slash.
+func holdsPrefix(prefix, path string) bool {
+	return path == prefix || strings.HasPrefix(path, prefix+"/")
+}
+
+// segmentPaths writes paths so that Kong, whose prefixes know no segments, takes what is at and below each, and
+// nothing beside it: /pay is the prefix /pay/ and exactly /pay, but not /payments.
+func segmentPaths(paths []string) []string {
+	var told []string
+	for _, path := range paths {
+		if strings.HasPrefix(path, "~") || strings.HasSuffix(path, "/") {
+			told = append(told, path)
+			continue
+		}
+		told = append(told, path+"/", "~"+regexp.QuoteMeta(path)+"$")
+	}
+	return told
 }

@@ -5,7 +5,11 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
+	"time"
 
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine/observed"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine/plan"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
@@ -165,4 +169,139 @@ func (r *syncRun) verdict() error {
 		return r.waiting
 	}
 	return nil
+}
+
+// The gates here see to it that no route is ever reachable unprotected; see package propagation for why the order of
+// writes is not enough.
+
+// gates are those of what one owner wants.
+type gates struct {
+	*rooms
+	want map[string]plan.Wanted
+}
+
+// pass says whether an op may be done now. The error is a *heldBackError where it has to wait.
+func (g gates) pass(o plan.Op) error {
+	if wait := g.wait(o); wait != nil {
+		return &heldBackError{wait}
+	}
+	return nil // a *status.WaitError that is nil is no nil error
+}
+
+func (g gates) wait(o plan.Op) *status.WaitError {
+	switch {
+	case o.Swap:
+		return nil
+	case o.Verb == plan.Put && o.Create && o.Target.Kind == kong.KindRoute:
+		return g.ofRoute(o.Target)
+	case o.Verb == plan.Put:
+		return g.ofMove(o.Target)
+	case o.Target.Guards():
+		return g.ofRemoval(o.Target.Service, "plugin "+o.Target.Plugin)
+	case o.Target.Kind == kong.KindService:
+		return g.ofRemoval(o.Target.ID, "service and its plugins")
+	}
+	return nil
+}
+
+// ofRoute lets a new route in once all plugins of its service have been there, as they are now, for the propagation
+// delay.
+func (g gates) ofRoute(route plan.Wanted) *status.WaitError {
+	var longest time.Duration
+	var waitsFor []string
+	for _, w := range g.want {
+		if !w.Guards() || w.Service != route.Service {
+			continue
+		}
+		remaining := time.Second
+		if held, found := g.observed.Get(w.ID); found && !held.Uncertain {
+			remaining = g.clocks.Remaining(held.Since)
+		}
+		if remaining > 0 {
+			longest = max(longest, remaining)
+			waitsFor = append(waitsFor, w.Plugin)
+		}
+	}
+	if longest == 0 {
+		return nil
+	}
+	slices.Sort(waitsFor)
+	return status.Wait(longest, v1alpha1.ReasonProgressing,
+		"waiting until every Kong worker runs the plugins %s before routes are opened (propagation delay %s)",
+		strings.Join(waitsFor, ", "), g.clocks.Delay())
+}
+
+// ofMove lets a plugin that protects a service of this operator's leave it as if it went.
+func (g gates) ofMove(to plan.Wanted) *status.WaitError {
+	held, found := g.observed.Get(to.ID)
+	if !found || !to.MovesFrom(held) {
+		return nil
+	}
+	if _, there := g.observed.Get(held.Service); !there {
+		return nil
+	}
+	return g.ofRemoval(held.Service, "plugin "+held.Plugin)
+}
+
+// ofRemoval lets a plugin or the service go once no worker can have a former route of the service any more.
+func (g gates) ofRemoval(service, what string) *status.WaitError {
+	remaining := g.clocks.RoutesRemaining(service)
+	if remaining == 0 {
+		return nil
+	}
+	return status.Wait(remaining, v1alpha1.ReasonProgressing,
+		"waiting until no Kong worker has the former routes any more before the %s goes (propagation delay %s)",
+		what, g.clocks.Delay())
+}
+
+// reduced says what is left of an entity that gives up what others wait for: nil where nothing is.
+func (r *syncRun) reduced(w plan.Wanted) (held plan.Entry, rest *kong.Entity, found bool) {
+	held, known := r.observed.Get(w.ID)
+	if !known || held.Uncertain {
+		return plan.Entry{}, nil, false
+	}
+	var former, kept []desired.UniqueKey
+	for _, key := range held.Keys {
+		if slices.Contains(w.Keys, key) {
+			kept = append(kept, key)
+		} else {
+			former = append(former, key)
+		}
+	}
+	awaited := func(k desired.UniqueKey) bool { return r.arbiter.Awaited(k, w.Owner) }
+	if !slices.ContainsFunc(former, awaited) {
+		return plan.Entry{}, nil, false
+	}
+	if w.Kind == kong.KindJWT || movesAway(w.Keys, kept) {
+		// What of a route is still wanted is not given up for what is not.
+		keepsRoute := slices.ContainsFunc(kept, func(k desired.UniqueKey) bool { return k.Kind == desired.UniqueRoute })
+		return held, nil, w.Kind == kong.KindJWT || !keepsRoute
+	}
+	return held, unnamed(w.Entity, kept), true
+}
+
+// movesAway says whether a route is to match other requests than it does.
+func movesAway(wanted, kept []desired.UniqueKey) bool {
+	return slices.ContainsFunc(wanted, func(k desired.UniqueKey) bool {
+		return k.Kind == desired.UniqueRoute && !slices.Contains(kept, k)
+	})
+}
+
+// unnamed is an entity without those of its names that it does not hold. A consumer has to have one.
+func unnamed(e kong.Entity, kept []desired.UniqueKey) *kong.Entity {
+	e.Fields = maps.Clone(e.Fields)
+	holds := func(kind desired.UniqueKind) bool {
+		return slices.ContainsFunc(kept, func(k desired.UniqueKey) bool { return k.Kind == kind })
+	}
+	if e.Kind != kong.KindConsumer {
+		delete(e.Fields, "name")
+		return &e
+	}
+	if !holds(desired.UniqueUsername) {
+		e.Fields["username"] = "kongjwt-waits-for-a-name-" + e.ID
+	}
+	if !holds(desired.UniqueCustomID) {
+		delete(e.Fields, "custom_id")
+	}
+	return &e
 }

@@ -77,6 +77,7 @@ const (
 
 // run connects and keeps looking until ctx ends.
 func (m *monitor) run(ctx context.Context) {
+	defer m.link.close()
 	heartbeat := time.NewTicker(m.options.Heartbeat)
 	defer heartbeat.Stop()
 	listing := time.NewTicker(max(m.settings.DriftInterval, time.Second))

@@ -150,7 +150,7 @@ func (r *Registry) Ensure(name string, s Settings) (*Engine, error) {
 	}, api, ctx.Done())
 	e.stop = stop
 	r.engines[name] = e
-	go e.run(ctx)
+	go e.monitor.run(ctx)
 	return e, nil
 }
 
