@@ -15,8 +15,8 @@ type JWKS struct {
 	// +optional
 	URL string `json:"url,omitempty"`
 	// issuer is an identity provider whose discovery document names the key set: what tokens carry in iss, to the
-	// letter. The document is below it at /.well-known/openid-configuration (OpenID Connect Discovery), or at its host's
-	// /.well-known/oauth-authorization-server (RFC 8414). It has to name the same issuer.
+	// letter. The document is below it at /.well-known/openid-configuration (OpenID Connect Discovery), or at the
+	// host's /.well-known/oauth-authorization-server (RFC 8414). It has to name the same issuer.
 	// +kubebuilder:validation:MinLength=8
 	// +kubebuilder:validation:MaxLength=2048
 	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://([^/?#@:[:space:]]+|[[][0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*[]])(:[1-9][0-9]{0,4})?(/[^?#[:space:]]*)?$')",message="must be a URL such as https://login.example.com/realms/orders; no query, no user and password"

@@ -5,8 +5,8 @@
 package v1alpha1
 
 import (
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
@@ -25,7 +25,7 @@ func (in *Access) DeepCopyInto(out *Access) {
 	}
 	if in.ConsumerSelector != nil {
 		in, out := &in.ConsumerSelector, &out.ConsumerSelector
-		*out = new(v1.LabelSelector)
+		*out = new(metav1.LabelSelector)
 		(*in).DeepCopyInto(*out)
 	}
 	if in.ConsumerNamespaces != nil {
@@ -116,7 +116,7 @@ func (in *AllowedNamespaces) DeepCopyInto(out *AllowedNamespaces) {
 	*out = *in
 	if in.Selector != nil {
 		in, out := &in.Selector, &out.Selector
-		*out = new(v1.LabelSelector)
+		*out = new(metav1.LabelSelector)
 		(*in).DeepCopyInto(*out)
 	}
 }
@@ -892,7 +892,7 @@ func (in *JwtConsumerStatus) DeepCopyInto(out *JwtConsumerStatus) {
 	*out = *in
 	if in.Conditions != nil {
 		in, out := &in.Conditions, &out.Conditions
-		*out = make([]v1.Condition, len(*in))
+		*out = make([]metav1.Condition, len(*in))
 		for i := range *in {
 			(*in)[i].DeepCopyInto(&(*out)[i])
 		}
@@ -1056,7 +1056,7 @@ func (in *JwtProtectedServiceStatus) DeepCopyInto(out *JwtProtectedServiceStatus
 	*out = *in
 	if in.Conditions != nil {
 		in, out := &in.Conditions, &out.Conditions
-		*out = make([]v1.Condition, len(*in))
+		*out = make([]metav1.Condition, len(*in))
 		for i := range *in {
 			(*in)[i].DeepCopyInto(&(*out)[i])
 		}
@@ -1170,7 +1170,7 @@ func (in *JwtTokenSpec) DeepCopyInto(out *JwtTokenSpec) {
 	}
 	if in.Claims != nil {
 		in, out := &in.Claims, &out.Claims
-		*out = new(apiextensionsv1.JSON)
+		*out = new(v1.JSON)
 		(*in).DeepCopyInto(*out)
 	}
 }
@@ -1190,7 +1190,7 @@ func (in *JwtTokenStatus) DeepCopyInto(out *JwtTokenStatus) {
 	*out = *in
 	if in.Conditions != nil {
 		in, out := &in.Conditions, &out.Conditions
-		*out = make([]v1.Condition, len(*in))
+		*out = make([]metav1.Condition, len(*in))
 		for i := range *in {
 			(*in)[i].DeepCopyInto(&(*out)[i])
 		}
@@ -1338,7 +1338,7 @@ func (in *KongGatewayStatus) DeepCopyInto(out *KongGatewayStatus) {
 	*out = *in
 	if in.Conditions != nil {
 		in, out := &in.Conditions, &out.Conditions
-		*out = make([]v1.Condition, len(*in))
+		*out = make([]metav1.Condition, len(*in))
 		for i := range *in {
 			(*in)[i].DeepCopyInto(&(*out)[i])
 		}
@@ -1405,7 +1405,7 @@ func (in *PluginSpec) DeepCopyInto(out *PluginSpec) {
 	}
 	if in.Config != nil {
 		in, out := &in.Config, &out.Config
-		*out = new(apiextensionsv1.JSON)
+		*out = new(v1.JSON)
 		(*in).DeepCopyInto(*out)
 	}
 	if in.ConfigFrom != nil {
@@ -1525,7 +1525,7 @@ func (in *RequiredClaim) DeepCopyInto(out *RequiredClaim) {
 	*out = *in
 	if in.Equals != nil {
 		in, out := &in.Equals, &out.Equals
-		*out = new(apiextensionsv1.JSON)
+		*out = new(v1.JSON)
 		(*in).DeepCopyInto(*out)
 	}
 	if in.In != nil {
