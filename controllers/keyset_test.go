@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
@@ -72,6 +73,38 @@ var _ = Describe("A JwtConsumer that follows an issuer", func() {
 		look(ctx, consumer)
 		ready(ctx, consumer)
 		Expect(keys(ctx)()).To(ConsistOf("one"))
+	})
+
+	It("is asked by the gateway's proxy, with the credentials that the proxy's Secret has now", func(ctx SpecContext) {
+		proxy := issuer.StartProxy(provider, true)
+		DeferCleanup(proxy.Close)
+		proxy.Require("operator", "first-password")
+		own := v1alpha1.SecretReference{Namespace: operatorNamespace, Name: "egress-proxy"}
+		change(ctx, w.gateway, func(g *v1alpha1.KongGateway) {
+			g.Spec.EgressProxy = &v1alpha1.EgressProxy{
+				URL: proxy.URL(), CASecretRef: &v1alpha1.SecretKeyReference{SecretReference: own, Key: "ca.crt"}, CredentialsSecretRef: &own,
+			}
+		})
+		consumer := follower("proxied", func(j *v1alpha1.JWKS) { j.URL = "https://login.example.com/jwks" })
+		create(ctx, consumer)
+		stalled(ctx, consumer, v1alpha1.ReasonGatewayNotReady, And(
+			HavePrefix("spec.credentials[0].jwks.url: "), ContainSubstring("spec.egressProxy.caSecretRef"), ContainSubstring("egress-proxy")))
+
+		By("making the proxy's Secret, with a former password")
+		secret := &corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Namespace: own.Namespace, Name: own.Name},
+			StringData: map[string]string{"ca.crt": proxy.CA(), "username": "operator", "password": "former-password"},
+		}
+		create(ctx, secret)
+		DeferCleanup(func(ctx SpecContext) { Expect(kube.Delete(ctx, secret)).To(Succeed()) })
+		reconciling(ctx, consumer, v1alpha1.ReasonKeySetUnreachable, And(
+			ContainSubstring("the proxy answers 407"), ContainSubstring("credentialsSecretRef"), Not(ContainSubstring("former-password"))))
+
+		By("correcting it")
+		change(ctx, secret, func(s *corev1.Secret) { s.StringData = map[string]string{"password": "first-password"} })
+		ready(ctx, consumer)
+		Expect(keys(ctx)()).To(ConsistOf("one"))
+		Expect(proxy.Asked()).To(HaveEach("login.example.com:443"))
 	})
 
 	It("has its keys in Kong as it rotates them, across a restart, and keeps them when it is away or empty", func(ctx SpecContext) {

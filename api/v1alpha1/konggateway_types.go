@@ -12,6 +12,10 @@ type KongGatewaySpec struct {
 	// dataPlanes lists the data planes. Where it is set, credential changes are verified on each of them.
 	// +optional
 	DataPlanes *DataPlanes `json:"dataPlanes,omitempty"`
+	// egressProxy is the way to issuers (jwks) where the cluster has no other: key sets and discovery documents are
+	// fetched by it. Without it they are fetched directly, whatever the operator's environment says.
+	// +optional
+	EgressProxy *EgressProxy `json:"egressProxy,omitempty"`
 	// allowedNamespaces says whose resources this gateway takes. Without it, nobody's.
 	// +kubebuilder:default={from: "None"}
 	// +optional

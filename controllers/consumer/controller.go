@@ -13,6 +13,8 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
@@ -71,11 +73,26 @@ func (r *Reconciler) Setup(mgr ctrl.Manager, woken source.Source, options contro
 	return ctrl.NewControllerManagedBy(mgr).
 		For(&v1alpha1.JwtConsumer{}, watch.OwnChanged()).
 		WatchesMetadata(&corev1.Secret{}, watch.NamingSecret(r.Client, r.Secrets, kind), watch.ContentChanged()).
+		WatchesMetadata(&corev1.Secret{}, r.fetchingBy(), watch.ContentChanged()).
 		Watches(&v1alpha1.KongGateway{}, watch.Naming(r.Client, kind, index.Gateway, watch.ByClusterName), watch.SpecChanged()).
 		Watches(&corev1.Namespace{}, watch.AllIn(r.Client, kind), watch.LabelsChanged()).
 		WatchesRawSource(woken).
 		WithOptions(options).
 		Complete(r)
+}
+
+// fetchingBy enqueues the consumers that follow an issuer by a proxy whose credentials or authorities changed.
+func (r *Reconciler) fetchingBy() handler.EventHandler {
+	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, secret client.Object) (requests []ctrl.Request) {
+		consumers, err := r.Inputs.ConsumersFetchingBy(ctx, secret)
+		if err != nil {
+			log.FromContext(ctx).Error(err, "Cannot look up the consumers that a proxy's Secret is for")
+		}
+		for _, key := range consumers {
+			requests = append(requests, ctrl.Request{NamespacedName: key})
+		}
+		return requests
+	})
 }
 
 // Reconcile brings Kong, and the Secrets that clients read, to what a JwtConsumer says.

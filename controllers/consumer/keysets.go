@@ -211,7 +211,12 @@ func (r *keySets) sourceOf(ctx context.Context, spec v1alpha1.Credential, field 
 			return source, status.Stalled(v1alpha1.ReasonSecretInvalid, "%s.jwks.caSecretRef: key %s of Secret %s: %v. Put certificates in PEM there.", field, ref.Key, ref.Name, err)
 		}
 	}
-	return source, nil
+	if source.Cluster {
+		return source, nil
+	}
+	var err error
+	source.Proxy, err = r.Inputs.EgressProxy(ctx, address, policy.Gateway, r.gateway.EgressProxy)
+	return source, err
 }
 
 // policyFor says under which rules a namespace may follow issuers; admitted is false where it may follow none.

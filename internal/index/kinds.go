@@ -174,7 +174,7 @@ func pluginSecrets(plugins []v1alpha1.PluginSpec) []string {
 }
 
 // GatewaySecrets lists the Secrets that a gateway names: for the connections to its Admin API and to the data planes
-// that are asked, and for the servers of policy.redis.
+// that are asked, for the servers of policy.redis, and for the proxy to issuers.
 func GatewaySecrets(spec v1alpha1.KongGatewaySpec) []v1alpha1.SecretReference {
 	var refs []v1alpha1.SecretReference
 	if auth := spec.AdminAPI.Auth; auth != nil {
@@ -199,6 +199,20 @@ func GatewaySecrets(spec v1alpha1.KongGatewaySpec) []v1alpha1.SecretReference {
 		if server.PasswordSecretRef != nil {
 			refs = append(refs, server.PasswordSecretRef.SecretReference)
 		}
+	}
+	return append(refs, EgressProxySecrets(spec.EgressProxy)...)
+}
+
+// EgressProxySecrets lists the Secrets that a gateway names for its proxy to issuers; proxy may be nil.
+func EgressProxySecrets(proxy *v1alpha1.EgressProxy) (refs []v1alpha1.SecretReference) {
+	if proxy == nil {
+		return nil
+	}
+	if proxy.CASecretRef != nil {
+		refs = append(refs, proxy.CASecretRef.SecretReference)
+	}
+	if proxy.CredentialsSecretRef != nil {
+		refs = append(refs, *proxy.CredentialsSecretRef)
 	}
 	return refs
 }

@@ -37,6 +37,8 @@ type Source struct {
 	// CA are the certificate authorities to trust, in PEM. None: the system's.
 	CA     string
 	Policy Policy
+	// Proxy is the way to the issuer. The cluster's keys are read without it.
+	Proxy Proxy
 }
 
 // Validators are what an issuer said about the set that is held, for a conditional request (RFC 9110 section 13.1).
@@ -65,6 +67,8 @@ type Fetcher struct {
 	Timeout time.Duration
 	// Cluster is where the keys of this cluster are.
 	Cluster Cluster
+	// Lookup gives the addresses of a host that a proxy is asked for; nil is the system's.
+	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 }
 
 // Cluster is an API server that signs tokens of ServiceAccounts.
@@ -75,8 +79,8 @@ type Cluster struct {
 	URL string
 }
 
-// Fetch asks an issuer for its set, within the limits of this package. No proxy is taken from the environment: the
-// address that is judged has to be that of the issuer. The error is an *Error.
+// Fetch asks an issuer for its set, within the limits of this package. No proxy but the source's is used, whatever the
+// environment says: the address that is judged has to be that of the issuer. The error is an *Error.
 func (f Fetcher) Fetch(ctx context.Context, source Source, held Validators) (Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(f.Timeout, Timeout))
 	defer cancel()
@@ -86,13 +90,12 @@ func (f Fetcher) Fetch(ctx context.Context, source Source, held Validators) (Ans
 		}
 		return f.get(ctx, f.Cluster.Client, f.Cluster.URL, held)
 	}
-	roots, err := source.roots()
+	way, err := f.routeTo(source)
 	if err != nil {
 		return Answer{}, err
 	}
-	transport := source.transport(roots)
-	defer transport.CloseIdleConnections()
-	client := &http.Client{Transport: transport, CheckRedirect: source.checkRedirect}
+	defer way.CloseIdleConnections()
+	client := &http.Client{Transport: way, CheckRedirect: source.checkRedirect}
 	address := source.URL
 	if source.Issuer != "" {
 		if address, err = f.discover(ctx, client, source); err != nil {
@@ -151,16 +154,17 @@ func (f Fetcher) request(ctx context.Context, address string, held Validators) (
 
 // CheckCA says whether certificate authorities can be read.
 func (s Source) CheckCA() error {
-	_, err := s.roots()
+	_, err := rootsOf(s.CA)
 	return err
 }
 
-func (s Source) roots() (*x509.CertPool, error) {
-	if s.CA == "" {
+// rootsOf reads certificate authorities; nil stands for the system's.
+func rootsOf(ca string) (*x509.CertPool, error) {
+	if ca == "" {
 		return nil, nil
 	}
 	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM([]byte(s.CA)) {
+	if !pool.AppendCertsFromPEM([]byte(ca)) {
 		return nil, refused("is no PEM certificate of a certificate authority; put one there")
 	}
 	return pool, nil
@@ -240,9 +244,13 @@ func (f Fetcher) describeFailure(err error) error {
 	var untrusted *tls.CertificateVerificationError
 	var timedOut net.Error
 	var dial *net.OpError
-	switch {
-	case errors.As(err, &ours):
+	if errors.As(err, &ours) {
 		return ours
+	}
+	if failure := describeProxyFailure(err); failure != nil {
+		return failure
+	}
+	switch {
 	case errors.Is(err, context.Canceled):
 		return unreachable("the fetch was stopped")
 	case errors.As(err, &dns) && dns.IsNotFound:

@@ -33,9 +33,9 @@ type Refresher struct {
 type sourceID [sha256.Size]byte
 
 func (s Source) id() sourceID {
-	// A struct of strings, slices of them and booleans always encodes.
+	// A struct of strings, slices of them and booleans always encodes; a password encodes as a placeholder.
 	text, _ := json.Marshal(s)
-	return sha256.Sum256(text)
+	return sha256.Sum256(append(text, s.Proxy.Password.Reveal()...))
 }
 
 // entry is what is known of one source.

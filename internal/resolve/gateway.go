@@ -25,6 +25,8 @@ type Gateway struct {
 	AsksDataPlanes bool
 	// AsksEachDataPlane says that each of them is asked by an address of its own: behind a URL there may be several.
 	AsksEachDataPlane bool
+	// EgressProxy is the way to issuers; nil where they are reached directly.
+	EgressProxy *v1alpha1.EgressProxy
 }
 
 // Gateways finds the gateway of a resource.
@@ -68,6 +70,7 @@ func (g Gateways) Resolve(ctx context.Context, namespace, name string) (Gateway,
 	return Gateway{
 		Engine: running, Scope: running.Scope(), Policy: policy,
 		AsksDataPlanes: planes != nil, AsksEachDataPlane: planes != nil && planes.ServiceRef != nil,
+		EgressProxy: object.Spec.EgressProxy.DeepCopy(),
 	}, nil
 }
 

@@ -48,6 +48,8 @@ func TestEverySecretThatAResourceNamesIsWatched(t *testing.T) {
 		"KongGateway spec.adminAPI.tls.clientCertificateSecretRef":   "a gateway does not show its token, nor its client's key",
 		"KongGateway spec.dataPlanes.tls.caSecretRef":                "an authority",
 		"KongGateway spec.dataPlanes.tls.clientCertificateSecretRef": "a client's key",
+		"KongGateway spec.egressProxy.caSecretRef":                   "an authority of a proxy that is none",
+		"KongGateway spec.egressProxy.credentialsSecretRef":          "a proxy that refuses its credentials",
 		"KongGateway spec.policy.redis[].passwordSecretRef":          "what somebody else changed in Kong is named by its field",
 	}
 	content, err := os.ReadFile("../e2e/canary_test.go")

@@ -23,6 +23,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/test/canary"
+	"github.com/kongjwt/kong-jwt-operator/test/issuer"
 	"github.com/kongjwt/kong-jwt-operator/test/stack"
 )
 
@@ -309,6 +310,43 @@ var _ = Describe("Where something is wrong with a Secret for data planes", func(
 			t.ClientCertificateSecretRef = &ref
 		}),
 	)
+})
+
+var _ = Describe("Where something is wrong with a Secret of a proxy to issuers", func() {
+	following := func(ctx SpecContext, name string, data map[string]string, url string, change func(*v1alpha1.EgressProxy, v1alpha1.SecretReference)) *v1alpha1.JwtConsumer {
+		GinkgoHelper()
+		secret := newSecret(stack.OperatorNamespace, named(name), data)
+		g := newGateway(named(name))
+		g.Spec.EgressProxy = &v1alpha1.EgressProxy{URL: url}
+		change(g.Spec.EgressProxy, v1alpha1.SecretReference{Namespace: secret.Namespace, Name: secret.Name})
+		create(ctx, secret, g)
+		DeferCleanup(func(ctx context.Context) { remove(ctx, g); remove(ctx, secret) })
+		c := newConsumer(newNamespace(ctx, name), "users", func(s *v1alpha1.JwtConsumerSpec) {
+			s.GatewayRef.Name = g.Name
+			s.Credentials = []v1alpha1.Credential{{Name: "idp", JWKS: &v1alpha1.JWKS{URL: "https://login.example.com/jwks"}}}
+		})
+		create(ctx, c)
+		return c
+	}
+
+	It("an authority of a proxy that is none", func(ctx SpecContext) {
+		c := following(ctx, "proxy-authority", map[string]string{"authority": decoy("proxy-authority")}, "https://proxy.e2e.example.com:3128",
+			func(p *v1alpha1.EgressProxy, ref v1alpha1.SecretReference) {
+				p.CASecretRef = &v1alpha1.SecretKeyReference{SecretReference: ref, Key: "authority"}
+			})
+		awaitReason(ctx, c, v1alpha1.ReasonGatewayNotReady, "spec.egressProxy.caSecretRef")
+	})
+
+	It("a proxy that refuses its credentials", func(ctx SpecContext) {
+		provider := issuer.Start()
+		DeferCleanup(provider.Close)
+		proxy := issuer.StartProxy(provider, false)
+		DeferCleanup(proxy.Close)
+		proxy.Require("somebody", "else")
+		c := following(ctx, "proxy-credentials", map[string]string{"username": "operator", "password": decoy("proxy-password")}, proxy.URL(),
+			func(p *v1alpha1.EgressProxy, ref v1alpha1.SecretReference) { p.CredentialsSecretRef = &ref })
+		awaitReason(ctx, c, v1alpha1.ReasonKeySetUnreachable, "the proxy answers 407")
+	})
 })
 
 // awaitNotReady waits until a gateway says that it is not Ready, whyever.
