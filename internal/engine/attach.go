@@ -20,9 +20,6 @@ type attachment struct {
 	// id in Kong; empty while there is none of that name, or one that may not be attached to.
 	id     string
 	owners map[desired.Owner]bool
-	// looked says that the target was searched for rival, a program of somebody else's; empty where there is none.
-	looked bool
-	rival  string
 }
 
 func newAttachments() *attachments { return &attachments{byTarget: map[desired.Target]*attachment{}} }
@@ -65,34 +62,8 @@ func (a *attachments) setID(to desired.Target, id string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if known := a.byTarget[to]; known != nil {
-		known.id, known.looked = id, false
+		known.id = id
 	}
-}
-
-// rivalOf gives what was found last on a target, and whether it was searched at all.
-func (a *attachments) rivalOf(to desired.Target) (rival string, looked bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if known := a.byTarget[to]; known != nil {
-		return known.rival, known.looked
-	}
-	return "", false
-}
-
-// setRival records what was found on a target. It gives the owners that attach to it where that is new.
-func (a *attachments) setRival(to desired.Target, rival string) []desired.Owner {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	known := a.byTarget[to]
-	if known == nil {
-		return nil
-	}
-	changed := known.looked && known.rival != rival
-	known.rival, known.looked = rival, true
-	if !changed {
-		return nil
-	}
-	return keysOf(known.owners)
 }
 
 // forgetID looks anew for what plugins are attached to: Kong says that it is not there.
@@ -121,7 +92,7 @@ func (a *attachments) retarget(to desired.Target, former string) []desired.Owner
 	if known == nil || known.id != former {
 		return nil
 	}
-	known.id, known.looked = "", false
+	known.id = ""
 	return keysOf(known.owners)
 }
 
@@ -169,9 +140,6 @@ func (m *monitor) refreshTargets(ctx context.Context) error {
 			now = e.ID
 		}
 		if now == id {
-			if err := m.refreshRival(ctx, to, id); err != nil {
-				return err
-			}
 			continue
 		}
 		for _, owner := range m.attachments.retarget(to, id) {

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine/arbiter"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine/plan"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine/rivals"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
@@ -237,93 +239,93 @@ func (r *syncRun) giveUp(ctx context.Context, w plan.Wanted, refusal error) erro
 	return refusal
 }
 
-// Kong runs one post-function for a request, the most specific. One that somebody else has on a single route runs there
-// instead of the operator's program, which is on the service.
+// listRivals lists the post-functions on routes that are not this operator's. One that is switched off runs nowhere.
+func (r *rooms) listRivals(ctx context.Context) (found []rivals.Rival, err error) {
+	for e, err := range r.link.current().List(ctx, kong.KindPlugin, kong.ListOptions{}) {
+		if err != nil {
+			return nil, fmt.Errorf("list all plugins: %w", err)
+		}
+		_, ours := r.ownership(e)
+		id := e.Fields.Ref("route")
+		if ours || id == "" || e.Fields.Text("name") != desired.PluginClaims || e.Fields["enabled"] == false {
+			continue
+		}
+		route, err := r.link.current().Get(ctx, kong.KindRoute, id)
+		if isNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, rivals.Rival{
+			Service: e.Fields.Ref("service"), Route: id, RouteService: route.Fields.Ref("service"),
+			Says: "route " + cmp.Or(route.Fields.Text("name"), id) + " has " + r.describeForeign(e),
+		})
+	}
+	return found, nil
+}
 
-// checkRival refuses, beside what else becomes of the run, what does not check the claims of every route. It is looked
-// for once, and again at each listing.
+// checkRival refuses, beside what else becomes of the run, what does not check the claims of every request. It is
+// looked for once, and again at each listing.
 func (r *syncRun) checkRival(ctx context.Context) error {
-	to := r.set.Attach
-	if to == nil {
+	owner := r.set.Owner
+	at, program, err := r.placeOfClaims(ctx)
+	if err != nil {
+		return r.outcome(owner, "spec.claims", "the route", err)
+	}
+	if program == "" || r.link.describe().Exclusive {
+		r.rivals.Forget(owner)
 		return nil
 	}
-	id := ""
-	for _, w := range r.want {
-		if w.Plugin == desired.PluginClaims {
-			id = cmp.Or(w.Service, w.Route)
-		}
+	age := time.Duration(0)
+	if _, held := r.observed.Get(program); !held {
+		age = routesAge
 	}
-	if id == "" {
-		return nil
+	found, err := r.rivals.Look(r.about.options.Now(), age, func() ([]rivals.Rival, error) { return r.listRivals(ctx) })
+	if err != nil {
+		return r.outcome(owner, "spec.claims", "post-function", err)
 	}
-	rival, looked := r.attachments.rivalOf(*to)
-	if !looked {
-		var err error
-		if rival, err = r.findRival(ctx, *to, id); err != nil {
-			return r.outcome(r.set.Owner, "spec.attachTo", to.String(), err)
-		}
-		r.attachments.setRival(*to, rival)
-	}
+	rival := rivals.To(found, at)
+	r.rivals.Tell(owner, at, rival)
 	if rival == "" {
 		return nil
 	}
 	r.refused = status.Stalled(v1alpha1.ReasonConflict,
-		"spec.claims: %s, so that the claims of its requests are not checked (%s). Attach to another, or remove spec.claims.",
-		rival, to)
-	r.refused.RetryAfter = r.arbiter.Retry(r.set.Owner)
+		"spec.claims: %s, which Kong runs instead, so that the claims of its requests are not checked (Kong runs one "+
+			"post-function for a request). Ask its owner to remove it there, or remove spec.claims.", rival)
+	r.refused.RetryAfter = r.arbiter.Retry(owner)
 	return nil
 }
 
-// findRival finds a post-function that runs instead of the one that is on a service or route of somebody else's.
-func (r *rooms) findRival(ctx context.Context, to desired.Target, id string) (string, error) {
-	if to.Kind == kong.KindRoute {
-		return r.rivalOnRoute(ctx, to.Kind, id, to.Name)
-	}
-	for route, err := range r.link.current().Children(ctx, to.Kind, id, kong.KindRoute) {
-		if err != nil {
-			return "", err
-		}
-		if rival, err := r.rivalOnRoute(ctx, to.Kind, route.ID, route.Fields.Text("name")); rival != "" || err != nil {
-			return rival, err
+// placeOfClaims finds where the program that checks claims is wanted; its id is empty where it is not.
+func (r *syncRun) placeOfClaims(ctx context.Context) (at rivals.Place, id string, err error) {
+	for _, w := range r.want {
+		if w.Plugin == desired.PluginClaims {
+			at, id = rivals.Place{Service: w.Service, Route: w.Route}, w.ID
 		}
 	}
-	return "", nil
+	if id == "" || at.Service != "" {
+		return at, id, nil
+	}
+	if former, found := r.rivals.PlaceOf(r.set.Owner); found && former.Route == at.Route {
+		return former, id, nil
+	}
+	route, err := r.link.current().Get(ctx, kong.KindRoute, at.Route)
+	at.Service = route.Fields.Ref("service")
+	return at, id, err
 }
 
-func (r *rooms) rivalOnRoute(ctx context.Context, attached kong.Kind, id, name string) (string, error) {
-	if name == "" {
-		name = id
-	}
-	for plugin, err := range r.link.current().Children(ctx, kong.KindRoute, id, kong.KindPlugin) {
-		if isNotFound(err) {
-			return "", nil
-		}
-		if err != nil {
-			return "", err
-		}
-		// One in the very place of the operator's is refused by Kong.
-		takesPlace := attached == kong.KindRoute && plugin.Fields.Ref("service") == ""
-		_, ours := r.ownership(plugin)
-		if plugin.Fields.Text("name") == desired.PluginClaims && !takesPlace && !ours {
-			return "route " + name + " has " + r.describeForeign(plugin), nil
-		}
-	}
-	return "", nil
-}
-
-// refreshRival looks again for what was looked for, and wakes the owners where it came or went.
-func (m *monitor) refreshRival(ctx context.Context, to desired.Target, id string) error {
-	if _, looked := m.attachments.rivalOf(to); !looked || id == "" {
+// refreshRivals looks again for what was looked for, and wakes the owners for whom it came or went.
+func (m *monitor) refreshRivals(ctx context.Context) error {
+	if !m.rivals.Wanted() {
 		return nil
 	}
-	rival, err := m.findRival(ctx, to, id)
-	if isNotFound(err) {
-		return nil // the next listing knows
-	}
+	const anew = -1
+	found, err := m.rivals.Look(m.options.Now(), anew, func() ([]rivals.Rival, error) { return m.listRivals(ctx) })
 	if err != nil {
 		return err
 	}
-	for _, owner := range m.attachments.setRival(to, rival) {
+	for _, owner := range m.rivals.Changed(found) {
 		m.wake(owner, EventFreed)
 	}
 	return nil

@@ -25,6 +25,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/engine/plan"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine/propagation"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine/prune"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine/rivals"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
@@ -98,6 +99,7 @@ type rooms struct {
 	orphans     *prune.Ledger
 	attachments *attachments
 	foreign     *foreignRoutes
+	rivals      *rivals.Ledger
 	memory      *memory
 	// doubt has Kong asked whether it is there; the owner is woken when it is back.
 	doubt func(owner desired.Owner)
@@ -108,7 +110,7 @@ type rooms struct {
 func newEngine(a about, api AdminAPI, stopped <-chan struct{}) *Engine {
 	r := &rooms{
 		about: a, clocks: propagation.New(a.options.Now), drifts: drift.NewLedger(), orphans: prune.NewLedger(),
-		attachments: newAttachments(), foreign: &foreignRoutes{}, memory: newMemory(),
+		attachments: newAttachments(), foreign: &foreignRoutes{}, rivals: rivals.NewLedger(), memory: newMemory(),
 	}
 	r.observed = observed.New(a.scope, r.clocks, a.options.Now)
 	r.arbiter = arbiter.New(func(owner desired.Owner) { r.wake(owner, EventFreed) }, a.settings.DriftInterval)
@@ -156,6 +158,7 @@ func (r *rooms) reset() {
 	r.orphans.Reset()
 	r.attachments.reset()
 	r.foreign.forget()
+	r.rivals.Reset()
 	r.memory.reset()
 }
 
@@ -164,6 +167,7 @@ func (r *rooms) forgetOwner(owner desired.Owner) {
 	r.arbiter.Forget(owner)
 	r.drifts.Forget(owner)
 	r.attachments.detach(owner, nil)
+	r.rivals.Forget(owner)
 	r.memory.forget(owner)
 }
 

@@ -54,6 +54,7 @@ func (m *monitor) list(ctx context.Context) ([]plan.Entry, error) {
 		})
 	}
 	group.Go(func() error { return m.refreshTargets(groupCtx) })
+	group.Go(func() error { return m.refreshRivals(groupCtx) })
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}

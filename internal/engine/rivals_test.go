@@ -21,6 +21,11 @@ func (r *rig) checking(kind kong.Kind) desired.Set {
 	return set
 }
 
+const (
+	otherService = "5f2c0000-0000-4000-8000-000000000011"
+	otherRoute   = "5f2c0000-0000-4000-8000-000000000012"
+)
+
 const theirScript = "5f2c0000-0000-4000-8000-000000000009"
 
 func (r *rig) script(on kong.Fields) {
@@ -57,6 +62,59 @@ func TestSomebodyElsesProgramOnARoute(t *testing.T) {
 			r.mustSync(r.attached(c.attached))
 		})
 	}
+}
+
+// What runs for no request of the service, or before the operator's program has its turn, is no conflict.
+func TestSomebodyElsesProgramElsewhere(t *testing.T) {
+	for name, script := range map[string]kong.Fields{
+		"everywhere":            {},
+		"another service":       {"service": on(otherService)},
+		"another route":         {"route": on(otherRoute)},
+		"a route, switched off": {"route": on(theirRoute), "enabled": false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.theirs(theirService, theirRoute)
+			r.hold(kong.Entity{Kind: kong.KindService, ID: otherService, Fields: kong.Fields{"name": "other", "host": "upstream.example"}})
+			r.hold(kong.Entity{Kind: kong.KindRoute, ID: otherRoute, Fields: kong.Fields{
+				"name": "other", "paths": []string{"/other"}, "service": on(otherService),
+			}})
+			r.script(script)
+			r.mustSync(r.checking(kong.KindService))
+		})
+	}
+}
+
+// checkingOwn wants claims to be checked on a service of the operator's own, with a route.
+func (r *rig) checkingOwn() (set desired.Set, route string) {
+	b := r.set("JwtProtectedService", "own")
+	service := b.add(kong.KindService, "", "service", kong.Fields{"name": "own", "host": "upstream.example"})
+	b.add(kong.KindPlugin, "", desired.PluginClaims, kong.Fields{
+		"name": desired.PluginClaims, "enabled": true, "service": on(service),
+		"config": map[string]any{"access": []string{"return function() end"}},
+	})
+	route = b.add(kong.KindRoute, "", "route:web", kong.Fields{"name": "own", "service": on(service), "paths": []string{"/own"}})
+	return b.set, route
+}
+
+// On a route of the operator's own too: the service says so, and is as it was again once the program is gone.
+func TestSomebodyElsesProgramOnARouteOfOurs(t *testing.T) {
+	r := newRig(t)
+	r.start(time.Second)
+	set, route := r.checkingOwn()
+	_, _ = r.sync(set)
+	r.clock.advance(r.gateway.State().PropagationDelay)
+	r.mustSync(set)
+	r.script(kong.Fields{"route": on(route)})
+	r.expect(EventFreed, &set.Owner)
+	_, err := r.sync(set)
+	r.stalls(err, v1alpha1.ReasonConflict, "route own", theirScript, "spec.claims")
+	if !r.there(kong.KindPlugin, theirScript) || !r.there(kong.KindRoute, route) {
+		t.Error("something is gone that the operator has to leave alone")
+	}
+	r.drop(kong.KindPlugin, "", theirScript)
+	r.expect(EventFreed, &set.Owner)
+	r.mustSync(set)
 }
 
 // It is noticed when it comes and when it goes, and a resource that nothing changes for costs no request.

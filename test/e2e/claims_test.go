@@ -271,6 +271,21 @@ var _ = Describe("The claims of a token", Ordered, func() {
 		awaitReady(ctx, service)
 		remove(ctx, service)
 	})
+
+	It("are not said to be checked where somebody put a post-function on a route of the service's own", func(ctx SpecContext) {
+		service := protect("overridden", v1alpha1.ClaimChecks{Audiences: []string{"orders"}})
+		create(ctx, service)
+		awaitReady(ctx, service)
+		route := service.Status.Routes[0].KongID
+		script := foreign(ctx, "plugins", entity{
+			"name": "post-function", "route": entity{"id": route}, "config": entity{"access": []string{"return function() end"}},
+		})
+		awaitReason(ctx, service, v1alpha1.ReasonConflict, fmt.Sprint(script["id"]), "spec.claims")
+		Expect(get(ctx, fmt.Sprintf("/plugins/%v", script["id"]))).To(Equal(script))
+		erase(ctx, fmt.Sprintf("/plugins/%v", script["id"]))
+		awaitReady(ctx, service)
+		expectRefused(ctx, to("overridden").with(token(claims{"aud": "x"})), http.StatusUnauthorized, "Unauthorized")
+	})
 })
 
 // nested is a list in a list, and so on.

@@ -142,6 +142,41 @@ var _ = Describe("An issuer that is followed", func() {
 		expectPassed(ctx, f.call().with(f.token("key-0")))
 	}, SpecTimeout(3*time.Minute))
 
+	It("found by its discovery document, has the claims of its tokens checked on a service of somebody else's", func(ctx SpecContext) {
+		f := newFollowing(ctx, "issuer-attached")
+		base := f.provider.Base()
+		f.provider.Serve("/.well-known/openid-configuration", fmt.Sprintf(`{"issuer": %q, "jwks_uri": %q}`, base, f.provider.URL()))
+		update(ctx, f.consumer, func(c *v1alpha1.JwtConsumer) {
+			c.Spec.Credentials[0].JWKS.URL, c.Spec.Credentials[0].JWKS.Issuer = "", base
+		})
+		path := pathOf("issuer-attached")
+		theirs := foreign(ctx, "services", entity{"name": named("issuer-attached"), "url": env.UpstreamURL})
+		foreign(ctx, "routes", entity{"name": named("issuer-attached"), "paths": []string{path}, "service": entity{"id": theirs["id"]}})
+		attached := newService(f.namespace, "attached", func(s *v1alpha1.JwtProtectedServiceSpec) {
+			s.GatewayRef.Name = f.gateway.Name
+			s.Upstream, s.Routes, s.AttachTo = nil, nil, &v1alpha1.AttachTo{ServiceName: named("issuer-attached")}
+			s.Access = &v1alpha1.Access{Consumers: []v1alpha1.ConsumerReference{{Name: "users"}}}
+			s.Claims = &v1alpha1.ClaimChecks{Issuers: []string{base}, Audiences: []string{"orders"}}
+		})
+		create(ctx, attached)
+		awaitReady(ctx, f.consumer, attached)
+		DeferCleanup(func() {
+			ctx, cancel := background()
+			defer cancel()
+			remove(ctx, attached)
+		})
+		token := func(audience string) string {
+			text, err := f.provider.Sign("key-0", map[string]any{
+				"iss": base, "aud": audience, "sub": "ada", "exp": time.Now().Add(time.Minute).Unix(),
+			})
+			Expect(err).NotTo(HaveOccurred())
+			return text
+		}
+		expectPassed(ctx, at(path).with(token("orders")))
+		expectRefused(ctx, at(path).with(token("invoices")), http.StatusUnauthorized, "Unauthorized")
+		expectRefused(ctx, at(path).with(f.token("key-0")), http.StatusUnauthorized, "Unauthorized")
+	}, SpecTimeout(3*time.Minute))
+
 	It("has tokens refused once their key is gone and the overlap is over", func(ctx SpecContext) {
 		f := newFollowing(ctx, "issuer-gone")
 		text := f.token("key-0")

@@ -1,0 +1,131 @@
+// Package rivals knows the post-functions in Kong that are not this operator's and run instead of one of its own. Kong
+// runs one for a request, the most specific (kong/runloop/plugins_iterator.lua): one that somebody has on a single route
+// runs there instead of the program that checks claims, which is on the service. It can be on no consumer
+// (kong/plugins/pre-function/_schema.lua).
+package rivals
+
+import (
+	"sync"
+	"time"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+)
+
+// Rival is a post-function of somebody else's on a route.
+type Rival struct {
+	// Service and Route are the ids that it is on; Service may be empty, and RouteService is the service of its route.
+	Service, Route, RouteService string
+	// Says is what messages call it.
+	Says string
+}
+
+// Place is where a program of the operator's is: a service, or a route of the service.
+type Place struct{ Service, Route string }
+
+// replaces says whether it runs for a request instead of a program at a place.
+func (r Rival) replaces(at Place) bool {
+	switch {
+	case r.RouteService != at.Service, r.Service != "" && r.Service != at.Service:
+		return false
+	case at.Route == "":
+		return true
+	}
+	return r.Route == at.Route && r.Service != "" // one on the route alone is in the very place, and Kong takes no two
+}
+
+// To names the first that replaces a program at a place; empty where there is none.
+func To(found []Rival, at Place) string {
+	for _, one := range found {
+		if one.replaces(at) {
+			return one.Says
+		}
+	}
+	return ""
+}
+
+// Ledger keeps what was found last, and which owner was told of what. It is safe for concurrent use.
+type Ledger struct {
+	// listing is held while Kong is asked: others wait for what it says.
+	listing sync.Mutex
+
+	mu    sync.Mutex
+	at    time.Time
+	found []Rival
+	told  map[desired.Owner]told
+}
+
+type told struct {
+	at   Place
+	says string
+}
+
+// NewLedger makes an empty one.
+func NewLedger() *Ledger { return &Ledger{told: map[desired.Owner]told{}} }
+
+// Look gives what was found last, if that is not older than an age. Zero takes any, and below zero none: it lists anew.
+func (l *Ledger) Look(now time.Time, age time.Duration, list func() ([]Rival, error)) ([]Rival, error) {
+	l.listing.Lock()
+	defer l.listing.Unlock()
+	l.mu.Lock()
+	at, found := l.at, l.found
+	l.mu.Unlock()
+	if !at.IsZero() && (age == 0 || now.Sub(at) < age && !now.Before(at)) {
+		return found, nil
+	}
+	found, err := list()
+	if err != nil {
+		return nil, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.at, l.found = now, found
+	return found, nil
+}
+
+// Tell records what an owner is told of its program at a place.
+func (l *Ledger) Tell(owner desired.Owner, at Place, says string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.told[owner] = told{at, says}
+}
+
+// PlaceOf gives where an owner had its program when it was told last.
+func (l *Ledger) PlaceOf(owner desired.Owner) (at Place, found bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	last, found := l.told[owner]
+	return last.at, found
+}
+
+// Wanted says whether anybody has a program.
+func (l *Ledger) Wanted() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.told) > 0
+}
+
+// Changed lists the owners that were told otherwise.
+func (l *Ledger) Changed(found []Rival) (owners []desired.Owner) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for owner, last := range l.told {
+		if To(found, last.at) != last.says {
+			owners = append(owners, owner)
+		}
+	}
+	return owners
+}
+
+// Forget forgets an owner that has no program.
+func (l *Ledger) Forget(owner desired.Owner) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.told, owner)
+}
+
+// Reset forgets all.
+func (l *Ledger) Reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.at, l.found, l.told = time.Time{}, nil, map[desired.Owner]told{}
+}
