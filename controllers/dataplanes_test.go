@@ -26,7 +26,9 @@ import (
 // dataPlane is a second way to a Kong's proxy, which can be made to answer 503.
 type dataPlane struct {
 	*httptest.Server
-	down  atomic.Bool
+	down atomic.Bool
+	// noLua answers questions about claims as a Kong with untrusted_lua = off does.
+	noLua atomic.Bool
 	asked atomic.Int64
 }
 
@@ -44,6 +46,10 @@ func newDataPlane(to func() string) *dataPlane {
 		plane.asked.Add(1)
 		if plane.down.Load() {
 			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		if plane.noLua.Load() && r.Header.Get("Authorization") == "" {
+			w.WriteHeader(http.StatusInternalServerError)
 			return
 		}
 		forward.ServeHTTP(w, r)
@@ -103,6 +109,47 @@ var _ = Describe("Data planes", func() {
 		Expect(w.list(ctx, "routes")).To(BeEmpty())
 		Expect(w.list(ctx, "services")).To(BeEmpty())
 		Expect(w.list(ctx, "plugins")).To(BeEmpty())
+	})
+
+	It("are asked whether they check claims, and a service with claims says which one does not", func(ctx SpecContext) {
+		w, plane := worldWithDataPlane(ctx)
+		checked := func(g Gomega) string {
+			condition := apimeta.FindStatusCondition(conditionsOf(ctx, g, w.gateway), v1alpha1.ConditionClaimsChecked)
+			if condition == nil {
+				return ""
+			}
+			return string(condition.Status) + " " + condition.Message
+		}
+		hosts := func() []any { return w.values(ctx, "services", "host") }
+		Expect(hosts()).To(ConsistOf("kongjwt-probe.invalid"))
+		Expect(checked(Default)).To(BeEmpty(), "no service has claims")
+
+		By("asking a data plane that runs no Lua")
+		plane.noLua.Store(true)
+		withClaims := func(name string) *v1alpha1.JwtProtectedService {
+			return w.service(name, func(s *v1alpha1.JwtProtectedService) {
+				s.Spec.Claims = &v1alpha1.ClaimChecks{Audiences: []string{"orders"}}
+			})
+		}
+		first := withClaims("first")
+		create(ctx, first)
+		stalled(ctx, first, v1alpha1.ReasonAwaitingDataPlane, And(
+			HavePrefix("spec.claims: "), ContainSubstring(plane.URL+" answers 500"), ContainSubstring("untrusted_lua")))
+		Eventually(checked).WithTimeout(soon).WithPolling(poll).Should(HavePrefix("False "))
+		Expect(hosts()).To(HaveEach("kongjwt-probe.invalid"), "nothing is opened")
+		Eventually(notes(ctx, w.gateway, v1alpha1.EventClaimsNotChecked)).WithTimeout(soon).WithPolling(poll).
+			Should(ContainElement(ContainSubstring(plane.URL)))
+
+		By("correcting its kong.conf")
+		plane.noLua.Store(false)
+		Eventually(checked).WithTimeout(3 * soon).WithPolling(poll).Should(And(HavePrefix("True "), ContainSubstring(plane.URL)))
+		ready(ctx, first)
+		Expect(w.list(ctx, "routes")).To(HaveLen(3))
+
+		By("taking the claims out of the spec")
+		change(ctx, first, func(s *v1alpha1.JwtProtectedService) { s.Spec.Claims = nil })
+		Eventually(checked).WithTimeout(soon).WithPolling(poll).Should(BeEmpty())
+		Eventually(func() []map[string]any { return w.list(ctx, "routes") }).WithTimeout(soon).WithPolling(poll).Should(HaveLen(2))
 	})
 
 	It("hold a rotation up while one of them is unsure: nothing is published, nothing retires", func(ctx SpecContext) {

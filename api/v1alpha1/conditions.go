@@ -34,6 +34,9 @@ const (
 	// spec.prune.policy is Report, they are more than spec.prune.maxPercent lets go at once, or something in Kong hangs
 	// on them.
 	ConditionOrphansKept = "OrphansKept"
+	// ConditionClaimsChecked says whether every data plane of a gateway was seen to run the program that checks claims:
+	// that depends on each node's own kong.conf. It is there where spec.dataPlanes is set and a service has spec.claims.
+	ConditionClaimsChecked = "ClaimsChecked"
 	// ConditionAccessIncomplete is true while spec.access or spec.jwt.anonymous of a service names a consumer or a
 	// group that nobody has. The others that it names may call all the same.
 	ConditionAccessIncomplete = "AccessIncomplete"
@@ -245,6 +248,10 @@ const (
 	// Remedy: look whether the data plane that the message names reads the same database, or still gets its
 	// configuration.
 	EventNotVerified = "NotVerified"
+	// EventClaimsNotChecked: a data plane was seen not to run the program that checks claims.
+	// Remedy: have plugins and untrusted_lua in the kong.conf of the data plane that the message names as they are on
+	// the others, and restart it.
+	EventClaimsNotChecked = "ClaimsNotChecked"
 	// EventGatewayGone: a resource is deleted, or moved, after its KongGateway was. What it made stays in that Kong.
 	// Remedy: delete in Kong, if you still have it, what carries the tag that the message names.
 	EventGatewayGone = "GatewayGone"

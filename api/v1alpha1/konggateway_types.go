@@ -189,8 +189,8 @@ type KongGatewayStatus struct {
 	// observedGeneration of the spec that the conditions speak of.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// conditions are Ready; Reconciling or Stalled while they are true; Suspended while spec.suspend is true; and
-	// OrphansKept while it is true.
+	// conditions are Ready; Reconciling or Stalled while they are true; Suspended while spec.suspend is true;
+	// OrphansKept while it is true; and ClaimsChecked where spec.dataPlanes is set and a service has spec.claims.
 	// +listType=map
 	// +listMapKey=type
 	// +optional

@@ -73,7 +73,9 @@ func (r *Reconciler) Setup(mgr ctrl.Manager, woken source.Source, options contro
 	for _, users := range v1alpha1.GatewayUserKinds() {
 		build = build.Watches(users.New(), deletedGatewaysOf(r.Client), watch.OnlyWhen(changedGateway))
 	}
-	return build.Complete(r)
+	return build.
+		Watches(&v1alpha1.JwtProtectedService{}, gatewaysWithClaims(), watch.OnlyWhen(claimsChanged)).
+		Complete(r)
 }
 
 // Reconcile connects a gateway, and writes down what its engine knows.
@@ -122,9 +124,9 @@ func (r *Reconciler) run(ctx context.Context, object *v1alpha1.KongGateway) (aga
 	if err := observe(object, state); err != nil || !state.Ready {
 		return 0, err
 	}
-	failed := r.programProbe(ctx, object, engine) // what belongs to nobody goes all the same
+	look, failed := r.askDataPlanes(ctx, object, engine) // what belongs to nobody goes all the same
 	again, err = r.prune(ctx, object, engine)
-	return again, errors.Join(failed, err)
+	return status.Sooner(again, look), errors.Join(failed, err)
 }
 
 // connect keeps the engine of a gateway as the spec, the Secrets and the pods of Kong are now. A read that fails

@@ -31,6 +31,7 @@ type DataPlanes struct {
 type proxies struct {
 	settings proxySettings
 	poller   *probe.Poller
+	claims   *probe.ClaimsWatch
 }
 
 // proxySettings are what the asking rests on.
@@ -65,7 +66,14 @@ func (d *DataPlanes) set(gateway string, settings proxySettings, now func() time
 	ask := func(ctx context.Context, material credential.Material, want probe.Want) (probe.Conclusion, string) {
 		return d.ask(ctx, settings.spec, asker, material, want)
 	}
-	d.known[gateway] = proxies{settings, probe.NewPoller(ask, now)}
+	claims := func(ctx context.Context) (probe.Conclusion, string) {
+		addresses, err := d.addresses(ctx, settings.spec)
+		if err != nil {
+			return probe.Unsure, err.Error()
+		}
+		return asker.AskClaims(ctx, addresses)
+	}
+	d.known[gateway] = proxies{settings, probe.NewPoller(ask, now), probe.NewClaimsWatch(claims, now)}
 	return nil
 }
 

@@ -81,14 +81,16 @@ func (r *Reconciler) proxyTLS(ctx context.Context, spec v1alpha1.DataPlanes) (pr
 }
 
 // programProbe keeps the route that data planes are asked by in Kong, for as long as the gateway names any.
-func (r *Reconciler) programProbe(ctx context.Context, object *v1alpha1.KongGateway, running *engine.Engine) error {
+func (r *Reconciler) programProbe(
+	ctx context.Context, object *v1alpha1.KongGateway, running *engine.Engine, claims bool,
+) error {
 	owner := desired.GatewayOwner(object.Name)
 	if _, asks := r.planes.get(object.Name); asks {
 		route, err := r.probeRoute(ctx, running.Scope())
 		if err != nil {
 			return err
 		}
-		_, err = running.Sync(ctx, desired.BuildProbe(running.Scope(), route), engine.SyncOptions{})
+		_, err = running.Sync(ctx, desired.BuildProbe(running.Scope(), route, claims), engine.SyncOptions{})
 		return err
 	}
 	if !running.Holds(owner) {

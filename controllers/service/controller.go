@@ -3,6 +3,7 @@ package service
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -53,7 +54,7 @@ func (r *Reconciler) Setup(mgr ctrl.Manager, woken source.Source, options contro
 		WatchesMetadata(&corev1.Secret{}, watch.Naming(r.Client, kind, index.Secret, watch.ByName), watch.ContentChanged()).
 		WatchesMetadata(&corev1.Secret{}, r.countingIn(), watch.ContentChanged()).
 		Watches(&corev1.Service{}, watch.Naming(r.Client, kind, index.Service, watch.ByName), watch.ContentChanged()).
-		Watches(&v1alpha1.KongGateway{}, watch.Naming(r.Client, kind, index.Gateway, watch.ByClusterName), watch.SpecChanged()).
+		Watches(&v1alpha1.KongGateway{}, watch.Naming(r.Client, kind, index.Gateway, watch.ByClusterName), watch.AfterStartWhen(gatewayChanged)).
 		Watches(&corev1.Namespace{}, watch.AllIn(r.Client, kind), watch.LabelsChanged()).
 		Watches(&v1alpha1.JwtConsumer{}, r.servicesSelecting(), watch.OnlyWhen(consumerChanged)).
 		Watches(&v1alpha1.JwtProtectedService{}, r.overBudget(), watch.WhenOrGone(takesLess)).
@@ -115,6 +116,8 @@ type reconciliation struct {
 	input   desired.ServiceInput
 	// excess says that a selector matches more consumers than it admits.
 	excess error
+	// unchecked says that a data plane does not check claims.
+	unchecked error
 	// everywhere is how long it takes until each Kong node has to serve the routes, where something was written now.
 	everywhere time.Duration
 }
@@ -124,13 +127,13 @@ func (r *reconciliation) program(ctx context.Context, gateway resolve.Gateway) e
 	status.Flag(&r.service.Status.Conditions, r.service.Generation,
 		v1alpha1.ConditionNoExpiry, v1alpha1.ReasonExpiryNotVerified, desired.NoExpiry(r.service))
 	for _, phase := range []func(context.Context) error{
-		r.findUpstream, r.readSecrets, r.selectConsumers, r.checkAudience, r.sync, r.reportMistakes,
+		r.findUpstream, r.readSecrets, r.selectConsumers, r.checkAudience, r.checkDataPlanes, r.sync, r.reportMistakes,
 	} {
 		if err := phase(ctx); err != nil {
 			return err
 		}
 	}
-	return r.excess
+	return errors.Join(r.excess, r.unchecked)
 }
 
 // findUpstream looks up the Service that requests go to. Where it may get none, the routes leave Kong at once, whatever

@@ -179,7 +179,7 @@ func TestWhatIsWrittenIsWhatIsRead(t *testing.T) {
 			if in.Kong, err = client.Capabilities(t.Context(), node); err != nil {
 				t.Fatal(err)
 			}
-			sets := []Set{buildService(t, in), BuildProbe(testScope, NewProbeRoute(testScope, []byte("seed")))}
+			sets := []Set{buildService(t, in), BuildProbe(testScope, NewProbeRoute(testScope, []byte("seed")), !bare)}
 			written := writeAll(t, client, sets)
 			differsFrom(t, version, client, written)
 

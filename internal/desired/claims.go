@@ -92,6 +92,14 @@ func claimRules(service *v1alpha1.JwtProtectedService) (jwtclaims.Rules, error) 
 	return rules, err
 }
 
+// ClaimsPluginID is the id, as the operator gives it, of the plugin that checks claims for a service.
+func ClaimsPluginID(scope Scope, service *v1alpha1.JwtProtectedService) string {
+	return scope.ID(kong.KindPlugin, ServiceOwner(service.Namespace, service.Name), partClaims)
+}
+
+// RunsClaims says whether a Kong can check claims, as far as its Admin API's node says so.
+func RunsClaims(on kong.Capabilities) bool { return on.HasPlugin(PluginClaims) && !on.NoLua }
+
 // claimsConfig is the configuration of the plugin that checks claims: its program, and nothing in any other phase.
 func claimsConfig(rules jwtclaims.Rules) map[string]any {
 	config := map[string]any{"access": []string{rules.Program()}}

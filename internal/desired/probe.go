@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	jwtclaims "github.com/kongjwt/kong-jwt-operator/internal/claims"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
@@ -16,6 +17,8 @@ type ProbeRoute struct {
 	// Host is a name below .invalid, which never resolves (RFC 6761 section 6.4).
 	Host string
 	Path string
+	// ClaimsPath is the path of the route that is answered by the program which checks claims.
+	ClaimsPath string
 	// Header and Value of the header that is asked for.
 	Header, Value string
 	// Proof is the header that each answer of the route has. No question holds its name: who answers instead of the
@@ -39,11 +42,13 @@ func NewProbeRoute(scope Scope, seed []byte) ProbeRoute {
 		return hex.EncodeToString(mac.Sum(nil)[:16])
 	}
 	return ProbeRoute{
-		Host:   derive("host") + "." + probeDomain,
-		Path:   "/" + derive("path"),
-		Header: probeHeader,
-		Value:  derive("header"),
-		Proof:  "X-Kongjwt-" + derive("proof"),
+		Host: derive("host") + "." + probeDomain,
+		Path: "/" + derive("path"),
+
+		ClaimsPath: "/" + derive("claims-path"),
+		Header:     probeHeader,
+		Value:      derive("header"),
+		Proof:      "X-Kongjwt-" + derive("proof"),
 	}
 }
 
@@ -55,17 +60,28 @@ const (
 	partProbe            = "probe"
 	partProbeTermination = "request-termination"
 	partProbeProof       = "correlation-id"
+	partClaimsProbe      = "claims-probe"
+	partClaimsProbeProof = "claims-probe-correlation-id"
 )
+
+// ProbeRealm is the realm that the program names where it answers a question.
+const ProbeRealm = "kongjwt-probe"
 
 // ProbeRouteID is the id in Kong of a gateway's probe route.
 func ProbeRouteID(scope Scope) string {
 	return scope.ID(kong.KindRoute, GatewayOwner(scope.Gateway), partProbe)
 }
 
+// ClaimsProbeRouteID is the id in Kong of the route by which a gateway's data planes are asked for the program.
+func ClaimsProbeRouteID(scope Scope) string {
+	return scope.ID(kong.KindRoute, GatewayOwner(scope.Gateway), partClaimsProbe)
+}
+
 // BuildProbe says which entities a gateway's data planes are asked by: a service that leads nowhere, the jwt plugin,
 // request-termination behind it for whoever might come with a valid token, correlation-id, which puts the proof into
-// every answer, refusals too (kong/plugins/correlation-id/handler.lua), and the route.
-func BuildProbe(scope Scope, route ProbeRoute) Set {
+// every answer, refusals too (kong/plugins/correlation-id/handler.lua), and the route. claims adds a service with the
+// program that checks claims and no jwt plugin: the program refuses every question, since none has a verified token.
+func BuildProbe(scope Scope, route ProbeRoute, claims bool) Set {
 	b := builder{scope: scope, owner: GatewayOwner(scope.Gateway)}
 	service := scope.ID(kong.KindService, b.owner, partProbe)
 	name := "kongjwt-probe." + service
@@ -85,5 +101,27 @@ func BuildProbe(scope Scope, route ProbeRoute) Set {
 		"name": name, "service": ref(service), "methods": []string{"GET"},
 		"hosts": []string{route.Host}, "paths": []string{route.Path}, "headers": map[string]any{route.Header: []string{route.Value}},
 	}, routeDefaults))
+	if claims {
+		b.addClaimsProbe(route)
+	}
 	return Set{Owner: b.owner, Entities: b.entities}
+}
+
+func (b *builder) addClaimsProbe(route ProbeRoute) {
+	service := b.scope.ID(kong.KindService, b.owner, partClaimsProbe)
+	name := "kongjwt-probe." + service
+	b.add(kong.KindService, service, "", partClaimsProbe, withDefaults(kong.Fields{
+		"name": name, "protocol": "http", "host": probeDomain, "port": 80, "retries": 0,
+	}, serviceDefaults))
+	rules := jwtclaims.Rules{Issuers: []string{probeDomain}, Realm: ProbeRealm}
+	b.addPlugin(partClaims, kong.Fields{
+		"name": PluginClaims, "enabled": true, "protocols": guardProtocols, "service": ref(service), "config": claimsConfig(rules),
+	})
+	b.addPlugin(partClaimsProbeProof, kong.Fields{"name": "correlation-id", "enabled": true, "service": ref(service), "config": map[string]any{
+		"header_name": route.Proof, "echo_downstream": true, "generator": "uuid",
+	}})
+	b.add(kong.KindRoute, ClaimsProbeRouteID(b.scope), "", partClaimsProbe, withDefaults(kong.Fields{
+		"name": name, "service": ref(service), "methods": []string{"GET"},
+		"hosts": []string{route.Host}, "paths": []string{route.ClaimsPath}, "headers": map[string]any{route.Header: []string{route.Value}},
+	}, routeDefaults))
 }

@@ -103,29 +103,38 @@ func (a *Asker) plane(ctx context.Context, address string, unsigned, text creden
 }
 
 func (a *Asker) question(ctx context.Context, address string, text credential.Sensitive) Answer {
+	answer, _ := a.get(ctx, address, a.route.Path, "Bearer "+text.Reveal())
+	return answer
+}
+
+// get sends a request to one of the gateway's routes.
+func (a *Asker) get(ctx context.Context, address, path, authorization string) (Answer, http.Header) {
 	select {
 	case a.slots <- struct{}{}:
 		defer func() { <-a.slots }()
 	case <-ctx.Done():
-		return Answer{Problem: "was not asked in time"}
+		return Answer{Problem: "was not asked in time"}, nil
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(address, "/")+a.route.Path, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(address, "/")+path, nil)
 	if err != nil {
-		return Answer{Problem: "its address cannot be read"}
+		return Answer{Problem: "its address cannot be read"}, nil
 	}
 	request.Host = a.route.Host
 	request.Header.Set(a.route.Header, a.route.Value)
-	request.Header.Set("Authorization", "Bearer "+text.Reveal())
+	if authorization != "" {
+		request.Header.Set("Authorization", authorization)
+	}
 	response, err := a.client.Do(request)
 	if err != nil {
-		return Answer{Problem: describe(err)}
+		return Answer{Problem: describe(err)}, nil
 	}
 	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
-		return Answer{Problem: describe(err)}
+		return Answer{Problem: describe(err)}, nil
 	}
-	return Answer{Status: response.StatusCode, Body: body, Proven: response.Header.Get(a.route.Proof) != ""}
+	proven := response.Header.Get(a.route.Proof) != ""
+	return Answer{Status: response.StatusCode, Body: body, Proven: proven}, response.Header
 }
 
 // describe says why there was no answer, in the same words each time: a message with a port of ours in it would

@@ -43,7 +43,12 @@ type rig struct {
 
 func newRig(t *testing.T, propagation dataplane.Propagation) *rig {
 	t.Helper()
-	sim, err := kongsim.Start(kongsim.Options{Workers: 4, Propagation: propagation})
+	return newRigOn(t, kongsim.Options{Workers: 4, Propagation: propagation})
+}
+
+func newRigOn(t *testing.T, options kongsim.Options) *rig {
+	t.Helper()
+	sim, err := kongsim.Start(options)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +68,7 @@ func newRig(t *testing.T, propagation dataplane.Propagation) *rig {
 	r.put(kong.KindService, serviceID, "", kong.Fields{"name": "open", "protocol": "http", "host": upstream.Host(), "port": upstream.Port()})
 	r.put(kong.KindRoute, routeID, "", kong.Fields{"name": "open", "service": map[string]any{"id": serviceID}, "paths": []string{"/"}})
 	r.put(kong.KindConsumer, consumerID, "", kong.Fields{"username": "john"})
-	for _, entity := range desired.BuildProbe(scope, route).Entities {
+	for _, entity := range desired.BuildProbe(scope, route, true).Entities {
 		if _, err := client.Put(t.Context(), entity); err != nil {
 			t.Fatalf("%s: %v", entity.Kind, err)
 		}
@@ -304,7 +309,7 @@ func TestRouteOfAGateway(t *testing.T) {
 		"another gateway":      desired.NewProbeRoute(desired.Scope{Installation: "here", Gateway: "second"}, []byte("seed")),
 		"another installation": desired.NewProbeRoute(desired.Scope{Installation: "there", Gateway: "default"}, []byte("seed")),
 	} {
-		if other.Host == route.Host || other.Path == route.Path || other.Value == route.Value {
+		if other.Host == route.Host || other.Path == route.Path || other.ClaimsPath == route.ClaimsPath || other.Value == route.Value {
 			t.Errorf("%s: %+v", name, other)
 		}
 	}

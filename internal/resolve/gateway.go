@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
@@ -25,6 +26,8 @@ type Gateway struct {
 	AsksDataPlanes bool
 	// AsksEachDataPlane says that each of them is asked by an address of its own: behind a URL there may be several.
 	AsksEachDataPlane bool
+	// ClaimsChecked is what the gateway's condition of that name says; nil where data planes are not asked.
+	ClaimsChecked *metav1.Condition
 	// EgressProxy is the way to issuers; nil where they are reached directly.
 	EgressProxy *v1alpha1.EgressProxy
 }
@@ -70,7 +73,8 @@ func (g Gateways) Resolve(ctx context.Context, namespace, name string) (Gateway,
 	return Gateway{
 		Engine: running, Scope: running.Scope(), Policy: policy,
 		AsksDataPlanes: planes != nil, AsksEachDataPlane: planes != nil && planes.ServiceRef != nil,
-		EgressProxy: object.Spec.EgressProxy.DeepCopy(),
+		ClaimsChecked: apimeta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionClaimsChecked),
+		EgressProxy:   object.Spec.EgressProxy.DeepCopy(),
 	}, nil
 }
 

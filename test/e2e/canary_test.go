@@ -126,6 +126,7 @@ func learnProbeRoutes(ctx context.Context) {
 		label, _, _ := strings.Cut(route.Host, ".") // the domain is no secret: it is reserved, and specs name it
 		canaries.Add("the host of the probe route of "+name, label)
 		canaries.Add("the path of the probe route of "+name, route.Path)
+		canaries.Add("the path of the claims probe route of "+name, route.ClaimsPath)
 		canaries.Add("the header of the probe route of "+name, route.Value)
 		canaries.Add("the proof of the probe route of "+name, route.Proof)
 	}

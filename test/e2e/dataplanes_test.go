@@ -247,3 +247,26 @@ func newSecured() (server *httptest.Server, authority, certificate, key string) 
 	}
 	return server, text("CERTIFICATE", server.Certificate().Raw), text("CERTIFICATE", der), text("PRIVATE KEY", private)
 }
+
+var _ = Describe("Data planes of a gateway whose services have claims", func() {
+	It("are asked whether they check them", func(ctx SpecContext) {
+		plane := newOutage()
+		asking, _ := asked(ctx, "claims-planes", plane.URL)
+		namespace := newNamespace(ctx, "claims-planes-services")
+		service := newService(namespace, "orders", func(s *v1alpha1.JwtProtectedServiceSpec) {
+			s.GatewayRef.Name = asking.Name
+			s.Claims = &v1alpha1.ClaimChecks{Audiences: []string{"orders"}}
+		})
+		create(ctx, service)
+		DeferCleanup(func() {
+			ctx, cancel := background()
+			defer cancel()
+			remove(ctx, service)
+		})
+		awaitReady(ctx, service)
+		Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(asking), asking)).To(Succeed())
+		Expect(meta.FindStatusCondition(asking.Status.Conditions, v1alpha1.ConditionClaimsChecked)).To(And(
+			HaveField("Status", metav1.ConditionTrue), HaveField("Message", ContainSubstring(plane.URL))))
+		Expect(plane.seen()).NotTo(BeEmpty())
+	})
+})
