@@ -15,6 +15,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/complete"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/diff"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/events"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/explain"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/graph"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/importkong"
@@ -30,6 +31,7 @@ import (
 // subcommands are the constructors of all there are, in the order of the help.
 var subcommands = []func(*env.Env) *cobra.Command{
 	status.Command,
+	events.Command,
 	token.Command,
 	explain.Command,
 	importkong.Command,

@@ -14,6 +14,7 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/events"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/inventory"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/output"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/selection"
@@ -31,18 +32,10 @@ type Detail struct {
 	MayCall    []string `json:"mayCall,omitempty"`
 	CallableBy []string `json:"callableBy,omitempty"`
 	// Events, the newest first.
-	Events []Event `json:"events,omitempty"`
+	Events []events.Event `json:"events,omitempty"`
 
 	object v1alpha1.Resource
 	now    time.Time
-}
-
-// Event is one about the resource.
-type Event struct {
-	Time    metav1.Time `json:"time"`
-	Type    string      `json:"type"`
-	Reason  string      `json:"reason"`
-	Message string      `json:"message"`
 }
 
 // one prints one resource.
@@ -58,9 +51,9 @@ func (o *options) one(ctx context.Context, e *env.Env, kube client.Reader, refer
 	}
 	detail := detailOf(&found, object)
 	detail.now = e.Clock.Now()
-	var events corev1.EventList
-	if err := kube.List(ctx, &events, client.InNamespace(object.GetNamespace())); err == nil { // who may not read them sees none
-		detail.Events = eventsOf(events.Items, object)
+	var happened corev1.EventList
+	if err := kube.List(ctx, &happened, client.InNamespace(object.GetNamespace())); err == nil { // who may not read them sees none
+		detail.Events = eventsOf(happened.Items, object)
 	}
 	err = o.output.Print(e.Out, output.Answer{
 		Kind: "ResourceStatus", Value: detail, Names: []string{detail.ID()},
@@ -115,22 +108,13 @@ func mayCall(s *v1alpha1.JwtProtectedService, c *v1alpha1.JwtConsumer) bool {
 	return err == nil && named
 }
 
-func eventsOf(all []corev1.Event, object v1alpha1.Resource) []Event {
-	var events []Event
-	for _, e := range all {
-		if e.InvolvedObject.Kind != object.KindName() || e.InvolvedObject.Name != object.GetName() {
-			continue
-		}
-		at := e.LastTimestamp
-		for _, other := range []metav1.Time{{Time: e.EventTime.Time}, e.FirstTimestamp, e.CreationTimestamp} {
-			if at.IsZero() {
-				at = other
-			}
-		}
-		events = append(events, Event{Time: at, Type: e.Type, Reason: e.Reason, Message: e.Message})
-	}
-	slices.SortStableFunc(events, func(a, b Event) int { return b.Time.Compare(a.Time.Time) })
-	return events
+// eventsOf gives the events about one resource, the newest first.
+func eventsOf(all []corev1.Event, object v1alpha1.Resource) []events.Event {
+	found := slices.DeleteFunc(events.Of(all), func(e events.Event) bool {
+		return e.Kind != object.KindName() || e.Name != object.GetName()
+	})
+	slices.Reverse(found)
+	return found
 }
 
 func (d *Detail) print(out io.Writer, style output.Style, limit int) error {
