@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"time"
 
@@ -60,6 +61,11 @@ func (s *screen) verdict() error {
 func (s *screen) lookAround(running *stack.Stack, dir string) {
 	s.section("All of it keeps running until Ctrl-C. Things to try, in another terminal:")
 	s.line("export KUBECONFIG=%s", running.Kubeconfig)
+	if here, err := os.Getwd(); err == nil {
+		s.line("export PATH=%s/bin:$PATH                   # the plugin: kubectl kongjwt", here)
+	}
+	s.line("alias kubectl=\"$(hack/tools.sh kubectl)\"    # only if you have no kubectl; it is compiled once")
+	s.line("kubectl kongjwt status -n tutorial         # what works, what does not, and what to do")
 	s.line("kubectl get kongjwt -A                     # every resource, and whether it works")
 	s.line("kubectl describe jwtconsumer -n tutorial   # conditions and events")
 	s.line("kubectl edit secret -n tutorial john-jwt   # change a secret; Kong follows")

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,7 +14,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/test/stack"
@@ -27,6 +25,8 @@ type tutorial struct {
 	screen  *screen
 	samples string
 	objects []*unstructured.Unstructured
+	// policies have the API server warn.
+	policies []*unstructured.Unstructured
 	// propagation is how long is waited for an answer: Kong's workers may lag behind. The gateway's status says how
 	// far.
 	propagation time.Duration
@@ -60,6 +60,9 @@ func (t *tutorial) apply(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("no samples in %s: run the demo from the repository's root", t.samples), err)
 	}
 	slices.Sort(files)
+	if err := t.installWarnings(ctx); err != nil {
+		return fmt.Errorf("install the warnings: %w", err)
+	}
 	began := time.Now()
 	for _, file := range files {
 		if err := t.applyFile(ctx, file); err != nil {
@@ -85,20 +88,18 @@ func (t *tutorial) applyFile(ctx context.Context, file string) error {
 func (t *tutorial) applyAll(ctx context.Context, content []byte) error {
 	content = bytes.ReplaceAll(content, []byte("http://127.0.0.1:8001"), []byte(t.stack.AdminURL))
 	content = bytes.ReplaceAll(content, []byte("http://127.0.0.1:9000"), []byte(t.stack.Upstream.URL()))
-	decoder := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(content), 4096)
-	for {
-		object := &unstructured.Unstructured{}
-		if err := decoder.Decode(object); errors.Is(err, io.EOF) {
-			return nil
-		} else if err != nil {
-			return err
-		}
+	objects, err := documents(content)
+	if err != nil {
+		return err
+	}
+	for _, object := range objects {
 		if err := t.stack.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(object), client.FieldOwner("demo")); err != nil {
 			return err
 		}
 		t.objects = append(t.objects, object)
 		t.screen.line("%s %s", strings.ToLower(object.GetKind()), object.GetName())
 	}
+	return nil
 }
 
 // ours says whether an object is one of the operator's kinds.
@@ -178,6 +179,11 @@ func (t *tutorial) cleanUp(ctx context.Context) error {
 		return err
 	}
 	t.objects = nil
+	for _, policy := range t.policies {
+		if err := t.stack.Client.Delete(ctx, policy); client.IgnoreNotFound(err) != nil {
+			return err
+		}
+	}
 	t.screen.progress("everything is gone", time.Since(began))
 	return t.checkEmpty(ctx)
 }
