@@ -124,6 +124,8 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, s settings) error {
 	if err != nil {
 		return fmt.Errorf("make a client for Secrets: %w", err)
 	}
+	store := secrets.NewStore(direct, direct)
+	store.ReadAhead(s.shard().namespaces)
 	var live client.Reader
 	if !s.shard().whole() {
 		live = direct
@@ -132,7 +134,7 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, s settings) error {
 		Live:    live,
 		Direct:  direct,
 		Client:  mgr.GetClient(),
-		Secrets: secrets.NewStore(direct, direct),
+		Secrets: store,
 		Gateways: engine.NewRegistry(engine.Options{
 			Installation: installation, Log: ctrl.Log.WithName("engine"), InScope: s.shard().inScope(ctx, mgr.GetCache()),
 			Observe: engineMetrics.Observe, Drifted: engineMetrics.Drifted, Pruned: engineMetrics.Pruned,

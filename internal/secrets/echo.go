@@ -109,6 +109,7 @@ func (e *echoes) forget(key client.ObjectKey) {
 // It calls look, at once or a moment later, unless the change is what this process wrote for just that owner.
 func (s *Store) Reported(kind, name string, secret client.Object, gone bool, look func()) {
 	key := client.ObjectKeyFromObject(secret)
+	s.ahead.forget(key, secret.GetResourceVersion())
 	if gone || !secret.GetDeletionTimestamp().IsZero() {
 		s.echoes.forget(key)
 		look()

@@ -92,6 +92,7 @@ func (s *Store) create(ctx context.Context, owner Owner, secret *corev1.Secret) 
 
 // wrote does a write, and remembers what came of it: the watch will report it.
 func (s *Store) wrote(owner Owner, secret *corev1.Secret, write func() error) error {
+	s.ahead.forget(client.ObjectKeyFromObject(secret), "")
 	done := s.echoes.begin(owner, client.ObjectKeyFromObject(secret))
 	err := write()
 	if err != nil {

@@ -1,5 +1,5 @@
 // Package secrets is the one place that reads and writes Kubernetes Secrets. It reads live: the operator watches
-// Secrets as metadata and keeps no content.
+// Secrets as metadata and keeps no content, but for the first minute (ReadAhead).
 package secrets
 
 import (
@@ -23,6 +23,7 @@ type Store struct {
 	live   client.Reader
 	write  client.Client
 	echoes *echoes
+	ahead  *ahead // nil where nothing is listed before it is read
 	// seal of what the operator keeps in namespaces of tenants, once its seed was read.
 	seed    client.ObjectKey
 	sealing sync.Mutex
@@ -67,8 +68,12 @@ func (s *Store) Key(ctx context.Context, field, namespace, name, key string) ([]
 
 // get reads a Secret live; nil where there is none.
 func (s *Store) get(ctx context.Context, namespace, name string) (*corev1.Secret, error) {
+	key := client.ObjectKey{Namespace: namespace, Name: name}
+	if secret, listed := s.ahead.take(ctx, key); listed {
+		return secret, nil
+	}
 	var secret corev1.Secret
-	err := s.live.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &secret)
+	err := s.live.Get(ctx, key, &secret)
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}

@@ -1,0 +1,118 @@
+package secrets
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+)
+
+// ahead is what a listing of the operator's own Secrets held when the process began to work: an operator that starts
+// looks at everything once, and would read each Secret by a request of its own. What was listed is given once, and
+// not at all after a watch reported another version of it, or this process wrote it, or readAheadFor has passed.
+type ahead struct {
+	live       client.Reader
+	namespaces []string
+	begin      sync.Once
+	mu         sync.Mutex
+	held       map[client.ObjectKey]*corev1.Secret
+	bytes      int
+}
+
+const (
+	// readAheadPage is how many Secrets a request lists.
+	readAheadPage = 500
+	// readAheadBytes is how much content is held at most. What is not listed is read one by one.
+	readAheadBytes = 64 << 20
+	// readAheadFor is how long content is held.
+	readAheadFor = time.Minute
+)
+
+// ReadAhead makes the first read list the operator's own Secrets, in the namespaces, or in all where there are none.
+// It is called before the store is used.
+func (s *Store) ReadAhead(namespaces []string) {
+	s.ahead = &ahead{live: s.live, namespaces: namespaces, held: map[client.ObjectKey]*corev1.Secret{}}
+}
+
+// take gives what was listed of a Secret, once. The first call lists, and the others wait for it.
+func (a *ahead) take(ctx context.Context, key client.ObjectKey) (*corev1.Secret, bool) {
+	if a == nil {
+		return nil, false
+	}
+	a.begin.Do(func() {
+		if err := a.list(ctx); err != nil {
+			log.FromContext(ctx).Info("The operator's Secrets cannot be listed; each is read when it is needed", "error", err.Error())
+		}
+		time.AfterFunc(readAheadFor, a.drop)
+	})
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	secret, found := a.held[key]
+	delete(a.held, key)
+	return secret, found
+}
+
+func (a *ahead) list(ctx context.Context) error {
+	namespaces := a.namespaces
+	if len(namespaces) == 0 {
+		namespaces = []string{""}
+	}
+	for _, namespace := range namespaces {
+		for next := ""; ; {
+			var page corev1.SecretList
+			err := a.live.List(ctx, &page, client.InNamespace(namespace), client.Limit(readAheadPage), client.Continue(next),
+				client.MatchingLabels{v1alpha1.LabelManagedBy: v1alpha1.ManagedBy})
+			if err != nil {
+				return fmt.Errorf("list Secrets: %w", err)
+			}
+			if next = page.Continue; !a.hold(page.Items) {
+				return nil
+			}
+			if next == "" {
+				break
+			}
+		}
+	}
+	return nil
+}
+
+// hold keeps a page; false where it is enough.
+func (a *ahead) hold(page []corev1.Secret) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i := range page {
+		for _, value := range page[i].Data {
+			a.bytes += len(value)
+		}
+		if a.bytes > readAheadBytes {
+			return false
+		}
+		page[i].ManagedFields = nil
+		a.held[client.ObjectKeyFromObject(&page[i])] = page[i].DeepCopy() // alone: it keeps no page from the garbage collector
+	}
+	return true
+}
+
+// forget drops what was listed of a Secret, unless it is still of a version.
+func (a *ahead) forget(key client.ObjectKey, version string) {
+	if a == nil {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if secret, found := a.held[key]; found && secret.ResourceVersion != version {
+		delete(a.held, key)
+	}
+}
+
+func (a *ahead) drop() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	clear(a.held)
+}
