@@ -63,6 +63,12 @@ var _ = Describe("The NetworkPolicy", func() {
 		Entry("what else there is", `extra=[`+other+`]`, apiServer, dns, adminAPI, proxies, jwks, other, SpecTimeout(patience)),
 	)
 
+	It("lets the pods reach OpenShift's DNS, whose pods listen on another port", func(ctx SpecContext) {
+		const theirs = `{"ports": [{"port": 5353, "protocol": "UDP"}, {"port": 5353, "protocol": "TCP"}],` +
+			`"to": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "openshift-dns"}}}]}`
+		Expect(policy(ctx, `openshift=true`).Egress).To(Equal(egress(apiServer, dns, theirs, adminAPI, proxies, jwks)))
+	}, SpecTimeout(patience))
+
 	DescribeTable("is not made of values that would open every port", func(ctx SpecContext, setting, complaint string) {
 		out, err := helm(ctx, "template", release, chartPath, "--set", "networkPolicy.enabled=true", "--set-json", "networkPolicy.egress."+setting)
 		Expect(err).To(HaveOccurred())
