@@ -79,6 +79,19 @@ var _ = Describe("A JwtConsumer of which something cannot be had", func() {
 		expectLife(ctx, w, consumer, provider, given)
 	})
 
+	It("has credentials and groups come and go though a group is a reference to a vault", func(ctx SpecContext) {
+		w, consumer, provider, given := programmed(ctx)
+		kept, left := w.name+".kept", w.name+".left"
+		change(ctx, consumer, func(c *v1alpha1.JwtConsumer) { c.Spec.Groups = []string{kept, left} })
+		ready(ctx, consumer)
+		change(ctx, consumer, func(c *v1alpha1.JwtConsumer) {
+			c.Spec.Groups = []string{kept, w.name + ".{vault://env/pg-password}"}
+		})
+		stalled(ctx, consumer, v1alpha1.ReasonPolicyViolation, ContainSubstring("spec.groups[1]"))
+		Expect(w.groups(ctx)).To(ConsistOf(kept))
+		expectLife(ctx, w, consumer, provider, given)
+	})
+
 	It("has its other credentials come and go though the state of one cannot be read", func(ctx SpecContext) {
 		w, consumer, provider, given := programmed(ctx)
 		change(ctx, w.secret("c-kongjwt-state", nil), func(s *corev1.Secret) { s.Labels[v1alpha1.LabelOwnerName] = "another" })

@@ -28,13 +28,18 @@ func (b *builder) addPlugin(part string, fields kong.Fields) {
 	b.add(kong.KindPlugin, b.scope.ID(kong.KindPlugin, b.owner, part), "", part, fields)
 }
 
-func (b *builder) checkTags() error {
-	for i, tag := range b.tags {
-		if err := b.policy.checkVaultReferences(path("spec.tags[%d]", i), string(tag)); err != nil {
-			return err
+// takeTags has all entities carry the tags of the spec, but for those that policy forbids. The error is about the first
+// of them.
+func (b *builder) takeTags(tags []v1alpha1.Tag) (first error) {
+	b.tags = nil
+	for i, tag := range tags {
+		if err := b.policy.checkVaultReferences(path("spec.tags[%d]", i), string(tag)); err == nil {
+			b.tags = append(b.tags, tag)
+		} else if first == nil {
+			first = err
 		}
 	}
-	return nil
+	return first
 }
 
 // pluginPart is the part of a plugin of the spec; those with fields of their own have their Kong name for a part.

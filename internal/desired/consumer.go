@@ -117,28 +117,21 @@ func CredentialID(scope Scope, owner Owner, part string) string {
 }
 
 // BuildConsumer says which Kong entities a JwtConsumer wants: the consumer, its credentials, its groups, its plugins.
-// The error has a *status.StalledError for each thing that policy forbids. Where it is about single entities, the set
-// is all the rest, and keeps them as Kong has them; else the set is empty.
+// The error has a *status.StalledError for each thing that policy forbids. The set is all the rest, and keeps what the
+// error is about as Kong has it. A tag that is forbidden is left out.
 func BuildConsumer(scope Scope, policy Policy, in ConsumerInput) (Set, error) {
 	consumer := in.Consumer
-	b := builder{
-		scope:  scope,
-		policy: policy,
-		owner:  ConsumerOwner(consumer.Namespace, consumer.Name),
-		tags:   consumer.Spec.Tags,
-	}
-	if err := b.checkTexts(consumer); err != nil {
-		return Set{}, err
-	}
+	b := builder{scope: scope, policy: policy, owner: ConsumerOwner(consumer.Namespace, consumer.Name)}
+	problem := b.takeTags(consumer.Spec.Tags)
 	id := ConsumerID(scope, consumer.Namespace, consumer.Name)
 	var keep []string
-	username := b.policy.checkIdentity("spec.username", consumer.Namespace, consumer.Spec.Username)
-	problem := errors.Join(username, b.policy.checkCustomID(consumer.Spec.CustomID))
-	if problem == nil {
+	username := b.policy.checkUsername(consumer)
+	if refused := errors.Join(username, b.policy.checkCustomID(consumer.Spec.CustomID)); refused == nil {
 		fields := kong.Fields{"username": Username(consumer)}
 		setText(fields, "custom_id", consumer.Spec.CustomID)
 		b.add(kong.KindConsumer, id, "", partConsumer, fields)
 	} else {
+		problem = errors.Join(problem, refused)
 		keep = append(keep, id)
 	}
 	problem = errors.Join(problem, b.policy.checkRetain(consumer.Spec.DeletionPolicy))
@@ -235,7 +228,7 @@ func (c Credential) precedes(other Credential) bool {
 // CheckConsumer says what in the spec of a JwtConsumer policy forbids, without its Secrets. The error is a
 // *status.StalledError.
 func CheckConsumer(policy Policy, consumer *v1alpha1.JwtConsumer) error {
-	b := builder{policy: policy, owner: ConsumerOwner(consumer.Namespace, consumer.Name), tags: consumer.Spec.Tags}
+	b := builder{policy: policy, owner: ConsumerOwner(consumer.Namespace, consumer.Name)}
 	if err := b.checkConsumer(consumer); err != nil {
 		return err
 	}
@@ -251,8 +244,8 @@ func (b *builder) checkConsumer(consumer *v1alpha1.JwtConsumer) error {
 	spec := consumer.Spec
 	_, groups := b.forbiddenGroups(consumer)
 	for _, err := range []error{
-		b.policy.checkIdentity("spec.username", consumer.Namespace, spec.Username), b.policy.checkCustomID(spec.CustomID),
-		b.policy.checkRetain(spec.DeletionPolicy), groups, b.checkTexts(consumer),
+		b.policy.checkUsername(consumer), b.policy.checkCustomID(spec.CustomID), b.policy.checkRetain(spec.DeletionPolicy), groups,
+		b.takeTags(spec.Tags),
 	} {
 		if err != nil {
 			return err
@@ -261,25 +254,16 @@ func (b *builder) checkConsumer(consumer *v1alpha1.JwtConsumer) error {
 	return nil
 }
 
-// checkTexts holds to policy what every entity carries, or what is wrong whatever entity it is in.
-func (b *builder) checkTexts(consumer *v1alpha1.JwtConsumer) error {
-	spec := consumer.Spec
-	for field, value := range map[string]string{"spec.username": spec.Username, "spec.customID": spec.CustomID} {
-		if err := b.policy.checkVaultReferences(field, value); err != nil {
-			return err
-		}
-	}
-	if err := b.checkTags(); err != nil {
-		return err
-	}
-	return b.policy.checkVaultReferences("spec.groups", spec.Groups)
-}
-
 // forbiddenGroups are the groups that policy does not let the consumer be in. The error is about the first.
 func (b *builder) forbiddenGroups(consumer *v1alpha1.JwtConsumer) (forbidden map[string]bool, first error) {
 	forbidden = map[string]bool{}
 	for i, group := range consumer.Spec.Groups {
-		if err := b.policy.checkGroup(path("spec.groups[%d]", i), consumer.Namespace, group); err != nil {
+		field := path("spec.groups[%d]", i)
+		err := b.policy.checkVaultReferences(field, group)
+		if err == nil {
+			err = b.policy.checkGroup(field, consumer.Namespace, group)
+		}
+		if err != nil {
 			forbidden[group] = true
 			if first == nil {
 				first = err
@@ -289,7 +273,18 @@ func (b *builder) forbiddenGroups(consumer *v1alpha1.JwtConsumer) (forbidden map
 	return forbidden, first
 }
 
+func (p Policy) checkUsername(consumer *v1alpha1.JwtConsumer) error {
+	const field = "spec.username"
+	if err := p.checkVaultReferences(field, consumer.Spec.Username); err != nil {
+		return err
+	}
+	return p.checkIdentity(field, consumer.Namespace, consumer.Spec.Username)
+}
+
 func (p Policy) checkCustomID(id string) error {
+	if err := p.checkVaultReferences("spec.customID", id); err != nil {
+		return err
+	}
 	if id != "" && p.Identities != v1alpha1.IdentitiesAny {
 		return p.violation("spec.customID", "it may be set only where policy.identities is Any", "Remove it")
 	}

@@ -2,6 +2,7 @@ package desired
 
 import (
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -164,6 +165,59 @@ func TestWhatIsRefusedOfAConsumerStaysAsItIs(t *testing.T) {
 	wantStalled(t, err, v1alpha1.ReasonSecretNotFound, "spec.plugins[1]")
 	if !slices.Equal(set.Keep, []string{transformer, log}) || only(t, set, kong.KindJWT).Fields.Text("key") != "team-a.b" {
 		t.Errorf("with no configuration to read: kept %v", set.Keep)
+	}
+}
+
+// A reference to a vault is refused wherever it is, and stops what it is in, not what is beside it.
+func TestAVaultReferenceStopsItsOwnEntityAlone(t *testing.T) {
+	const reference = "{vault://env/pg-password}"
+	owner := ConsumerOwner("team-a", "john")
+	consumerID := ConsumerID(testScope, "team-a", "john")
+	endpoint := func(url string) *apiextensionsv1.JSON {
+		return &apiextensionsv1.JSON{Raw: []byte(`{"http_endpoint":"` + url + `"}`)}
+	}
+	for what, c := range map[string]struct {
+		change func(*v1alpha1.JwtConsumerSpec)
+		field  string
+		keep   []string
+	}{
+		"a username": {
+			func(s *v1alpha1.JwtConsumerSpec) { s.Username = "team-a." + reference }, "spec.username", []string{consumerID},
+		},
+		"a custom id": {func(s *v1alpha1.JwtConsumerSpec) { s.CustomID = reference }, "spec.customID", []string{consumerID}},
+		"a tag":       {func(s *v1alpha1.JwtConsumerSpec) { s.Tags = append(s.Tags, reference) }, "spec.tags[1]", nil},
+		"a group": {
+			func(s *v1alpha1.JwtConsumerSpec) { s.Groups = append(s.Groups, "team-a."+reference) },
+			"spec.groups[1]", []string{testScope.ACLID(consumerID, "team-a."+reference)},
+		},
+		"in a plugin": {
+			func(s *v1alpha1.JwtConsumerSpec) { s.Plugins[0].Config = endpoint(reference) },
+			"spec.plugins[0].config", []string{testScope.ID(kong.KindPlugin, owner, "plugin:log")},
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			consumer := testConsumer(func(s *v1alpha1.JwtConsumerSpec) {
+				s.Tags, s.Groups = []v1alpha1.Tag{"mine"}, []string{"team-a.readers"}
+				s.Plugins = []v1alpha1.PluginSpec{{Name: "log", Plugin: "http-log", Config: endpoint("https://log.example.com")}}
+			})
+			in := ConsumerInput{Consumer: consumer, Credentials: []Credential{{
+				Field: "spec.credentials[0]", Part: "credential:a", Held: true, Material: hmacMaterial("team-a.a", "good"),
+			}}}
+			whole, err := BuildConsumer(testScope, testPolicy(), in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.change(&consumer.Spec)
+			set, err := BuildConsumer(testScope, testPolicy(), in)
+			wantStalled(t, err, v1alpha1.ReasonPolicyViolation, c.field, "vault")
+			if !slices.Equal(set.Keep, c.keep) {
+				t.Errorf("kept %v, not %v", set.Keep, c.keep)
+			}
+			rest := slices.DeleteFunc(whole.Entities, func(e kong.Entity) bool { return slices.Contains(c.keep, e.ID) })
+			if !reflect.DeepEqual(set.Entities, rest) {
+				t.Errorf("built %v, not %v", set.Entities, rest)
+			}
+		})
 	}
 }
 

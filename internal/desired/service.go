@@ -51,12 +51,7 @@ func ServiceName(service *v1alpha1.JwtProtectedService) string {
 // The error is a *status.StalledError where the policy forbids it or the upstream cannot be.
 func BuildService(scope Scope, policy Policy, in ServiceInput) (Set, error) {
 	service := in.Service
-	b := builder{
-		scope:  scope,
-		policy: policy,
-		owner:  ServiceOwner(service.Namespace, service.Name),
-		tags:   service.Spec.Tags,
-	}
+	b := builder{scope: scope, policy: policy, owner: ServiceOwner(service.Namespace, service.Name)}
 	if err := b.checkService(service); err != nil {
 		return Set{}, err
 	}
@@ -145,7 +140,7 @@ func (b *builder) addRoutes(service *v1alpha1.JwtProtectedService, serviceID str
 // CheckService says what in the spec of a JwtProtectedService policy forbids, without its Secrets. The error is a
 // *status.StalledError.
 func CheckService(policy Policy, service *v1alpha1.JwtProtectedService) error {
-	b := builder{policy: policy, owner: ServiceOwner(service.Namespace, service.Name), tags: service.Spec.Tags}
+	b := builder{policy: policy, owner: ServiceOwner(service.Namespace, service.Name)}
 	if err := b.checkService(service); err != nil {
 		return err
 	}
@@ -169,7 +164,7 @@ func (b *builder) checkService(service *v1alpha1.JwtProtectedService) error {
 	if err := b.policy.checkRetain(spec.DeletionPolicy); err != nil {
 		return err
 	}
-	if err := b.checkTags(); err != nil {
+	if err := b.takeTags(spec.Tags); err != nil {
 		return err
 	}
 	if err := b.policy.checkVaultReferences("spec.jwt", pluginconfig.EncodeJWT(spec.JWT)); err != nil {
