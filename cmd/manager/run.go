@@ -3,12 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -60,11 +62,16 @@ func run(ctx context.Context, s settings) error {
 	if err := s.shard().narrow(&options.Cache, s.secretNamespaces()); err != nil {
 		return err
 	}
+	found, err := reach(ctx, config, scheme, s.installationID, startPatience)
+	if err != nil {
+		return err
+	}
+	options.MapperProvider = func(*rest.Config, *http.Client) (meta.RESTMapper, error) { return found.mapper, nil }
 	mgr, err := ctrl.NewManager(config, options)
 	if err != nil {
 		return fmt.Errorf("set up the manager: %w", err)
 	}
-	if err := addControllers(ctx, mgr, s); err != nil {
+	if err := addControllers(ctx, mgr, s, found.installation); err != nil {
 		return err
 	}
 	for path, add := range map[string]func(string, healthz.Checker) error{"healthz": mgr.AddHealthzCheck, "readyz": mgr.AddReadyzCheck} {
@@ -110,11 +117,7 @@ func metricsOptions(s settings) metricsserver.Options {
 	return options
 }
 
-func addControllers(ctx context.Context, mgr ctrl.Manager, s settings) error {
-	installation, err := installationID(ctx, mgr.GetAPIReader(), s.installationID)
-	if err != nil {
-		return err
-	}
+func addControllers(ctx context.Context, mgr ctrl.Manager, s settings, installation string) error {
 	engineMetrics, err := addMetrics(ctx, mgr)
 	if err != nil {
 		return err

@@ -10,7 +10,6 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"path/filepath"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -46,20 +45,11 @@ const failedReads = 50
 // failReads says whether reads fail. A watch that has begun goes on.
 func (p *apiProxy) failReads(fail bool) { p.failing.Store(fail) }
 
-// readsObjects says whether a path is of objects. An operator that starts and is not told which kinds there are ends,
-// and is started again by the kubelet, which there is none of here.
-func readsObjects(path string) bool {
-	if _, grouped := strings.CutPrefix(path, "/apis/"); grouped {
-		return strings.Count(path, "/") > 3
-	}
-	return strings.HasPrefix(path, "/api/v1/")
-}
-
 func (p *apiProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	forward := p.forward
 	p.mu.Unlock()
-	if p.failing.Load() && r.Method == http.MethodGet && readsObjects(r.URL.Path) && rand.IntN(failedReads) == 0 { //nolint:gosec // Faults, not secrets.
+	if p.failing.Load() && r.Method == http.MethodGet && rand.IntN(failedReads) == 0 { //nolint:gosec // Faults, not secrets.
 		http.Error(w, "no answer", http.StatusInternalServerError)
 		return
 	}
