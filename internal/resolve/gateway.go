@@ -65,10 +65,7 @@ func (g Gateways) Resolve(ctx context.Context, namespace, name string) (Gateway,
 		return Gateway{}, err
 	}
 	policy := desired.NewPolicy(&object, g.ClusterDomain)
-	policy.IsNamespace = func(name string) bool {
-		var found corev1.Namespace
-		return g.Reader.Get(ctx, client.ObjectKey{Name: name}, &found) == nil
-	}
+	policy.IsNamespace = func(name string) bool { return mayBeNamespace(ctx, g.Reader, name) }
 	planes := object.Spec.DataPlanes
 	return Gateway{
 		Engine: running, Scope: running.Scope(), Policy: policy,
@@ -101,6 +98,13 @@ func (g Gateways) Engine(object *v1alpha1.KongGateway) (*engine.Engine, error) {
 	wait := status.Wait(connectPause, v1alpha1.ReasonGatewayNotReady, "KongGateway %s is being connected", object.Name)
 	wait.Quiet = true
 	return nil, wait
+}
+
+// mayBeNamespace says whether the cluster has a namespace. One that cannot be read is taken for there: a host that leads
+// into the cluster would be open else.
+func mayBeNamespace(ctx context.Context, reader client.Reader, name string) bool {
+	var found corev1.Namespace
+	return !apierrors.IsNotFound(reader.Get(ctx, client.ObjectKey{Name: name}, &found))
 }
 
 // Admits says whether a gateway takes resources of a namespace.
