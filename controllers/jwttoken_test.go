@@ -118,6 +118,44 @@ var _ = Describe("A JwtToken", Ordered, func() {
 			WithTimeout(time.Until(expires)).WithPolling(poll).Should(Succeed(), "renewed while the former is valid")
 	})
 
+	It("stays, and is kept fresh, in a Secret of a former name for the overlap", func(ctx SpecContext) {
+		t := jwtToken("moved", "primary")
+		secret := w.secret("moved-jwt", map[string]string{"secret": longSecret})
+		create(ctx, secret, w.consumer("moved"), t)
+		ready(ctx, t)
+		former := w.secret(t.Spec.SecretName, nil)
+		inFormer := func(g Gomega) string {
+			var found corev1.Secret
+			g.Expect(kube.Get(ctx, client.ObjectKeyFromObject(former), &found)).To(Succeed())
+			return string(found.Data["token"])
+		}
+		change(ctx, t, func(t *v1alpha1.JwtToken) { t.Spec.SecretName = "moved-elsewhere" })
+		Eventually(func(g Gomega) { g.Expect(inFormer(g)).To(Equal(published(ctx, g, t))) }).WithTimeout(soon).WithPolling(poll).Should(Succeed())
+		ready(ctx, t)
+		Expect(t.Status.FormerSecrets).To(HaveLen(1))
+		Expect(t.Status.FormerSecrets[0].Name).To(Equal(former.Name))
+		Expect(t.Status.FormerSecrets[0].RetirementTime.Time).To(BeTemporally("~", time.Now().Add(24*time.Hour), time.Minute))
+
+		change(ctx, secret, func(s *corev1.Secret) { s.Data["secret"] = []byte(other) })
+		signedWith(ctx, t, hmac(other))
+		Eventually(func(g Gomega) { g.Expect(token.SignedWith(inFormer(g), hmac(other))).To(BeTrue()) }).
+			WithTimeout(soon).WithPolling(poll).Should(Succeed(), "a pod that mounts it is not left with a token that nobody takes")
+
+		By("its time is over")
+		Expect(kube.Get(ctx, client.ObjectKeyFromObject(t), t)).To(Succeed())
+		over := t.DeepCopy()
+		over.Status.FormerSecrets[0].RetirementTime.Time = time.Now().Add(-time.Second)
+		Expect(kube.Status().Patch(ctx, over, client.MergeFrom(t))).To(Succeed())
+		annotate(ctx, t, v1alpha1.AnnotationReconcile, "1")
+		Eventually(func(g Gomega) {
+			g.Expect(client.IgnoreNotFound(kube.Get(ctx, client.ObjectKeyFromObject(former), former))).To(Succeed())
+			g.Expect(kube.Get(ctx, client.ObjectKeyFromObject(former), former)).NotTo(Succeed())
+			g.Expect(kube.Get(ctx, client.ObjectKeyFromObject(t), t)).To(Succeed())
+			g.Expect(t.Status.FormerSecrets).To(BeEmpty())
+		}).WithTimeout(soon).WithPolling(poll).Should(Succeed())
+		Expect(published(ctx, Default, t)).NotTo(BeEmpty())
+	})
+
 	It("says which services its ttl is too long for", func(ctx SpecContext) {
 		bounded := func(bound v1alpha1.Duration) func(*v1alpha1.JwtProtectedService) {
 			return func(s *v1alpha1.JwtProtectedService) {

@@ -16,7 +16,7 @@ type JwtTokenSpec struct {
 	// +required
 	ConsumerRef CredentialReference `json:"consumerRef"`
 	// secretName of the Secret that gets the token, under the keys token and authorization ("Bearer <token>").
-	// It must not exist, or be this resource's already.
+	// It must not exist, or be this resource's already. Where you change it, the former Secret stays for 24h.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
@@ -98,6 +98,24 @@ type JwtTokenStatus struct {
 	// secretName of the Secret that holds it.
 	// +optional
 	SecretName string `json:"secretName,omitempty"`
+	// formerSecrets are those that spec.secretName named before, oldest first. They hold the token too, kept fresh, for
+	// 24h from the change: pods that were made before it still mount them. One that you delete is not made again.
+	// +kubebuilder:validation:MaxItems=16
+	// +listType=map
+	// +listMapKey=name
+	// +optional
+	FormerSecrets []FormerSecret `json:"formerSecrets,omitempty"`
+}
+
+// FormerSecret is a Secret that the spec named before.
+type FormerSecret struct {
+	// name of the Secret.
+	// +kubebuilder:validation:MaxLength=253
+	// +required
+	Name string `json:"name"`
+	// retirementTime is when it is deleted.
+	// +required
+	RetirementTime metav1.Time `json:"retirementTime"`
 }
 
 // JwtToken is a signed token, kept fresh in a Secret.

@@ -90,8 +90,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	err := run.run(ctx)
 	result, err := r.WriteStatus(ctx, lifecycle.Outcome{Before: before, Object: object, Message: run.message(), Err: err})
 	if err == nil && object.Status.RenewalTime != nil && !object.Spec.Suspend {
-		untilRenewal := max(object.Status.RenewalTime.Sub(r.now()), time.Second)
-		result.RequeueAfter = status.Sooner(result.RequeueAfter, untilRenewal)
+		result.RequeueAfter = status.Sooner(result.RequeueAfter, max(run.nextLook().Sub(r.now()), time.Second))
 	}
 	return result, err
 }
@@ -129,23 +128,17 @@ func (r *reconciliation) sign(ctx context.Context) error {
 		}
 		text, issued, expires = signed.Token.Reveal(), signed.IssueTime, signed.ExpirationTime
 	}
-	if _, err := r.secrets.Publish(ctx, owner, "spec.secretName", spec.SecretName, map[string][]byte{
-		dataKeyToken: []byte(text), dataKeyAuthorization: []byte("Bearer " + text),
-	}); err != nil {
+	data := map[string][]byte{dataKeyToken: []byte(text), dataKeyAuthorization: []byte("Bearer " + text)}
+	if _, err := r.secrets.Publish(ctx, owner, "spec.secretName", spec.SecretName, data); err != nil {
 		return err
 	}
-	return r.report(ctx, owner, issued, expires, token.RenewAt(issued, expires, renewBefore))
-}
-
-// report writes the token's times, and drops the Secret of a former name.
-func (r *reconciliation) report(ctx context.Context, owner secrets.Owner, issued, expires, renewal time.Time) error {
-	former := r.token.Status.SecretName
-	at := func(t time.Time) *metav1.Time { return &metav1.Time{Time: t.Local()} }
-	r.token.Status.IssueTime, r.token.Status.ExpirationTime, r.token.Status.RenewalTime = at(issued), at(expires), at(renewal)
-	r.token.Status.Key, r.token.Status.SecretName = r.material.Key, r.token.Spec.SecretName
-	if former != "" && former != r.token.Spec.SecretName {
-		return r.secrets.Drop(ctx, owner, former)
+	if err := r.keepFormer(ctx, owner, data); err != nil {
+		return err
 	}
+	at := func(t time.Time) *metav1.Time { return &metav1.Time{Time: t.Local()} }
+	r.token.Status.IssueTime, r.token.Status.ExpirationTime = at(issued), at(expires)
+	r.token.Status.RenewalTime = at(token.RenewAt(issued, expires, renewBefore))
+	r.token.Status.Key, r.token.Status.SecretName = r.material.Key, spec.SecretName
 	return nil
 }
 

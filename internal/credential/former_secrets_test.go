@@ -1,6 +1,7 @@
 package credential_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -114,5 +115,36 @@ func TestASecretForClientsThatIsNamedAgainIsNoFormerOne(t *testing.T) {
 	former := r.state.Credentials[r.want.Name].FormerSecrets
 	if len(former) != 1 || former[0].Name != "second" {
 		t.Errorf("%v are former Secrets", former)
+	}
+}
+
+func TestFormerSecretsAreThoseThatTheSpecNamesNoLonger(t *testing.T) {
+	var former credential.FormerSecrets
+	for i, move := range []struct {
+		from, to string
+		want     []string
+	}{
+		{"", "a", nil},                 // the first is nobody's successor
+		{"a", "a", nil},                // nothing moved
+		{"a", "b", []string{"a"}},      //
+		{"b", "c", []string{"a", "b"}}, //
+		{"b", "c", []string{"a", "b"}}, // the same move, seen again
+		{"c", "a", []string{"b", "c"}}, // a is read again
+		{"a", "", []string{"b", "c", "a"}},
+	} {
+		former = former.Moved(move.from, move.to, noon.Add(time.Duration(i)*time.Minute))
+		var names []string
+		for _, s := range former {
+			names = append(names, s.Name)
+		}
+		if !slices.Equal(names, move.want) {
+			t.Errorf("move %d, from %q to %q: %v, not %v", i, move.from, move.to, names, move.want)
+		}
+	}
+	last := former[len(former)-1]
+	for at, over := range map[time.Duration]bool{-10 * time.Minute: true, 0: false, time.Hour - 1: false, time.Hour: true} {
+		if last.Over(time.Hour, last.Since.Add(at)) != over {
+			t.Errorf("%s after the move: over is not %v", at, over)
+		}
 	}
 }

@@ -64,13 +64,12 @@ func (h History) Outcome(want Want, seen Seen, now time.Time) Outcome {
 // and what is in them may be valid until what replaces it is there, and for the overlap from then.
 func (o *Outcome) unread(h History, want Want, now time.Time) {
 	inUse := slices.ContainsFunc(h.Revisions, func(r Revision) bool {
-		return r.State == v1alpha1.CredentialPending || r.State == v1alpha1.CredentialRetiring && !r.Ended
+		return r.State == v1alpha1.CredentialPending || r.State == v1alpha1.CredentialRetiring && !r.Ended && !r.Over
 	})
 	for _, former := range h.FormerSecrets {
-		at := former.Since.Add(want.overlap())
-		switch over := !now.Before(at) || ahead(former.Since, now); {
-		case !over:
-			o.sooner(at)
+		switch {
+		case !former.Over(want.overlap(), now):
+			o.sooner(former.Since.Add(want.overlap()))
 		case !inUse || want.Revoked:
 			o.UnreadSecrets = append(o.UnreadSecrets, former.Name)
 		}
@@ -105,15 +104,19 @@ func (h History) inKong(want Want, seen Seen, now time.Time) []Revision {
 // holds it up.
 func (h History) Leaving(want Want, seen Seen, now time.Time) []Slot {
 	var leaving []Slot
-	newest, published := h.newest(), h.Published(seen)
+	newest := h.newest()
 	for _, r := range h.Revisions {
-		// What clients still read stays, unless somebody ended it.
-		over := r.State == v1alpha1.CredentialRetiring && want.retired(r, now) && (r.Ended || r.Given || want.Superseded || r.Number != published)
-		if newest[r.Slot] == r.Number && (over || want.Revoked) {
+		if newest[r.Slot] == r.Number && (h.isOver(r, want, seen, now) || want.Revoked) {
 			leaving = append(leaving, r.Slot)
 		}
 	}
 	return leaving
+}
+
+// isOver says whether a revision has had its overlap. What clients still read stays, unless somebody ended it.
+func (h History) isOver(r Revision, want Want, seen Seen, now time.Time) bool {
+	return r.State == v1alpha1.CredentialRetiring && want.retired(r, now) &&
+		(r.Ended || r.Over || r.Given || want.Superseded || r.Number != h.Published(seen))
 }
 
 // newest is the newest revision of each slot.

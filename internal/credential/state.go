@@ -26,16 +26,9 @@ type History struct {
 	// SecretName is the Secret that clients read; empty where they read none of the operator's.
 	SecretName string
 	// FormerSecrets are those that clients read before, and may still: pods that start within the overlap mount them.
-	FormerSecrets []FormerSecret
+	FormerSecrets FormerSecrets
 	// Revisions, oldest first.
 	Revisions []Revision
-}
-
-// FormerSecret is a Secret that clients read before the spec named another.
-type FormerSecret struct {
-	Name string `json:"name"`
-	// Since is when the spec named another.
-	Since time.Time `json:"since"`
 }
 
 // Slot names the entity in Kong that holds a revision. Revisions with one key share it: of those, Kong holds the
@@ -65,6 +58,8 @@ type Revision struct {
 	RetiredAt time.Time
 	// Ended says that there is no overlap: a Retiring revision leaves now, and an Active one as soon as it retires.
 	Ended bool
+	// Over says that the overlap of a Retiring revision was over: it leaves Kong, and no longer overlap brings it back.
+	Over bool
 }
 
 // Active is the revision to sign with: the last that every data plane had and that clients could read.
@@ -108,11 +103,7 @@ func (h *History) relocate(name string, at time.Time) {
 	if h.SecretName == name {
 		return
 	}
-	former := slices.DeleteFunc(slices.Clone(h.FormerSecrets), func(f FormerSecret) bool { return f.Name == name })
-	if h.SecretName != "" {
-		former = append(former, FormerSecret{Name: h.SecretName, Since: at})
-	}
-	h.SecretName, h.FormerSecrets = name, former
+	h.SecretName, h.FormerSecrets = name, h.FormerSecrets.Moved(h.SecretName, name, at)
 }
 
 // Known says whether the state has a revision in a slot.
@@ -125,4 +116,29 @@ func (s State) Known(slot Slot) bool {
 		}
 	}
 	return false
+}
+
+// FormerSecret is a Secret that clients read before the spec named another. Pods that were made before mount it, and
+// pods that start meanwhile may.
+type FormerSecret struct {
+	Name string `json:"name"`
+	// Since is when the spec named another.
+	Since time.Time `json:"since"`
+}
+
+// FormerSecrets are those of one spec, oldest first.
+type FormerSecrets []FormerSecret
+
+// Moved notes that clients read the Secret to from now on, and from no longer. Empty is none.
+func (f FormerSecrets) Moved(from, to string, at time.Time) FormerSecrets {
+	moved := slices.DeleteFunc(slices.Clone(f), func(s FormerSecret) bool { return s.Name == to || s.Name == from && from != "" })
+	if from != "" && from != to {
+		moved = append(moved, FormerSecret{Name: from, Since: at})
+	}
+	return moved
+}
+
+// Over says whether the overlap of a former Secret is over. One that begins in the future is an edit, and is over.
+func (s FormerSecret) Over(overlap time.Duration, now time.Time) bool {
+	return !now.Before(s.Since.Add(overlap)) || ahead(s.Since, now)
 }
