@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -43,13 +42,18 @@ type promised struct {
 	theirs string
 	// seen are the secrets that Kong held since the last revocation, and gone those that have left it for good.
 	gone, seen map[string]bool
-	story      []string
+	// told are the secrets that clients were given.
+	told map[string]bool
+	// served says that Kong held some credential when it was looked at last.
+	served bool
+	issued
+	story []string
 }
 
-func newPromised(t failing, sim *simulated, pinned bool) *promised {
+func newPromised(t failing, sim *simulated, pinned bool, planes int) *promised {
 	p := &promised{
-		world: newWorld(t, sim), pinned: pinned,
-		holds: map[string]time.Time{}, ended: map[string]bool{}, gone: map[string]bool{}, seen: map[string]bool{},
+		world: newWorld(t, sim, planes), pinned: pinned, issued: newIssued(),
+		holds: map[string]time.Time{}, ended: map[string]bool{}, gone: map[string]bool{}, seen: map[string]bool{}, told: map[string]bool{},
 	}
 	object := &v1alpha1.JwtConsumer{ObjectMeta: metav1.ObjectMeta{
 		Namespace: namespace, Name: p.name, UID: types.UID(p.installation), Generation: 1,
@@ -60,16 +64,6 @@ func newPromised(t failing, sim *simulated, pinned bool) *promised {
 		t.Fatalf("%v", err)
 	}
 	return p
-}
-
-func (p *promised) generated(name string) v1alpha1.Credential {
-	c := v1alpha1.Credential{Name: name, Algorithm: "HS256", Generate: &v1alpha1.Generate{
-		SecretName: clientsSecret, Rotation: &v1alpha1.Rotation{Interval: "100h", Overlap: v1alpha1.Duration(overlap.String())},
-	}}
-	if p.pinned {
-		c.Key = p.name + "-pinned"
-	}
-	return c
 }
 
 func (p *promised) say(format string, args ...any) {
@@ -121,20 +115,25 @@ func (p *promised) look() {
 		p.say("clients get %.6s after %.6s", now, p.published)
 		if p.published != "" && !p.ended[p.published] && !p.pinned && now != "" {
 			p.holds[p.published] = p.clock().Add(overlap)
+			p.arrived(now)
 		}
-		p.published = now
+		p.published, p.told[now] = now, true
 		delete(p.holds, now)
 	}
-	generates := object.Spec.Credentials[0].Generate != nil
 	for secret := range kong {
-		if p.gone[secret] && !p.ofTheirs(secret) {
+		if p.gone[secret] && !p.ofTheirs(secret) && !p.ofIssuer(kong[secret]) {
 			p.fail("%.6s left Kong, and is there again", secret)
 		}
 		p.seen[secret] = true
 	}
 	if !object.Spec.Revoked {
-		p.keeps(kong, generates)
+		p.keeps(object.Spec.Credentials[0], kong)
+		p.keepsIssued(object, kong)
+		if p.served && len(kong) == 0 {
+			p.fail("Kong holds no credential any more, and nobody revoked it")
+		}
 	}
+	p.served = len(kong) > 0
 	for secret := range p.seen {
 		if _, held := kong[secret]; !held && !object.Spec.Revoked {
 			p.gone[secret] = true
@@ -145,10 +144,10 @@ func (p *promised) look() {
 func (p *promised) ofTheirs(secret string) bool { return strings.HasPrefix(secret, "theirs") }
 
 // keeps says that Kong has what clients use.
-func (p *promised) keeps(kong map[string]string, generates bool) {
+func (p *promised) keeps(spec v1alpha1.Credential, kong map[string]string) {
 	p.t.Helper()
 	accepted := func(secret string) bool { _, held := kong[secret]; return held }
-	if until, over := p.holds[p.published]; generates && p.published != "" && !p.ended[p.published] && !p.pinned &&
+	if until, over := p.holds[p.published]; spec.Generate != nil && p.published != "" && !p.ended[p.published] && !p.pinned &&
 		!accepted(p.published) && (!over || p.clock().Before(until)) {
 		p.fail("clients are given %.6s, and Kong does not hold it", p.published)
 	}
@@ -158,10 +157,10 @@ func (p *promised) keeps(kong map[string]string, generates bool) {
 		}
 	}
 	content := string(p.secret(givenSecret)["secret"])
-	if !generates && p.theirs != "" && p.theirs == content && !accepted(content) {
+	if spec.SecretRef != nil && p.theirs != "" && p.theirs == content && !accepted(content) {
 		p.fail("Kong held what their Secret has, and does no more")
 	}
-	if !generates && accepted(content) && !p.ended[content] {
+	if spec.SecretRef != nil && accepted(content) && !p.ended[content] {
 		p.theirs = content
 	}
 }
@@ -174,6 +173,7 @@ func (p *promised) act() {
 	if object := p.consumer(); object.Spec.Revoked && err == nil && len(p.inKong()) > 0 {
 		p.fail("a revoked consumer has credentials in Kong: %v", slices.Collect(maps.Values(p.inKong())))
 	}
+	p.toldRight(err)
 }
 
 // endAll notes that nobody promises anything for what was until now, published or not.
@@ -192,94 +192,30 @@ func (p *promised) endAll() {
 	}
 	p.ended[p.published] = true
 	p.theirs = ""
-}
-
-// rewrite makes another content of somebody else's Secret.
-func (p *promised) rewrite() {
-	p.t.Helper()
-	if content := string(p.secret(givenSecret)["secret"]); content != "" && content == p.theirs &&
-		p.consumer().Spec.Credentials[0].SecretRef != nil && !p.consumer().Spec.Revoked {
-		p.holds[content] = p.clock().Add(overlap)
-	}
-	p.given++
-	p.theirs = ""
-	p.put(map[string][]byte{
-		"id": fmt.Appendf(nil, "%s-given-%d", p.name, p.given), "secret": fmt.Appendf(nil, "theirs-%06d-%032d", p.given, p.given),
-	})
-}
-
-// put creates somebody else's Secret, or changes it.
-func (p *promised) put(data map[string][]byte) {
-	p.t.Helper()
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: givenSecret}}
-	_ = p.kube.Get(context.Background(), client.ObjectKeyFromObject(secret), secret)
-	secret.Data = data
-	var err error
-	if secret.ResourceVersion == "" {
-		err = p.kube.Create(context.Background(), secret)
-	} else {
-		err = p.kube.Update(context.Background(), secret)
-	}
-	if err != nil {
-		p.fail("%v", err)
-	}
-}
-
-// move gives the credential its other source.
-func (p *promised) move() {
-	p.t.Helper()
-	if p.consumer().Spec.Credentials[0].Generate == nil {
-		if content := string(p.secret(givenSecret)["secret"]); content == p.theirs && content != "" {
-			p.holds[content] = p.clock().Add(overlap)
-		}
-		p.theirs = "" // what is generated takes its place, and it goes after its overlap
-		p.change("generate", func(c *v1alpha1.JwtConsumer) { c.Spec.Credentials[0] = p.generated(c.Spec.Credentials[0].Name) })
-		return
-	}
-	if p.secret(givenSecret) == nil {
-		p.rewrite()
-	}
-	if _, held := p.inKong()[p.published]; held && !p.ended[p.published] {
-		p.holds[p.published] = p.clock().Add(overlap)
-	}
-	p.change("secretRef", func(c *v1alpha1.JwtConsumer) {
-		c.Spec.Credentials[0] = v1alpha1.Credential{
-			Name: c.Spec.Credentials[0].Name, Algorithm: "HS256", SecretRef: &v1alpha1.CredentialSecretReference{
-				Name: givenSecret, Overlap: v1alpha1.Duration(overlap.String()),
-				DataKeys: &v1alpha1.CredentialDataKeys{Secret: "secret", Key: "id"},
-			},
-		}
-	})
-}
-
-// missing takes somebody else's Secret away for one reconcile.
-func (p *promised) missing() {
-	p.t.Helper()
-	data := p.secret(givenSecret)
-	if data == nil {
-		return
-	}
-	p.say("their Secret is gone")
-	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: givenSecret}}
-	if err := p.kube.Delete(context.Background(), secret); err != nil {
-		p.fail("%v", err)
-	}
-	p.act()
-	p.look()
-	p.put(data)
+	clear(p.leaving)
 }
 
 // settles says that, once nothing disturbs it any more, everything ends as the spec says and nothing is written.
 func (p *promised) settles() {
 	p.t.Helper()
-	for range 40 {
+	p.setIssuerAway(false)
+	for round := range 60 {
+		p.allCatchUp()
 		result, err := p.reconcile()
 		p.look()
+		p.toldRight(err)
 		if err == nil && p.agrees() {
 			p.rests()
 			return
 		}
 		p.say("settling: %v, again in %s", err, result.RequeueAfter)
+		if p.follows() {
+			p.awaitIssuer()
+			if round%2 == 1 {
+				p.pass(3 * overlap) // it asks the issuer every few minutes, and former material stays for a day
+				continue
+			}
+		}
 		p.pass(min(max(result.RequeueAfter, time.Second), 2*overlap))
 	}
 	p.fail("it does not end as the spec says: Ready is %v", apimeta.FindStatusCondition(p.consumer().Status.Conditions, v1alpha1.ConditionReady))
@@ -293,6 +229,9 @@ func (p *promised) agrees() bool {
 	if object.Spec.Revoked {
 		return len(kong) == 0
 	}
+	if object.Spec.Credentials[0].JWKS != nil {
+		return p.holdsWhatIsIssued(kong)
+	}
 	from := clientsSecret
 	if object.Spec.Credentials[0].Generate == nil {
 		from = givenSecret
@@ -305,6 +244,11 @@ func (p *promised) agrees() bool {
 func (p *promised) rests() {
 	p.t.Helper()
 	for _, who := range []string{"the operator", "another operator"} {
+		if p.follows() { // what the issuer answers is news
+			_, _ = p.reconcile()
+			p.awaitIssuer()
+			_, _ = p.reconcile()
+		}
 		before := p.writes
 		if _, err := p.reconcile(); err != nil {
 			p.fail("%v", err)
@@ -326,11 +270,15 @@ func TestAConsumerKeepsWhatIsPromisedWheneverTheOperatorIsKilled(t *testing.T) {
 		if time.Since(began) > longEnough {
 			return // as many cases as there is time for
 		}
-		p := newPromised(t, sim, rapid.IntRange(0, 4).Draw(t, "pinned") == 0)
+		p := newPromised(t, sim, rapid.IntRange(0, 4).Draw(t, "pinned") == 0, rapid.SampledFrom([]int{0, 0, 2}).Draw(t, "planes"))
 		defer p.close()
+		if !p.pinned && rapid.IntRange(0, 2).Draw(t, "jwks") == 0 {
+			p.move("jwks")
+		}
 		moves := map[string]func(*rapid.T){
 			"":          func(*rapid.T) { p.look() },
 			"reconcile": func(*rapid.T) { p.act() },
+			"heard":     func(*rapid.T) { p.hears() },
 			"kill": func(t *rapid.T) {
 				writes, lost := rapid.IntRange(0, 7).Draw(t, "writes"), rapid.Bool().Draw(t, "lost")
 				p.say("killed after %d writes, the next is lost: %v", writes, lost)
@@ -354,6 +302,7 @@ func TestAConsumerKeepsWhatIsPromisedWheneverTheOperatorIsKilled(t *testing.T) {
 			"revoke": func(*rapid.T) {
 				p.endAll()
 				clear(p.seen) // what is taken away now may come back
+				clear(p.inUse)
 				p.change("revoked, or not any more", func(c *v1alpha1.JwtConsumer) { c.Spec.Revoked = !c.Spec.Revoked })
 			},
 			"recipe": func(t *rapid.T) {
@@ -364,11 +313,15 @@ func TestAConsumerKeepsWhatIsPromisedWheneverTheOperatorIsKilled(t *testing.T) {
 					}
 				})
 			},
-			"source": func(*rapid.T) {
+			"source": func(t *rapid.T) {
 				if !p.pinned {
-					p.move()
+					p.move(rapid.SampledFrom([]string{"generate", "secretRef", "jwks"}).Draw(t, "source"))
 				}
 			},
+			"issuer": func(t *rapid.T) {
+				p.issue(rapid.SampledFrom([]string{"adds", "withdraws", "rotates", "is away", "is back"}).Draw(t, "issuer"))
+			},
+			"plane":   func(t *rapid.T) { p.plane(rapid.IntRange(0, 1).Draw(t, "plane"), rapid.Bool().Draw(t, "away")) },
 			"rewrite": func(*rapid.T) { p.say("their Secret is rewritten"); p.rewrite() },
 			"missing": func(*rapid.T) { p.missing() },
 		}
@@ -383,7 +336,7 @@ func TestARotationGoesOnWhereverTheOperatorIsKilled(t *testing.T) {
 	for _, lost := range []bool{false, true} {
 		for writes := range 8 {
 			t.Run(fmt.Sprintf("after %d writes, the next is lost: %v", writes, lost), func(t *testing.T) {
-				p := newPromised(t, sim, false)
+				p := newPromised(t, sim, false, 0)
 				defer p.close()
 				p.act()
 				p.look()

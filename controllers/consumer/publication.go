@@ -106,7 +106,7 @@ func (p *publication) formerSecrets() []string {
 // another a short while ago. Pods that start now have to find it.
 func (p *publication) isRead(former v1alpha1.CredentialStatus) bool {
 	history := p.revisions.of(former.Name)
-	return history.SecretName == former.SecretName && slices.ContainsFunc(history.Revisions, func(r credential.Revision) bool { return !r.Ended }) ||
+	return history.SecretName == former.SecretName && slices.ContainsFunc(history.Revisions, func(r credential.Revision) bool { return !r.Ended && !r.Over }) ||
 		slices.ContainsFunc(history.FormerSecrets, func(f credential.FormerSecret) bool { return f.Name == former.SecretName })
 }
 

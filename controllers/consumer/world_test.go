@@ -36,6 +36,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
 	"github.com/kongjwt/kong-jwt-operator/internal/resolve"
 	"github.com/kongjwt/kong-jwt-operator/internal/secrets"
+	"github.com/kongjwt/kong-jwt-operator/test/issuer"
 )
 
 const (
@@ -83,6 +84,8 @@ type simulated struct {
 	*kongsim.Server
 	target *url.URL
 	cases  int
+	// key is a public key in the form of RFC 7517.
+	key map[string]any
 }
 
 func startKong(t *testing.T) *simulated {
@@ -96,7 +99,25 @@ func startKong(t *testing.T) *simulated {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &simulated{Server: server, target: target}
+	return &simulated{Server: server, target: target, key: publicKey(t)}
+}
+
+// publicKey makes a key that an issuer signs with.
+func publicKey(t *testing.T) map[string]any {
+	provider := issuer.Start()
+	defer provider.Close()
+	if err := provider.Add("one", "ES256"); err != nil {
+		t.Fatal(err)
+	}
+	document, err := provider.Set()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var set struct{ Keys []map[string]any }
+	if err := json.Unmarshal(document, &set); err != nil || len(set.Keys) != 1 {
+		t.Fatalf("%d keys, %v", len(set.Keys), err)
+	}
+	return set.Keys[0]
 }
 
 // propagation is how long a change of the simulated Kong takes to be everywhere, the operator's margin included.
@@ -130,14 +151,24 @@ type world struct {
 	away bool
 	// front is how the operator reaches Kong.
 	front *httptest.Server
+	// planes are asked what they hold; none: nobody is asked.
+	planes []*plane
+	// kids are those of the keys that an issuer publishes, and issuerAway says that it does not answer. woken says that
+	// the consumer has to be looked at again.
+	kids       []string
+	issuerAway bool
+	woken      chan struct{}
 	process
 }
 
-func newWorld(t failing, sim *simulated) *world {
+func newWorld(t failing, sim *simulated, planes int) *world {
 	sim.cases++
 	w := &world{
 		t: t, kong: sim, name: fmt.Sprintf("c%d", sim.cases), installation: fmt.Sprintf("case-%d", sim.cases),
-		now: time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC),
+		now: time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC), woken: make(chan struct{}, 1),
+	}
+	for range planes {
+		w.planes = append(w.planes, &plane{})
 	}
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
@@ -154,6 +185,9 @@ func newWorld(t failing, sim *simulated) *world {
 	gateway.Name = gatewayName
 	gateway.Spec.AllowedNamespaces.From = v1alpha1.NamespacesAll
 	gateway.Spec.Policy.Identities = v1alpha1.IdentitiesAny
+	if planes > 0 {
+		gateway.Spec.DataPlanes = &v1alpha1.DataPlanes{ServiceRef: &v1alpha1.GatewayServiceReference{}}
+	}
 	w.kube = builder.WithObjects(gateway).Build()
 	w.front = httptest.NewServer(w.toKong())
 	w.start()
@@ -239,11 +273,6 @@ func (w *world) toKubernetes(l *life) client.Client {
 	})
 }
 
-// noDataPlanes is what is asked where a gateway names none.
-type noDataPlanes struct{ consumer.DataPlanes }
-
-func (noDataPlanes) Forget(string, string) {}
-
 // start starts an operator that lives until kill says otherwise.
 func (w *world) start() {
 	w.t.Helper()
@@ -272,8 +301,8 @@ func (w *world) start() {
 	store.SealBy("operator", "seed")
 	life := lifecycle.New(kube, resolve.Gateways{Reader: kube, Engines: w.gateways}, &events.FakeRecorder{})
 	w.reconciler = consumer.New(life, consumer.Options{
-		Inputs: resolve.Inputs{Reader: kube, Secrets: store}, Secrets: store, DataPlanes: noDataPlanes{},
-		KeySets: jwks.NewRefresher(nil, w.clock), Wake: func(client.ObjectKey) {}, Now: w.clock,
+		Inputs: resolve.Inputs{Reader: kube, Secrets: store}, Secrets: store, DataPlanes: w,
+		KeySets: jwks.NewRefresher(w.fetch, w.clock), Wake: w.wake, Now: w.clock,
 	})
 	w.connected()
 }

@@ -125,6 +125,8 @@ const (
 	StepSupersede StepKind = "Supersede"
 	// StepEnd retires all revisions without overlap: the spec no longer has the credential.
 	StepEnd StepKind = "End"
+	// StepExpire notes that the overlap of a revision is over, before it leaves Kong.
+	StepExpire StepKind = "Expire"
 	// StepRemove drops a revision that is gone from Kong and from every data plane.
 	StepRemove StepKind = "Remove"
 	// StepForgetSecret drops a Secret that clients read before, and that is deleted.
@@ -260,9 +262,9 @@ func (in Input) decideOne(want Want, asks asks, now time.Time) (Step, bool) {
 		ask.Revision = h.bound(want, seen)
 		return ask, true
 	}
-	steps := []func(History, Want, Seen, time.Time) (Step, bool){restamp, promote, supersede, relocate, renew, retire, forgetSecret}
+	steps := []func(History, Want, Seen, time.Time) (Step, bool){restamp, expire, promote, supersede, relocate, renew, retire, forgetSecret}
 	if !lives {
-		steps = []func(History, Want, Seen, time.Time) (Step, bool){restamp, retire, forgetSecret, forget}
+		steps = []func(History, Want, Seen, time.Time) (Step, bool){restamp, expire, retire, forgetSecret, forget}
 	}
 	for _, decide := range steps {
 		if step, due := decide(h, want, seen, now); due {
@@ -289,7 +291,7 @@ func restamp(h History, want Want, seen Seen, now time.Time) (Step, bool) {
 	for _, r := range h.Revisions {
 		retiring := r.State == v1alpha1.CredentialRetiring
 		// Somebody put a former Secret back: clients may have it again.
-		revived := retiring && !r.Ended && !want.Superseded && r.Number == published && want.overlap() > 0 && now.Sub(r.RetiredAt) > want.overlap()/jitterShare
+		revived := retiring && !r.Ended && !r.Over && !want.Superseded && r.Number == published && want.overlap() > 0 && now.Sub(r.RetiredAt) > want.overlap()/jitterShare
 		if ahead(r.IssueTime, now) || retiring && ahead(r.RetiredAt, now) || revived {
 			return Step{Kind: StepRestamp, Revision: r.Number}, true
 		}

@@ -53,6 +53,7 @@ type revisionDocument struct {
 	IssueTime  time.Time                `json:"issueTime"`
 	RetiredAt  time.Time                `json:"retiredAt,omitzero"`
 	Ended      bool                     `json:"ended,omitempty"`
+	Over       bool                     `json:"over,omitempty"`
 }
 
 // Encode writes a state for its Secret. Equal states are written in equal bytes.
@@ -66,7 +67,7 @@ func (s State) Encode() ([]byte, error) {
 		for _, r := range h.Revisions {
 			stored.Revisions = append(stored.Revisions, revisionDocument{
 				Revision: r.Number, Slot: r.Slot, State: r.State, Given: r.Given, Recipe: r.Recipe, Salt: r.Salt,
-				IssueTime: r.IssueTime.UTC(), RetiredAt: r.RetiredAt.UTC(), Ended: r.Ended,
+				IssueTime: r.IssueTime.UTC(), RetiredAt: r.RetiredAt.UTC(), Ended: r.Ended, Over: r.Over,
 				Key: r.Material.Key, Secret: r.Material.Secret.Reveal(),
 				PublicKey: r.Material.PublicKeyPEM, PrivateKey: r.Material.PrivateKeyPEM.Reveal(),
 			})
@@ -91,7 +92,7 @@ func DecodeState(content []byte) (State, error) {
 		for _, r := range stored.Revisions {
 			h.Revisions = append(h.Revisions, Revision{
 				Number: r.Revision, Slot: r.Slot, State: r.State, Given: r.Given, Recipe: r.Recipe, Salt: r.Salt,
-				IssueTime: r.IssueTime, RetiredAt: r.RetiredAt, Ended: r.Ended,
+				IssueTime: r.IssueTime, RetiredAt: r.RetiredAt, Ended: r.Ended, Over: r.Over,
 				Material: Material{
 					Key: r.Key, Algorithm: r.Recipe.Algorithm, Secret: Conceal(r.Secret),
 					PublicKeyPEM: r.PublicKey, PrivateKeyPEM: Conceal(r.PrivateKey),

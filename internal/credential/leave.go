@@ -7,6 +7,18 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 )
 
+// expire notes that an overlap is over, before the revision leaves Kong. Data planes may hold it for a while longer; a
+// spec that gets a longer overlap meanwhile would have it valid again.
+func expire(h History, want Want, seen Seen, now time.Time) (Step, bool) {
+	for _, r := range h.Revisions {
+		left := seen.Verdicts[r.Number].Standing == Absent
+		if !r.Ended && !r.Over && !left && h.isOver(r, want, seen, now) {
+			return Step{Kind: StepExpire, Revision: r.Number}, true
+		}
+	}
+	return Step{}, false
+}
+
 // retire drops what is over and gone from Kong.
 func retire(h History, want Want, seen Seen, now time.Time) (Step, bool) {
 	for _, r := range h.Revisions {

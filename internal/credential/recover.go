@@ -151,9 +151,9 @@ func (h *History) settle(seen Seen, anew bool, now time.Time) {
 		r := &h.Revisions[i]
 		switch {
 		case r.Number == inUse:
-			r.State, r.RetiredAt, r.Ended = v1alpha1.CredentialActive, time.Time{}, false
+			r.State, r.RetiredAt, r.Ended, r.Over = v1alpha1.CredentialActive, time.Time{}, false, false
 		case r.Number == pending:
-			r.State, r.RetiredAt, r.Ended = v1alpha1.CredentialPending, time.Time{}, false
+			r.State, r.RetiredAt, r.Ended, r.Over = v1alpha1.CredentialPending, time.Time{}, false, false
 		case r.State != v1alpha1.CredentialRetiring:
 			r.retire(now.UTC())
 		}

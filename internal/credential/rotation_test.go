@@ -44,12 +44,31 @@ func TestRotationByInterval(t *testing.T) {
 	l.expect(want, next.Add(10*time.Hour-1))
 	over := next.Add(10 * time.Hour)
 	l.expectKong(want, over, 2)
-	l.expect(want, over)
+	l.expect(want, over, credential.StepExpire)
 	l.stands(1, credential.Absent)
 	l.expect(want, over, credential.StepRemove)
 	if key := l.outcome(want, over).Publish.Material.Key; key != "team.john.primary.2" {
 		t.Errorf("key %q", key)
 	}
+}
+
+// A data plane may hold for a while what left Kong. A spec that gets a longer overlap then does not bring it back.
+func TestWhatIsOverStaysOver(t *testing.T) {
+	want := rotating()
+	l := began(t, want, noon)
+	l.rotate = "1"
+	l.expect(want, noon, credential.StepAsk, credential.StepGenerate)
+	l.stands(2, credential.Held)
+	l.publish(want, 2)
+	l.expect(want, noon, credential.StepPromote)
+	over := noon.Add(10 * time.Hour)
+	l.expect(want, over, credential.StepExpire)
+	l.stands(1, credential.Waiting)
+	want.Overlap = 50 * time.Hour
+	l.expect(want, over)
+	l.expectKong(want, over, 2)
+	l.stands(1, credential.Absent)
+	l.expect(want, over, credential.StepRemove)
 }
 
 func TestOneRotationAfterALongSleep(t *testing.T) {

@@ -46,7 +46,7 @@ func (w Want) RetiresAt(r Revision) time.Time {
 func (w Want) RotatesAt(r Revision) time.Time { return w.dueAt(r) }
 
 func (w Want) retired(r Revision, now time.Time) bool {
-	return r.Ended || !now.Before(w.RetiresAt(r))
+	return r.Ended || r.Over || !now.Before(w.RetiresAt(r))
 }
 
 // ahead says whether a stored time is one that the clock has not reached: it was set back since.

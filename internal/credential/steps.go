@@ -71,6 +71,11 @@ func (h History) apply(step Step, taken func(Slot) bool, generate Generator) (Hi
 		next.retireAll(step.Time)
 	case StepEnd:
 		next.end(step.Time)
+	case StepExpire:
+		for i := range next.Revisions {
+			r := &next.Revisions[i]
+			r.Over = r.Over || r.Number == step.Revision
+		}
 	case StepRemove:
 		next.Revisions = slices.DeleteFunc(next.Revisions, func(r Revision) bool { return r.Number == step.Revision })
 	}
