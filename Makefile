@@ -123,6 +123,15 @@ chaos-quick: ## A minute of chaos
 race: ## Engine and back ends with the race detector
 	$(go_test_race) ./internal/engine/... ./internal/backend/... ./internal/jwks/... ./internal/probe/... $(TEST_FLAGS)
 
+# A package, and after plus signs those whose tests are tried on what its own tests do not notice.
+MUTANTS ?= internal/engine/observed internal/engine/drift internal/engine/plan+internal/engine \
+  internal/engine/propagation+internal/engine internal/engine/arbiter+internal/engine internal/credential internal/desired internal/jwks \
+  internal/claims
+
+.PHONY: mutants
+mutants: ## Small changes of the code that no test notices; MUTANTS are packages, TIME (10m) is for all together
+	@go run ./hack/mutants -time $(or $(TIME),10m) $(MUTANTS)
+
 .PHONY: lint
 lint: ## golangci-lint, with kube-api-linter in it, and actionlint
 	$(call tool,golangci-lint) run ./...
