@@ -179,7 +179,9 @@ func (r *report) restart(s settings, kube kubeCounts, requests []kongsim.Request
 	r.exactly("restart: writes to Kubernetes", kube.of(func(verb, _ string) bool { return isWrite(verb) }), 0)
 	r.explain("restart", kube)
 	r.note("restart: requests that list what Kong holds", fmt.Sprint(pages))
-	r.note("restart: reads of Secrets", fmt.Sprint(kube.of(func(verb, resource string) bool { return !isWrite(verb) && resource == "secrets" })))
+	reads := kube.of(func(verb, resource string) bool { return !isWrite(verb) && resource == "secrets" })
+	bound := 2*s.consumers/500 + 5 // pages of two Secrets a consumer, and the listings of the watch
+	r.atMost("restart: requests that read Secrets, pages of 500", reads, bound)
 	if s.countsOnly() {
 		return
 	}
