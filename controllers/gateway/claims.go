@@ -45,7 +45,7 @@ func (r *Reconciler) askDataPlanes(
 	planes, asks := r.planes.get(object.Name)
 	claims := asks && desired.RunsClaims(running.Capabilities())
 	if claims {
-		if claims, err = r.wantsClaims(ctx, object.Name); err != nil {
+		if claims, err = r.wantsClaims(ctx, object); err != nil {
 			return 0, err
 		}
 	}
@@ -67,8 +67,14 @@ func (r *Reconciler) askDataPlanes(
 	return again, nil
 }
 
-// wantsClaims says whether a service of a gateway has claims checked.
-func (r *Reconciler) wantsClaims(ctx context.Context, gateway string) (wants bool, err error) {
+// wantsClaims says whether a service of a gateway has claims checked. One that another process works on is not in this
+// one's cache: where there are others, what one of them asked for stays.
+func (r *Reconciler) wantsClaims(ctx context.Context, object *v1alpha1.KongGateway) (wants bool, err error) {
+	asked := apimeta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionClaimsChecked) != nil
+	if asked && r.Live != nil {
+		return true, nil
+	}
+	gateway := object.Name
 	err = index.ForEach(ctx, r.Client, v1alpha1.KindJwtProtectedService, index.Gateway, "", gateway, func(resource v1alpha1.Resource) {
 		service, ok := resource.(*v1alpha1.JwtProtectedService)
 		wants = wants || ok && service.Spec.Claims != nil
