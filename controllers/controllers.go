@@ -23,6 +23,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/controllers/token"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine"
 	"github.com/kongjwt/kong-jwt-operator/internal/index"
+	"github.com/kongjwt/kong-jwt-operator/internal/ingress"
 	"github.com/kongjwt/kong-jwt-operator/internal/jwks"
 	"github.com/kongjwt/kong-jwt-operator/internal/resolve"
 	"github.com/kongjwt/kong-jwt-operator/internal/secrets"
@@ -36,6 +37,10 @@ type Options struct {
 	Live client.Reader
 	// Direct reads past the cache: before something is deleted because its resource is gone.
 	Direct client.Reader
+	// Objects writes the objects of an ingress controller, past the cache.
+	Objects client.Client
+	// Pace is that of engines for ingress controllers; the real one where it is zero.
+	Pace ingress.Pace
 	// Namespaces are those that this process works on; none: all.
 	Namespaces []string
 	// Secrets reads and writes Secrets, live: they are cached as metadata only.
@@ -83,7 +88,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	options := controller.Options{MaxConcurrentReconciles: o.Workers}
 
 	gateways := gateway.New(life, o.Secrets, planes, gateway.Options{
-		Live: o.Live, Direct: o.Direct, Namespaces: o.Namespaces, Inputs: inputs, Now: o.Now,
+		Live: o.Live, Direct: o.Direct, Objects: o.Objects, Pace: o.Pace, Namespaces: o.Namespaces, Inputs: inputs, Now: o.Now,
 	})
 	cluster, err := clusterKeys(mgr)
 	if err != nil {

@@ -124,7 +124,7 @@ func startOperator(installation string) *operator {
 	Expect(controllers.Setup(ctx, mgr, controllers.Options{
 		Client: mgr.GetClient(), Direct: mgr.GetAPIReader(), Secrets: secrets.NewStore(mgr.GetAPIReader(), mgr.GetClient()), Gateways: gateways,
 		Recorder: mgr.GetEventRecorder("kong-jwt-operator"), ClusterDomain: "cluster.local",
-		GatewaySecretNamespaces: []string{operatorNamespace}, Workers: 8, Now: time.Now,
+		GatewaySecretNamespaces: []string{operatorNamespace}, Workers: 8, Now: time.Now, Objects: kube, Pace: hurriedPace,
 		KeySets: jwks.NewRefresher(jwks.Fetcher{UserAgent: "test"}.Fetch, hurried),
 	})).To(Succeed())
 	go func() {

@@ -113,6 +113,18 @@ const (
 	// Remedy: look at the data plane that the message names. A data plane that is gone for good has to leave
 	// spec.dataPlanes of the gateway.
 	ReasonAwaitingDataPlane = "AwaitingDataPlane"
+	// ReasonAwaitingController: the ingress controller of the gateway's Kong has not given it what was written for
+	// longer than it should take.
+	// Remedy: repair the object that the message names, or look at the controller's log and events. The resource goes on by
+	// itself.
+	ReasonAwaitingController = "AwaitingController"
+	// ReasonRevocationPending: as AwaitingController, and what was taken away is still accepted.
+	// Remedy: as of AwaitingController; until then stop the leaked credential in front of Kong.
+	ReasonRevocationPending = "RevocationPending"
+	// ReasonUnprotected: on the Kong of an ingress controller, a KongPlugin of the namespace has the name of one of the
+	// operator's KongClusterPlugins, and is taken instead of it.
+	// Remedy: have that KongPlugin renamed by whoever made it. Until then requests pass as it says.
+	ReasonUnprotected = "Unprotected"
 	// ReasonCredentialCannotSign: the credential has no private material here, so no token can be signed with it.
 	// Remedy: let the token use a credential that is generated, or whose Secret holds the secret or the private key.
 	ReasonCredentialCannotSign = "CredentialCannotSign"

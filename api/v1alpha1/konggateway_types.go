@@ -4,11 +4,21 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// KongGatewaySpec is one Kong Admin API and what tenants may do on it.
+// KongGatewaySpec is one Kong and what tenants may do on it.
+//
+// +kubebuilder:validation:XValidation:rule="has(self.adminAPI) != has(self.ingressController)",message="set exactly one of adminAPI and ingressController"
+// +kubebuilder:validation:XValidation:rule="!has(self.ingressController) || self.adoption == 'Never'",message="an ingress controller's Kong holds nothing to adopt; set it to Never",fieldPath=".adoption"
+// +kubebuilder:validation:XValidation:rule="!has(self.ingressController) || self.drift.policy == 'Correct'",message="an ingress controller corrects Kong by itself; set it to Correct",fieldPath=".drift"
+// +kubebuilder:validation:XValidation:rule="!has(self.ingressController) || !has(self.policy.retain) || !self.policy.retain",message="an ingress controller takes away what no object asks for, so that nothing can be retained; remove retain",fieldPath=".policy"
+// +kubebuilder:validation:XValidation:rule="has(self.ingressController) == has(oldSelf.ingressController)",message="what is in one kind of Kong does not move to the other; make another KongGateway, and name it in the resources"
 type KongGatewaySpec struct {
 	// adminAPI says how to reach Kong's Admin API.
-	// +required
-	AdminAPI AdminAPI `json:"adminAPI"`
+	// +optional
+	AdminAPI AdminAPI `json:"adminAPI,omitzero"`
+	// ingressController says which ingress controller owns this Kong: Kong Ingress Controller, or Kong Operator. The
+	// operator writes Kubernetes objects for it instead of asking an Admin API.
+	// +optional
+	IngressController *IngressController `json:"ingressController,omitempty"`
 	// dataPlanes lists the data planes. Where it is set, credential changes are verified on each of them.
 	// +optional
 	DataPlanes *DataPlanes `json:"dataPlanes,omitempty"`
@@ -41,6 +51,17 @@ type KongGatewaySpec struct {
 	// suspend stops all work on this gateway, for all its resources, until it is false again.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
+}
+
+// IngressController is the controller that makes Kong's configuration of Kubernetes objects.
+type IngressController struct {
+	// className is the ingress class of the controller, as its flag --ingress-class has it: the objects that the
+	// operator writes are of this class.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
+	// +required
+	ClassName string `json:"className"`
 }
 
 // AdoptionPolicy says which entities in Kong the operator may take over that it did not make.
@@ -174,7 +195,7 @@ type DriftedEntity struct {
 
 // GatewayMode is how Kong keeps its configuration.
 //
-// +kubebuilder:validation:Enum=Database;DBLess
+// +kubebuilder:validation:Enum=Database;DBLess;IngressController
 type GatewayMode string
 
 const (
@@ -182,6 +203,8 @@ const (
 	ModeDatabase GatewayMode = "Database"
 	// ModeDBLess is a Kong that holds one declarative configuration in memory.
 	ModeDBLess GatewayMode = "DBLess"
+	// ModeIngressController is a Kong that an ingress controller owns.
+	ModeIngressController GatewayMode = "IngressController"
 )
 
 // KongGatewayStatus is what the operator knows of a gateway.

@@ -136,6 +136,7 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, s settings, installat
 	return controllers.Setup(ctx, mgr, controllers.Options{
 		Live:    live,
 		Direct:  direct,
+		Objects: direct,
 		Client:  mgr.GetClient(),
 		Secrets: store,
 		Gateways: engine.NewRegistry(engine.Options{

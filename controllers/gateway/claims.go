@@ -40,7 +40,7 @@ func gatewaysWithClaims() handler.EventHandler {
 // askDataPlanes keeps the routes that data planes are asked by, and asks whether they check claims, where a service
 // wants that. again is when to ask next.
 func (r *Reconciler) askDataPlanes(
-	ctx context.Context, object *v1alpha1.KongGateway, running *engine.Engine,
+	ctx context.Context, object *v1alpha1.KongGateway, running engine.Programmer,
 ) (again time.Duration, err error) {
 	planes, asks := r.planes.get(object.Name)
 	claims := asks && desired.RunsClaims(running.Capabilities())

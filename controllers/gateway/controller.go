@@ -19,6 +19,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine"
 	"github.com/kongjwt/kong-jwt-operator/internal/index"
+	"github.com/kongjwt/kong-jwt-operator/internal/ingress"
 	"github.com/kongjwt/kong-jwt-operator/internal/resolve"
 	"github.com/kongjwt/kong-jwt-operator/internal/secrets"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
@@ -40,12 +41,16 @@ type Options struct {
 	Live client.Reader
 	// Direct reads past the cache: before something is deleted because its resource is gone.
 	Direct client.Reader
+	// Objects writes the objects of an ingress controller, past the cache.
+	Objects client.Client
 	// Namespaces are those that this process works on; none: all.
 	Namespaces []string
 	// Inputs reads what gateways refer to.
 	Inputs resolve.Inputs
 	// Now is the clock.
 	Now func() time.Time
+	// Pace is that of engines for ingress controllers; the real one where it is zero.
+	Pace ingress.Pace
 }
 
 // New makes the reconciler of KongGateways. It tells planes how to ask the data planes.
@@ -131,7 +136,10 @@ func (r *Reconciler) run(ctx context.Context, object *v1alpha1.KongGateway) (aga
 
 // connect keeps the engine of a gateway as the spec, the Secrets and the pods of Kong are now. A read that fails
 // leaves the engine as it is: it says nothing of what is there.
-func (r *Reconciler) connect(ctx context.Context, object *v1alpha1.KongGateway) (*engine.Engine, error) {
+func (r *Reconciler) connect(ctx context.Context, object *v1alpha1.KongGateway) (engine.Programmer, error) {
+	if object.Spec.IngressController != nil {
+		return r.connectIngress(ctx, object)
+	}
 	settings, err := r.settings(ctx, object)
 	var stalled *status.StalledError
 	if errors.As(err, &stalled) {

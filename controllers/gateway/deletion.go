@@ -114,6 +114,9 @@ func (r *Reconciler) emptyKong(ctx context.Context, object *v1alpha1.KongGateway
 	if err != nil {
 		return err
 	}
+	if object.Spec.IngressController != nil && !connected.State().Ready {
+		return connected.Leave(ctx) // nobody is there to take the rest
+	}
 	switch state := connected.State(); {
 	case !state.Ready && state.Reason == v1alpha1.ReasonProgressing:
 		return status.Wait(0, v1alpha1.ReasonDeleting, "waiting for Kong, to look what it still holds of this gateway")
@@ -126,11 +129,14 @@ func (r *Reconciler) emptyKong(ctx context.Context, object *v1alpha1.KongGateway
 			return err
 		}
 	}
-	return r.pruneLast(ctx, object, connected)
+	if err := r.pruneLast(ctx, object, connected); err != nil {
+		return err
+	}
+	return connected.Leave(ctx)
 }
 
 // pruneLast prunes what the Kong of a deleted gateway still holds, and waits until it holds nothing.
-func (r *Reconciler) pruneLast(ctx context.Context, object *v1alpha1.KongGateway, connected *engine.Engine) error {
+func (r *Reconciler) pruneLast(ctx context.Context, object *v1alpha1.KongGateway, connected engine.Programmer) error {
 	left := entities(connected.State().Counts)
 	if left == 0 {
 		return nil

@@ -22,7 +22,7 @@ import (
 
 // setNodes tells an engine its Kong pods, where Kong has no database and the Admin API is named by its Service: each
 // pod has to be given the configuration.
-func (r *Reconciler) setNodes(ctx context.Context, object *v1alpha1.KongGateway, engine *engine.Engine) error {
+func (r *Reconciler) setNodes(ctx context.Context, object *v1alpha1.KongGateway, engine engine.Programmer) error {
 	ref := object.Spec.AdminAPI.ServiceRef
 	if ref == nil || engine.State().Database != "off" {
 		return nil

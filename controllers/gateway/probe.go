@@ -82,7 +82,7 @@ func (r *Reconciler) proxyTLS(ctx context.Context, spec v1alpha1.DataPlanes) (pr
 
 // programProbe keeps the route that data planes are asked by in Kong, for as long as the gateway names any.
 func (r *Reconciler) programProbe(
-	ctx context.Context, object *v1alpha1.KongGateway, running *engine.Engine, claims bool,
+	ctx context.Context, object *v1alpha1.KongGateway, running engine.Programmer, claims bool,
 ) error {
 	owner := desired.GatewayOwner(object.Name)
 	if _, asks := r.planes.get(object.Name); asks {

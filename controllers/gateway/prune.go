@@ -33,7 +33,7 @@ const (
 
 // prune deletes from Kong what belongs to resources that are gone, as spec.prune says, and writes into the status
 // what it leaves. It says when to go on.
-func (r *Reconciler) prune(ctx context.Context, object *v1alpha1.KongGateway, engine *engine.Engine) (again time.Duration, err error) {
+func (r *Reconciler) prune(ctx context.Context, object *v1alpha1.KongGateway, engine engine.Programmer) (again time.Duration, err error) {
 	orphans, err := engine.Orphans(r.seemsGone(ctx, object.Name), maxPercent(object.Spec.Prune))
 	if err != nil {
 		return 0, err
@@ -96,7 +96,7 @@ func keptOrphans(spec v1alpha1.Prune, orphans engine.Orphans) *metav1.Condition 
 }
 
 // withCredentials are the owners that have credentials in Kong.
-func withCredentials(engine *engine.Engine, owners []desired.Owner) []desired.Owner {
+func withCredentials(engine engine.Programmer, owners []desired.Owner) []desired.Owner {
 	var holders []desired.Owner
 	for _, owner := range owners {
 		if credentials(engine, owner) > 0 {
@@ -106,12 +106,12 @@ func withCredentials(engine *engine.Engine, owners []desired.Owner) []desired.Ow
 	return holders
 }
 
-func credentials(engine *engine.Engine, owner desired.Owner) int {
+func credentials(engine engine.Programmer, owner desired.Owner) int {
 	return len(engine.CredentialIDs(owner, func(string) bool { return true }))
 }
 
 // revoke takes the credentials of an owner out of Kong, and says how many went.
-func revoke(engine *engine.Engine) func(context.Context, desired.Owner) (int, error) {
+func revoke(engine engine.Programmer) func(context.Context, desired.Owner) (int, error) {
 	return func(ctx context.Context, owner desired.Owner) (int, error) {
 		before := credentials(engine, owner)
 		_, err := engine.Revoke(ctx, owner)

@@ -12,6 +12,9 @@ import (
 
 // observe writes what the engine knows into the status. Counts of a gateway that is away stay as they were.
 func observe(object *v1alpha1.KongGateway, state engine.State) error {
+	if object.Spec.IngressController != nil {
+		return observeIngress(object, state)
+	}
 	if state.KongVersion != "" {
 		object.Status.KongVersion = state.KongVersion
 		object.Status.Capabilities = desired.ShowCapabilities(state.Kong.Capabilities)
@@ -22,11 +25,7 @@ func observe(object *v1alpha1.KongGateway, state engine.State) error {
 		object.Status.PropagationDelay = state.PropagationDelay.Round(time.Millisecond).String()
 	}
 	if state.Ready {
-		counts := state.Reported
-		object.Status.Managed = &v1alpha1.ManagedEntities{
-			Consumers: int32(counts.Consumers), Credentials: int32(counts.Credentials), Groups: int32(counts.Groups),
-			Services: int32(counts.Services), Routes: int32(counts.Routes), Plugins: int32(counts.Plugins),
-		}
+		object.Status.Managed = managed(state.Reported)
 		if object.Status.Mode == v1alpha1.ModeDBLess && object.Spec.Drift.Policy == v1alpha1.DriftReport {
 			return status.Stalled(v1alpha1.ReasonInvalidSpec, "spec.drift.policy: a Kong without a database gets its configuration whole, "+
 				"so that what somebody else changes there never stays. Set it to Correct.")
@@ -41,6 +40,16 @@ func observe(object *v1alpha1.KongGateway, state engine.State) error {
 	return wait
 }
 
+func managed(counts engine.Counts) *v1alpha1.ManagedEntities {
+	return &v1alpha1.ManagedEntities{
+		Consumers: int32(counts.Consumers), Credentials: int32(counts.Credentials), Groups: int32(counts.Groups),
+		Services: int32(counts.Services), Routes: int32(counts.Routes), Plugins: int32(counts.Plugins),
+	}
+}
+
 func readyMessage(s v1alpha1.KongGatewayStatus) string {
+	if s.Mode == v1alpha1.ModeIngressController {
+		return "The ingress controller takes this gateway's objects"
+	}
 	return fmt.Sprintf("Connected to Kong %s (%s)", s.KongVersion, s.Mode)
 }

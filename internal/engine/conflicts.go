@@ -109,7 +109,7 @@ const adoptionRemedy = "what nobody manages is taken over where the KongGateway 
 func (r *syncRun) refuse(w plan.Wanted, key desired.UniqueKey, holder string) error {
 	r.turn.Refused(key)
 	stalled := status.Stalled(v1alpha1.ReasonConflict, "%s: %s is held by %s. Choose another; "+adoptionRemedy,
-		keyField(key.Kind), r.nameOf(w, key), holder)
+		KeyField(key.Kind), r.nameOf(w, key), holder)
 	stalled.RetryAfter = r.arbiter.Retry(r.set.Owner)
 	return stalled
 }
@@ -138,7 +138,7 @@ func (r *syncRun) conflict(ctx context.Context, w plan.Wanted, cause error) erro
 		case ours && ownership.Owner == w.Owner && slices.Contains(r.keep, holder.ID):
 			stalled := status.Stalled(v1alpha1.ReasonConflict,
 				"%s: %s is held by %s of the same resource, which stays because its Secret cannot be read. "+
-					"Restore that Secret, or choose another key.", keyField(key.Kind), r.nameOf(w, key), ownership.Part)
+					"Restore that Secret, or choose another key.", KeyField(key.Kind), r.nameOf(w, key), ownership.Part)
 			stalled.RetryAfter = r.arbiter.Retry(w.Owner)
 			return stalled
 		case ours && ownership.Owner == w.Owner:

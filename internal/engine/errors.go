@@ -105,8 +105,8 @@ func (r *syncRun) chargeFailure(ctx context.Context, o plan.Op, what string, err
 		entityField(o.Target.Entry), failed.Status, what)
 }
 
-// keyField is the field of a spec that a unique key comes from.
-func keyField(kind desired.UniqueKind) string {
+// KeyField is the field of a spec that a unique key comes from.
+func KeyField(kind desired.UniqueKind) string {
 	switch kind {
 	case desired.UniqueUsername:
 		return "spec.username"

@@ -94,7 +94,7 @@ type Registry struct {
 	stop    context.CancelFunc
 	ctx     context.Context //nolint:containedctx // The engines live as long as the registry, not as long as a call.
 	mu      sync.Mutex
-	engines map[string]*Engine
+	engines map[string]registered
 	listen  func(Event)
 }
 
@@ -104,7 +104,7 @@ func NewRegistry(options Options) *Registry {
 	_, _ = rand.Read(key) // never fails, see its documentation
 	ctx, stop := context.WithCancel(context.Background())
 	return &Registry{
-		options: options.withDefaults(), hasher: plan.NewHasher(key), ctx: ctx, stop: stop, engines: map[string]*Engine{},
+		options: options.withDefaults(), hasher: plan.NewHasher(key), ctx: ctx, stop: stop, engines: map[string]registered{},
 	}
 }
 
@@ -124,9 +124,9 @@ func (r *Registry) Listen(to func(Event)) {
 func (r *Registry) Ensure(name string, s Settings) (*Engine, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if running := r.engines[name]; running != nil {
-		if reflect.DeepEqual(running.settings, s) {
-			return running, nil
+	if running, found := r.engines[name]; found {
+		if engine, same := running.Programmer.(*Engine); same && reflect.DeepEqual(running.settings, s) {
+			return engine, nil
 		}
 		running.stop()
 		delete(r.engines, name)
@@ -139,27 +139,23 @@ func (r *Registry) Ensure(name string, s Settings) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	notify := r.listen
-	if notify == nil {
-		notify = func(Event) {}
-	}
 	ctx, stop := context.WithCancel(r.ctx)
 	e := newEngine(about{
 		scope: r.Scope(name), options: r.options, settings: s, hasher: r.hasher,
-		log: r.options.Log.WithValues("gateway", name), notify: notify,
+		log: r.options.Log.WithValues("gateway", name), notify: r.notify(),
 	}, api, ctx.Done())
 	e.stop = stop
-	r.engines[name] = e
+	r.engines[name] = registered{e, s, stop}
 	go e.monitor.run(ctx)
 	return e, nil
 }
 
 // Get gives the engine of a gateway, if it runs.
-func (r *Registry) Get(name string) (*Engine, bool) {
+func (r *Registry) Get(name string) (Programmer, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e, found := r.engines[name]
-	return e, found
+	return e.Programmer, found
 }
 
 // Scope gives what ids and tags of a gateway are made of, whether or not its engine runs.
@@ -171,7 +167,7 @@ func (r *Registry) Scope(name string) desired.Scope {
 func (r *Registry) Remove(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if e := r.engines[name]; e != nil {
+	if e, found := r.engines[name]; found {
 		e.stop()
 		delete(r.engines, name)
 	}

@@ -19,7 +19,7 @@ import (
 
 // Gateway is a KongGateway that a resource may be programmed on.
 type Gateway struct {
-	Engine *engine.Engine
+	Engine engine.Programmer
 	Scope  desired.Scope
 	Policy desired.Policy
 	// AsksDataPlanes says that the gateway names its data planes, so that they are asked what they hold.
@@ -80,7 +80,7 @@ func (g Gateways) Resolve(ctx context.Context, namespace, name string) (Gateway,
 const connectPause = 5 * time.Second
 
 // Engine gives the running engine of a gateway, or what keeps it from running.
-func (g Gateways) Engine(object *v1alpha1.KongGateway) (*engine.Engine, error) {
+func (g Gateways) Engine(object *v1alpha1.KongGateway) (engine.Programmer, error) {
 	if object.Spec.Suspend {
 		return nil, status.Wait(0, v1alpha1.ReasonGatewayNotReady, "KongGateway %s is suspended", object.Name)
 	}

@@ -23,7 +23,12 @@ type StalledError struct {
 // AwaitsGateway says whether a reason is that the gateway cannot be used now: nothing is wrong with the resource, which
 // goes on by itself once the gateway can be.
 func AwaitsGateway(reason string) bool {
-	return reason == v1alpha1.ReasonKongUnreachable || reason == v1alpha1.ReasonGatewayNotReady
+	switch reason {
+	case v1alpha1.ReasonKongUnreachable, v1alpha1.ReasonGatewayNotReady,
+		v1alpha1.ReasonAwaitingController, v1alpha1.ReasonRevocationPending:
+		return true
+	}
+	return false
 }
 
 // Error gives the message.

@@ -84,6 +84,12 @@ var _ = Describe("The templates", func() {
 			To(ContainElement(HaveField("GetKind()", "PodMonitor")))
 	}, SpecTimeout(patience))
 
+	It("give rights on an ingress controller's objects only where it is enabled", func(ctx SpecContext) {
+		const group = "configuration.konghq.com"
+		Expect(mustHelm(ctx, "template", release, chartPath)).NotTo(ContainSubstring(group))
+		Expect(mustHelm(ctx, "template", release, chartPath, "--set", "ingressController.enabled=true")).To(ContainSubstring(group))
+	}, SpecTimeout(patience))
+
 	It("give a ServiceMonitor a token that reads metrics alone, and never Prometheus's own", func(ctx SpecContext) {
 		monitor := []string{"template", release, chartPath, "--set", "metrics.serviceMonitor.enabled=true"}
 		rendered := mustHelm(ctx, monitor...)

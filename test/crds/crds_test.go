@@ -9,6 +9,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/test/testenv"
@@ -40,6 +41,17 @@ func credential(fields string) string {
 func route(fields string) string { return `{"spec": {"routes": [{"name": "api", ` + fields + `}]}}` }
 
 func checks(fields string) string { return `{"spec": {"claims": {` + fields + `}}}` }
+
+func controlled(fields string) string {
+	return `{"spec": {"adminAPI": null, "ingressController": {"className": "kong"}, ` + fields + `}}`
+}
+
+// changes are refused of an object that is there.
+func changes() []refusal {
+	return []refusal{
+		{"another kind of Kong", "KongGateway", `{"spec": {"adminAPI": null, "ingressController": {"className": "kong"}}}`, "spec", "make another KongGateway"},
+	}
+}
 
 func refusals() []refusal {
 	return []refusal{
@@ -173,6 +185,11 @@ func refusals() []refusal {
 		{"several in one element of noProxy", "KongGateway", `{"spec": {"egressProxy": {"url": "http://proxy.example.com:3128", "noProxy": ["a.example.com,b.example.com"]}}}`, "spec.egressProxy.noProxy[0]", "element of its own"},
 		{"password in the URL", "KongGateway", `{"spec": {"adminAPI": {"url": "http://a:b@kong"}}}`, "spec.adminAPI.url", "credentials belong in auth"},
 		{"selector without from", "KongGateway", `{"spec": {"allowedNamespaces": {"selector": {}}}}`, "spec.allowedNamespaces", "from: Selector"},
+		{"two kinds of Kong", "KongGateway", `{"spec": {"ingressController": {"className": "kong"}}}`, "spec", "exactly one of adminAPI and ingressController"},
+		{"no Kong", "KongGateway", `{"spec": {"adminAPI": null, "suspend": true}}`, "spec", "exactly one of adminAPI and ingressController"},
+		{"adoption from an ingress controller", "KongGateway", controlled(`"adoption": "Unowned"`), "spec.adoption", "nothing to adopt"},
+		{"drift that an ingress controller reports", "KongGateway", controlled(`"drift": {"policy": "Report"}`), "spec.drift", "by itself"},
+		{"what an ingress controller shall retain", "KongGateway", controlled(`"policy": {"retain": true}`), "spec.policy", "nothing can be retained"},
 		{"Lua allowed", "KongGateway", `{"spec": {"policy": {"plugins": ["pre-function"]}}}`, "spec.policy.plugins", "Lua"},
 	}
 }
@@ -189,6 +206,19 @@ func TestRefusedAtApply(t *testing.T) {
 	for _, r := range refusals() {
 		t.Run(r.kind+" "+r.name, func(t *testing.T) {
 			wantRefused(t, kube.Create(t.Context(), object(t, r.kind, r.patch)), r.field, r.says)
+		})
+	}
+}
+
+func TestRefusedAtChange(t *testing.T) {
+	kube := newClient(t)
+	for _, r := range changes() {
+		t.Run(r.kind+" "+r.name, func(t *testing.T) {
+			o := object(t, r.kind, "{}")
+			if err := kube.Create(t.Context(), o); err != nil {
+				t.Fatal(err)
+			}
+			wantRefused(t, kube.Patch(t.Context(), o, client.RawPatch(types.MergePatchType, []byte(r.patch))), r.field, r.says)
 		})
 	}
 }

@@ -13,12 +13,13 @@ import (
 var (
 	read      = map[string]bool{}
 	elsewhere = map[string]string{
-		"CONTRIBUTING.md":                         "make targets: test/docs looks for each",
-		"docs/performance.md":                     "make targets: test/docs looks for each",
-		"docs/reliability.md":                     "make targets: test/docs looks for each",
-		"docs/reference/kubectl-kongjwt.md":       "written from the plugin's help, whose examples internal/cli parses; test/e2e has what they do",
-		"docs/operations/openshift.md":            "it takes an OpenShift: test/chart has what the value changes",
-		"docs/how-to/use-an-identity-provider.md": "it takes an identity provider: test/e2e/issuer_test.go has one",
+		"CONTRIBUTING.md":                               "make targets: test/docs looks for each",
+		"docs/performance.md":                           "make targets: test/docs looks for each",
+		"docs/reliability.md":                           "make targets: test/docs looks for each",
+		"docs/reference/kubectl-kongjwt.md":             "written from the plugin's help, whose examples internal/cli parses; test/e2e has what they do",
+		"docs/operations/openshift.md":                  "it takes an OpenShift: test/chart has what the value changes",
+		"docs/how-to/use-an-identity-provider.md":       "it takes an identity provider: test/e2e/issuer_test.go has one",
+		"docs/how-to/use-with-an-ingress-controller.md": "it takes an ingress controller: controllers/ingress_test.go has a stand-in",
 	}
 )
 

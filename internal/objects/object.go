@@ -1,0 +1,244 @@
+// Package objects turns the entities that a resource wants into the Kubernetes objects that an ingress controller makes
+// them of. It is pure: a set of entities in, objects out.
+//
+// A consumer is a KongConsumer with a Secret for each credential and each group; a credential whose content changes is
+// another Secret, so that both can stand side by side. A service is a Service of type ExternalName, each route of it an
+// Ingress, each plugin a KongClusterPlugin, named by a plain annotation: tenants cannot delete one, it outlives their
+// namespaces, and the controller's fallback knows it as a dependency, so that a route goes when its plugin is refused.
+package objects
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+)
+
+// Versions of the API groups of objects.
+const (
+	groupCore    = "v1"
+	groupIngress = "networking.k8s.io/v1"
+	// GroupKong is that of the ingress controller's own kinds.
+	GroupKong = "configuration.konghq.com/v1"
+)
+
+// Kinds of the ingress controller that are read and written.
+const (
+	KindConsumer      = "KongConsumer"
+	KindPlugin        = "KongPlugin"
+	KindClusterPlugin = "KongClusterPlugin"
+	kindSecret        = "Secret"
+	kindService       = "Service"
+	kindIngress       = "Ingress"
+)
+
+// Annotations and labels that the ingress controller reads.
+const (
+	AnnotationClass   = "kubernetes.io/ingress.class"
+	annotationPrefix  = "konghq.com/"
+	annotationPlugins = annotationPrefix + "plugins"
+	annotationTags    = annotationPrefix + "tags"
+	// LabelCredential says which kind of credential a Secret is.
+	LabelCredential = annotationPrefix + "credential"
+	// labelSecret makes a Secret visible to the controller of Kong Operator.
+	labelSecret = annotationPrefix + "secret"
+)
+
+// What every object of this operator's says of itself.
+const (
+	labelManagedBy = "app.kubernetes.io/managed-by"
+	// LabelScope holds a hash of installation and gateway: all objects of a gateway are listed by it.
+	LabelScope        = "kongjwt.dev/scope"
+	annotationOwner   = "kongjwt.dev/owner"
+	annotationKind    = "kongjwt.dev/entity"
+	annotationPart    = "kongjwt.dev/part"
+	annotationID      = "kongjwt.dev/id"
+	annotationSum     = "kongjwt.dev/sum"
+	annotationUnique  = "kongjwt.dev/unique"
+	annotationGuarded = "kongjwt.dev/guarded"
+)
+
+// Reference names an object.
+type Reference struct{ APIVersion, Kind, Namespace, Name string }
+
+// String gives "Kind namespace/name", as it is written in messages.
+func (r Reference) String() string {
+	if r.Namespace == "" {
+		return r.Kind + " " + r.Name
+	}
+	return r.Kind + " " + r.Namespace + "/" + r.Name
+}
+
+// Rank is the order in which objects come in: an object refers to none of a higher rank. They go in reverse.
+type Rank int
+
+// Ranks.
+const (
+	RankBase    Rank = iota // Secrets
+	RankPlugin              // KongClusterPlugins
+	RankService             // Services
+	RankTop                 // KongConsumers and Ingresses
+)
+
+// Object is an object of this operator's, and the entity that the controller makes of it.
+type Object struct {
+	Reference
+	Owner desired.Owner
+	// Kind and Part are those of the entity. A Secret with a plugin's configuration has the part of the plugin and no
+	// kind: it is no entity of its own.
+	Entity kong.Kind
+	Part   string
+	ID     string
+	// Unique are what no other object may have: names, keys, and the requests that a route takes. See Settings.Unique.
+	Unique []desired.UniqueKey
+	// Sum stands for the whole content.
+	Sum string
+	// Guarded says that a route can be reached by nobody yet.
+	Guarded bool
+	// Content is the object as it is applied; nil of one that was read.
+	Content map[string]any
+}
+
+// Rank of an object.
+func (o Object) Rank() Rank {
+	switch o.Kind {
+	case kindSecret:
+		return RankBase
+	case KindClusterPlugin:
+		return RankPlugin
+	case kindService:
+		return RankService
+	}
+	return RankTop
+}
+
+// Settings are those of a gateway.
+type Settings struct {
+	Scope desired.Scope
+	// Class is the ingress class that the controller takes.
+	Class string
+	// Namespace is the operator's own: it holds what belongs to no tenant.
+	Namespace string
+	// Key of the sums: without it nobody can guess a secret by its sum.
+	Key []byte
+}
+
+// ScopeLabel is the value of LabelScope.
+func (s Settings) ScopeLabel() string {
+	return s.digest("scope", s.Scope.Installation, s.Scope.Gateway)
+}
+
+// digest stands for texts; 20 hexadecimal digits.
+func (s Settings) digest(parts ...string) string {
+	mac := hmac.New(sha256.New, s.Key)
+	_, _ = mac.Write([]byte(strings.Join(parts, "\x00"))) // a hash takes everything
+	return hex.EncodeToString(mac.Sum(nil)[:10])
+}
+
+// Unique gives a unique key as objects have it: of a credential's key, a username and a custom ID there is a sum only.
+func (s Settings) Unique(key desired.UniqueKey) desired.UniqueKey {
+	switch key.Kind {
+	case desired.UniqueCredentialKey, desired.UniqueUsername, desired.UniqueCustomID:
+		key.Value = s.digest(string(key.Kind), key.Value)
+	}
+	return key
+}
+
+// UniqueKeys lists what must be unique of an entity. The controller makes the names of services and routes itself.
+func UniqueKeys(e kong.Entity) []desired.UniqueKey {
+	return slices.DeleteFunc(desired.UniqueKeys(e), func(key desired.UniqueKey) bool {
+		return key.Kind == desired.UniqueServiceName || key.Kind == desired.UniqueRouteName
+	})
+}
+
+// longestPrefix is how much of a resource's name is at the beginning of its objects'.
+const longestPrefix = 40
+
+// name of an object: readable at its beginning, and told apart by its end.
+func (s Settings) name(owner desired.Owner, parts ...string) string {
+	prefix := owner.Name
+	if len(prefix) > longestPrefix {
+		prefix = prefix[:longestPrefix]
+	}
+	all := append([]string{"name", s.Scope.Installation, s.Scope.Gateway, owner.Kind, owner.Namespace, owner.Name},
+		parts...)
+	return strings.Trim(prefix, ".-") + "-" + s.digest(all...)[:12]
+}
+
+// finish gives an object its metadata and its sum.
+func (s Settings) finish(o Object, metadata meta) Object {
+	labels := map[string]any{labelManagedBy: v1alpha1.ManagedBy, LabelScope: s.ScopeLabel()}
+	for name, value := range metadata.labels {
+		labels[name] = value
+	}
+	annotations := map[string]any{
+		annotationOwner: strings.Join([]string{o.Owner.Kind, o.Owner.Namespace, o.Owner.Name}, ":"),
+		annotationKind:  string(o.Entity), annotationPart: o.Part, annotationID: o.ID,
+	}
+	for name, value := range metadata.annotations {
+		annotations[name] = value
+	}
+	if len(metadata.tags) > 0 {
+		annotations[annotationTags] = strings.Join(metadata.tags, ",")
+	}
+	if len(o.Unique) > 0 {
+		raw, err := json.Marshal(o.Unique)
+		if err == nil { // it always is
+			annotations[annotationUnique] = string(raw)
+		}
+	}
+	if o.Guarded {
+		annotations[annotationGuarded] = "true"
+	}
+	described := map[string]any{"name": o.Name, "labels": labels, "annotations": annotations}
+	if o.Namespace != "" {
+		described["namespace"] = o.Namespace
+	}
+	o.Content = clone(o.Content) // with the types that objects have their values in
+	o.Content["apiVersion"], o.Content["kind"], o.Content["metadata"] = o.APIVersion, o.Reference.Kind, described
+	raw, err := json.Marshal(o.Content)
+	if err != nil {
+		raw = []byte(fmt.Sprint(o.Reference)) // cannot be: it is made of JSON values
+	}
+	o.Sum = s.digest("content", string(raw))
+	annotations[annotationSum] = o.Sum
+	return o
+}
+
+// meta is what an object's metadata has beside what all have.
+type meta struct {
+	labels, annotations map[string]string
+	tags                []string
+}
+
+// Read reads what an object that was applied says of itself; ok is false for one that is not of the scope.
+func (s Settings) Read(r Reference, labels, annotations map[string]string) (o Object, ok bool) {
+	parts := strings.SplitN(annotations[annotationOwner], ":", 3)
+	if labels[LabelScope] != s.ScopeLabel() || len(parts) != 3 || annotations[annotationSum] == "" {
+		return Object{}, false
+	}
+	o = Object{
+		Reference: r, Owner: desired.Owner{Kind: parts[0], Namespace: parts[1], Name: parts[2]},
+		Entity: kong.Kind(annotations[annotationKind]), Part: annotations[annotationPart],
+		Sum: annotations[annotationSum], Guarded: annotations[annotationGuarded] != "",
+	}
+	if unique := annotations[annotationUnique]; unique != "" && json.Unmarshal([]byte(unique), &o.Unique) != nil {
+		o.Sum = UnknownSum // somebody wrote into it
+	}
+	o.ID = annotations[annotationID]
+	// An object in a tenant's namespace speaks for that namespace only.
+	return o, r.Namespace == "" || r.Namespace == s.Namespace || r.Namespace == o.Owner.Namespace
+}
+
+// UnknownSum is the sum of an object that was changed in part: it is applied again.
+const UnknownSum = "changed"
+
+// Unknown are the annotations that say so.
+func Unknown() map[string]any { return map[string]any{annotationSum: UnknownSum} }
