@@ -125,7 +125,7 @@ race: ## Engine and back ends with the race detector
 
 # A package, and after plus signs those whose tests are tried on what its own tests do not notice.
 MUTANTS ?= internal/engine/observed internal/engine/drift internal/engine/plan+internal/engine \
-  internal/engine/propagation+internal/engine internal/engine/arbiter+internal/engine internal/credential internal/desired internal/jwks \
+  internal/engine/propagation internal/engine/arbiter internal/credential internal/desired internal/jwks \
   internal/claims
 
 .PHONY: mutants

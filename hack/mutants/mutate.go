@@ -89,7 +89,8 @@ func build(ctx context.Context, folders []string, dir string) (tests map[string]
 			return nil, nil, err
 		}
 		// The package alone comes first: what does not compile is its own.
-		output, err := exec.CommandContext(ctx, "go", "build", "-overlay", overlay, "./"+folders[0]).CombinedOutput()
+		compile := exec.CommandContext(ctx, "go", "build", "-overlay", overlay, "./"+folders[0]) //nolint:gosec // As below.
+		output, err := compile.CombinedOutput()
 		if err == nil {
 			tests, err = compileTests(ctx, folders, overlay, dir)
 			return tests, found, err
@@ -109,7 +110,8 @@ func compileTests(ctx context.Context, folders []string, overlay, dir string) (m
 	binaries := map[string]string{}
 	for i, folder := range folders {
 		binary := filepath.Join(dir, fmt.Sprintf("tests%d", i))
-		compile := exec.CommandContext(ctx, "go", "test", "-c", "-vet=off", "-overlay", overlay, "-o", binary, "./"+folder)
+		arguments := []string{"test", "-c", "-vet=off", "-overlay", overlay, "-o", binary, "./" + folder}
+		compile := exec.CommandContext(ctx, "go", arguments...) //nolint:gosec // Packages of this repository.
 		output, err := compile.CombinedOutput()
 		if err != nil {
 			return nil, fmt.Errorf("compile the tests of %s: %w\n%s", folder, err, output)
@@ -180,8 +182,7 @@ func (s *source) mutateAll() {
 			continue
 		}
 		depth := 0
-		var visit func(ast.Node) bool
-		visit = func(n ast.Node) bool {
+		visit := func(n ast.Node) bool {
 			if n == nil {
 				depth--
 				return true

@@ -96,6 +96,49 @@ func TestAWaitEndsWhenItsOwnerAsksForSomethingElse(t *testing.T) {
 	}
 }
 
+// Of what an owner asked for it gets one key and is refused another: it waits for the one that it was refused.
+func TestAnOwnerWaitsForWhatItWasRefused(t *testing.T) {
+	a, woken := newArbiter()
+	turn := a.Begin(ann)
+	turn.Wait(keys("john", "jane"))
+	turn.Refused(name("jane"))
+	turn.Refused(name("jim"))
+	turn.Got(keys("john", "jane", "jim"))
+	turn.End()
+	if a.Awaited(name("john"), bob) || !a.Awaited(name("jane"), bob) || !a.Awaited(name("jim"), bob) {
+		t.Error("ann waits for jane and jim alone")
+	}
+	if a.Free(keys("john"), bob); woken[ann] != 0 {
+		t.Error("ann is woken for what she has")
+	}
+	if a.Free(keys("jane", "jim"), bob); woken[ann] == 0 {
+		t.Error("ann is not woken for what she was refused")
+	}
+	next := a.Begin(ann)
+	next.Wait(keys("jane"))
+	next.Got(keys("jane"))
+	next.End()
+	if a.Awaited(name("jane"), bob) {
+		t.Error("a refusal outlives its turn")
+	}
+}
+
+func TestAnOwnerIsNotInItsOwnWay(t *testing.T) {
+	a, _ := newArbiter()
+	for _, id := range []string{"1", "2"} {
+		if by, _, ok := a.Reserve(id, ann, keys("john")); !ok {
+			t.Errorf("two entities of one owner: kept away by %s", by)
+		}
+	}
+	if by, _, ok := a.Reserve("1", bob, keys("john")); ok || by != ann {
+		t.Error("the other of two reservations counts for nothing")
+	}
+	a.Retry(ann)
+	if a.Forget(ann); a.Retry(ann) != FirstRetry {
+		t.Error("a forgotten owner's failures are remembered")
+	}
+}
+
 func TestPausesGrowUntilItSucceeds(t *testing.T) {
 	a, _ := newArbiter()
 	for _, want := range []time.Duration{5 * time.Second, 10 * time.Second, 20 * time.Second, 40 * time.Second, time.Minute} {

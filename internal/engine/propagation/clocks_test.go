@@ -63,3 +63,32 @@ func TestDeparturesCountForTheDelay(t *testing.T) {
 		t.Error("what is over is kept")
 	}
 }
+
+// What is not over is kept, and of another Kong nothing is known.
+func TestDeparturesAreOfOneKong(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	c := New(func() time.Time { return now })
+	c.SetDelay(10 * time.Second)
+	john, jane := desired.ConsumerOwner("team", "john"), desired.ConsumerOwner("team", "jane")
+	c.Departed(plan.Entry{Kind: kong.KindJWT, Owner: jane})
+	now = now.Add(8 * time.Second)
+	c.Departed(plan.Entry{Kind: kong.KindRoute, Service: "s"})
+	c.Departed(plan.Entry{Kind: kong.KindJWT, Owner: john})
+	now = now.Add(3 * time.Second)
+	c.Expire()
+	if c.RoutesRemaining("s") != 7*time.Second || c.CredentialsRemaining(john) != 7*time.Second || len(c.credentials) != 1 {
+		t.Errorf("%s and %s are left, of %d owners", c.RoutesRemaining("s"), c.CredentialsRemaining(john), len(c.credentials))
+	}
+	c.Fill()
+	c.Reset()
+	if c.Filled() || c.RoutesRemaining("s") != 0 || c.CredentialsRemaining(john) != 0 {
+		t.Error("something is known of another Kong")
+	}
+	if c.Delay() != 10*time.Second {
+		t.Errorf("the delay is %s", c.Delay())
+	}
+	c.Fill()
+	if c.RoutesRemaining("s") != 10*time.Second {
+		t.Error("what left another Kong just before is not waited for")
+	}
+}
