@@ -12,7 +12,7 @@ IMG ?= kong-jwt-operator:$(VERSION)
 CHART := charts/kong-jwt-operator
 
 # Specs of test/e2e with the label "full" run in e2e-full only.
-E2E_LABELS ?= !full
+E2E_LABELS ?= $(if $(INGRESS),ingress,!full)
 E2E_TIMEOUT ?= 40m
 # Specs mostly wait for Kong's timers, so more of them run at once than there are cores.
 E2E_PROCS ?= 6
@@ -84,7 +84,7 @@ contract: ## Replay Kong's recorded answers; KONG_ADMIN_URL and KONG_PROXY_URL n
 	@go run ./test/contract
 
 .PHONY: e2e
-e2e: build ## End to end, quick part, on a simulated Kong of KONG_VERSION; KONG_ADMIN_URL and KONG_PROXY_URL name a real one
+e2e: build ## End to end, quick part, on a simulated Kong of KONG_VERSION; KONG_ADMIN_URL and KONG_PROXY_URL name a real one; INGRESS=1: behind an ingress controller
 	@$(control_plane); export KJO_MANAGER="$(CURDIR)/bin/manager" KJO_PLUGIN="$(CURDIR)/bin/kubectl-kongjwt"; set -x; \
 	$(call tool,ginkgo) -procs=$(E2E_PROCS) -timeout=$(E2E_TIMEOUT) -label-filter='$(E2E_LABELS)' $(E2E_FLAGS) ./test/e2e
 
@@ -125,7 +125,7 @@ race: ## Engine and back ends with the race detector
 
 # A package, and after plus signs those whose tests are tried on what its own tests do not notice.
 MUTANTS ?= internal/engine/observed internal/engine/drift internal/engine/plan+internal/engine \
-  internal/engine/propagation internal/engine/arbiter internal/credential internal/desired internal/jwks \
+  internal/engine/propagation+internal/engine internal/engine/arbiter+internal/engine internal/credential internal/desired internal/jwks \
   internal/claims
 
 .PHONY: mutants

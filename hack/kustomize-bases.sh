@@ -23,3 +23,4 @@ render config/namespaced/operator.yaml --set 'watchNamespaces={default}'
 render config/prometheus/monitoring.yaml \
   --set metrics.serviceMonitor.enabled=true,metrics.prometheusRule.enabled=true,metrics.dashboard.enabled=true \
   --show-only templates/monitors.yaml --show-only templates/prometheusrule.yaml --show-only templates/dashboard.yaml
+render config/ingress-controller/rights.yaml --set ingressController.enabled=true --show-only templates/ingresscontroller.yaml

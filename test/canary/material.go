@@ -9,7 +9,7 @@ import (
 // public are the names, of data keys and of fields in documents, under which Secrets hold what everybody may know.
 var public = []string{
 	"key", "kid", "id", "url", "algorithm", "publickey", "public.pem", "ca.crt", "tls.crt", "state", "version", "issuetime", "retiredat", "since", "removed", "rotate",
-	"revokeprevious", "namespace", "username", "credential", "secretname", "requests",
+	"revokeprevious", "namespace", "username", "credential", "secretname", "requests", "group", "rsa_public_key",
 }
 
 // material gives what of a data key of a Secret nobody may see: the value itself, the lines of a private key, the

@@ -123,12 +123,15 @@ func learnProbeRoutes(ctx context.Context) {
 	Expect(env.Client.Get(ctx, client.ObjectKey{Name: metav1.NamespaceSystem}, &system)).To(Succeed())
 	for _, name := range watched.Names(v1alpha1.KindKongGateway) {
 		route := desired.NewProbeRoute(desired.Scope{Installation: string(system.UID), Gateway: name}, seed.Data["seed"])
+		canaries.Add("the proof of the probe route of "+name, route.Proof)
+		if inIngresses[name] {
+			continue
+		}
 		label, _, _ := strings.Cut(route.Host, ".") // the domain is no secret: it is reserved, and specs name it
 		canaries.Add("the host of the probe route of "+name, label)
 		canaries.Add("the path of the probe route of "+name, route.Path)
 		canaries.Add("the path of the claims probe route of "+name, route.ClaimsPath)
 		canaries.Add("the header of the probe route of "+name, route.Value)
-		canaries.Add("the proof of the probe route of "+name, route.Proof)
 	}
 }
 
