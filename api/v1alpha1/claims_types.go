@@ -116,7 +116,7 @@ type ClaimPolicy struct {
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=64
 	// +kubebuilder:validation:items:Pattern=`^[0-9A-Za-z]+(-[0-9A-Za-z]+)*-?$`
-	// +listType=set
+	// +listType=atomic
 	// +optional
 	Headers []string `json:"headers,omitzero"`
 	// requireAudience refuses services that let in a consumer which follows an issuer (jwks) and name no

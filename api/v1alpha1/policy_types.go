@@ -21,7 +21,7 @@ type GatewayPolicy struct {
 	// +kubebuilder:validation:items:MaxLength=63
 	// +kubebuilder:validation:items:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	// +kubebuilder:validation:XValidation:rule="!self.exists(p, p in ['pre-function', 'post-function', 'serverless-functions', 'exit-transformer', 'jwt'])",message="pre-function, post-function, serverless-functions and exit-transformer run Lua from their configuration and jwt is the operator's: none of them can be allowed"
-	// +listType=set
+	// +listType=atomic
 	// +optional
 	Plugins []string `json:"plugins,omitzero"`
 	// consumerPlugins are those of Plugins that consumers may carry. None by default: Kong runs a consumer's plugin

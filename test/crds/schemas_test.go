@@ -80,3 +80,56 @@ func read(t *testing.T, file string) []*unstructured.Unstructured {
 		objects = append(objects, o)
 	}
 }
+
+// Server-side apply merges a set with what is there and nobody owns, as a default is: a list with one could not be made
+// shorter.
+func TestNoListWithADefaultIsMerged(t *testing.T) {
+	var walk func(t *testing.T, path string, schema *apiextensionsv1.JSONSchemaProps)
+	walk = func(t *testing.T, path string, schema *apiextensionsv1.JSONSchemaProps) {
+		if kind := schema.XListType; schema.Default != nil && kind != nil && *kind != "atomic" {
+			t.Errorf("%s: a %s with a default", path, *kind)
+		}
+		for name, property := range schema.Properties {
+			walk(t, path+"."+name, &property)
+		}
+		if schema.Items != nil && schema.Items.Schema != nil {
+			walk(t, path+"[]", schema.Items.Schema)
+		}
+	}
+	for _, definition := range readDefinitions(t) {
+		for _, version := range definition.Spec.Versions {
+			walk(t, definition.Spec.Names.Kind, version.Schema.OpenAPIV3Schema)
+		}
+	}
+}
+
+func TestServerSideApplyMakesAListShorter(t *testing.T) {
+	kube := newClient(t)
+	apply := func(policy map[string]any) *unstructured.Unstructured {
+		t.Helper()
+		gateway := &unstructured.Unstructured{Object: map[string]any{
+			"apiVersion": "kongjwt.dev/v1alpha1", "kind": "KongGateway", "metadata": map[string]any{"name": "shorter"},
+			"spec": map[string]any{"adminAPI": map[string]any{"url": "http://127.0.0.1:8001"}, "policy": policy},
+		}}
+		applied := client.ApplyConfigurationFromUnstructured(gateway)
+		if err := kube.Apply(t.Context(), applied, client.FieldOwner("owner"), client.ForceOwnership); err != nil {
+			t.Fatal(err)
+		}
+		stored := &unstructured.Unstructured{}
+		stored.SetGroupVersionKind(gateway.GroupVersionKind())
+		if err := kube.Get(t.Context(), client.ObjectKey{Name: "shorter"}, stored); err != nil {
+			t.Fatal(err)
+		}
+		return stored
+	}
+	plugins := func(o *unstructured.Unstructured) []string {
+		list, _, _ := unstructured.NestedStringSlice(o.Object, "spec", "policy", "plugins")
+		return list
+	}
+	if list := plugins(apply(map[string]any{})); len(list) < 2 {
+		t.Fatalf("the default is %v", list)
+	}
+	if list := plugins(apply(map[string]any{"plugins": []any{"cors"}})); len(list) != 1 {
+		t.Errorf("%v after one of them was applied", list)
+	}
+}
