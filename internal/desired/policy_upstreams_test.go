@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 	"github.com/kongjwt/kong-jwt-operator/internal/address"
 )
 
@@ -147,6 +148,19 @@ func TestAdminAPIByURLIsClosedOnItsPort(t *testing.T) {
 	} {
 		if err := policy.checkHost("f", "team-a", c.host, c.port); (err == nil) != c.open {
 			t.Errorf("%s:%d: %v, open should be %v", c.host, c.port, err, c.open)
+		}
+	}
+}
+
+// Kong takes an IPv6 address without brackets for a name, and fails with every request then.
+func TestAnIPv6UpstreamIsWrittenInBrackets(t *testing.T) {
+	for url, want := range map[string]string{
+		"http://[2606:4700::1111]:8080/x": "[2606:4700::1111]", "https://[2606:4700::1111]": "[2606:4700::1111]",
+		"http://9.9.9.9": "9.9.9.9", "http://api.example.com": "api.example.com",
+	} {
+		fields := kong.Fields{}
+		if err := urlFields(testPolicy(), fields, "team-a", url); err != nil || fields.Text("host") != want {
+			t.Errorf("%s: host %s, %v", url, fields.Text("host"), err)
 		}
 	}
 }

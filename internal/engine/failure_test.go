@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
@@ -172,4 +173,34 @@ func TestAnOutageThatLastsStallsThoseThatWait(t *testing.T) {
 		t.Errorf("it is back: %+v", state)
 	}
 	r.mustSync(r.consumer("john", "john", "k2"))
+}
+
+// Kong answers 500 to some contents, and to nothing else: that stops neither what is taken away of the same kind nor
+// what comes, and is the owner's to mend in the end.
+func TestAContentThatKongAlwaysFailsOnStopsNothingElse(t *testing.T) {
+	r := newRig(t)
+	r.mustSync(r.consumer("john", "john", "stays", "former", "changed", "removed"))
+	wanted := r.consumer("john", "john", "stays", "poison", "comes") // "former" is to become "poison"
+	var poison string
+	for _, e := range wanted.Entities {
+		if e.Kind == kong.KindJWT && e.Fields.Text("key") == "poison" {
+			poison = e.ID
+		}
+	}
+	path := "/consumers/" + wanted.Entities[0].ID + "/jwt/" + poison
+	r.sim.Faults.Set(1, kongsim.Fault{Methods: []string{http.MethodPut}, PathPrefix: path, Status: 500})
+	var err error
+	for range failuresBeforeStall {
+		_, err = r.sync(wanted)
+		want := map[string]bool{"stays": true, "former": true, "comes": true, "changed": false, "removed": false}
+		for key, there := range want {
+			if r.there(kong.KindJWT, key) != there {
+				t.Errorf("%s is in Kong: %v", key, !there)
+			}
+		}
+	}
+	r.stalls(err, "KongRejected", "Kong is healthy, and fails with status 500")
+	r.mustSync(r.consumer("jane", "jane", "other"))
+	r.sim.Faults.Set(1)
+	r.mustSync(wanted)
 }
