@@ -202,7 +202,7 @@ func (s Settings) finish(o Object, metadata meta) Object {
 		described["namespace"] = o.Namespace
 	}
 	o.Content = clone(o.Content) // with the types that objects have their values in
-	o.Content["apiVersion"], o.Content["kind"], o.Content["metadata"] = o.APIVersion, o.Reference.Kind, described
+	o.Content["apiVersion"], o.Content["kind"], o.Content["metadata"] = o.APIVersion, o.Kind, described
 	raw, err := json.Marshal(o.Content)
 	if err != nil {
 		raw = []byte(fmt.Sprint(o.Reference)) // cannot be: it is made of JSON values

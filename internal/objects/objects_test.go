@@ -74,7 +74,7 @@ func of(t rapid.TB, set desired.Set, kept ...Object) []Object {
 // one gives the only object of a kind, whose metadata has the annotations.
 func one(t *testing.T, all []Object, kind string) (content map[string]any, annotations map[string]any) {
 	t.Helper()
-	i := slices.IndexFunc(all, func(o Object) bool { return o.Reference.Kind == kind })
+	i := slices.IndexFunc(all, func(o Object) bool { return o.Kind == kind })
 	if i < 0 {
 		t.Fatalf("no %s among %v", kind, all)
 	}
@@ -87,7 +87,7 @@ func TestConsumerNamesItsSecrets(t *testing.T) {
 	all := of(t, consumerSet("one", "two"))
 	var names []any
 	for _, o := range all {
-		if o.Reference.Kind == "Secret" {
+		if o.Kind == "Secret" {
 			names = append(names, o.Name)
 			data, _ := o.Content["stringData"].(map[string]any)
 			if o.Content["immutable"] != true || data["rsa_public_key"] != nil {
@@ -161,12 +161,12 @@ func TestServiceRouteAndPlugins(t *testing.T) {
 func TestSecretsAreInSecretsOnly(t *testing.T) {
 	for _, o := range append(of(t, serviceSet()), of(t, consumerSet("canary-secret"))...) {
 		raw, _ := json.Marshal(o.Content) //nolint:errchkjson // it is made of JSON values
-		if strings.Contains(string(raw), "canary-secret") != (o.Reference.Kind == "Secret" && strings.Contains(string(raw),
+		if strings.Contains(string(raw), "canary-secret") != (o.Kind == "Secret" && strings.Contains(string(raw),
 			"stringData")) &&
-			o.Reference.Kind != "Secret" {
+			o.Kind != "Secret" {
 			t.Errorf("%s holds a secret", o.Reference)
 		}
-		if o.Reference.Kind == "Secret" && o.Owner.Kind == "JwtProtectedService" && o.Namespace != "system" {
+		if o.Kind == "Secret" && o.Owner.Kind == "JwtProtectedService" && o.Namespace != "system" {
 			t.Errorf("the configuration of a plugin is in %s, where its tenant can delete it", o.Namespace)
 		}
 	}
@@ -212,7 +212,7 @@ func TestObjectsOfTheSameWishAreTheSame(t *testing.T) {
 		slices.Reverse(set.Entities)
 		sums := func(all []Object) (sums []string) {
 			for _, o := range all {
-				sums = append(sums, o.Reference.String()+" "+o.Sum)
+				sums = append(sums, o.String()+" "+o.Sum)
 			}
 			slices.Sort(sums)
 			return sums
