@@ -4,8 +4,8 @@ import (
 	"testing"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
-	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 	"github.com/kongjwt/kong-jwt-operator/internal/address"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
 // adminAt is a policy whose Admin API is at some URLs.
