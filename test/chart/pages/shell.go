@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -83,4 +84,10 @@ func (s *shell) run(ctx context.Context, command string) (output string, code in
 	}
 }
 
-func (s *shell) close() error { return s.stdin.Close() }
+// close ends the shell, unless the end of its context has done so.
+func (s *shell) close() error {
+	if err := s.stdin.Close(); !errors.Is(err, os.ErrClosed) {
+		return err
+	}
+	return nil
+}
