@@ -168,6 +168,23 @@ var _ = Describe("A Kong without a database", func() {
 		return w, consumer, service
 	}
 
+	It("that gets a database, behind the same address, is filled", func(ctx SpecContext) {
+		w, consumer, service := settled(ctx)
+		before := idsOf(w.content(ctx))
+		Expect(w.gateway.Status.Mode).To(Equal(v1alpha1.ModeDBLess))
+		admin, proxy := strings.TrimPrefix(w.kong.AdminURL(), "http://"), strings.TrimPrefix(w.kong.ProxyURL(), "http://")
+		Expect(w.kong.Close()).To(Succeed())
+		var err error
+		w.kong, err = kongsim.Start(kongsim.Options{AdminAddress: admin, ProxyAddress: proxy})
+		Expect(err).NotTo(HaveOccurred())
+		Eventually(func(g Gomega) {
+			g.Expect(kube.Get(ctx, client.ObjectKeyFromObject(w.gateway), w.gateway)).To(Succeed())
+			g.Expect(w.gateway.Status.Mode).To(Equal(v1alpha1.ModeDatabase))
+			g.Expect(idsOf(w.content(ctx))).To(Equal(before), "what it had without one")
+		}).WithTimeout(soon).WithPolling(poll).Should(Succeed())
+		ready(ctx, w.gateway, consumer, service)
+	})
+
 	It("is put right when somebody posts another configuration, and events name what it was and no value", func(ctx SpecContext) {
 		w, consumer, service := settled(ctx)
 		before := idsOf(w.content(ctx))
