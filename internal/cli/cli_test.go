@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/internal/cli"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
+	"github.com/kongjwt/kong-jwt-operator/test/docs"
 )
 
 func root() (*cobra.Command, *bytes.Buffer) {
@@ -90,6 +92,40 @@ func TestExamplesParse(t *testing.T) {
 			t.Errorf("%s has no example", documented.CommandPath())
 		}
 	})
+}
+
+// inline is a call of the plugin within a sentence.
+var inline = regexp.MustCompile("`kubectl kongjwt ([^`]*)`")
+
+// Commands in blocks of code are typed by test/chart/pages. Those within sentences are there, with the flags that they
+// are written with.
+func TestSentencesNameCommandsThatAreThere(t *testing.T) {
+	pages, err := docs.Pages("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, page := range pages {
+		for _, line := range page.Prose {
+			for _, call := range inline.FindAllStringSubmatch(line.Text, -1) {
+				fresh, _ := root()
+				cmd, rest, err := fresh.Find(strings.Fields(call[1]))
+				if err == nil && cmd == fresh {
+					err = errors.New("no such command")
+				}
+				if err == nil {
+					err = cmd.ParseFlags(rest)
+				}
+				if err != nil {
+					t.Errorf("%s:%d: %s: %v", page.Path, line.Number, call[0], err)
+				}
+				seen++
+			}
+		}
+	}
+	if seen == 0 {
+		t.Error("no sentence has a command")
+	}
 }
 
 func TestHelpIsWhole(t *testing.T) {
