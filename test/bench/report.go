@@ -156,10 +156,11 @@ func (r *report) driftCheck(s settings, kube kubeCounts, requests []kongsim.Requ
 	r.exactly("drift check: requests to Kubernetes but watches", kube.of(func(string, string) bool { return true }), 0)
 }
 
-// pages is how many requests list all entities: one a started thousand of each kind, and the node's.
+// pages is how many requests list all entities: one a started thousand of each kind, and the node's. A consumer is in
+// two groups: its own, and its namespace's.
 func (s settings) pages() int {
 	pages := 1
-	for _, count := range []int{s.consumers, s.consumers, 0, s.services, s.services, routesPerService * s.services} {
+	for _, count := range []int{s.consumers, s.consumers, 2 * s.consumers, s.services, s.services, routesPerService * s.services} {
 		pages += max(1, (count+999)/1000)
 	}
 	return pages
@@ -180,7 +181,7 @@ func (r *report) restart(s settings, kube kubeCounts, requests []kongsim.Request
 	r.explain("restart", kube)
 	r.note("restart: requests that list what Kong holds", fmt.Sprint(pages))
 	reads := kube.of(func(verb, resource string) bool { return !isWrite(verb) && resource == "secrets" })
-	bound := 2*s.consumers/500 + 5 // pages of two Secrets a consumer, and the listings of the watch
+	bound := 2*s.consumers/500 + s.consumers/50 + 5 // pages of two Secrets a consumer, some looks more, and the watch
 	r.atMost("restart: requests that read Secrets, pages of 500", reads, bound)
 	if s.countsOnly() {
 		return
