@@ -23,6 +23,8 @@ type ahead struct {
 	mu         sync.Mutex
 	held       map[client.ObjectKey][]byte // in protobuf: decoded they would take four times as much
 	bytes      int
+	// reported are the versions that watches told of before the listing was over: a page may be older than they are.
+	reported map[client.ObjectKey]string
 }
 
 const (
@@ -37,7 +39,7 @@ const (
 // ReadAhead makes the first read list the operator's own Secrets, in the namespaces, or in all where there are none.
 // It is called before the store is used.
 func (s *Store) ReadAhead(namespaces []string) {
-	s.ahead = &ahead{live: s.live, namespaces: namespaces, held: map[client.ObjectKey][]byte{}}
+	s.ahead = &ahead{live: s.live, namespaces: namespaces, held: map[client.ObjectKey][]byte{}, reported: map[client.ObjectKey]string{}}
 }
 
 // take gives what was listed of a Secret, once. The first call lists, and the others wait for it.
@@ -49,6 +51,9 @@ func (a *ahead) take(ctx context.Context, key client.ObjectKey) (*corev1.Secret,
 		if err := a.list(ctx); err != nil {
 			log.FromContext(ctx).Info("The operator's Secrets cannot be listed; each is read when it is needed", "error", err.Error())
 		}
+		a.mu.Lock()
+		a.reported = nil
+		a.mu.Unlock()
 		time.AfterFunc(readAheadFor, a.drop)
 	})
 	a.mu.Lock()
@@ -96,7 +101,10 @@ func (a *ahead) hold(page []corev1.Secret) bool {
 		if a.bytes += len(encoded); err != nil || a.bytes > readAheadBytes {
 			return false
 		}
-		a.held[client.ObjectKeyFromObject(&page[i])] = encoded
+		key := client.ObjectKeyFromObject(&page[i])
+		if version, told := a.reported[key]; !told || version == page[i].ResourceVersion {
+			a.held[key] = encoded
+		}
 	}
 	return true
 }
@@ -108,6 +116,9 @@ func (a *ahead) forget(key client.ObjectKey, version string) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.reported != nil {
+		a.reported[key] = version
+	}
 	var secret corev1.Secret
 	if encoded, found := a.held[key]; found && (secret.Unmarshal(encoded) != nil || secret.ResourceVersion != version) {
 		delete(a.held, key)

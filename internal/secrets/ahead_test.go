@@ -114,6 +114,15 @@ func TestWhatWasListedIsNotOld(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a watch reports another version before the first read", func(t *testing.T) {
+		store, c, n := readingAhead(t, nil, nil, objects...)
+		newer := change(t, c, "john-1")
+		newer.ResourceVersion += "0" // the listing answers as before that write
+		store.Reported("JwtConsumer", "john-1", newer, false, func() {})
+		if _, err := store.Snapshot(t.Context(), owners[1], field, "john-1"); err != nil || n.gets != 1 {
+			t.Errorf("%d single reads, %v", n.gets, err)
+		}
+	})
 	t.Run("a watch reports what was listed", func(t *testing.T) {
 		store, c, n := readingAhead(t, nil, nil, objects...)
 		if _, err := store.Snapshot(t.Context(), owners[0], field, "john-0"); err != nil {

@@ -1,6 +1,6 @@
 // Package rivals knows the post-functions in Kong that are not this operator's and run instead of one of its own. Kong
-// runs one for a request, the most specific (kong/runloop/plugins_iterator.lua): one that somebody has on a single route
-// runs there instead of the program that checks claims, which is on the service. It can be on no consumer
+// runs one for a request, the most specific (kong/runloop/plugins_iterator.lua): one that somebody has on a single
+// route runs there instead of the program that checks claims, which is on the service. It can be on no consumer
 // (kong/plugins/pre-function/_schema.lua).
 package rivals
 

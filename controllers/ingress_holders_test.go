@@ -1,0 +1,135 @@
+package controllers_test
+
+import (
+	"context"
+	"net/http"
+	"sync"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+)
+
+var _ = Describe("holders on a Kong of an ingress controller", func() {
+	It("lets one of two have a username, a route, and wakes the other when it goes", func(ctx SpecContext) {
+		c := newControlled(ctx)
+		taken(ctx, c.gateway)
+		consumers := []*v1alpha1.JwtConsumer{c.generated("one"), c.generated("two")}
+		services := []*v1alpha1.JwtProtectedService{c.protected("one"), c.protected("two")}
+		for i := range consumers {
+			consumers[i].Spec.Username = "shared"
+			create(ctx, consumers[i], services[i])
+		}
+		taken(ctx, consumers[0], services[0])
+		stalled(ctx, consumers[1], v1alpha1.ReasonConflict,
+			ContainSubstring("username shared is held by JwtConsumer "+c.namespace+"/one"))
+		stalled(ctx, services[1], v1alpha1.ReasonConflict,
+			ContainSubstring("is held by JwtProtectedService "+c.namespace+"/one"))
+		gone(ctx, consumers[0])
+		gone(ctx, services[0])
+		taken(ctx, consumers[1], services[1])
+	})
+
+	It("says which KongPlugin is taken instead of the operator's", func(ctx SpecContext) {
+		c := newControlled(ctx, func(g *v1alpha1.KongGateway) { g.Spec.Drift.Interval = "5s" })
+		service := c.protected("api")
+		create(ctx, service)
+		taken(ctx, c.gateway, service)
+		plugins := kongObjects("KongClusterPlugin")
+		Expect(kube.List(ctx, plugins)).To(Succeed())
+		var hidden string
+		for _, o := range plugins.Items {
+			if o.GetAnnotations()["kubernetes.io/ingress.class"] == c.name && o.Object["plugin"] == "jwt" {
+				hidden = o.GetName()
+			}
+		}
+		hiding := kongObject("KongPlugin", hidden, map[string]any{"plugin": "correlation-id"})
+		hiding.SetNamespace(c.namespace)
+		create(ctx, hiding)
+		stalled(ctx, service, v1alpha1.ReasonUnprotected, ContainSubstring("KongPlugin "+c.namespace+"/"+hidden))
+		Expect(kube.Delete(ctx, hiding)).To(Succeed())
+		taken(ctx, service)
+	})
+
+	It("puts right what somebody changed while the operator was away", func(ctx SpecContext) {
+		c := newControlled(ctx)
+		service := c.protected("api")
+		create(ctx, service)
+		taken(ctx, c.gateway, service)
+		c.operator.Stop()
+		unprotect := func(o *corev1.Service) { o.Annotations["konghq.com/plugins"] = "" }
+		var services corev1.ServiceList
+		Expect(kube.List(ctx, &services, client.InNamespace(c.namespace), client.HasLabels{"kongjwt.dev/scope"})).
+			To(Succeed())
+		Expect(services.Items).To(HaveLen(1))
+		change(ctx, &services.Items[0], unprotect)
+		Eventually(func() []int { return c.answers(ctx, "") }).WithTimeout(pushed).Should(Equal([]int{200, 200}))
+		c.operator = startOperator(c.name)
+		Eventually(func() []int { return c.answers(ctx, "") }).WithTimeout(pushed).Should(Equal([]int{401, 401}))
+	})
+})
+
+func kongObject(kind, name string, fields map[string]any) *unstructured.Unstructured {
+	o := &unstructured.Unstructured{Object: fields}
+	o.SetAPIVersion("configuration.konghq.com/v1")
+	o.SetKind(kind)
+	o.SetName(name)
+	return o
+}
+
+// generated is a consumer whose credential the operator makes.
+func (c *controlled) generated(name string) *v1alpha1.JwtConsumer {
+	return c.consumer(name, func(o *v1alpha1.JwtConsumer) {
+		o.Spec.Credentials = []v1alpha1.Credential{{
+			Name: "primary", Algorithm: "HS256", Generate: &v1alpha1.Generate{SecretName: name + "-jwt"},
+		}}
+	})
+}
+
+// underRequests sends requests with the token of the moment while something happens, and says how many were refused.
+func (c *controlled) underRequests(ctx context.Context, token *v1alpha1.JwtToken, during func()) (refused func() int) {
+	GinkgoHelper()
+	count, stop := 0, make(chan struct{})
+	var done sync.WaitGroup
+	done.Go(func() {
+		defer GinkgoRecover()
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			for _, status := range c.answers(ctx, c.authorization(ctx, token)) {
+				if status != http.StatusOK {
+					count++
+				}
+			}
+		}
+	})
+	during()
+	close(stop)
+	done.Wait()
+	return func() int { return count }
+}
+
+// versions are those of the objects that the operator wrote, without the barrier.
+func (c *controlled) versions(ctx context.Context) map[string]string {
+	GinkgoHelper()
+	all := map[string]string{}
+	for _, kind := range []string{"KongConsumer", "KongClusterPlugin"} {
+		list := kongObjects(kind)
+		Expect(kube.List(ctx, list)).To(Succeed())
+		Expect(apimeta.IsListType(list)).To(BeTrue())
+		for _, o := range list.Items {
+			if o.GetAnnotations()["kubernetes.io/ingress.class"] == c.name && o.GetAnnotations()["kongjwt.dev/owner"] != "" {
+				all[kind+" "+o.GetName()] = string(o.GetUID())
+			}
+		}
+	}
+	return all
+}
