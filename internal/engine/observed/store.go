@@ -148,18 +148,22 @@ func (s *Store) RecordAbsent(ids []string) []Change {
 	return changes
 }
 
-// Replace makes an owner's entries these, as Kong is known to hold them.
+// Replace makes an owner's entries these, as Kong is known to hold them. It counts as a write: a listing that began
+// before does not judge them.
 func (s *Store) Replace(owner desired.Owner, entries []plan.Entry) []Change {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.writes++
 	var changes []Change
 	for _, e := range s.index.of(owner) {
 		held := e
 		s.index.remove(e.ID)
+		s.deleted[e.ID] = s.writes
 		changes = append(changes, Change{Before: &held})
 	}
 	for _, e := range entries {
-		e.Since = s.now()
+		delete(s.deleted, e.ID)
+		e.Stamp, e.Since = s.writes, s.now()
 		s.index.set(e)
 	}
 	return changes

@@ -285,6 +285,25 @@ func TestAChangeFreesTheKeysThatNobodyHoldsAnyMore(t *testing.T) {
 	}
 }
 
+// A backend puts back what Kong refused while a listing is read: what the listing says of it is older.
+func TestListingThatBeganBeforeAReplacementIsNoJudge(t *testing.T) {
+	s := newStore()
+	refused, former := consumer(john, 2), consumer(john, 1)
+	key := credential(john, "own")
+	s.wrote(refused, key)
+	mark := s.Mark()
+	s.Replace(john, []plan.Entry{former})
+	if findings := s.Judge([]plan.Entry{refused, key}, mark, false); len(findings) != 0 {
+		t.Errorf("an older listing is believed: %+v", findings)
+	}
+	if held, _ := s.Get(former.ID); held.Hash != former.Hash {
+		t.Error("what was put back is not there")
+	}
+	if findings := s.Judge([]plan.Entry{former}, s.Mark(), false); len(findings) != 0 {
+		t.Errorf("a later listing finds what was put back new: %+v", findings)
+	}
+}
+
 // Since when Kong has something decides when every data plane has it.
 func TestSinceWhenSomethingIsHeld(t *testing.T) {
 	now := time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
