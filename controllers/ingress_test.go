@@ -20,15 +20,15 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/echo"
 	"github.com/kongjwt/kong-jwt-operator/internal/ingress"
+	"github.com/kongjwt/kong-jwt-operator/internal/ingress/barrier"
 	"github.com/kongjwt/kong-jwt-operator/internal/kicsim"
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
 )
 
 // hurriedPace fits a stand-in that looks every 100 ms.
-var hurriedPace = ingress.Pace{
-	Look: 30 * time.Millisecond, Settle: 20 * time.Millisecond,
-	Blame: 500 * time.Millisecond, Late: 5 * time.Second,
-}
+var hurriedPace = ingress.Pace{Look: 30 * time.Millisecond, Pace: barrier.Pace{
+	Settle: 20 * time.Millisecond, Blame: 500 * time.Millisecond, Late: 5 * time.Second,
+}}
 
 // simulatedPeriod is how often the stand-in for the ingress controller looks: a thirtieth of the real time.
 const simulatedPeriod = 100 * time.Millisecond

@@ -17,6 +17,8 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/ingress/held"
+	"github.com/kongjwt/kong-jwt-operator/internal/ingress/holders"
 	"github.com/kongjwt/kong-jwt-operator/internal/objects"
 )
 
@@ -36,15 +38,15 @@ var written = []schema.GroupVersionKind{
 }
 
 // list gives all objects of a gateway: their metadata, which says all that is needed.
-func (c cluster) list(ctx context.Context, s objects.Settings) ([]seen, error) {
-	var all []seen
+func (c cluster) list(ctx context.Context, s objects.Settings) ([]held.Object, error) {
+	var all []held.Object
 	for _, kind := range written {
 		err := c.pages(ctx, kind, client.MatchingLabels{objects.LabelScope: s.ScopeLabel()},
 			func(m *metav1.PartialObjectMetadata) {
 				r := objects.Reference{APIVersion: kind.GroupVersion().String(), Kind: kind.Kind, Namespace: m.Namespace,
 					Name: m.Name}
 				if o, ok := s.Read(r, m.Labels, m.Annotations); ok {
-					all = append(all, seen{Object: o, print: fingerprint(m)})
+					all = append(all, held.Object{Object: o, Print: fingerprint(m)})
 				}
 			})
 		if err != nil {
@@ -135,8 +137,20 @@ func empty(r objects.Reference) *unstructured.Unstructured {
 	return u
 }
 
+// holders gives who has which key and name, as objects have them.
+func (c cluster) holders(ctx context.Context, s objects.Settings) (map[desired.UniqueKey]holders.Holder, error) {
+	all := map[desired.UniqueKey]holders.Holder{}
+	if err := c.credentials(ctx, s, all); err != nil {
+		return nil, err
+	}
+	if err := c.consumers(ctx, s, all); err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
 // consumers adds what the KongConsumers of a class are called.
-func (c cluster) consumers(ctx context.Context, s objects.Settings, holders map[desired.UniqueKey]holder) error {
+func (c cluster) consumers(ctx context.Context, s objects.Settings, all map[desired.UniqueKey]holders.Holder) error {
 	for next := ""; ; {
 		list := &unstructured.UnstructuredList{}
 		list.SetAPIVersion(objects.GroupKong)
@@ -154,7 +168,7 @@ func (c cluster) consumers(ctx context.Context, s objects.Settings, holders map[
 				"username": desired.UniqueUsername, "custom_id": desired.UniqueCustomID,
 			} {
 				if text, _, _ := unstructured.NestedString(o.Object, field); text != "" {
-					holders[s.Unique(desired.UniqueKey{Kind: kind, Value: text})] = by
+					all[s.Unique(desired.UniqueKey{Kind: kind, Value: text})] = by
 				}
 			}
 		}
@@ -165,7 +179,7 @@ func (c cluster) consumers(ctx context.Context, s objects.Settings, holders map[
 }
 
 // credentials adds the keys of all jwt credentials' Secrets.
-func (c cluster) credentials(ctx context.Context, s objects.Settings, holders map[desired.UniqueKey]holder) error {
+func (c cluster) credentials(ctx context.Context, s objects.Settings, all map[desired.UniqueKey]holders.Holder) error {
 	for next := ""; ; {
 		var list corev1.SecretList
 		err := c.kube.List(ctx, &list, client.MatchingLabels{objects.LabelCredential: "jwt"}, client.Limit(page),
@@ -177,7 +191,7 @@ func (c cluster) credentials(ctx context.Context, s objects.Settings, holders ma
 			secret := &list.Items[i]
 			if secret.DeletionTimestamp == nil {
 				key := s.Unique(desired.UniqueKey{Kind: desired.UniqueCredentialKey, Value: string(secret.Data["key"])})
-				holders[key] = holderOf(s, objects.Reference{APIVersion: "v1", Kind: "Secret"}, secret)
+				all[key] = holderOf(s, objects.Reference{APIVersion: "v1", Kind: "Secret"}, secret)
 			}
 		}
 		if next = list.Continue; next == "" {
@@ -187,10 +201,10 @@ func (c cluster) credentials(ctx context.Context, s objects.Settings, holders ma
 }
 
 // holderOf gives an object of a kind, and whose it is.
-func holderOf(s objects.Settings, kind objects.Reference, o metav1.Object) holder {
+func holderOf(s objects.Settings, kind objects.Reference, o metav1.Object) holders.Holder {
 	kind.Namespace, kind.Name = o.GetNamespace(), o.GetName()
 	read, _ := s.Read(kind, o.GetLabels(), o.GetAnnotations())
-	return holder{kind, read.Owner}
+	return holders.Holder{Reference: kind, Owner: read.Owner}
 }
 
 // refused are what Kong refused of objects since a time, by the controller's events: the field, and no values.

@@ -20,7 +20,6 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
-	"github.com/kongjwt/kong-jwt-operator/internal/objects"
 )
 
 func TestWithoutDefinitionsTheGatewaySaysSoAndGoesOnWhenTheyCome(t *testing.T) {
@@ -69,37 +68,5 @@ func TestWithoutDefinitionsTheGatewaySaysSoAndGoesOnWhenTheyCome(t *testing.T) {
 	}
 	if err := e.Usable(desired.ConsumerOwner("n", "c")); err != nil {
 		t.Error(err)
-	}
-}
-
-func TestLatenessNamesWhoHoldsUpThePushes(t *testing.T) {
-	for name, b := range map[string]barrier{
-		`nobody takes objects of the class "kong"`: {},
-		"Kong refuses KongPlugin team-b/bad: invalid config": {confirmed: 1,
-			blame: "KongPlugin team-b/bad: invalid config.minute"},
-		"look whether the ingress controller runs": {confirmed: 1},
-	} {
-		if text := b.lateness("kong", 40*time.Second); !strings.Contains(text, name) || !strings.HasPrefix(text,
-			"not taken for 40s") {
-			t.Errorf("%s: %s", name, text)
-		}
-	}
-}
-
-func TestAKongPluginHidesAKongClusterPluginOfItsNameInItsNamespace(t *testing.T) {
-	h := newHeld()
-	owner := desired.ServiceOwner("team", "api")
-	plugin := objects.Reference{APIVersion: objects.GroupKong, Kind: objects.KindClusterPlugin, Name: "api-1"}
-	h.put(seen{Object: objects.Object{Reference: plugin, Owner: owner}})
-	named := func(namespace, name string) objects.Reference {
-		return objects.Reference{APIVersion: objects.GroupKong, Kind: objects.KindPlugin, Namespace: namespace, Name: name}
-	}
-	others := map[objects.Reference]bool{named("team", "api-2"): true, named("elsewhere", "api-1"): true}
-	if found := h.hidden(others); len(found) != 0 {
-		t.Errorf("%v hide it", found)
-	}
-	others[named("team", "api-1")] = true
-	if by := h.hidden(others)[owner]; by != named("team", "api-1") {
-		t.Errorf("%v hides it", by)
 	}
 }

@@ -16,91 +16,70 @@ import (
 // The methods of engine.Programmer that ask; their comments are engine.Engine's.
 
 // Scope implements engine.Programmer.
-func (e *Engine) Scope() desired.Scope { return e.start.Scope }
+func (r *rooms) Scope() desired.Scope { return r.start.Scope }
 
 // State implements engine.Programmer.
-func (e *Engine) State() engine.State {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.state
-}
+func (r *rooms) State() engine.State { return r.link.get() }
 
 // SetNodes implements engine.Programmer: the controller knows its nodes.
-func (*Engine) SetNodes([]engine.Node) error { return nil }
+func (*rooms) SetNodes([]engine.Node) error { return nil }
 
 // Filled implements engine.Programmer.
-func (e *Engine) Filled() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.filled
-}
+func (r *rooms) Filled() bool { return r.link.isFilled() }
 
 // Capabilities implements engine.Programmer: which Kong is behind the controller is not known.
-func (*Engine) Capabilities() kong.Capabilities { return kong.Capabilities{} }
+func (*rooms) Capabilities() kong.Capabilities { return kong.Capabilities{} }
 
-// AwaitUpgrade implements engine.Programmer: a newer Kong is not seen.
-func (*Engine) AwaitUpgrade(desired.Owner) {}
+// AwaitUpgrade implements engine.Programmer: a newer Kong is not held.Object.
+func (*rooms) AwaitUpgrade(desired.Owner) {}
 
 // Relist implements engine.Programmer.
-func (e *Engine) Relist(owner desired.Owner, text string) {
-	e.mu.Lock()
-	asked := text != "" && e.asked[owner] != text
-	if asked {
-		e.asked[owner] = text
-	}
-	e.mu.Unlock()
-	if asked {
-		select {
-		case e.relist <- struct{}{}:
-		default: // one is asked for already
-		}
-	}
-}
+func (r *rooms) Relist(owner desired.Owner, text string) { r.link.ask(owner, text) }
 
 // Holds implements engine.Programmer.
-func (e *Engine) Holds(owner desired.Owner) bool { return len(e.held.of(owner)) > 0 }
+func (r *rooms) Holds(owner desired.Owner) bool { return len(r.held.Of(owner)) > 0 }
 
 // ActualID implements engine.Programmer: nothing is adopted. The controller gives Kong's entities ids of its own.
-func (*Engine) ActualID(given string) string { return given }
+func (*rooms) ActualID(given string) string { return given }
 
 // Standing implements engine.Programmer.
-func (e *Engine) Standing(id string) (held bool, remaining time.Duration) {
-	o, found := e.held.find(id)
+func (r *rooms) Standing(id string) (held bool, remaining time.Duration) {
+	o, found := r.held.Find(id)
 	if !found || o.Guarded {
 		return false, 0
 	}
-	return true, e.remaining(o.epoch)
+	return true, r.remaining(o.Epoch)
 }
 
 // remaining is how long a push may take that confirms an epoch; zero where it is confirmed.
-func (e *Engine) remaining(epoch uint64) time.Duration {
-	if epoch <= e.confirmed() {
+func (r *rooms) remaining(epoch uint64) time.Duration {
+	if epoch <= r.barrier.Confirmed() {
 		return 0
 	}
 	return again
 }
 
 // InKong implements engine.Programmer.
-func (e *Engine) InKong(id string, before bool) bool {
-	o, found := e.held.find(id)
-	if found && o.epoch > e.confirmed() {
+func (r *rooms) InKong(id string, before bool) bool {
+	o, found := r.held.Find(id)
+	if found && o.Epoch > r.barrier.Confirmed() {
 		return before
 	}
 	return found && !o.Guarded
 }
 
 // RevocationRemaining implements engine.Programmer.
-func (e *Engine) RevocationRemaining(owner desired.Owner) time.Duration {
-	return e.remaining(e.held.lastAccess(owner))
+func (r *rooms) RevocationRemaining(owner desired.Owner) time.Duration {
+	return r.remaining(r.held.LastAccess(owner))
 }
 
 // Credential implements engine.Programmer: it is read out of its Secret.
-func (e *Engine) Credential(ctx context.Context, id string) (credential kong.Entity, found bool, err error) {
-	o, held := e.held.find(id)
+func (r *rooms) Credential(ctx context.Context, id string) (credential kong.Entity, found bool, err error) {
+	o, held := r.held.Find(id)
 	if !held || o.Entity != kong.KindJWT {
 		return kong.Entity{}, false, nil
 	}
-	live, err := e.cluster.get(ctx, o.Reference)
+	live, err := r.cluster.get(ctx, o.Reference)
 	if err != nil || live == nil {
 		return kong.Entity{}, false, err
 	}
@@ -115,26 +94,30 @@ func (e *Engine) Credential(ctx context.Context, id string) (credential kong.Ent
 }
 
 // HasConsumer implements engine.Programmer.
-func (e *Engine) HasConsumer(ctx context.Context, nameOrID string) (bool, error) {
-	known, err := e.others(ctx)
-	_, found := known[e.objects.Unique(desired.UniqueKey{Kind: desired.UniqueUsername, Value: nameOrID})]
+func (r *rooms) HasConsumer(ctx context.Context, nameOrID string) (bool, error) {
+	name := desired.UniqueKey{Kind: desired.UniqueUsername, Value: nameOrID}
+	_, found, err := r.others.Holder(ctx, r.objects.Unique(name))
 	return found, err
 }
 
 // HoldsKey implements engine.Programmer.
-func (e *Engine) HoldsKey(ctx context.Context, key string) (bool, error) {
-	if _, held := e.held.holder(e.keySum(key), desired.Owner{}); held {
+func (r *rooms) HoldsKey(ctx context.Context, key string) (bool, error) {
+	if _, held := r.held.Holder(r.keySum(key), desired.Owner{}); held {
 		return true, nil
 	}
-	known, err := e.others(ctx)
-	_, found := known[e.keySum(key)]
+	_, found, err := r.others.Holder(ctx, r.keySum(key))
 	return found, err
 }
 
+// keySum gives a credential's key as objects have it.
+func (r *rooms) keySum(key string) desired.UniqueKey {
+	return r.objects.Unique(desired.UniqueKey{Kind: desired.UniqueCredentialKey, Value: key})
+}
+
 // CredentialPart implements engine.Programmer.
-func (e *Engine) CredentialPart(owner desired.Owner, key string) (part string, found bool) {
-	sum := e.keySum(key)
-	for _, o := range e.held.of(owner) {
+func (r *rooms) CredentialPart(owner desired.Owner, key string) (part string, found bool) {
+	sum := r.keySum(key)
+	for _, o := range r.held.Of(owner) {
 		if slices.Contains(o.Unique, sum) {
 			return o.Part, true
 		}
@@ -143,9 +126,9 @@ func (e *Engine) CredentialPart(owner desired.Owner, key string) (part string, f
 }
 
 // CredentialIDs implements engine.Programmer.
-func (e *Engine) CredentialIDs(owner desired.Owner, wanted func(part string) bool) []string {
+func (r *rooms) CredentialIDs(owner desired.Owner, wanted func(part string) bool) []string {
 	var ids []string
-	for _, o := range e.held.of(owner) {
+	for _, o := range r.held.Of(owner) {
 		if o.Entity == kong.KindJWT && wanted(o.Part) {
 			ids = append(ids, o.ID)
 		}
@@ -154,13 +137,13 @@ func (e *Engine) CredentialIDs(owner desired.Owner, wanted func(part string) boo
 }
 
 // HasCredentials implements engine.Programmer.
-func (e *Engine) HasCredentials(set desired.Set) bool {
+func (r *rooms) HasCredentials(set desired.Set) bool {
 	for _, entity := range set.Entities {
 		if entity.Kind != kong.KindJWT {
 			continue
 		}
-		o, found := e.held.find(entity.ID)
-		if !found || o.epoch > e.confirmed() || o.Name != e.objects.CredentialName(set.Owner, entity) {
+		o, found := r.held.Find(entity.ID)
+		if !found || o.Epoch > r.barrier.Confirmed() || o.Name != r.objects.CredentialName(set.Owner, entity) {
 			return false
 		}
 	}

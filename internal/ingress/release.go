@@ -8,6 +8,7 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine"
+	"github.com/kongjwt/kong-jwt-operator/internal/ingress/held"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 	"github.com/kongjwt/kong-jwt-operator/internal/objects"
 )
@@ -20,13 +21,7 @@ func (e *Engine) Delete(ctx context.Context, owner desired.Owner) error {
 	if _, err := e.program(ctx, owner, nil); err != nil {
 		return err
 	}
-	e.held.forget(owner)
-	e.arbiter.Forget(owner)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	delete(e.refusals, owner)
-	delete(e.asked, owner)
-	delete(e.barrier.waiting, owner)
+	e.forget(owner)
 	return nil
 }
 
@@ -35,7 +30,7 @@ func (e *Engine) Orphan(ctx context.Context, owner desired.Owner) error { return
 
 // Leave implements engine.Programmer: what is the gateway's own goes, without a wait for the controller.
 func (e *Engine) Leave(ctx context.Context) error {
-	for _, o := range e.held.of(desired.GatewayOwner(e.start.Scope.Gateway)) {
+	for _, o := range e.held.Of(desired.GatewayOwner(e.start.Scope.Gateway)) {
 		if err := e.cluster.remove(ctx, o.Reference); err != nil {
 			return fmt.Errorf("delete %s: %w", o.Reference, err)
 		}
@@ -46,11 +41,11 @@ func (e *Engine) Leave(ctx context.Context) error {
 
 // Prune implements engine.Programmer.
 func (e *Engine) Prune(ctx context.Context, owner desired.Owner) (int, error) {
-	before := e.held.of(owner)
+	before := e.held.Of(owner)
 	err := e.Delete(ctx, owner)
 	gone := 0
 	for _, o := range before {
-		if _, there := e.held.get(o.Reference); !there && o.Entity != "" {
+		if _, there := e.held.Get(o.Reference); !there && o.Entity != "" {
 			gone++
 			e.start.Pruned(o.Entity)
 		}
@@ -60,8 +55,8 @@ func (e *Engine) Prune(ctx context.Context, owner desired.Owner) (int, error) {
 
 // Orphans implements engine.Programmer.
 func (e *Engine) Orphans(gone func(desired.Owner) (bool, error), maxPercent int) (engine.Orphans, error) {
-	held := e.held.entities()
-	suspects, listing := e.orphans.Suspects(held)
+	entities := e.held.Entities()
+	suspects, listing := e.orphans.Suspects(entities)
 	missing := map[desired.Owner]bool{}
 	for _, owner := range suspects {
 		is, err := gone(owner)
@@ -70,32 +65,32 @@ func (e *Engine) Orphans(gone func(desired.Owner) (bool, error), maxPercent int)
 		}
 		missing[owner] = is
 	}
-	return e.orphans.Judge(listing, held, missing, maxPercent), nil
+	return e.orphans.Judge(listing, entities, missing, maxPercent), nil
 }
 
 // Revoke implements engine.Programmer.
 func (e *Engine) Revoke(ctx context.Context, owner desired.Owner) (engine.Result, error) {
-	return e.withdraw(ctx, owner, func(o seen) bool { return o.Entity == kong.KindJWT })
+	return e.withdraw(ctx, owner, func(o held.Object) bool { return o.Entity == kong.KindJWT })
 }
 
 // RemoveAccess implements engine.Programmer.
 func (e *Engine) RemoveAccess(ctx context.Context, owner desired.Owner, keeps func(part string) bool) (engine.Result,
 	error) {
-	return e.withdraw(ctx, owner, func(o seen) bool {
-		return (o.Entity == kong.KindJWT || o.Entity == kong.KindACL) && !keeps(o.Part)
+	return e.withdraw(ctx, owner, func(o held.Object) bool {
+		return o.IsAccess() && !keeps(o.Part)
 	})
 }
 
 // withdraw takes Secrets off the list of an owner's KongConsumer, and leaves all else as it is. The Secrets go with the
 // next Sync that is whole: until then the consumer does not name them.
-func (e *Engine) withdraw(ctx context.Context, owner desired.Owner, goes func(seen) bool) (engine.Result, error) {
+func (e *Engine) withdraw(ctx context.Context, owner desired.Owner, goes func(held.Object) bool) (engine.Result, error) {
 	var result engine.Result
 	if err := e.Usable(owner); err != nil {
 		return result, err
 	}
 	var leaving []string
-	var consumer *seen
-	for _, o := range e.held.of(owner) {
+	var consumer *held.Object
+	for _, o := range e.held.Of(owner) {
 		if o.Entity == kong.KindConsumer {
 			consumer = &o
 		}
@@ -120,21 +115,15 @@ func (e *Engine) withdraw(ctx context.Context, owner desired.Owner, goes func(se
 	if err != nil {
 		return result, err
 	}
-	print, err := e.cluster.patch(ctx, consumer.Reference, raw)
+	printed, err := e.cluster.patch(ctx, consumer.Reference, raw)
 	if err != nil {
 		return result, fmt.Errorf("take credentials off %s: %w", consumer.Reference, err)
 	}
-	consumer.epoch, consumer.print, consumer.Sum = e.wrote(), print, objects.UnknownSum
-	e.held.put(*consumer)
-	e.held.withdrew(owner, consumer.epoch)
+	consumer.Epoch, consumer.Print, consumer.Sum = e.barrier.Wrote(), printed, objects.UnknownSum
+	e.held.Put(*consumer)
+	e.held.Withdrew(owner, consumer.Epoch)
 	result.Writes, result.Applied = 1, true
 	return result, nil
-}
-
-// drop forgets an object that was deleted, and wakes those that wait for its keys.
-func (e *Engine) drop(o seen) {
-	e.held.drop(o, e.wrote())
-	e.arbiter.Free(o.Unique, o.Owner)
 }
 
 // RemoveRoutes implements engine.Programmer.
@@ -143,7 +132,7 @@ func (e *Engine) RemoveRoutes(ctx context.Context, owner desired.Owner) (engine.
 	if err := e.Usable(owner); err != nil {
 		return result, err
 	}
-	for _, o := range e.held.of(owner) {
+	for _, o := range e.held.Of(owner) {
 		if o.Entity != kong.KindRoute {
 			continue
 		}

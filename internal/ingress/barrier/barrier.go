@@ -1,0 +1,202 @@
+// Package barrier knows which writes an ingress controller has given to Kong.
+//
+// What the controller says of single objects is not enough: after a change that ends where it began its word stays
+// behind, and it stays good for what was dropped. Hence the barrier, one object of the gateway's own whose content is
+// another each time, so that the push with it differs from the one before and is reported. Writes have epochs, in
+// order. When the barrier is in Kong, every epoch is that was written before it.
+package barrier
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+)
+
+// Pace are the times of a barrier.
+type Pace struct {
+	// Settle is how long after the last write the barrier is written: the controller watches each kind by itself.
+	Settle time.Duration
+	// Blame is how long a push may take until it is looked for what holds it up, Late until it is said that it is late.
+	Blame, Late time.Duration
+}
+
+// Object is the barrier's object in the cluster.
+type Object interface {
+	// Write gives the object a content that it never had, and gives its generation.
+	Write(ctx context.Context) (generation int64, err error)
+	// Read gives the object as it is.
+	Read(ctx context.Context) (Answer, error)
+}
+
+// Answer is what is known of the barrier's object.
+type Answer struct {
+	// Taken says that it is there, of the class that the controller takes.
+	Taken bool
+	// Generation is that of the object, Programmed the one that is in Kong; zero where none is.
+	Generation, Programmed int64
+}
+
+// Barrier is that of one gateway. It may be used from many goroutines; Look is called from one.
+type Barrier struct {
+	now    func() time.Time
+	pace   Pace
+	object Object
+
+	mu    sync.Mutex
+	state State
+	// lastWrite is when an epoch was written last.
+	lastWrite time.Time
+	// asked is the epoch that the object under way confirms; zero where none is under way.
+	asked      uint64
+	askedAt    time.Time
+	generation int64
+	// waiting are the owners to wake, by the epoch that has to be confirmed.
+	waiting map[desired.Owner]uint64
+}
+
+// State says how far the controller is.
+type State struct {
+	// Confirmed is the last epoch that is in Kong; zero before the first.
+	Confirmed uint64
+	// Found is the last epoch of what was there when this process began.
+	Found uint64
+	// Late says that nothing was taken for longer than a push may take.
+	Late bool
+	// Blame says what holds up the pushes, as far as it is known.
+	Blame string
+
+	written uint64
+	limit   time.Duration
+}
+
+// New makes a Barrier that reads the time from now.
+func New(object Object, pace Pace, now func() time.Time) *Barrier {
+	return &Barrier{object: object, pace: pace, now: now, waiting: map[desired.Owner]uint64{}}
+}
+
+// Wrote gives the epoch of a write that is done now.
+func (b *Barrier) Wrote() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.state.written++
+	b.lastWrite = b.now()
+	return b.state.written
+}
+
+// Found notes that everything that was written so far was there when this process began.
+func (b *Barrier) Found() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.state.Found = b.state.written
+}
+
+// Confirmed gives the last epoch that is in Kong.
+func (b *Barrier) Confirmed() uint64 { return b.State().Confirmed }
+
+// State says how far the controller is now.
+func (b *Barrier) State() State {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	state := b.state
+	state.limit = b.pace.Late
+	state.Late = b.asked > 0 && b.now().Sub(b.askedAt) > b.pace.Late
+	return state
+}
+
+// Lateness says for how long nothing was taken, and why.
+func (s State) Lateness(class string) string {
+	text := fmt.Sprintf("not taken for %s", s.limit)
+	switch {
+	case s.Blame != "":
+		return text + "; Kong refuses " + s.Blame
+	case s.Confirmed == 0:
+		return text + fmt.Sprintf(
+			"; nobody takes objects of the class %q. Name the class of a running ingress controller.", class)
+	}
+	return text + "; look whether the ingress controller runs, and at its events"
+}
+
+// Await has Look give an owner once an epoch is confirmed.
+func (b *Barrier) Await(owner desired.Owner, epoch uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.waiting[owner] = epoch
+}
+
+// Forget ends the wait of an owner that is gone.
+func (b *Barrier) Forget(owner desired.Owner) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.waiting, owner)
+}
+
+// Look writes the barrier where there are writes that none confirms, or reads the one under way. It gives the owners
+// whose wait is over, and the error of the write.
+func (b *Barrier) Look(ctx context.Context) (freed []desired.Owner, err error) {
+	b.mu.Lock()
+	asked, generation, written := b.asked, b.generation, b.state.written
+	since := b.now().Sub(b.lastWrite)
+	due := written > b.state.Confirmed && (since >= b.pace.Settle || since < 0) // a clock may be set back
+	b.mu.Unlock()
+	if asked == 0 {
+		if due {
+			return nil, b.ask(ctx, written)
+		}
+		return nil, nil
+	}
+	answer, err := b.object.Read(ctx)
+	switch {
+	case err != nil:
+		return nil, nil //nolint:nilerr // It is read again in a moment.
+	case !answer.Taken || answer.Generation < generation:
+		return nil, b.ask(ctx, asked) // somebody took it away, or changed it
+	case answer.Programmed >= generation: // another process may have written it since
+		return b.confirm(asked), nil
+	}
+	return nil, nil
+}
+
+// ask writes a barrier that confirms all up to an epoch.
+func (b *Barrier) ask(ctx context.Context, epoch uint64) error {
+	generation, err := b.object.Write(ctx)
+	if err != nil {
+		return fmt.Errorf("write the barrier: %w", err)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.asked, b.askedAt, b.generation, b.state.Blame = epoch, b.now(), generation, ""
+	return nil
+}
+
+// confirm notes that an epoch is in Kong, and gives the owners that waited for it.
+func (b *Barrier) confirm(epoch uint64) (freed []desired.Owner) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.state.Confirmed, b.state.Blame, b.asked = epoch, "", 0
+	for owner, at := range b.waiting {
+		if at <= epoch {
+			freed = append(freed, owner)
+			delete(b.waiting, owner)
+		}
+	}
+	return freed
+}
+
+// Overdue says since when the barrier under way is, where it takes so long that something holds it up.
+func (b *Barrier) Overdue() (since time.Time, overdue bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.askedAt, b.asked > 0 && b.now().Sub(b.askedAt) > b.pace.Blame
+}
+
+// Blame notes what holds up the pushes.
+func (b *Barrier) Blame(what string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.asked > 0 {
+		b.state.Blame = what
+	}
+}

@@ -1,0 +1,298 @@
+// Package held keeps which objects of a gateway are there, as far as is known: filled by listings of metadata, kept by
+// every write.
+package held
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+	"github.com/kongjwt/kong-jwt-operator/internal/objects"
+)
+
+// Object is an object that is there.
+type Object struct {
+	objects.Object
+	// Print is its fingerprint after this process wrote it, or saw it first.
+	Print string
+	// Epoch is when it was written last; see internal/ingress/barrier.
+	Epoch uint64
+}
+
+// IsAccess says whether a consumer's access rests on an object: a credential or a group.
+func (o Object) IsAccess() bool { return o.Entity == kong.KindJWT || o.Entity == kong.KindACL }
+
+// Store are the objects of a gateway that are there, as far as is known. It may be used from many goroutines.
+type Store struct {
+	mu     sync.Mutex
+	owners map[desired.Owner]map[objects.Reference]Object
+	// owner, byID and byKey find an object by its reference, its entity's id, and what must be unique of it.
+	owner map[objects.Reference]desired.Owner
+	byID  map[string]objects.Reference
+	byKey map[lookupKey]map[objects.Reference]bool
+	// removed is when anything of an owner was taken away last, and access when a credential or a route was.
+	removed, access map[desired.Owner]uint64
+	// hiddenBy are the KongPlugins that are taken instead of an owner's KongClusterPlugin.
+	hiddenBy map[desired.Owner]objects.Reference
+	counts   map[kong.Kind]int
+}
+
+// lookupKey is what unique keys that overlap have in common.
+type lookupKey struct {
+	kind  desired.UniqueKind
+	value string
+}
+
+func lookupOf(key desired.UniqueKey) lookupKey { return lookupKey{key.Kind, key.Value} }
+
+// New makes an empty Store.
+func New() *Store {
+	s := &Store{removed: map[desired.Owner]uint64{}, access: map[desired.Owner]uint64{}}
+	s.clear()
+	return s
+}
+
+func (s *Store) clear() {
+	s.owners, s.owner = map[desired.Owner]map[objects.Reference]Object{}, map[objects.Reference]desired.Owner{}
+	s.byID, s.byKey = map[string]objects.Reference{}, map[lookupKey]map[objects.Reference]bool{}
+	s.counts = map[kong.Kind]int{}
+}
+
+// Replace takes what a listing found. wrote gives the epoch of what was not known: nobody knows yet whether the
+// controller has it. It gives the owners whose objects somebody else changed or deleted.
+func (s *Store) Replace(found []Object, wrote func() uint64) map[desired.Owner]bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	former, changed, epoch := s.owners, map[desired.Owner]bool{}, uint64(0)
+	first := len(s.owner) == 0
+	s.clear()
+	for _, one := range found {
+		if before, known := former[one.Owner][one.Reference]; known {
+			one.Epoch = before.Epoch
+			if before.Print != one.Print {
+				one.Sum = "" // it is applied again
+				changed[one.Owner] = true
+			}
+		} else {
+			if epoch == 0 {
+				epoch = wrote()
+			}
+			one.Epoch, one.Sum = epoch, "" // it is applied again, whatever somebody did to it meanwhile
+			if !first {
+				changed[one.Owner] = true // it is nobody's wish, or a write that failed was done
+			}
+		}
+		s.add(one)
+	}
+	for owner, objects := range former {
+		for reference := range objects {
+			if _, there := s.owners[owner][reference]; !there {
+				changed[owner] = true
+			}
+		}
+	}
+	return changed
+}
+
+// Put records an object as it is now. It gives the unique keys that it no longer has.
+func (s *Store) Put(o Object) (freed []desired.UniqueKey) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := s.owners[o.Owner][o.Reference]
+	s.remove(o.Reference)
+	s.add(o)
+	return slices.DeleteFunc(slices.Clone(before.Unique), func(key desired.UniqueKey) bool {
+		return slices.Contains(o.Unique, key)
+	})
+}
+
+// Drop forgets an object that was deleted.
+func (s *Store) Drop(o Object, epoch uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.remove(o.Reference)
+	if o.Rank() == objects.RankTop { // the rest means nothing to Kong once nothing names it
+		s.removed[o.Owner] = epoch
+	}
+	if o.Entity == kong.KindConsumer || o.Entity == kong.KindRoute {
+		s.access[o.Owner] = epoch
+	}
+}
+
+func (s *Store) add(o Object) {
+	if s.owners[o.Owner] == nil {
+		s.owners[o.Owner] = map[objects.Reference]Object{}
+	}
+	s.owners[o.Owner][o.Reference], s.owner[o.Reference] = o, o.Owner
+	if o.ID != "" {
+		s.byID[o.ID] = o.Reference
+	}
+	for _, key := range o.Unique {
+		if s.byKey[lookupOf(key)] == nil {
+			s.byKey[lookupOf(key)] = map[objects.Reference]bool{}
+		}
+		s.byKey[lookupOf(key)][o.Reference] = true
+	}
+	s.count(o, 1)
+}
+
+func (s *Store) remove(r objects.Reference) {
+	owner, known := s.owner[r]
+	if !known {
+		return
+	}
+	o := s.owners[owner][r]
+	delete(s.owner, r)
+	delete(s.owners[owner], r)
+	if len(s.owners[owner]) == 0 {
+		delete(s.owners, owner)
+	}
+	if s.byID[o.ID] == r {
+		delete(s.byID, o.ID)
+	}
+	for _, key := range o.Unique {
+		delete(s.byKey[lookupOf(key)], r)
+		if len(s.byKey[lookupOf(key)]) == 0 {
+			delete(s.byKey, lookupOf(key))
+		}
+	}
+	s.count(o, -1)
+}
+
+func (s *Store) count(o Object, by int) {
+	if o.Entity != "" {
+		s.counts[o.Entity] += by
+	}
+}
+
+// Withdrew notes when access of an owner was taken away.
+func (s *Store) Withdrew(owner desired.Owner, epoch uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.access[owner] = epoch
+}
+
+// Of gives an owner's objects.
+func (s *Store) Of(owner desired.Owner) []Object {
+	s.mu.Lock()
+	own := slices.Collect(maps.Values(s.owners[owner]))
+	s.mu.Unlock()
+	slices.SortFunc(own, func(a, b Object) int { return strings.Compare(a.String(), b.String()) })
+	return own
+}
+
+// LastWrite is when anything of an owner was written, deleted or taken away last.
+func (s *Store) LastWrite(owner desired.Owner) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last := max(s.removed[owner], s.access[owner])
+	for _, o := range s.owners[owner] {
+		last = max(last, o.Epoch)
+	}
+	return last
+}
+
+// LastRemoved is when anything of an owner was taken away last that named something.
+func (s *Store) LastRemoved(owner desired.Owner) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.removed[owner]
+}
+
+// LastAccess is when access of an owner was taken away last.
+func (s *Store) LastAccess(owner desired.Owner) uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.access[owner]
+}
+
+// Forget drops what is remembered of an owner that is gone.
+func (s *Store) Forget(owner desired.Owner) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.removed, owner)
+	delete(s.access, owner)
+}
+
+// Find finds an entity's object.
+func (s *Store) Find(id string) (Object, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, found := s.byID[id]
+	return s.owners[s.owner[r]][r], found
+}
+
+// Get finds an object by its reference.
+func (s *Store) Get(r objects.Reference) (Object, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	owner, found := s.owner[r]
+	return s.owners[owner][r], found
+}
+
+// Holder finds who, but for one owner, has a unique key; its value is as objects have it.
+func (s *Store) Holder(key desired.UniqueKey, but desired.Owner) (desired.Owner, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for r := range s.byKey[lookupOf(key)] {
+		owner := s.owner[r]
+		if owner != but && slices.ContainsFunc(s.owners[owner][r].Unique, key.Overlaps) {
+			return owner, true
+		}
+	}
+	return desired.Owner{}, false
+}
+
+// Hide takes which KongPlugins there are: one of an owner's namespace with the name of its KongClusterPlugin is taken
+// instead of that. It gives the owners for whom this changed.
+func (s *Store) Hide(plugins map[objects.Reference]bool) map[desired.Owner]bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	former, changed := s.hiddenBy, map[desired.Owner]bool{}
+	s.hiddenBy = map[desired.Owner]objects.Reference{}
+	for r, owner := range s.owner {
+		by := objects.Reference{
+			APIVersion: objects.GroupKong, Kind: objects.KindPlugin, Namespace: owner.Namespace, Name: r.Name,
+		}
+		if r.Kind == objects.KindClusterPlugin && plugins[by] {
+			s.hiddenBy[owner] = by
+		}
+	}
+	for _, all := range []map[desired.Owner]objects.Reference{former, s.hiddenBy} {
+		for owner := range all {
+			if former[owner] != s.hiddenBy[owner] {
+				changed[owner] = true
+			}
+		}
+	}
+	return changed
+}
+
+// HiddenBy gives the KongPlugin that is taken instead of one of an owner's KongClusterPlugins.
+func (s *Store) HiddenBy(owner desired.Owner) (objects.Reference, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	by, hidden := s.hiddenBy[owner]
+	return by, hidden
+}
+
+// Entities counts the objects of each owner.
+func (s *Store) Entities() map[desired.Owner]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	counts := map[desired.Owner]int{}
+	for owner, all := range s.owners {
+		counts[owner] = len(all)
+	}
+	return counts
+}
+
+// Counts says how many entities of each kind there are.
+func (s *Store) Counts() map[kong.Kind]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.counts)
+}

@@ -1,0 +1,184 @@
+package held_test
+
+import (
+	"maps"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/ingress/held"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+	"github.com/kongjwt/kong-jwt-operator/internal/objects"
+)
+
+var (
+	app = desired.ConsumerOwner("team", "app")
+	api = desired.ServiceOwner("team", "api")
+)
+
+func reference(kind, namespace, name string) objects.Reference {
+	return objects.Reference{APIVersion: "v1", Kind: kind, Namespace: namespace, Name: name}
+}
+
+func object(owner desired.Owner, kind kong.Kind, name string) held.Object {
+	return held.Object{Print: "1", Object: objects.Object{
+		Reference: reference("Secret", "team", name), Owner: owner, Entity: kind, ID: "id-" + name, Sum: "sum",
+		Unique: []desired.UniqueKey{{Kind: desired.UniqueCredentialKey, Value: "key-" + name}},
+	}}
+}
+
+func TestAListingTellsWhoseObjectsSomebodyChanged(t *testing.T) {
+	for name, test := range map[string]struct {
+		now     func(held.Object) []held.Object
+		changed bool
+		sum     string
+	}{
+		"as it was": {func(o held.Object) []held.Object { return []held.Object{o} }, false, "sum"},
+		"edited":    {func(o held.Object) []held.Object { o.Print = "2"; return []held.Object{o} }, true, ""},
+		"deleted":   {func(held.Object) []held.Object { return nil }, true, ""},
+		"one more": {func(o held.Object) []held.Object {
+			return []held.Object{o, object(app, kong.KindJWT, "other")}
+		}, true, "sum"},
+	} {
+		s := held.New()
+		o := object(app, kong.KindJWT, "one")
+		o.Epoch = 7
+		s.Put(o)
+		changed := s.Replace(test.now(o), func() uint64 { return 9 })
+		if changed[app] != test.changed {
+			t.Errorf("%s: changed %v", name, changed)
+		}
+		is, there := s.Get(o.Reference)
+		if is.Sum != test.sum || there && is.Epoch != 7 {
+			t.Errorf("%s: %+v", name, is)
+		}
+		if other, found := s.Get(reference("Secret", "team", "other")); found && (other.Epoch != 9 || other.Sum != "") {
+			t.Errorf("%s: what nobody knew is taken for confirmed: %+v", name, other)
+		}
+	}
+}
+
+func TestAfterAStartEverythingIsAppliedOnceMoreAndNobodyIsWoken(t *testing.T) {
+	s := held.New()
+	changed := s.Replace([]held.Object{object(app, kong.KindJWT, "one")}, func() uint64 { return 1 })
+	is, _ := s.Find("id-one")
+	if len(changed) != 0 || is.Sum != "" || is.Epoch != 1 {
+		t.Errorf("%v %+v", changed, is)
+	}
+}
+
+func TestAKeyIsFreeWhenNoObjectHasIt(t *testing.T) {
+	s := held.New()
+	one := object(app, kong.KindJWT, "one")
+	key := one.Unique[0]
+	s.Put(one)
+	if by, found := s.Holder(key, desired.Owner{}); !found || by != app {
+		t.Errorf("%v holds it", by)
+	}
+	if _, found := s.Holder(key, app); found {
+		t.Error("an owner is in its own way")
+	}
+	other := one
+	other.Unique = []desired.UniqueKey{{Kind: desired.UniqueCredentialKey, Value: "another"}}
+	if freed := s.Put(other); !slices.Equal(freed, []desired.UniqueKey{key}) {
+		t.Errorf("freed %v", freed)
+	}
+	if _, found := s.Holder(key, desired.Owner{}); found {
+		t.Error("it is held still")
+	}
+}
+
+func TestWhatWasTakenAwayHasAnEpochUntilItsOwnerIsForgotten(t *testing.T) {
+	s := held.New()
+	consumer := object(app, kong.KindConsumer, "app")
+	consumer.Kind = objects.KindConsumer
+	secret := object(app, kong.KindJWT, "one")
+	s.Put(consumer)
+	s.Put(secret)
+	s.Drop(secret, 3)
+	if s.LastRemoved(app) != 0 || s.LastAccess(app) != 0 {
+		t.Error("a Secret that nothing names means nothing to Kong")
+	}
+	s.Drop(consumer, 4)
+	if s.LastRemoved(app) != 4 || s.LastAccess(app) != 4 || s.LastWrite(app) != 4 {
+		t.Error("a consumer that was deleted is access that was taken away")
+	}
+	s.Withdrew(app, 6)
+	if s.LastAccess(app) != 6 || s.LastWrite(app) != 6 {
+		t.Error("access that was withdrawn has no epoch")
+	}
+	if s.Forget(app); s.LastWrite(app) != 0 {
+		t.Error("not forgotten")
+	}
+}
+
+func TestAKongPluginHidesAKongClusterPluginOfItsNameInItsNamespace(t *testing.T) {
+	s := held.New()
+	plugin := reference(objects.KindClusterPlugin, "", "api-1")
+	s.Put(held.Object{Object: objects.Object{Reference: plugin, Owner: api}})
+	named := func(namespace, name string) objects.Reference {
+		return objects.Reference{APIVersion: objects.GroupKong, Kind: objects.KindPlugin, Namespace: namespace, Name: name}
+	}
+	others := map[objects.Reference]bool{named("team", "api-2"): true, named("elsewhere", "api-1"): true}
+	if changed := s.Hide(others); len(changed) != 0 {
+		t.Errorf("%v are hidden", changed)
+	}
+	others[named("team", "api-1")] = true
+	if changed := s.Hide(others); !changed[api] {
+		t.Error("its owner is not told")
+	}
+	if changed := s.Hide(others); len(changed) != 0 {
+		t.Error("its owner is told again")
+	}
+	if by, hidden := s.HiddenBy(api); !hidden || by != named("team", "api-1") {
+		t.Errorf("%v hides it", by)
+	}
+	if changed := s.Hide(nil); !changed[api] {
+		t.Error("its owner is not told that it is hidden no more")
+	}
+}
+
+func TestIndexesAndCountsAreThoseOfTheObjects(t *testing.T) {
+	kinds := []kong.Kind{kong.KindConsumer, kong.KindJWT, kong.KindACL, kong.KindRoute, ""}
+	rapid.Check(t, func(t *rapid.T) {
+		s := held.New()
+		want := map[objects.Reference]held.Object{}
+		for range rapid.IntRange(1, 40).Draw(t, "steps") {
+			owner := rapid.SampledFrom([]desired.Owner{app, api}).Draw(t, "owner")
+			name := rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(t, "name")
+			o := object(owner, rapid.SampledFrom(kinds).Draw(t, "kind"), name)
+			switch rapid.IntRange(0, 2).Draw(t, "step") {
+			case 0:
+				s.Put(o)
+				want[o.Reference] = o
+			case 1:
+				s.Drop(o, 1)
+				delete(want, o.Reference)
+			default:
+				s.Replace(slices.Collect(maps.Values(want)), func() uint64 { return 1 })
+			}
+			counts := map[kong.Kind]int{}
+			for reference, is := range want {
+				if is.Entity != "" {
+					counts[is.Entity]++
+				}
+				if found, ok := s.Find(is.ID); !ok || found.Reference != reference || found.Owner != is.Owner {
+					t.Fatalf("%s is not found by its id: %+v", reference, found)
+				}
+				if by, ok := s.Holder(is.Unique[0], desired.Owner{}); !ok || by != is.Owner {
+					t.Fatalf("%s is not found by its key: %v", reference, by)
+				}
+			}
+			for _, kind := range kinds {
+				if s.Counts()[kind] != counts[kind] {
+					t.Fatalf("%d of %q, and there are %d", s.Counts()[kind], kind, counts[kind])
+				}
+			}
+			if len(s.Of(app))+len(s.Of(api)) != len(want) || s.Entities()[app] != len(s.Of(app)) {
+				t.Fatalf("%v %v, and there are %v", s.Of(app), s.Of(api), want)
+			}
+		}
+	})
+}

@@ -1,0 +1,202 @@
+package ingress
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine"
+	"github.com/kongjwt/kong-jwt-operator/internal/ingress/barrier"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+	"github.com/kongjwt/kong-jwt-operator/internal/objects"
+)
+
+// monitor lists the objects of a gateway now and then, and sees to its barrier.
+type monitor struct{ *rooms }
+
+// run looks again and again, until ctx ends.
+func (m *monitor) run(ctx context.Context, pause time.Duration) {
+	ticker := time.NewTicker(pause)
+	defer ticker.Stop()
+	var listed time.Time
+	for {
+		filled, now := m.link.isFilled(), m.start.Now()
+		if !filled || now.Sub(listed) > m.settings.DriftInterval || m.link.wantsList() {
+			if m.fill(ctx) {
+				listed = now
+			}
+		}
+		if m.link.isFilled() {
+			m.look(ctx)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// fill lists all objects of the gateway. What somebody else changed is applied again by its owner.
+func (m *monitor) fill(ctx context.Context) bool {
+	found, err := m.cluster.list(ctx, m.objects)
+	var plugins map[objects.Reference]bool
+	if err == nil {
+		plugins, err = m.cluster.plugins(ctx)
+	}
+	if err != nil {
+		if ctx.Err() == nil && !m.link.isFilled() {
+			m.say(engine.State{Reason: v1alpha1.ReasonGatewayNotReady, Message: unavailable(err)})
+		}
+		return false
+	}
+	if !m.link.isFilled() {
+		m.barrier.Wrote() // the first barrier: is there a controller at all?
+	}
+	changed := m.held.Replace(found, m.barrier.Wrote)
+	maps.Copy(changed, m.held.Hide(plugins))
+	m.orphans.Listed()
+	if m.link.fill() {
+		m.barrier.Found()
+		m.start.Log.Info("Connected to the ingress controller's objects", "class", m.settings.Class)
+		m.start.Notify(engine.Event{Gateway: m.start.Scope.Gateway, Reason: engine.EventConnected})
+	}
+	for owner := range changed {
+		m.wake(owner, engine.EventDrift)
+	}
+	m.judge()
+	return true
+}
+
+// unavailable says why objects cannot be listed.
+func unavailable(err error) string {
+	if isNoKind(err) {
+		return "spec.ingressController: the cluster has no " + objects.GroupKong + " KongConsumers. " +
+			"Install the custom resource definitions of Kong Ingress Controller; this gateway goes on when they are there."
+	}
+	if isForbidden(err) {
+		return "spec.ingressController: the operator may not read the ingress controller's objects. " +
+			"Set ingressController.enabled in the operator's chart."
+	}
+	return fmt.Sprintf("spec.ingressController: its objects cannot be listed: %v", err)
+}
+
+// look sees to the barrier.
+func (m *monitor) look(ctx context.Context) {
+	freed, err := m.barrier.Look(ctx)
+	if err != nil {
+		m.start.Log.Error(err, "Cannot tell what the ingress controller takes")
+	}
+	for _, owner := range freed {
+		m.wake(owner, engine.EventFreed)
+	}
+	if since, overdue := m.barrier.Overdue(); overdue {
+		m.findBlame(ctx, since)
+	}
+	m.judge()
+}
+
+// findBlame reads whose objects hold up the pushes: an owner of this gateway's takes its own away.
+func (m *monitor) findBlame(ctx context.Context, since time.Time) {
+	refused, err := m.cluster.refused(ctx, since)
+	if err != nil {
+		m.start.Log.Error(err, "Cannot read why the ingress controller pushes nothing")
+		return
+	}
+	blame := make([]string, 0, len(refused))
+	for r, field := range refused {
+		message := r.String() + ": " + field
+		blame = append(blame, message)
+		if own, found := m.held.Get(r); found {
+			m.refusals.Note(own.Owner, message)
+			m.wake(own.Owner, engine.EventFreed)
+		}
+	}
+	slices.Sort(blame)
+	const most = 3
+	if len(blame) > most {
+		blame = append(blame[:most], fmt.Sprintf("and %d more", len(blame)-most))
+	}
+	m.barrier.Blame(strings.Join(blame, "; "))
+}
+
+// judge says how the gateway fares: it is ready once a barrier was taken, until one is late.
+func (m *monitor) judge() {
+	held, b := m.held.Counts(), m.barrier.State()
+	counts := engine.Counts{
+		Consumers: held[kong.KindConsumer], Credentials: held[kong.KindJWT], Groups: held[kong.KindACL],
+		Services: held[kong.KindService], Routes: held[kong.KindRoute], Plugins: held[kong.KindPlugin],
+	}
+	state := engine.State{Counts: counts, Reported: counts}
+	switch {
+	case b.Late:
+		state.Reason = v1alpha1.ReasonAwaitingController
+		state.Message = "spec.ingressController: " + b.Lateness(m.settings.Class)
+	case b.Confirmed == 0:
+		state.Reason = v1alpha1.ReasonProgressing
+		state.Message = "waiting until the ingress controller takes the first object"
+	default:
+		state.Ready = true
+	}
+	m.say(state)
+}
+
+// say changes what is said of the gateway, and tells its resource.
+func (m *monitor) say(now engine.State) {
+	former := m.link.set(now)
+	if former.Ready != now.Ready || former.Message != now.Message || former.Reported != now.Reported {
+		m.start.Notify(engine.Event{Gateway: m.start.Scope.Gateway, Reason: engine.EventChanged})
+	}
+	if now.Ready && !former.Ready {
+		m.start.Log.Info("The ingress controller takes this gateway's objects")
+	}
+}
+
+// barrierObject is the KongConsumer that the barrier is.
+type barrierObject struct{ about }
+
+// Write implements barrier.Object.
+func (b barrierObject) Write(ctx context.Context) (generation int64, err error) {
+	var nonce [8]byte
+	_, _ = rand.Read(nonce[:]) // never fails, see its documentation
+	o := b.objects.Barrier(hex.EncodeToString(nonce[:]))
+	if _, err := b.cluster.apply(ctx, o); err != nil {
+		return 0, err
+	}
+	live, err := b.cluster.get(ctx, o.Reference)
+	if err != nil || live == nil {
+		return 0, err
+	}
+	return live.GetGeneration(), nil
+}
+
+// Read implements barrier.Object.
+func (b barrierObject) Read(ctx context.Context) (barrier.Answer, error) {
+	live, err := b.cluster.get(ctx, b.objects.Barrier("").Reference)
+	if err != nil || live == nil {
+		return barrier.Answer{}, err
+	}
+	answer := barrier.Answer{
+		Taken: live.GetAnnotations()[objects.AnnotationClass] == b.settings.Class, Generation: live.GetGeneration(),
+	}
+	if condition := programmed(live); condition["status"] == "True" {
+		answer.Programmed, _ = condition["observedGeneration"].(int64)
+	}
+	return answer, nil
+}
+
+// forget drops what is remembered of an owner that is gone.
+func (r *rooms) forget(owner desired.Owner) {
+	r.held.Forget(owner)
+	r.arbiter.Forget(owner)
+	r.barrier.Forget(owner)
+	r.refusals.Forget(owner)
+	r.link.forget(owner)
+}

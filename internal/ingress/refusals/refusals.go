@@ -1,0 +1,67 @@
+// Package refusals remembers what Kong refused of an owner's objects: the very same wishes are not written again, since
+// one refused object stops every push.
+package refusals
+
+import (
+	"sync"
+	"time"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+)
+
+// Ledger is that of one gateway. It may be used from many goroutines.
+type Ledger struct {
+	now func() time.Time
+	// lasts is how long a refusal holds for the same wishes: Kong may have changed.
+	lasts time.Duration
+
+	mu sync.Mutex
+	of map[desired.Owner]refusal
+}
+
+// refusal is what Kong refuses of an owner, and of which wishes.
+type refusal struct {
+	message string
+	// digest stands for what the owner wanted; empty until it asks again.
+	digest string
+	until  time.Time
+}
+
+// New makes an empty Ledger, whose refusals last for an interval.
+func New(lasts time.Duration, now func() time.Time) *Ledger {
+	return &Ledger{now: now, lasts: lasts, of: map[desired.Owner]refusal{}}
+}
+
+// Note notes that Kong refuses what an owner has written.
+func (l *Ledger) Note(owner desired.Owner, message string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.of[owner] = refusal{message: message, until: l.now().Add(l.lasts)}
+}
+
+// Refused says what Kong refuses of an owner's wishes, for which a digest stands. The first digest after a Note is that
+// of what was refused; another one ends the refusal.
+func (l *Ledger) Refused(owner desired.Owner, digest string) (message string, refused bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	one, found := l.of[owner]
+	if !found {
+		return "", false
+	}
+	if one.digest == "" {
+		one.digest = digest
+		l.of[owner] = one
+	}
+	if one.digest != digest || l.now().After(one.until) {
+		delete(l.of, owner)
+		return "", false
+	}
+	return one.message, true
+}
+
+// Forget drops what is remembered of an owner that is gone.
+func (l *Ledger) Forget(owner desired.Owner) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.of, owner)
+}

@@ -1,0 +1,249 @@
+package ingress
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine"
+	"github.com/kongjwt/kong-jwt-operator/internal/ingress/held"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+	"github.com/kongjwt/kong-jwt-operator/internal/objects"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
+)
+
+// run brings an owner's objects to what is wanted.
+type run struct {
+	*rooms
+	owner  desired.Owner
+	own    map[objects.Reference]held.Object
+	want   map[objects.Reference]objects.Object
+	result engine.Result
+	// open says that something has to wait for a push before it is written.
+	open bool
+}
+
+// ranks in the order of what comes in.
+var ranks = []objects.Rank{objects.RankBase, objects.RankPlugin, objects.RankService, objects.RankTop}
+
+// program writes and deletes what may be written and deleted now.
+func (r *rooms) program(ctx context.Context, owner desired.Owner, want []objects.Object) (engine.Result, error) {
+	one := &run{
+		rooms: r, owner: owner, own: map[objects.Reference]held.Object{}, want: map[objects.Reference]objects.Object{},
+	}
+	for _, o := range r.held.Of(owner) {
+		one.own[o.Reference] = o
+	}
+	for _, o := range want {
+		one.want[o.Reference] = o
+	}
+	for _, rank := range ranks {
+		for _, o := range want {
+			if o.Rank() == rank {
+				if err := one.bring(ctx, o); err != nil {
+					return one.result, err
+				}
+			}
+		}
+	}
+	for _, rank := range slices.Backward(ranks) {
+		if err := one.takeAway(ctx, rank); err != nil {
+			return one.result, err
+		}
+	}
+	return one.result, one.conclude()
+}
+
+// bring writes an object that is not there as it is wanted. A route comes guarded first: under a host and a header that
+// nobody asks with. It, or a service that is reachable already, names plugins only once these are in Kong.
+func (r *run) bring(ctx context.Context, o objects.Object) error {
+	before, there := r.own[o.Reference]
+	if there && before.Sum == o.Sum || o.Content == nil {
+		return nil
+	}
+	needsBelow := o.Entity == kong.KindRoute || o.Entity == kong.KindService || o.Entity == kong.KindPlugin
+	switch {
+	case o.Entity == kong.KindRoute && !there:
+		r.open = true
+		return r.apply(ctx, r.objects.Guard(o))
+	case needsBelow && there && !r.settled(o.Rank(), before):
+		r.open = true
+		return nil
+	}
+	return r.apply(ctx, o)
+}
+
+// settled says whether an object that is there, and all below it, are in Kong.
+func (r *run) settled(rank objects.Rank, is held.Object) bool {
+	confirmed := r.barrier.Confirmed()
+	if is.Guarded && is.Epoch > confirmed {
+		return false
+	}
+	for _, o := range r.own {
+		if o.Rank() < rank && o.Epoch > confirmed {
+			return false
+		}
+	}
+	return true
+}
+
+func (r *run) apply(ctx context.Context, o objects.Object) error {
+	print, err := r.cluster.apply(ctx, o)
+	if err != nil {
+		return r.failed(o, err)
+	}
+	now, before := held.Object{Object: o, Print: print}, r.own[o.Reference]
+	now.Content = nil
+	if before.Print == print { // it was as it should be
+		now.Epoch = before.Epoch
+		r.own[o.Reference] = now
+		r.held.Put(now)
+		return nil
+	}
+	now.Epoch = r.barrier.Wrote()
+	if o.Entity == kong.KindConsumer {
+		r.noteAccess(now.Epoch)
+	}
+	r.own[o.Reference] = now
+	r.arbiter.Free(r.held.Put(now), r.owner)
+	r.result.Writes++
+	return nil
+}
+
+// noteAccess notes that a consumer was written without a credential or a group that it has.
+func (r *run) noteAccess(epoch uint64) {
+	for reference, is := range r.own {
+		if _, wanted := r.want[reference]; !wanted && is.IsAccess() {
+			r.held.Withdrew(r.owner, epoch)
+		}
+	}
+}
+
+// failed says what an object that cannot be written means for its owner.
+func (r *run) failed(o objects.Object, err error) error {
+	if apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) {
+		reason := apierrors.ReasonForError(err)
+		return status.Stalled(v1alpha1.ReasonKongRejected,
+			"spec: the API server refuses %s: %s (KongGateway %s). Look into the operator's log, and change what it is made of.",
+			o.Reference, reason, r.start.Scope.Gateway)
+	}
+	return fmt.Errorf("apply %s: %w", o.Reference, err)
+}
+
+// takeAway deletes the objects of a rank that nobody wants. What is exposed goes at once; what protects it, and what a
+// consumer names, goes when Kong no longer has what names it.
+func (r *run) takeAway(ctx context.Context, rank objects.Rank) error {
+	unnamed := rank == objects.RankTop || r.unnamed(rank)
+	for reference, is := range r.own {
+		if _, wanted := r.want[reference]; wanted || is.Rank() != rank {
+			continue
+		}
+		if !unnamed {
+			r.open = true
+			continue
+		}
+		if err := r.cluster.remove(ctx, reference); err != nil {
+			return fmt.Errorf("delete %s: %w", reference, err)
+		}
+		r.drop(is)
+		delete(r.own, reference)
+		r.result.Writes++
+	}
+	return nil
+}
+
+// unnamed says whether what may name objects of a rank is in Kong as it is now, or out of it.
+func (r *run) unnamed(rank objects.Rank) bool {
+	confirmed := r.barrier.Confirmed()
+	if r.open || r.held.LastAccess(r.owner) > confirmed {
+		return false
+	}
+	for _, o := range r.own {
+		if o.Rank() > rank && o.Epoch > confirmed {
+			return false
+		}
+	}
+	return r.held.LastRemoved(r.owner) <= confirmed // what was deleted of a higher rank is out too
+}
+
+// again is when an owner looks again, beside being woken.
+const again = 5 * time.Second
+
+// conclude says whether all is in Kong.
+func (r *run) conclude() error {
+	last, confirmed := r.held.LastWrite(r.owner), r.barrier.Confirmed()
+	if !r.open && last <= confirmed {
+		r.result.Applied = true
+		return nil
+	}
+	r.barrier.Await(r.owner, max(last, confirmed+1))
+	b := r.barrier.State()
+	message := "waiting until the ingress controller has given Kong what was written"
+	if b.Late {
+		message = b.Lateness(r.settings.Class)
+	}
+	wait := status.Wait(again, reasonOf(b.Late, r.held.LastAccess(r.owner) > confirmed), "%s", message)
+	wait.Quiet = !b.Late && !r.open && last <= b.Found && r.result.Writes == 0 // all was there when this process began
+	return wait
+}
+
+// reasonOf is the reason of a wait.
+func reasonOf(late, access bool) string {
+	switch {
+	case late && access:
+		return v1alpha1.ReasonRevocationPending
+	case late:
+		return v1alpha1.ReasonAwaitingController
+	}
+	return v1alpha1.ReasonProgressing
+}
+
+// checkConsumer asks what the controller says of a consumer that has to be in Kong: one whose credentials or name
+// somebody else has too is dropped.
+func (r *rooms) checkConsumer(ctx context.Context, want []objects.Object) error {
+	for _, o := range want {
+		if o.Entity != kong.KindConsumer {
+			continue
+		}
+		live, err := r.cluster.get(ctx, o.Reference)
+		if err != nil {
+			return fmt.Errorf("get %s: %w", o.Reference, err)
+		}
+		if live == nil || live.GetAnnotations()[objects.AnnotationClass] != r.settings.Class {
+			r.link.ask(o.Owner, "changed")
+			return status.Wait(again, v1alpha1.ReasonProgressing, "%s was changed by somebody else; writing it again",
+				o.Reference)
+		}
+		if condition := programmed(live); condition["status"] == "False" {
+			stalled := status.Stalled(v1alpha1.ReasonConflict,
+				"spec.credentials: the ingress controller drops this consumer: somebody else "+
+					"has one of its keys, or its username (%s). Look at the events of %s, and choose another.",
+				o.Reference, o.Reference)
+			stalled.RetryAfter = r.arbiter.Retry(o.Owner) // it may be taken again without a word
+			return stalled
+		}
+	}
+	return nil
+}
+
+func programmed(o *unstructured.Unstructured) map[string]any {
+	conditions, _, _ := unstructured.NestedSlice(o.Object, "status", "conditions")
+	for _, one := range conditions {
+		if condition, is := one.(map[string]any); is && condition["type"] == "Programmed" {
+			return condition
+		}
+	}
+	return nil
+}
+
+// credentialNames are the Secrets that a KongConsumer names.
+func credentialNames(o *unstructured.Unstructured) []string {
+	names, _, _ := unstructured.NestedStringSlice(o.Object, "credentials")
+	return names
+}
