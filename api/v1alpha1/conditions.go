@@ -34,8 +34,9 @@ const (
 	// spec.prune.policy is Report, they are more than spec.prune.maxPercent lets go at once, or something in Kong hangs
 	// on them.
 	ConditionOrphansKept = "OrphansKept"
-	// ConditionClaimsChecked says whether every data plane of a gateway was seen to run the program that checks claims:
-	// that depends on each node's own kong.conf. It is there where spec.dataPlanes is set and a service has spec.claims.
+	// ConditionClaimsChecked says whether every data plane of a gateway was seen to run the program that checks
+	// claims: that depends on each node's own kong.conf. It is there where spec.dataPlanes is set and a service has
+	// spec.claims.
 	ConditionClaimsChecked = "ClaimsChecked"
 	// ConditionAccessIncomplete is true while spec.access or spec.jwt.anonymous of a service names a consumer or a
 	// group that nobody has. The others that it names may call all the same.
@@ -115,8 +116,8 @@ const (
 	ReasonAwaitingDataPlane = "AwaitingDataPlane"
 	// ReasonAwaitingController: the ingress controller of the gateway's Kong has not given it what was written for
 	// longer than it should take.
-	// Remedy: repair the object that the message names, or look at the controller's log and events. The resource goes on by
-	// itself.
+	// Remedy: repair the object that the message names, or look at the controller's log and events. The resource goes on
+	// by itself.
 	ReasonAwaitingController = "AwaitingController"
 	// ReasonRevocationPending: as AwaitingController, and what was taken away is still accepted.
 	// Remedy: as of AwaitingController; until then stop the leaked credential in front of Kong.

@@ -79,8 +79,8 @@ type EgressProxy struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://([^/?#@:[:space:]]+|[[][0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*[]])(:[1-9][0-9]{0,4})?/?$')",message="must be http or https, a host and perhaps a port, such as http://proxy.example.com:3128; credentials belong in credentialsSecretRef"
 	// +required
 	URL string `json:"url"`
-	// caSecretRef names the Secret key with the certificate authorities (PEM) that an https proxy is trusted by, instead
-	// of the system's. Issuers are trusted by jwks.caSecretRef of the consumer, as without a proxy.
+	// caSecretRef names the Secret key with the certificate authorities (PEM) that an https proxy is trusted by,
+	// instead of the system's. Issuers are trusted by jwks.caSecretRef of the consumer, as without a proxy.
 	// +optional
 	CASecretRef *SecretKeyReference `json:"caSecretRef,omitempty"`
 	// credentialsSecretRef names a Secret of type kubernetes.io/basic-auth (username, password). The proxy gets them in

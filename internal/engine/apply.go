@@ -104,28 +104,28 @@ type heldBackError struct{ wait *status.WaitError }
 func (e *heldBackError) Error() string { return e.wait.Error() }
 
 // holdsBack says whether an op depends on one that was not done.
-func (r *syncRun) holdsBack(o plan.Op) bool {
+func (a *attempt) holdsBack(o plan.Op) bool {
 	takesAccess := o.Verb == plan.Delete && !o.Swap && plan.TakesAccess(o.Target.Kind)
-	if r.failed != nil && !takesAccess {
+	if a.failed != nil && !takesAccess {
 		return true
 	}
-	if len(r.blocked) == 0 {
+	if len(a.blocked) == 0 {
 		return false
 	}
 	depends := slices.Concat(o.Needs, o.Target.Parents())
 	switch {
 	case takesAccess:
 		return false
-	case slices.ContainsFunc(depends, func(id string) bool { return r.blocked[id] }):
+	case slices.ContainsFunc(depends, func(id string) bool { return a.blocked[id] }):
 		return true
 	case o.Verb == plan.Delete:
 		// What protects stays while something is refused.
 		protects := o.Target.Kind == kong.KindPlugin || o.Target.Kind == kong.KindService ||
 			o.Target.Kind == kong.KindConsumer
-		return r.refused != nil && protects
+		return a.refused != nil && protects
 	case o.Target.Kind == kong.KindRoute && o.Create:
-		for id := range r.blocked {
-			if guard := r.want[id]; guard.Guards() && guard.Service == o.Target.Service {
+		for id := range a.blocked {
+			if guard := a.want[id]; guard.Guards() && guard.Service == o.Target.Service {
 				return true
 			}
 		}
@@ -134,39 +134,39 @@ func (r *syncRun) holdsBack(o plan.Op) bool {
 }
 
 // take records what came of an op. An error ends the run.
-func (r *syncRun) take(o plan.Op, err error) error {
+func (a *attempt) take(o plan.Op, err error) error {
 	var heldBack *heldBackError
 	var stalled *status.StalledError
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &heldBack):
-		if r.waiting == nil || heldBack.wait.After < r.waiting.After {
-			r.waiting = heldBack.wait
+		if a.waiting == nil || heldBack.wait.After < a.waiting.After {
+			a.waiting = heldBack.wait
 		}
 	case errors.As(err, &stalled):
-		if r.refused == nil {
-			r.refused = stalled
+		if a.refused == nil {
+			a.refused = stalled
 		}
-	case errors.Is(err, errReplan) || r.failed != nil:
-		return errors.Join(r.failed, err)
+	case errors.Is(err, errReplan) || a.failed != nil:
+		return errors.Join(a.failed, err)
 	default:
-		r.failed = err
+		a.failed = err
 	}
-	r.blocked[o.Target.ID] = true
+	a.blocked[o.Target.ID] = true
 	return nil
 }
 
 // verdict is what the whole run came to.
-func (r *syncRun) verdict() error {
+func (a *attempt) verdict() error {
 	switch {
-	case r.refused != nil:
-		if r.waiting != nil {
-			r.refused.RetryAfter = status.Sooner(r.refused.RetryAfter, r.waiting.After)
+	case a.refused != nil:
+		if a.waiting != nil {
+			a.refused.RetryAfter = status.Sooner(a.refused.RetryAfter, a.waiting.After)
 		}
-		return r.refused
-	case r.waiting != nil:
-		return r.waiting
+		return a.refused
+	case a.waiting != nil:
+		return a.waiting
 	}
 	return nil
 }

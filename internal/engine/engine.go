@@ -70,6 +70,44 @@ type Orphans = prune.Orphans
 // Counts are how many entities in Kong are this operator's, by kind.
 type Counts = observed.Counts
 
+// Programmer is what controllers use of the engine of a gateway. Engine is the one for a Kong whose Admin API the
+// operator writes to; internal/ingress has another, for a Kong that an ingress controller owns. The methods' comments
+// are Engine's.
+type Programmer interface {
+	Scope() desired.Scope
+	State() State
+	SetNodes(nodes []Node) error
+	Filled() bool
+	Capabilities() kong.Capabilities
+	AwaitUpgrade(owner desired.Owner)
+
+	Usable(owner desired.Owner) error
+	Sync(ctx context.Context, set desired.Set, options SyncOptions) (Result, error)
+	Revoke(ctx context.Context, owner desired.Owner) (Result, error)
+	RemoveAccess(ctx context.Context, owner desired.Owner, keeps func(part string) bool) (Result, error)
+	RemoveRoutes(ctx context.Context, owner desired.Owner) (Result, error)
+	Delete(ctx context.Context, owner desired.Owner) error
+	Orphan(ctx context.Context, owner desired.Owner) error
+	Prune(ctx context.Context, owner desired.Owner) (entities int, err error)
+	Orphans(gone func(desired.Owner) (bool, error), maxPercent int) (Orphans, error)
+	Relist(owner desired.Owner, text string)
+
+	Holds(owner desired.Owner) bool
+	ActualID(given string) string
+	Standing(id string) (held bool, remaining time.Duration)
+	InKong(id string, before bool) bool
+	RevocationRemaining(owner desired.Owner) time.Duration
+	Credential(ctx context.Context, id string) (credential kong.Entity, found bool, err error)
+	CredentialPart(owner desired.Owner, key string) (part string, found bool)
+	CredentialIDs(owner desired.Owner, wanted func(part string) bool) []string
+	HasCredentials(set desired.Set) bool
+	HasConsumer(ctx context.Context, nameOrID string) (bool, error)
+	HoldsKey(ctx context.Context, key string) (bool, error)
+
+	// Leave takes away what the engine has for itself; its gateway is being deleted.
+	Leave(ctx context.Context) error
+}
+
 // Engine is the engine of one KongGateway. Its methods may be called from many goroutines.
 type Engine struct {
 	*rooms
@@ -117,7 +155,7 @@ func newEngine(a about, api AdminAPI, stopped <-chan struct{}) *Engine {
 	m := newMonitor(r)
 	r.doubt, r.lack = m.ask, m.lack
 	r.link = newLink(r.about, api, &hearer{rooms: r, monitor: m})
-	return &Engine{rooms: r, monitor: m, admission: newAdmission(a.settings.Client.Concurrency, stopped)}
+	return &Engine{rooms: r, monitor: m, admission: newAdmission(a.scope.Gateway, a.settings.Client.Concurrency, stopped)}
 }
 
 // sum hashes what of an entity is the operator's to say, as Kong keeps it.
@@ -292,3 +330,6 @@ func (e *Engine) HasCredentials(set desired.Set) bool {
 	}
 	return true
 }
+
+// Leave implements Programmer: this engine has nothing for itself.
+func (*Engine) Leave(context.Context) error { return nil }

@@ -150,6 +150,56 @@ func (r *Registry) Ensure(name string, s Settings) (*Engine, error) {
 	return e, nil
 }
 
+// Start is what an engine of another package is started with.
+type Start struct {
+	Scope  desired.Scope
+	Now    func() time.Time
+	Log    logr.Logger
+	Notify func(Event)
+	// Pruned is as Options has it.
+	Pruned func(kind kong.Kind)
+}
+
+// EnsureOther gives the running engine of a gateway, where it is another than Engine. It is started anew where the
+// settings changed; it runs until ctx ends.
+func (r *Registry) EnsureOther(name string, settings any, start func(context.Context, Start) Programmer) Programmer {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if running, found := r.engines[name]; found {
+		if reflect.DeepEqual(running.settings, settings) {
+			return running.Programmer
+		}
+		running.stop()
+	}
+	ctx, stop := context.WithCancel(r.ctx)
+	pruned := func(kind kong.Kind) {
+		if r.options.Pruned != nil {
+			r.options.Pruned(name, kind)
+		}
+	}
+	one := start(ctx, Start{
+		Scope: r.Scope(name), Now: r.options.Now, Log: r.options.Log.WithValues("gateway", name),
+		Notify: r.notify(), Pruned: pruned,
+	})
+	r.engines[name] = registered{one, settings, stop}
+	return one
+}
+
+// registered is a running engine.
+type registered struct {
+	Programmer
+	settings any
+	stop     context.CancelFunc
+}
+
+// notify tells whoever listens.
+func (r *Registry) notify() func(Event) {
+	if r.listen == nil {
+		return func(Event) {}
+	}
+	return r.listen
+}
+
 // Get gives the engine of a gateway, if it runs.
 func (r *Registry) Get(name string) (Programmer, bool) {
 	r.mu.Lock()

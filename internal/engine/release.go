@@ -28,7 +28,10 @@ func (e *Engine) Delete(ctx context.Context, owner desired.Owner) error {
 // Orphan takes this operator's tags off everything that an owner has in Kong, and leaves it there. It is done when it
 // returns nil; nothing is remembered of the owner then. Errors are as Sync's.
 func (e *Engine) Orphan(ctx context.Context, owner desired.Owner) error {
-	leave, err := e.enter(ctx, owner)
+	if err := e.Usable(owner); err != nil {
+		return err
+	}
+	leave, err := e.admission.enter(ctx, owner)
 	if err != nil {
 		return err
 	}

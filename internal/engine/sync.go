@@ -74,7 +74,10 @@ func (e *Engine) Sync(ctx context.Context, set desired.Set, options SyncOptions)
 
 func (e *Engine) sync(ctx context.Context, run *syncRun) (Result, error) {
 	owner := run.set.Owner
-	done, err := e.enter(ctx, owner)
+	if err := e.Usable(owner); err != nil {
+		return run.result, err
+	}
+	done, err := e.admission.enter(ctx, owner)
 	if err != nil {
 		return run.result, err
 	}
@@ -160,7 +163,8 @@ func waitForPush() error {
 
 // admission bounds how many owners are synced at once, and each to one Sync at a time.
 type admission struct {
-	slots chan struct{}
+	gateway string
+	slots   chan struct{}
 	// stopped is closed when the engine is stopped.
 	stopped <-chan struct{}
 	mu      sync.Mutex
@@ -170,11 +174,13 @@ type admission struct {
 // defaultConcurrency is how many owners are synced at once where the client's settings do not say.
 const defaultConcurrency = 50
 
-func newAdmission(concurrency int, stopped <-chan struct{}) *admission {
+func newAdmission(gateway string, concurrency int, stopped <-chan struct{}) *admission {
 	if concurrency <= 0 {
 		concurrency = defaultConcurrency
 	}
-	return &admission{slots: make(chan struct{}, concurrency), stopped: stopped, inside: map[desired.Owner]bool{}}
+	return &admission{
+		gateway: gateway, slots: make(chan struct{}, concurrency), stopped: stopped, inside: map[desired.Owner]bool{},
+	}
 }
 
 // admit takes a slot for an owner, until leave is called.
@@ -199,21 +205,30 @@ func (a *admission) admit(owner desired.Owner) (leave func(), ok bool) {
 	}, true
 }
 
+// open says that the engine was not stopped.
+func (a *admission) open() error {
+	select {
+	case <-a.stopped:
+		wait := status.Wait(time.Second, v1alpha1.ReasonGatewayNotReady,
+			"KongGateway %s changed; looking again", a.gateway)
+		wait.Quiet = true
+		return wait
+	default:
+		return nil
+	}
+}
+
 // busyPause is how long an owner stays away from a gateway whose slots are all taken.
 const busyPause = 200 * time.Millisecond
 
-// enter takes a slot for an owner, where the gateway can be used.
-func (e *Engine) enter(ctx context.Context, owner desired.Owner) (leave func(), err error) {
-	if err := e.Usable(owner); err != nil {
-		return nil, err
-	}
+// enter takes a slot for an owner. No worker waits here: those of other gateways would run out of workers.
+func (a *admission) enter(ctx context.Context, owner desired.Owner) (leave func(), err error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	leave, ok := e.admission.admit(owner)
+	leave, ok := a.admit(owner)
 	if !ok {
-		// No worker waits here: those of other gateways would run out of workers.
-		busy := status.Wait(jitter(busyPause), v1alpha1.ReasonProgressing, "KongGateway %s is busy", e.scope.Gateway)
+		busy := status.Wait(jitter(busyPause), v1alpha1.ReasonProgressing, "KongGateway %s is busy", a.gateway)
 		busy.Quiet = true
 		return nil, busy
 	}
@@ -223,13 +238,8 @@ func (e *Engine) enter(ctx context.Context, owner desired.Owner) (leave func(), 
 // Usable says whether the gateway can be written to now: the error is a *status.WaitError where it cannot. An owner
 // that comes while it is away is woken when it is back, or when it is known why it does not come.
 func (e *Engine) Usable(owner desired.Owner) error {
-	select {
-	case <-e.admission.stopped:
-		wait := status.Wait(time.Second, v1alpha1.ReasonGatewayNotReady,
-			"KongGateway %s changed; looking again", e.scope.Gateway)
-		wait.Quiet = true
-		return wait
-	default:
+	if err := e.admission.open(); err != nil {
+		return err
 	}
 	return e.monitor.usable(owner)
 }

@@ -100,8 +100,8 @@ func (g Gateways) Engine(object *v1alpha1.KongGateway) (engine.Programmer, error
 	return nil, wait
 }
 
-// mayBeNamespace says whether the cluster has a namespace. One that cannot be read is taken for there: a host that leads
-// into the cluster would be open else.
+// mayBeNamespace says whether the cluster has a namespace. One that cannot be read is taken for there: a host that
+// leads into the cluster would be open else.
 func mayBeNamespace(ctx context.Context, reader client.Reader, name string) bool {
 	var found corev1.Namespace
 	return !apierrors.IsNotFound(reader.Get(ctx, client.ObjectKey{Name: name}, &found))
