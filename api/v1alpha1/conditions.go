@@ -116,8 +116,8 @@ const (
 	ReasonAwaitingDataPlane = "AwaitingDataPlane"
 	// ReasonAwaitingController: the ingress controller of the gateway's Kong has not given it what was written for
 	// longer than it should take.
-	// Remedy: repair the object that the message names, or look at the controller's log and events. The resource goes on
-	// by itself.
+	// Remedy: repair the object that the message names, or look at the controller's log and events. The resource
+	// goes on by itself.
 	ReasonAwaitingController = "AwaitingController"
 	// ReasonRevocationPending: as AwaitingController, and what was taken away is still accepted.
 	// Remedy: as of AwaitingController; until then stop the leaked credential in front of Kong.
