@@ -93,10 +93,10 @@ e2e-full: ## End to end, everything
 	@$(MAKE) e2e E2E_LABELS= E2E_TIMEOUT=120m
 
 .PHONY: bench
-bench: build ## The operator at scale, against bare clients; N, CONCURRENCY and KONG_ADMIN_URL; the full size writes docs/performance.md
+bench: build ## The operator at scale, against bare clients; N, CONCURRENCY, KONG_ADMIN_URL; GROWTH="1000 3000 10000" for a table of sizes; the full size writes docs/performance.md
 	@go build -o bin/kongsim ./cmd/kongsim && go build -o bin/bench ./test/bench
 	@$(control_plane); export KJO_MANAGER="$(CURDIR)/bin/manager" KJO_KONGSIM="$(CURDIR)/bin/kongsim"; \
-	N="$(N)" CONCURRENCY="$(CONCURRENCY)" WRITE="$(if $(N),,docs/performance.md)" bin/bench
+	N="$(N)" CONCURRENCY="$(CONCURRENCY)" GROWTH="$(GROWTH)" WRITE="$(if $(N),,docs/performance.md)" bin/bench
 
 .PHONY: bench-claims
 bench-claims: ## What claims cost: in the tests' Lua, and on a Kong (KONG_ADMIN_URL, KONG_PROXY_URL) against a route without

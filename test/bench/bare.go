@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -23,8 +24,8 @@ import (
 type bareResult struct {
 	// wall is the time for all of both, which run at the same time.
 	wall, kong, kube time.Duration
-	// put is the median of one PUT at a time.
-	put time.Duration
+	// used is what that took of the processors.
+	used cpu
 	// written is how long one of the consumers and its Secrets are at the end, in bytes.
 	written int
 }
@@ -58,7 +59,8 @@ func measureBare(ctx context.Context, s settings, dir string) (result bareResult
 		return result, err
 	}
 	admin := newBareKong(target.adminURL, s.concurrency)
-	if result.put, err = admin.median(ctx); err != nil {
+	before, err := cpuNow(os.Getpid())
+	if err != nil {
 		return result, err
 	}
 	began := time.Now()
@@ -73,6 +75,9 @@ func measureBare(ctx context.Context, s settings, dir string) (result bareResult
 	})
 	err = both.Wait()
 	result.wall = time.Since(began)
+	if now, cpuErr := cpuNow(os.Getpid()); err == nil {
+		result.used, err = now.since(before), cpuErr
+	}
 	if err == nil {
 		result.written, err = written(ctx, kube)
 	}

@@ -14,14 +14,20 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
 )
 
-// change changes one consumer after the other, and looks at what Kong is asked for each.
+// change changes one consumer after the other, each after a bare PUT, and looks at what Kong is asked for each.
 func (m *subject) change(ctx context.Context) error {
-	var took []time.Duration
+	var took, puts []time.Duration
+	var ratios []float64
+	admin := newBareKong(m.target.adminURL, 1)
 	others := 0
 	for i := range m.changes() {
 		object := &v1alpha1.JwtConsumer{}
 		key := client.ObjectKeyFromObject(consumer(i * m.consumers / m.changes()))
 		if err := m.kube.Get(ctx, key, object); err != nil {
+			return err
+		}
+		put, err := admin.one(ctx)
+		if err != nil {
 			return err
 		}
 		if err := m.target.reset(ctx); err != nil {
@@ -45,9 +51,14 @@ func (m *subject) change(ctx context.Context) error {
 		}
 		first, extra := writeAmong(requests)
 		others += extra
-		took = append(took, first.Answered.Sub(written))
+		took, puts = append(took, first.Answered.Sub(written)), append(puts, put)
+		ratios = append(ratios, took[i].Seconds()/put.Seconds())
 	}
-	m.took.change = middle(took)
+	if err := admin.forgetOne(ctx); err != nil {
+		return err
+	}
+	m.took.change = at(half, took)
+	m.report.change(took, puts, ratios)
 	m.report.exactly(fmt.Sprintf("change: requests to Kong beside the one that differs, %d changes", len(took)), others, 0)
 	return m.awaitCounts(ctx)
 }

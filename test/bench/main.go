@@ -8,6 +8,7 @@
 //	KONG_ADMIN_URL  a real Kong that may be filled; a simulated one by default
 //	QUICK           1: counts only, no times and no memory
 //	WRITE           a file whose table is replaced by what was measured
+//	GROWTH          numbers of JwtConsumers, such as "1000 3000 10000": one row of a table for each, instead
 //	PROFILE         a folder for the operator's profiles: of its heap after each phase, of its time in the cold start
 package main
 
@@ -18,6 +19,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -35,6 +37,7 @@ type settings struct {
 	write       string
 	profile     string
 	kongsim     string
+	growth      []int
 }
 
 const routesPerService = 3
@@ -62,6 +65,9 @@ func run(ctx context.Context) (bool, error) {
 	dir, err := os.MkdirTemp("", "kong-jwt-bench-")
 	if err != nil {
 		return false, err
+	}
+	if len(s.growth) > 0 {
+		return true, errorOf(growth(ctx, s, dir), os.RemoveAll(dir))
 	}
 	report := newReport(s)
 	if err := measure(ctx, s, dir, report); err != nil {
@@ -110,12 +116,25 @@ func readSettings() (settings, error) {
 		}
 		*value = number
 	}
+	for _, text := range strings.Fields(os.Getenv("GROWTH")) {
+		number, err := strconv.Atoi(text)
+		if err != nil || number < 1 {
+			return s, fmt.Errorf("GROWTH has to be numbers above 0, not %q", text)
+		}
+		s.growth = append(s.growth, number)
+	}
 	s.quick = os.Getenv("QUICK") == "1"
-	s.services = max(1, s.consumers/100)
+	s = s.of(s.consumers)
 	if s.adminURL == "" && s.kongsim == "" {
 		return s, fmt.Errorf("KJO_KONGSIM does not name the simulation's binary; `make bench` builds it")
 	}
 	return s, nil
+}
+
+// of is a run of so many consumers.
+func (s settings) of(consumers int) settings {
+	s.consumers, s.services = consumers, max(1, consumers/100)
+	return s
 }
 
 // countsOnly says that memory is not looked at either.

@@ -21,9 +21,9 @@ const (
 	phaseTimeout = 15 * time.Minute
 	// lookTime is between two looks whether the operator is done: each sums up all resources.
 	lookTime = time.Second
-	// farLooks is how many looks are left out while more is left to do than the operator does meanwhile: each has it
-	// put its metrics together.
-	farLooks, muchLeft = 4, 1000
+	// farLooks is how many looks are left out at most while the operator does not end meanwhile: each has it put its
+	// metrics together.
+	farLooks = 4
 	// calmTime is how long the work queues have to stay empty for the work to count as done.
 	calmTime = 2 * lookTime
 )
@@ -45,8 +45,14 @@ type subject struct {
 
 // operatorResult is what is held against the bare clients.
 type operatorResult struct {
-	// cold is the time until all are Ready, change that from Kubernetes' answer to Kong's, median.
-	cold, change time.Duration
+	// cold is the time until all are Ready.
+	cold time.Duration
+	// used is what that took of the processors.
+	used cpu
+	// restart is the time until all was looked at once more, change the median from Kubernetes' answer to Kong's.
+	restart, change time.Duration
+	// resident is the operator's set after the cold start, and after the restart, in bytes.
+	resident, restarted int64
 	// written is how long one of the consumers and its Secrets are after the cold start, in bytes.
 	written int
 }
@@ -136,8 +142,8 @@ func (m *subject) settled(ctx context.Context, reconciles float64) (last time.Ti
 		if err != nil {
 			return false, nil //nolint:nilerr // It does not listen yet.
 		}
-		if reconciles-now.reconciles > muchLeft {
-			skip = farLooks
+		if done := now.reconciles - former.reconciles; done > 0 {
+			skip = max(0, min(farLooks, int((reconciles-now.reconciles)/done)-1))
 		}
 		if now.busy > 0 || now.reconciles != former.reconciles {
 			last = time.Now()
@@ -178,6 +184,10 @@ func (m *subject) cold(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	usedBefore, err := cpuNow(0)
+	if err != nil {
+		return err
+	}
 	began := time.Now()
 	if err := m.start(ctx); err != nil {
 		return err
@@ -187,6 +197,11 @@ func (m *subject) cold(ctx context.Context) error {
 	if err := errors.Join(err, profiled()); err != nil {
 		return err
 	}
+	used, err := cpuNow(m.process.PID())
+	if err != nil {
+		return err
+	}
+	m.took.used = used.since(usedBefore)
 	if err := m.allReady(ctx); err != nil {
 		return err
 	}
@@ -198,7 +213,7 @@ func (m *subject) cold(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m.took.cold = last.Sub(began)
+	m.took.cold, m.took.resident = last.Sub(began), now
 	if m.took.written, err = written(ctx, m.kube); err != nil {
 		return err
 	}
@@ -316,7 +331,8 @@ func (m *subject) restart(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	m.report.restart(m.settings, kube, requests, last.Sub(began), now, highest)
+	m.took.restart, m.took.restarted = last.Sub(began), now
+	m.report.restart(m.settings, kube, requests, m.took.restart, now, highest)
 	return m.heap(ctx, "restart")
 }
 
