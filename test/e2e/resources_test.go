@@ -58,6 +58,17 @@ func remove(ctx context.Context, o client.Object) {
 	awaitGone(ctx, o)
 }
 
+// removeAll deletes objects at once, and waits until all are gone.
+func removeAll(ctx context.Context, objects ...client.Object) {
+	GinkgoHelper()
+	for _, o := range objects {
+		Expect(client.IgnoreNotFound(env.Client.Delete(ctx, o))).To(Succeed())
+	}
+	for _, o := range objects {
+		awaitGone(ctx, o)
+	}
+}
+
 func awaitGone(ctx context.Context, o client.Object) {
 	GinkgoHelper()
 	Eventually(func(g Gomega) {

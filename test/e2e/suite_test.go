@@ -8,6 +8,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -74,10 +76,12 @@ var _ = SynchronizedBeforeSuite(func(ctx SpecContext) []byte {
 	Expect(err).NotTo(HaveOccurred())
 	// What it starts lives as long as its context, which has to be longer than this node's.
 	living, end := context.WithCancel(context.Background())
-	first, err := stack.Start(living, stack.Options{Dir: dir, Observed: true, Kong: kongsim.Options{
+	options := stack.Options{Dir: dir, Observed: true, Kubeconfig: os.Getenv(ingressKubeconfig)}
+	options.Kong = kongsim.Options{
 		Version: takes.Version, DBUpdateFrequency: simulatedUpdate, WorkerStateUpdateFrequency: simulatedUpdate,
 		Propagation: dataplane.Slowest(simulatedUpdate, simulatedUpdate),
-	}})
+	}
+	first, err := stack.Start(living, options)
 	Expect(err).NotTo(HaveOccurred())
 	stopEverything = func() {
 		defer end()
@@ -145,7 +149,7 @@ func newGateway(name string) *v1alpha1.KongGateway {
 			Policy: v1alpha1.GatewayPolicy{
 				Identities: v1alpha1.IdentitiesAny,
 				// The upstream is on this machine.
-				Upstreams:       v1alpha1.UpstreamPolicy{Allow: []v1alpha1.AllowedUpstream{{CIDRs: []string{"127.0.0.0/8"}}}},
+				Upstreams:       v1alpha1.UpstreamPolicy{Allow: []v1alpha1.AllowedUpstream{{CIDRs: upstreamNetworks()}}},
 				ConsumerPlugins: []string{"cors", "http-log", "request-size-limiting", "rate-limiting", "ip-restriction"}, RegularExpressions: true, Retain: true,
 				Redis: []v1alpha1.RedisServer{{
 					Name: "limits", Host: "redis.e2e.example.com", Port: 6380, Database: 3, Username: "limiter", SSL: true, SSLVerify: true,
@@ -158,6 +162,17 @@ func newGateway(name string) *v1alpha1.KongGateway {
 			Drift: v1alpha1.Drift{Interval: v1alpha1.Duration(driftInterval.String())},
 		},
 	}
+}
+
+// upstreamNetworks are those that the upstream is in.
+func upstreamNetworks() []string {
+	networks := []string{"127.0.0.0/8"}
+	u, err := url.Parse(env.UpstreamURL)
+	Expect(err).NotTo(HaveOccurred())
+	if address, err := netip.ParseAddr(u.Hostname()); err == nil && !address.IsLoopback() {
+		networks = append(networks, netip.PrefixFrom(address, address.BitLen()).String())
+	}
+	return networks
 }
 
 // removeGateway deletes the shared gateway, and asserts that nothing of this run is left in Kong.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -46,6 +47,9 @@ type Options struct {
 	Dir string
 	// Progress is told what starts, and how long it took. It may be nil.
 	Progress func(what string, took time.Duration)
+	// Kubeconfig names a cluster that is there, in place of a control plane of the stack's own. What is installed in it
+	// stays: definitions, the operator's roles and its namespace.
+	Kubeconfig string
 	// Kong configures the simulated Kong; a real one is as it is.
 	Kong kongsim.Options
 	// AdminURL and ProxyURL name a Kong that the caller runs; neither the environment nor the simulation is then asked.
@@ -112,12 +116,29 @@ func (s *Stack) Stop() error {
 }
 
 func (s *Stack) startControlPlane(ctx context.Context) error {
+	if s.options.Kubeconfig != "" {
+		return s.useCluster()
+	}
 	config, kubeconfig, stop, err := testenv.StartControlPlane(ctx, filepath.Join(s.options.Dir, "control-plane"))
 	if err != nil {
 		return err
 	}
 	s.Kubeconfig, s.stopControlPlane = kubeconfig, stop
 	s.cleanups = append(s.cleanups, func() error { return s.stopControlPlane() })
+	return s.connect(config)
+}
+
+// useCluster takes the cluster that the options name.
+func (s *Stack) useCluster() error {
+	config, err := clientcmd.BuildConfigFromFlags("", s.options.Kubeconfig)
+	if err != nil {
+		return err
+	}
+	if err := rest.LoadTLSFiles(config); err != nil { // the operator is given the authority's certificate itself
+		return err
+	}
+	s.Kubeconfig = s.options.Kubeconfig
+	s.stopControlPlane = func() error { return errors.New("the cluster is not the stack's own") }
 	return s.connect(config)
 }
 
@@ -173,7 +194,11 @@ func (s *Stack) installCRDs(ctx context.Context) error {
 	if err := testenv.InstallCRDs(s.Config); err != nil {
 		return err
 	}
-	return s.Client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: OperatorNamespace}})
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: OperatorNamespace}}
+	if err := s.Client.Create(ctx, namespace); s.options.Kubeconfig == "" || !apierrors.IsAlreadyExists(err) {
+		return err
+	}
+	return nil
 }
 
 func (s *Stack) startKong(context.Context) error {
