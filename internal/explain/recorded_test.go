@@ -1,26 +1,20 @@
 package explain_test
 
 import (
-	"crypto/x509"
-	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
-	"maps"
 	"net/http"
-	"net/url"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"reflect"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/golang-jwt/jwt/v5"
-
 	"github.com/kongjwt/kong-jwt-operator/internal/explain"
 	"github.com/kongjwt/kong-jwt-operator/internal/jwtplugin"
 	"github.com/kongjwt/kong-jwt-operator/internal/router"
+	"github.com/kongjwt/kong-jwt-operator/test/contract/tokens"
 )
 
 const recordings = "../../test/contract/testdata/3.9.3"
@@ -41,29 +35,13 @@ type recordedStep struct {
 		Method  string            `json:"method"`
 		Path    string            `json:"path"`
 		Headers map[string]string `json:"headers"`
-		Tokens  []recordedToken   `json:"tokens"`
+		Tokens  []tokens.Token    `json:"tokens"`
 	} `json:"request"`
 	Response struct {
 		Status int            `json:"status"`
 		JSON   map[string]any `json:"json"`
 	} `json:"response"`
 	Eventually bool `json:"eventually"`
-}
-
-type recordedKey struct {
-	PrivatePEM string `json:"privatePEM"`
-	PublicPEM  string `json:"publicPEM"`
-}
-
-type recordedToken struct {
-	Alg            string         `json:"alg"`
-	Header         map[string]any `json:"header"`
-	Claims         map[string]any `json:"claims"`
-	SignWith       string         `json:"signWith"`
-	SecretIsBase64 bool           `json:"secretIsBase64"`
-	In             string         `json:"in"`
-	Prefix         *string        `json:"prefix"`
-	Tamper         string         `json:"tamper"`
 }
 
 // TestEveryRecordedAnswer: what a real Kong was recorded to answer is what is explained, refusals with status and
@@ -73,7 +51,7 @@ func TestEveryRecordedAnswer(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no recordings: %v", err)
 	}
-	keys := read[map[string]recordedKey](t, filepath.Join(recordings, "keys.json"))
+	keys := read[map[string]tokens.Key](t, filepath.Join(recordings, "keys.json"))
 	refusals, acceptances := 0, 0
 	for _, file := range files {
 		scenario := read[struct {
@@ -152,116 +130,28 @@ func read[T any](t *testing.T, file string) T {
 // explain explains a recorded request.
 func (w *world) explain(t *testing.T, step recordedStep) explain.Report {
 	t.Helper()
-	target, err := url.Parse(step.Request.Path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	req := jwtplugin.Request{Method: step.Request.Method, RawQuery: target.RawQuery, Header: http.Header{}}
-	host := "127.0.0.1"
+	sent := httptest.NewRequestWithContext(t.Context(), step.Request.Method, "http://127.0.0.1"+step.Request.Path, nil)
 	for name, value := range step.Request.Headers {
-		req.Header.Set(name, value)
+		sent.Header.Set(name, value)
 		if name == "Host" {
-			host = value
+			sent.Host = value
 		}
 	}
 	for _, token := range step.Request.Tokens {
-		text := token.mint(t, w.keys)
-		where, name, _ := strings.Cut(token.In, ":")
-		prefix := "Bearer "
-		if token.Prefix != nil {
-			prefix = *token.Prefix
+		text, err := token.Mint(w.keys, now)
+		if err != nil {
+			t.Fatal(err)
 		}
-		switch {
-		case where == "query":
-			req.RawQuery = name + "=" + text
-		case where == "cookie":
-			req.Header.Add("Cookie", name+"="+text)
-		case name != "":
-			req.Header.Set(name, prefix+text)
-		default:
-			req.Header.Set("Authorization", prefix+text)
-		}
+		token.Put(text, sent)
 	}
+	req := jwtplugin.Request{Method: sent.Method, RawQuery: sent.URL.RawQuery, Header: sent.Header}
 	routes, services := w.routes(t)
 	routed := explain.FindRoute(routes, services, router.Request{
-		Method: step.Request.Method, Host: host, Path: target.Path, Headers: req.Header,
+		Method: sent.Method, Host: sent.Host, Path: sent.URL.Path, Headers: req.Header,
 	}, true)
 	in := explain.Input{Request: req, Before: []explain.Check{routed.Check}, Directory: w, Groups: w.groups, Now: now}
 	if routed.Route != nil {
 		in.Guard = w.guard(t, routed.Route.ID, routed.Route.ServiceID, step.Response.Status == http.StatusTooManyRequests)
 	}
 	return explain.Explain(in)
-}
-
-func (k recordedToken) mint(t *testing.T, keys map[string]recordedKey) string {
-	t.Helper()
-	if raw, ok := strings.CutPrefix(k.Tamper, "raw:"); ok {
-		return raw
-	}
-	header := map[string]any{"typ": "JWT", "alg": k.Alg}
-	maps.Copy(header, k.Header)
-	claims := maps.Clone(k.Claims)
-	for _, name := range []string{"exp", "nbf", "iat"} {
-		if text, ok := claims[name].(string); ok {
-			offset, err := strconv.ParseInt(text, 10, 64)
-			if err != nil {
-				t.Fatal(err)
-			}
-			claims[name] = now.Unix() + offset
-		}
-	}
-	input := encode(t, header) + "." + encode(t, claims)
-	signature := ""
-	if method := jwt.GetSigningMethod(k.Alg); method != nil && k.Alg != "none" {
-		raw, err := method.Sign(input, k.key(t, keys))
-		if err != nil {
-			t.Fatal(err)
-		}
-		signature = base64.RawURLEncoding.EncodeToString(raw)
-	}
-	switch k.Tamper {
-	case "signature":
-		first := "A"
-		if signature[:1] == first {
-			first = "B"
-		}
-		signature = first + signature[1:]
-	case "payload":
-		claims["tampered"] = true
-		input = encode(t, header) + "." + encode(t, claims)
-	}
-	return input + "." + signature
-}
-
-func encode(t *testing.T, v any) string {
-	t.Helper()
-	raw, err := json.Marshal(v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return base64.RawURLEncoding.EncodeToString(raw)
-}
-
-// key is what the token is signed with.
-func (k recordedToken) key(t *testing.T, keys map[string]recordedKey) any {
-	t.Helper()
-	if name, ok := strings.CutPrefix(k.SignWith, "key:"); ok {
-		block, _ := pem.Decode([]byte(keys[name].PrivatePEM))
-		if block == nil {
-			t.Fatalf("no key %s", name)
-		}
-		key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return key
-	}
-	if !k.SecretIsBase64 {
-		return []byte(k.SignWith)
-	}
-	raw, err := base64.StdEncoding.DecodeString(k.SignWith)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return raw
 }

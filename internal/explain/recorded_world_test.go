@@ -11,19 +11,20 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/jwtplugin"
 	"github.com/kongjwt/kong-jwt-operator/internal/pluginconfig"
 	"github.com/kongjwt/kong-jwt-operator/internal/router"
+	"github.com/kongjwt/kong-jwt-operator/test/contract/tokens"
 )
 
 type entity = map[string]any
 
 // world is what a recorded Kong holds, by the Admin API's own answers.
 type world struct {
-	keys map[string]recordedKey
+	keys map[string]tokens.Key
 	rows map[string]map[string]entity // by collection and id
 	// gone are consumers that were deleted: their credentials stay in the data plane's cache.
 	gone map[string]bool
 }
 
-func newWorld(keys map[string]recordedKey) *world {
+func newWorld(keys map[string]tokens.Key) *world {
 	return &world{keys: keys, rows: map[string]map[string]entity{}, gone: map[string]bool{}}
 }
 

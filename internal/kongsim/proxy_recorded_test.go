@@ -16,6 +16,7 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/internal/echo"
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/dataplane"
+	"github.com/kongjwt/kong-jwt-operator/test/contract/tokens"
 )
 
 const recordings = "../../test/contract/testdata/3.9.3"
@@ -29,7 +30,7 @@ type recordedStep struct {
 		Method  string            `json:"method"`
 		Path    string            `json:"path"`
 		Headers map[string]string `json:"headers"`
-		Tokens  []recordedToken   `json:"tokens"`
+		Tokens  []tokens.Token    `json:"tokens"`
 	} `json:"request"`
 	Response struct {
 		Status  int               `json:"status"`
@@ -48,7 +49,7 @@ func TestProxyAsRecorded(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no recordings: %v", err)
 	}
-	keys := readRecording[map[string]recordedKey](t, filepath.Join(recordings, "keys.json"))
+	keys := readRecording[map[string]tokens.Key](t, filepath.Join(recordings, "keys.json"))
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".json"), func(t *testing.T) {
 			r := newReplay(t, keys)
@@ -81,7 +82,7 @@ func readRecording[T any](t *testing.T, file string) T {
 
 // replay is a gateway whose clock stands still but for waiting.
 type replay struct {
-	keys     map[string]recordedKey
+	keys     map[string]tokens.Key
 	store    *store
 	captured map[string]string // variables of the scenario
 	upstream *url.URL
@@ -95,7 +96,7 @@ var start = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
 func (r *replay) now() time.Time { return start.Add(time.Duration(r.elapsed.Load())) }
 
-func newReplay(t *testing.T, keys map[string]recordedKey) *replay {
+func newReplay(t *testing.T, keys map[string]tokens.Key) *replay {
 	t.Helper()
 	upstream, err := echo.Start("127.0.0.1:0")
 	if err != nil {
@@ -227,17 +228,12 @@ func (r *replay) request(t *testing.T, step recordedStep) (*http.Request, string
 	}
 	inQuery := ""
 	for _, token := range step.Request.Tokens {
-		text := token.mint(t, r.keys, r.now())
-		where, name, _ := strings.Cut(token.In, ":")
-		switch {
-		case where == "query":
-			req.URL.RawQuery, inQuery = name+"="+text, text
-		case where == "cookie":
-			req.AddCookie(&http.Cookie{Name: name, Value: text})
-		case name != "":
-			req.Header.Set(name, token.prefix()+text)
-		default:
-			req.Header.Set("Authorization", token.prefix()+text)
+		text, err := token.Mint(r.keys, r.now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if put := token.Put(text, req); put != "" {
+			inQuery = put
 		}
 	}
 	return req, inQuery

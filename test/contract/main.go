@@ -30,6 +30,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/dataplane"
 	"github.com/kongjwt/kong-jwt-operator/test/contract/ingress"
+	"github.com/kongjwt/kong-jwt-operator/test/contract/tokens"
 )
 
 func main() {
@@ -94,7 +95,7 @@ func run(ctx context.Context, out io.Writer, only string, env func(string) strin
 
 // replayIngress replays the recordings of an ingress controller; only the stand-in for it is asked.
 func replayIngress(ctx context.Context, out io.Writer, only string) (same, total int, err error) {
-	keys, err := testdata.ReadFile("testdata/3.9.3/" + keysFile)
+	keys, err := testdata.ReadFile("testdata/3.9.3/" + tokens.KeysFile)
 	if err != nil {
 		return 0, 0, err
 	}

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/echo"
+	"github.com/kongjwt/kong-jwt-operator/test/contract/tokens"
 )
 
 // patience is how long a gateway may take to take a change in: testdata/README.md.
@@ -32,7 +33,7 @@ const pause = 50 * time.Millisecond
 type replay struct {
 	gateway  gateway
 	upstream *echo.Server
-	keys     map[string]key
+	keys     map[string]tokens.Key
 	client   *http.Client
 	// captured are the variables of the scenario, the upstream's among them.
 	captured map[string]any
@@ -40,7 +41,7 @@ type replay struct {
 	written  time.Time // when the scenario last wrote
 }
 
-func newReplay(g gateway, upstream *echo.Server, keys map[string]key) *replay {
+func newReplay(g gateway, upstream *echo.Server, keys map[string]tokens.Key) *replay {
 	return &replay{
 		gateway: g, upstream: upstream, keys: keys, created: &ledger{},
 		written: time.Now(), // by whoever was here before
@@ -347,28 +348,15 @@ func (r *replay) body(q request) (io.Reader, string) {
 	}
 }
 
-func (r *replay) addTokens(request *http.Request, tokens []token) (string, error) {
+func (r *replay) addTokens(request *http.Request, tokens []tokens.Token) (string, error) {
 	inQuery := ""
 	for _, t := range tokens {
-		text, err := t.mint(r.keys, time.Now())
+		text, err := t.Mint(r.keys, time.Now())
 		if err != nil {
 			return "", fmt.Errorf("mint a token: %w", err)
 		}
-		where, name, _ := strings.Cut(t.In, ":")
-		switch {
-		case where == "query":
-			separator := ""
-			if request.URL.RawQuery != "" {
-				separator = "&"
-			}
-			request.URL.RawQuery += separator + name + "=" + text
-			inQuery = text
-		case where == "cookie":
-			request.AddCookie(&http.Cookie{Name: name, Value: text}) //nolint:gosec // A request's cookie has no flags.
-		case name != "":
-			request.Header.Add(name, t.prefix()+text)
-		default:
-			request.Header.Add("Authorization", t.prefix()+text)
+		if put := t.Put(text, request); put != "" {
+			inQuery = put
 		}
 	}
 	return inQuery, nil

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+	"github.com/kongjwt/kong-jwt-operator/test/contract/tokens"
 )
 
 // A folder for each version that was recorded.
@@ -17,13 +18,10 @@ import (
 //go:embed testdata/*/*.json
 var testdata embed.FS
 
-// keysFile holds the key pairs that the tokens of a folder are signed with; it is no scenario.
-const keysFile = "keys.json"
-
 // scenario is one file of recordings; testdata/README.md has the format.
 type scenario struct {
 	file string // with its folder
-	keys map[string]key
+	keys map[string]tokens.Key
 	Kong struct {
 		Database string `json:"database"`
 		Version  string `json:"version"`
@@ -55,19 +53,13 @@ type request struct {
 	JSON    json.RawMessage   `json:"json"`
 	Form    *string           `json:"form"`
 	Raw     *string           `json:"raw"`
-	Tokens  []token           `json:"tokens"`
+	Tokens  []tokens.Token    `json:"tokens"`
 }
 
 type response struct {
 	Status  int               `json:"status"`
 	Headers map[string]string `json:"headers"`
 	JSON    json.RawMessage   `json:"json"`
-}
-
-// key is a key pair of keys.json.
-type key struct {
-	PrivatePEM string `json:"privatePEM"`
-	PublicPEM  string `json:"publicPEM"`
 }
 
 // loadScenarios reads the scenarios whose folder and file name contain part, by name.
@@ -79,11 +71,11 @@ func loadScenarios(part string) ([]scenario, error) {
 	var scenarios []scenario
 	for _, file := range files {
 		name := strings.TrimPrefix(file, "testdata/")
-		if path.Base(name) == keysFile || !strings.Contains(name, part) {
+		if path.Base(name) == tokens.KeysFile || !strings.Contains(name, part) {
 			continue
 		}
 		s := scenario{file: name}
-		if err := errors.Join(decode(name, &s), decode(path.Join(path.Dir(name), keysFile), &s.keys)); err != nil {
+		if err := errors.Join(decode(name, &s), decode(path.Join(path.Dir(name), tokens.KeysFile), &s.keys)); err != nil {
 			return nil, err
 		}
 		scenarios = append(scenarios, s)

@@ -76,11 +76,6 @@ type token struct {
 }
 
 // key is a key pair that tokens are signed with.
-type key struct {
-	PrivatePEM string `json:"privatePEM"`
-	PublicPEM  string `json:"publicPEM"`
-}
-
 // bases are the files whose objects others were recorded with: those leave out what was alike.
 var bases = map[string]string{
 	"router-expressions":                "attach-httproute",

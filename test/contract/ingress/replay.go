@@ -10,6 +10,8 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/kongjwt/kong-jwt-operator/test/contract/tokens"
 )
 
 // slack is how many seconds an effect may be earlier or later than it was recorded: a push takes up to 0.3 s on the
@@ -18,7 +20,7 @@ const slack = 0.5
 
 // Replay replays the recordings whose names contain part, and says how many of their steps went as recorded.
 func Replay(ctx context.Context, out io.Writer, part string, keysFile []byte) (same, total int, err error) {
-	keys := map[string]key{}
+	keys := map[string]tokens.Key{}
 	if err := json.Unmarshal(keysFile, &keys); err != nil {
 		return 0, 0, err
 	}
@@ -65,7 +67,7 @@ type run struct {
 	found []difference
 }
 
-func (r recording) replay(ctx context.Context, keys map[string]key) (found []difference, err error) {
+func (r recording) replay(ctx context.Context, keys map[string]tokens.Key) (found []difference, err error) {
 	s, err := newStage(r.options(), keys)
 	if err != nil {
 		return nil, err

@@ -16,6 +16,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/kicsim"
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/dataplane"
+	"github.com/kongjwt/kong-jwt-operator/test/contract/tokens"
 )
 
 // nodeNames are the Kongs of every recording.
@@ -29,7 +30,7 @@ type stage struct {
 	nodes      map[string]*kongsim.Server
 	upstream   *echo.Server
 	webhook    bool
-	keys       map[string]key
+	keys       map[string]tokens.Key
 
 	now, nextTick float64
 	wrote         []happening
@@ -51,7 +52,7 @@ type happening struct {
 
 const tickSeconds = 3.0
 
-func newStage(o kicsim.Options, keys map[string]key) (s *stage, err error) {
+func newStage(o kicsim.Options, keys map[string]tokens.Key) (s *stage, err error) {
 	s = &stage{options: o, nodes: map[string]*kongsim.Server{}, keys: keys, nextTick: math.Inf(1)}
 	if s.upstream, err = echo.Start("127.0.0.1:0"); err != nil {
 		return nil, err

@@ -1,17 +1,17 @@
 package ingress
 
 import (
-	"crypto/x509"
-	"encoding/pem"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/kongjwt/kong-jwt-operator/test/contract/tokens"
 )
 
 // mint makes a token that is valid for an hour where its recording names no other time.
-func (t token) mint(keys map[string]key) (string, error) {
+func (t token) mint(keys map[string]tokens.Key) (string, error) {
 	distance := time.Hour
 	if t.Exp != "" {
 		parsed, err := time.ParseDuration(t.Exp)
@@ -34,12 +34,8 @@ func (t token) mint(keys map[string]key) (string, error) {
 	}
 	var material any = []byte(t.SignWith)
 	if name, is := strings.CutPrefix(t.SignWith, "key:"); is {
-		block, _ := pem.Decode([]byte(keys[name].PrivatePEM))
-		if block == nil {
-			return "", fmt.Errorf("no key %s", name)
-		}
 		var err error
-		if material, err = x509.ParsePKCS8PrivateKey(block.Bytes); err != nil {
+		if material, err = tokens.Private(keys, name); err != nil {
 			return "", err
 		}
 	}

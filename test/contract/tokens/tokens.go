@@ -1,4 +1,6 @@
-package main
+// Package tokens is what the recordings of requests have in common: key pairs, and tokens that are minted when a
+// step runs. testdata/README.md has the format.
+package tokens
 
 import (
 	"crypto/x509"
@@ -7,6 +9,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"maps"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -14,8 +17,26 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// token says how to mint a token when its step runs, and where it goes.
-type token struct {
+// KeysFile holds the key pairs that the tokens of a folder are signed with; it is no scenario.
+const KeysFile = "keys.json"
+
+// Key is a key pair of KeysFile.
+type Key struct {
+	PrivatePEM string `json:"privatePEM"`
+	PublicPEM  string `json:"publicPEM"`
+}
+
+// Private is the private key of a name, as PKCS #8 has it.
+func Private(keys map[string]Key, name string) (any, error) {
+	block, _ := pem.Decode([]byte(keys[name].PrivatePEM))
+	if block == nil {
+		return nil, fmt.Errorf("no key %s", name)
+	}
+	return x509.ParsePKCS8PrivateKey(block.Bytes)
+}
+
+// Token says how to mint a token when its step runs, and where it goes.
+type Token struct {
 	Alg            string         `json:"alg"`
 	Header         map[string]any `json:"header"`
 	Claims         map[string]any `json:"claims"`
@@ -26,16 +47,32 @@ type token struct {
 	Tamper         string         `json:"tamper"`
 }
 
-// prefix is what goes before the token in a header.
-func (t token) prefix() string {
-	if t.Prefix == nil {
-		return "Bearer "
+// Put puts a minted token where it goes in a request. inQuery is the token where that is the query.
+func (t Token) Put(text string, request *http.Request) (inQuery string) {
+	prefix := "Bearer "
+	if t.Prefix != nil {
+		prefix = *t.Prefix
 	}
-	return *t.Prefix
+	where, name, _ := strings.Cut(t.In, ":")
+	switch {
+	case where == "query":
+		if request.URL.RawQuery != "" {
+			request.URL.RawQuery += "&"
+		}
+		request.URL.RawQuery += name + "=" + text
+		return text
+	case where == "cookie":
+		request.AddCookie(&http.Cookie{Name: name, Value: text}) //nolint:gosec // A request's cookie has no flags.
+	case name != "":
+		request.Header.Add(name, prefix+text)
+	default:
+		request.Header.Add("Authorization", prefix+text)
+	}
+	return ""
 }
 
-// mint makes the token, faults included.
-func (t token) mint(keys map[string]key, now time.Time) (string, error) {
+// Mint makes the token, faults included. keys are the key pairs by their names.
+func (t Token) Mint(keys map[string]Key, now time.Time) (string, error) {
 	if raw, ok := strings.CutPrefix(t.Tamper, "raw:"); ok {
 		return raw, nil
 	}
@@ -68,7 +105,7 @@ func (t token) mint(keys map[string]key, now time.Time) (string, error) {
 }
 
 // claimsAt turns distances from now, as "+60", into times.
-func (t token) claimsAt(now time.Time) (map[string]any, error) {
+func (t Token) claimsAt(now time.Time) (map[string]any, error) {
 	claims := map[string]any{}
 	maps.Copy(claims, t.Claims)
 	for _, name := range []string{"exp", "nbf", "iat"} {
@@ -85,7 +122,7 @@ func (t token) claimsAt(now time.Time) (map[string]any, error) {
 	return claims, nil
 }
 
-func (t token) signingInput(claims map[string]any) (string, error) {
+func (t Token) signingInput(claims map[string]any) (string, error) {
 	header := map[string]any{"typ": "JWT", "alg": t.Alg}
 	maps.Copy(header, t.Header)
 	var parts []string
@@ -99,7 +136,7 @@ func (t token) signingInput(claims map[string]any) (string, error) {
 	return strings.Join(parts, "."), nil
 }
 
-func (t token) sign(input string, keys map[string]key) (string, error) {
+func (t Token) sign(input string, keys map[string]Key) (string, error) {
 	method := jwt.GetSigningMethod(t.Alg)
 	if method == nil || t.Alg == "none" {
 		return "", nil
@@ -115,13 +152,9 @@ func (t token) sign(input string, keys map[string]key) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(raw), nil
 }
 
-func (t token) signingKey(keys map[string]key) (any, error) {
+func (t Token) signingKey(keys map[string]Key) (any, error) {
 	if name, ok := strings.CutPrefix(t.SignWith, "key:"); ok {
-		block, _ := pem.Decode([]byte(keys[name].PrivatePEM))
-		if block == nil {
-			return nil, fmt.Errorf("no key %s in %s", name, keysFile)
-		}
-		return x509.ParsePKCS8PrivateKey(block.Bytes)
+		return Private(keys, name)
 	}
 	if t.SecretIsBase64 {
 		return base64.StdEncoding.DecodeString(t.SignWith)
