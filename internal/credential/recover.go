@@ -43,15 +43,14 @@ func (in Input) takeUp(h History, want Want, seen Seen, now time.Time) (Step, bo
 	lost := len(h.Revisions) == 0 && h.Last == 0
 	outdated := !lost && seen.Last > h.Last
 	unknown := slices.ContainsFunc(seen.InKong, func(holding Holding) bool { return !h.holds(holding) })
-	recovered := h.recovered(want, seen, outdated, now, func(slot Slot) bool { return in.State.Known(slot) && !h.hasSlot(slot) })
+	elsewhere := func(slot Slot) bool {
+		return in.State.Known(slot) && !slices.ContainsFunc(h.Revisions, func(r Revision) bool { return r.Slot == slot })
+	}
+	recovered := h.recovered(want, seen, outdated, now, elsewhere)
 	if len(recovered.Revisions) == 0 {
 		return Step{}, false
 	}
 	return Step{Kind: StepRecover, Recovered: recovered}, lost || outdated || unknown
-}
-
-func (h History) hasSlot(slot Slot) bool {
-	return slices.ContainsFunc(h.Revisions, func(r Revision) bool { return r.Slot == slot })
 }
 
 func (h History) holds(holding Holding) bool {

@@ -93,7 +93,7 @@ func TestAdoptionWritesTagsAlone(t *testing.T) {
 
 			if err := r.gateway.Delete(t.Context(), set.Owner); err != nil {
 				r.waits(err, "former routes")
-				r.clock.advance(r.gateway.State().PropagationDelay)
+				r.clock.Step(r.gateway.State().PropagationDelay)
 				if err := r.gateway.Delete(t.Context(), set.Owner); err != nil {
 					t.Fatal(err)
 				}
@@ -193,7 +193,7 @@ func TestNotAdopted(t *testing.T) {
 			set := c.set(r)
 			_, err := r.sync(set)
 			if set.Owner.Kind == "JwtProtectedService" {
-				r.clock.advance(r.gateway.State().PropagationDelay)
+				r.clock.Step(r.gateway.State().PropagationDelay)
 				_, err = r.sync(set)
 			}
 			r.stalls(err, "Conflict", c.text)

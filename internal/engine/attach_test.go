@@ -60,7 +60,7 @@ func TestAttachWritesThePluginAlone(t *testing.T) {
 				t.Errorf("requests for nothing: %v", r.requests())
 			}
 
-			r.clock.advance(r.gateway.State().PropagationDelay)
+			r.clock.Step(r.gateway.State().PropagationDelay)
 			if err := r.gateway.Delete(t.Context(), set.Owner); err != nil {
 				t.Fatal(err)
 			}
@@ -120,7 +120,7 @@ func TestAttachAfterOwnRoutesAreGone(t *testing.T) {
 			if got, route := strings.Join(r.written(), " "), "DELETE /routes/"+id(own, kong.KindRoute); got != route {
 				t.Errorf("wrote %s, want %s", got, route)
 			}
-			r.clock.advance(propagationDelay)
+			r.clock.Step(propagationDelay)
 			r.mustSync(attached)
 			held, err := r.kong.Get(t.Context(), kong.KindPlugin, id(attached, kong.KindPlugin))
 			if err != nil {

@@ -99,14 +99,14 @@ func TestForeignRouteHoldsItsPath(t *testing.T) {
 	set := r.service("api", "one", "two")
 	_, err := r.sync(set)
 	r.waits(err, "jwt")
-	r.clock.advance(propagationDelay)
+	r.clock.Step(propagationDelay)
 	_, err = r.sync(set)
 	r.stalls(err, "Conflict", "/one", foreignID)
 	if got := strings.Join(r.routes(), " "); !strings.Contains(got, "team.api.two") || strings.Contains(got, "team.api.one") {
 		t.Errorf("routes %s", got)
 	}
 	r.drop(kong.KindRoute, "", foreignID)
-	r.clock.advance(routesAge)
+	r.clock.Step(routesAge)
 	r.mustSync(set)
 }
 
@@ -164,7 +164,7 @@ func TestOneOfManyGetsIt(t *testing.T) {
 		_, err := r.sync(sets[i])
 		r.waits(err, "jwt")
 	}
-	r.clock.advance(propagationDelay)
+	r.clock.Step(propagationDelay)
 	var won, lost int
 	var mu sync.Mutex
 	var group sync.WaitGroup
@@ -226,7 +226,7 @@ func TestForeignRouteBlocksDeletionOfAService(t *testing.T) {
 	r.opened(set)
 	r.hold(kong.Entity{Kind: kong.KindRoute, ID: foreignID, Fields: kong.Fields{"name": "by-hand", "paths": []string{"/x"}, "service": on(id(set, kong.KindService))}})
 	r.waits(r.gateway.Delete(t.Context(), set.Owner), "former routes")
-	r.clock.advance(propagationDelay)
+	r.clock.Step(propagationDelay)
 	r.stalls(r.gateway.Delete(t.Context(), set.Owner), "Conflict", "route by-hand ("+foreignID+")")
 	if !r.there(kong.KindPlugin, id(set, kong.KindPlugin)) {
 		t.Error("the other's route is left without the jwt plugin")

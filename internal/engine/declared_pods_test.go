@@ -56,7 +56,7 @@ func TestANodeThatRefusesWhatOthersRunIsGivenTheRest(t *testing.T) {
 	f.second = next
 	f.eventually("it is given what it takes", func() bool { return f.onSecond("k1") })
 	f.eventually("whose the rest is learns why", func() bool {
-		f.clock.advance(f.gateway.State().PropagationDelay)
+		f.clock.Step(f.gateway.State().PropagationDelay)
 		_, err = f.sync(api)
 		return err != nil && strings.Contains(err.Error(), "Kong refuses")
 	})

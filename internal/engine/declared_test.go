@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	clocktesting "k8s.io/utils/clock/testing"
+
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
@@ -28,7 +30,7 @@ func (r *rig) pushed(sets ...desired.Set) {
 	}
 	for _, set := range sets {
 		r.eventually("Kong runs it", func() bool {
-			r.clock.advance(r.gateway.State().PropagationDelay)
+			r.clock.Step(r.gateway.State().PropagationDelay)
 			_, err := r.sync(set)
 			return err == nil
 		})
@@ -171,7 +173,7 @@ func TestAConfigurationOfOthersIsNotReplaced(t *testing.T) {
 	registry := listening(Options{Installation: "here", Heartbeat: 20 * time.Millisecond})
 	defer registry.Close()
 	settings := Settings{Client: kong.Config{URL: sim.AdminURL()}, DriftInterval: time.Hour}
-	r := &rig{T: t, sim: sim, kong: client, registry: registry, clock: &clock{now: time.Unix(1_700_000_000, 0)}}
+	r := &rig{T: t, sim: sim, kong: client, registry: registry, clock: clocktesting.NewFakeClock(time.Unix(1_700_000_000, 0))}
 	if r.gateway, err = registry.Ensure("default", settings); err != nil {
 		t.Fatal(err)
 	}

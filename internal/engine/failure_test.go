@@ -158,7 +158,7 @@ func TestAnOutageThatLastsStallsThoseThatWait(t *testing.T) {
 	if r.gateway.State().Stalled {
 		t.Error("it is an outage at once")
 	}
-	r.clock.advance(time.Second)
+	r.clock.Step(time.Second)
 	r.expect(EventRecovered, &set.Owner)
 	if !r.gateway.State().Stalled {
 		t.Error("it lasts longer than a heartbeat, and is no outage")

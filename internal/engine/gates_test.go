@@ -17,7 +17,7 @@ func TestRouteWaitsForItsGuards(t *testing.T) {
 	if wait := r.waits(err, "runs the plugins jwt before routes are opened"); wait.After != propagationDelay {
 		t.Errorf("waits %s, want %s", wait.After, propagationDelay)
 	}
-	r.clock.advance(propagationDelay - time.Second)
+	r.clock.Step(propagationDelay - time.Second)
 	_, err = r.sync(set)
 	if wait := r.waits(err, "jwt"); wait.After != time.Second {
 		t.Errorf("waits %s, want what is left", wait.After)
@@ -25,7 +25,7 @@ func TestRouteWaitsForItsGuards(t *testing.T) {
 	if r.there(kong.KindRoute, "team.api.one") {
 		t.Fatal("the route is open too early")
 	}
-	r.clock.advance(time.Second)
+	r.clock.Step(time.Second)
 	r.mustSync(set)
 	if !r.there(kong.KindRoute, "team.api.one") {
 		t.Error("the route is not open")
@@ -75,7 +75,7 @@ func TestServiceGoesAfterItsRoutes(t *testing.T) {
 	if r.there(kong.KindRoute, "team.api.one") || !r.there(kong.KindPlugin, id(set, kong.KindPlugin)) {
 		t.Fatal("routes have to go at once, and the plugin has to stay")
 	}
-	r.clock.advance(propagationDelay)
+	r.clock.Step(propagationDelay)
 	if err := r.gateway.Delete(t.Context(), set.Owner); err != nil {
 		t.Fatal(err)
 	}
@@ -90,7 +90,7 @@ func TestPluginThatGoesWithARouteWaits(t *testing.T) {
 	b := builder{scope: r.scope, set: both}
 	b.add(kong.KindPlugin, "", "plugin:cors", kong.Fields{"name": "cors", "enabled": true, "service": on(id(both, kong.KindService))})
 	r.opened(b.set)
-	r.clock.advance(propagationDelay)
+	r.clock.Step(propagationDelay)
 	r.mustSync(b.set)
 
 	_, err := r.sync(r.service("api", "one"))
@@ -98,7 +98,7 @@ func TestPluginThatGoesWithARouteWaits(t *testing.T) {
 	if r.there(kong.KindRoute, "team.api.two") {
 		t.Error("the route is still there")
 	}
-	r.clock.advance(propagationDelay)
+	r.clock.Step(propagationDelay)
 	if writes := r.mustSync(r.service("api", "one")); writes != 1 {
 		t.Errorf("%d writes for the plugin that goes", writes)
 	}

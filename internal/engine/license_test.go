@@ -38,7 +38,7 @@ func TestALicenseThatIsMissingIsTheGateways(t *testing.T) {
 	for range 2 {
 		// The pause begins when the answer of the last trial is read, which may be after the clock went on.
 		r.eventually("one write asks for the license", func() bool {
-			r.clock.advance(lastLicensePause)
+			r.clock.Step(lastLicensePause)
 			return r.trials() > 0
 		})
 		if r.gateway.State().Ready {
@@ -49,7 +49,7 @@ func TestALicenseThatIsMissingIsTheGateways(t *testing.T) {
 
 	r.sim.Faults.SetLicenseMissing(false)
 	r.eventually("Kong is asked again", func() bool {
-		r.clock.advance(lastLicensePause)
+		r.clock.Step(lastLicensePause)
 		return r.gateway.State().Ready
 	})
 	r.expect(EventRecovered, &jane.Owner)
@@ -81,7 +81,7 @@ func TestALicenseThatIsMissingWithoutADatabase(t *testing.T) {
 		return r.gateway.State().Reason == v1alpha1.ReasonLicenseMissing
 	})
 	r.sim.Faults.SetLicenseMissing(false)
-	r.clock.advance(lastLicensePause)
+	r.clock.Step(lastLicensePause)
 	r.eventually("it is ready again", func() bool { return r.gateway.State().Ready })
 	r.pushed(r.consumer("john", "john", "k2"))
 }

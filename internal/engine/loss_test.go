@@ -207,7 +207,7 @@ func TestMissingParentIsPutBackAtOnce(t *testing.T) {
 	}
 	service := r.service("api", "one")
 	r.opened(service)
-	r.clock.advance(time.Hour)
+	r.clock.Step(time.Hour)
 	r.drop(kong.KindRoute, "", id(service, kong.KindRoute))
 	r.drop(kong.KindService, "", id(service, kong.KindService))
 	_, err := r.sync(r.service("api", "one", "two"))

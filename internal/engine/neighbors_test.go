@@ -172,7 +172,7 @@ func TestNeighborsAreLeftAlone(t *testing.T) {
 				}
 				for _, owner := range orphans.Confirmed {
 					me.eventually("it is pruned", func() bool {
-						r.clock.advance(time.Minute)
+						r.clock.Step(time.Minute)
 						_, err := me.gateway.Prune(t.Context(), owner)
 						return err == nil
 					})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr/funcr"
+	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
@@ -16,30 +17,12 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
-// clock is moved by hand.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) advance(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
 // rig is an engine on a simulated Kong.
 type rig struct {
 	*testing.T
 	sim      *kongsim.Server
 	kong     *kong.Client
-	clock    *clock
+	clock    *clocktesting.FakeClock
 	logs     *logs
 	registry *Registry
 	gateway  *Engine
@@ -87,7 +70,7 @@ func newRigOn(t *testing.T, options kongsim.Options) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{T: t, sim: sim, clock: &clock{now: time.Unix(1_700_000_000, 0)}, logs: &logs{}}
+	r := &rig{T: t, sim: sim, clock: clocktesting.NewFakeClock(time.Unix(1_700_000_000, 0)), logs: &logs{}}
 	if r.kong, err = kong.New(kong.Config{URL: sim.AdminURL()}); err != nil {
 		t.Fatal(err)
 	}
@@ -294,7 +277,7 @@ func (r *rig) opened(set desired.Set) {
 	r.Helper()
 	if _, err := r.sync(set); err != nil {
 		r.waits(err, "before routes are opened")
-		r.clock.advance(r.gateway.State().PropagationDelay)
+		r.clock.Step(r.gateway.State().PropagationDelay)
 		r.mustSync(set)
 	}
 }

@@ -58,7 +58,7 @@ func TestSomebodyElsesProgramOnARoute(t *testing.T) {
 			if !r.there(kong.KindPlugin, theirScript) {
 				t.Error("somebody else's program is gone")
 			}
-			r.clock.advance(r.gateway.State().PropagationDelay)
+			r.clock.Step(r.gateway.State().PropagationDelay)
 			r.mustSync(r.attached(c.attached))
 		})
 	}
@@ -103,7 +103,7 @@ func TestSomebodyElsesProgramOnARouteOfOurs(t *testing.T) {
 	r.start(time.Second)
 	set, route := r.checkingOwn()
 	_, _ = r.sync(set)
-	r.clock.advance(r.gateway.State().PropagationDelay)
+	r.clock.Step(r.gateway.State().PropagationDelay)
 	r.mustSync(set)
 	r.script(kong.Fields{"route": on(route)})
 	r.expect(EventFreed, &set.Owner)

@@ -4,30 +4,14 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"sync"
 	"testing"
 	"time"
+
+	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/jwks"
 	"github.com/kongjwt/kong-jwt-operator/test/issuer"
 )
-
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) pass(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
 
 // follower looks up one source as a consumer does.
 type follower struct {
@@ -76,7 +60,7 @@ func TestAnIssuerThatRotatesItsKeys(t *testing.T) {
 		}
 	}
 	must(provider.Add("one", "ES256"))
-	time := &clock{now: noon}
+	time := clocktesting.NewFakeClock(noon)
 	f := follow(jwks.NewRefresher(jwks.Fetcher{}.Fetch, time.Now), jwks.Source{URL: provider.URL(), CA: provider.CA(), Policy: local})
 
 	if view := f.look(t); !view.Pending || view.Known {
@@ -91,14 +75,14 @@ func TestAnIssuerThatRotatesItsKeys(t *testing.T) {
 	if view := f.look(t); view.Pending || !slices.Equal(ids(view), []string{"one"}) {
 		t.Fatal("asked again before it is due")
 	}
-	time.pass(10 * minute)
+	time.Step(10 * minute)
 	if view := f.look(t); !view.Pending || !slices.Equal(ids(view), []string{"one"}) {
 		t.Fatal("the last set is not there while the issuer is asked")
 	}
 	if view := f.lookAgain(t); !slices.Equal(ids(view), []string{"two"}) {
 		t.Fatalf("after the rotation: %v", ids(view))
 	}
-	time.pass(10 * minute)
+	time.Step(10 * minute)
 	f.look(t)
 	view = f.lookAgain(t)
 	if asked, matched := provider.Asked(); asked != 3 || matched != 1 || !slices.Equal(ids(view), []string{"two"}) {
@@ -106,20 +90,20 @@ func TestAnIssuerThatRotatesItsKeys(t *testing.T) {
 	}
 
 	provider.Answer(503)
-	time.pass(10 * minute)
+	time.Step(10 * minute)
 	f.look(t)
 	view = f.lookAgain(t)
 	if view.Err == nil || !slices.Equal(ids(view), []string{"two"}) || !view.FailingSince.Equal(time.Now()) || view.After != minute/2 {
 		t.Fatalf("while the issuer is away: %+v", view)
 	}
 	since := time.Now()
-	time.pass(minute)
+	time.Step(minute)
 	f.look(t)
 	if view = f.lookAgain(t); !view.FailingSince.Equal(since) || view.After != minute {
 		t.Fatalf("while it is still away: %+v", view)
 	}
 	provider.Answer(200)
-	time.pass(minute)
+	time.Step(minute)
 	f.look(t)
 	if view = f.lookAgain(t); view.Err != nil || !view.FailingSince.IsZero() || !slices.Equal(ids(view), []string{"two"}) {
 		t.Fatalf("when it is back: %+v", view)
@@ -165,12 +149,12 @@ func TestALookOnRequest(t *testing.T) {
 		looks++
 		return jwks.Answer{Document: []byte(`{"keys":[]}`), MaxAge: 24 * time.Hour}, nil
 	}
-	time := &clock{now: noon}
+	time := clocktesting.NewFakeClock(noon)
 	f := follow(jwks.NewRefresher(fetch, time.Now), jwks.Source{URL: "https://login.example.com/keys"})
 	f.query.Request = "1"
 	f.look(t)
 	f.lookAgain(t)
-	time.pass(minute)
+	time.Step(minute)
 	if f.look(t).Pending || looks != 1 {
 		t.Fatal("a request that is not new is a look")
 	}
@@ -186,7 +170,7 @@ func TestALookOnRequest(t *testing.T) {
 	if view.Pending || view.After <= 0 || view.After > minute {
 		t.Fatalf("a request right after a look: %+v", view)
 	}
-	time.pass(view.After)
+	time.Step(view.After)
 	if !f.look(t).Pending {
 		t.Fatal("a request that came too early is forgotten")
 	}
@@ -205,16 +189,16 @@ func TestAnswersThatAreNoSet(t *testing.T) {
 		}
 		return jwks.Answer{Document: []byte(document), Validators: jwks.Validators{ETag: fmt.Sprintf(`"%d"`, 3-len(documents))}}, nil
 	}
-	time := &clock{now: noon}
+	time := clocktesting.NewFakeClock(noon)
 	f := follow(jwks.NewRefresher(fetch, time.Now), jwks.Source{URL: "https://login.example.com/keys"})
 	f.look(t)
 	f.lookAgain(t)
-	time.pass(10 * minute)
+	time.Step(10 * minute)
 	f.look(t)
 	if view := f.lookAgain(t); view.Err == nil || !view.Known {
 		t.Fatalf("got %+v", view)
 	}
-	time.pass(10 * minute)
+	time.Step(10 * minute)
 	f.look(t)
 	if view := f.lookAgain(t); view.Err != nil {
 		t.Fatalf("got %+v", view)
@@ -228,7 +212,7 @@ func TestOldSetDecidesNothing(t *testing.T) {
 	if err := provider.Add("stolen", "ES256"); err != nil {
 		t.Fatal(err)
 	}
-	clock := &clock{now: noon}
+	clock := clocktesting.NewFakeClock(noon)
 	refresher := jwks.NewRefresher(jwks.Fetcher{}.Fetch, clock.Now)
 	source := jwks.Source{URL: provider.URL(), CA: provider.CA(), Policy: local}
 	first := follow(refresher, source)
@@ -236,7 +220,7 @@ func TestOldSetDecidesNothing(t *testing.T) {
 	if view := first.lookAgain(t); !view.Current {
 		t.Fatal("a set that was just read is not current")
 	}
-	clock.pass(10 * time.Minute)
+	clock.Step(10 * time.Minute)
 	if view := first.look(t); !view.Current || !view.Pending {
 		t.Error("it counts until its interval is over")
 	}
@@ -244,7 +228,7 @@ func TestOldSetDecidesNothing(t *testing.T) {
 		t.Error("it was just read again")
 	}
 	provider.Withdraw("stolen")
-	clock.pass(40 * time.Hour)
+	clock.Step(40 * time.Hour)
 	second := follow(refresher, source)
 	second.query.Who = "team-b/second"
 	if view := second.look(t); view.Current || !view.Known || !view.Pending {
@@ -255,7 +239,7 @@ func TestOldSetDecidesNothing(t *testing.T) {
 	}
 	// An issuer that is away says nothing either.
 	provider.Answer(503)
-	clock.pass(time.Hour)
+	clock.Step(time.Hour)
 	second.look(t)
 	if view := second.lookAgain(t); view.Current || view.Err == nil {
 		t.Errorf("Current %v", view.Current)
