@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -21,6 +23,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/controllers/lifecycle"
 	"github.com/kongjwt/kong-jwt-operator/controllers/service"
 	"github.com/kongjwt/kong-jwt-operator/controllers/token"
+	"github.com/kongjwt/kong-jwt-operator/internal/catchup"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine"
 	"github.com/kongjwt/kong-jwt-operator/internal/index"
 	"github.com/kongjwt/kong-jwt-operator/internal/ingress"
@@ -41,8 +44,9 @@ type Options struct {
 	Objects client.Client
 	// Pace is that of engines for ingress controllers; the real one where it is zero.
 	Pace ingress.Pace
-	// Namespaces are those that this process works on; none: all.
+	// Namespaces are those that this process works on; none: all. Selector is that of its resources; nil: all.
 	Namespaces []string
+	Selector   labels.Selector
 	// Secrets reads and writes Secrets, live: they are cached as metadata only.
 	Secrets *secrets.Store
 	// Gateways holds the engine of every KongGateway.
@@ -97,6 +101,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	consumers := consumer.New(life, o.consumerOptions(inputs, planes, router, cluster))
 	services := service.New(life, inputs, o.Now)
 	tokens := token.New(life, inputs, o.Secrets, o.Now)
+	caughtUp := catchup.New(kube, o.Direct, o.cachedKinds()...)
 	for kind, reconciler := range map[string]interface {
 		Setup(mgr ctrl.Manager, woken source.Source, options controller.Options) error
 	}{
@@ -105,11 +110,29 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		v1alpha1.KindJwtProtectedService: services,
 		v1alpha1.KindJwtToken:            tokens,
 	} {
-		if err := reconciler.Setup(mgr, router.queues[kind].source(), options); err != nil {
+		if err := reconciler.Setup(mgr, startSource{router.queues[kind], caughtUp}, options); err != nil {
 			return fmt.Errorf("set up the %s controller: %w", kind, err)
 		}
 	}
 	return nil
+}
+
+// cachedKinds are the kinds that decisions rest on as the cache has them. Secrets and EndpointSlices are read live.
+func (o Options) cachedKinds() []catchup.Kind {
+	kinds := []catchup.Kind{
+		{GVK: corev1.SchemeGroupVersion.WithKind("Namespace"), NewList: func() client.ObjectList { return &corev1.NamespaceList{} }},
+		{GVK: corev1.SchemeGroupVersion.WithKind("Service"), NewList: func() client.ObjectList { return &corev1.ServiceList{} }},
+	}
+	for _, kind := range v1alpha1.ResourceKinds() {
+		cached := catchup.Kind{
+			GVK: v1alpha1.GroupVersion.WithKind(kind.Name), NewList: func() client.ObjectList { return kind.NewList() },
+		}
+		if !kind.ClusterScoped {
+			cached.Namespaces, cached.Selector = o.Namespaces, o.Selector
+		}
+		kinds = append(kinds, cached)
+	}
+	return kinds
 }
 
 // +kubebuilder:rbac:urls=/openid/v1/jwks,verbs=get

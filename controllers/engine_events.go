@@ -9,9 +9,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/catchup"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine"
 	"github.com/kongjwt/kong-jwt-operator/internal/index"
 )
@@ -27,18 +27,32 @@ type controllerQueue struct {
 	early map[client.ObjectKey]bool
 }
 
-// source gives the queue to the controller that is built with it.
-func (q *controllerQueue) source() source.Source {
-	return source.Func(func(_ context.Context, queue requestQueue) error {
-		q.mu.Lock()
-		early := q.early
-		q.queue, q.early = queue, nil
-		q.mu.Unlock()
-		for key, later := range early {
-			enqueue(queue, key, later)
-		}
-		return nil
-	})
+// startSource gives a queue to the controller that is built with it, and holds the controller back until the cache has
+// caught up.
+type startSource struct {
+	*controllerQueue
+	caughtUp *catchup.CatchUp
+}
+
+// Start implements source.Source.
+func (s startSource) Start(ctx context.Context, queue requestQueue) error {
+	s.caughtUp.Begin(ctx)
+	s.start(queue)
+	return nil
+}
+
+// WaitForSync implements source.SyncingSource: no worker of the controller runs before it returns.
+func (s startSource) WaitForSync(ctx context.Context) error { return s.caughtUp.Await(ctx) }
+
+// start takes the queue of the controller, and adds what came before there was one.
+func (q *controllerQueue) start(queue requestQueue) {
+	q.mu.Lock()
+	early := q.early
+	q.queue, q.early = queue, nil
+	q.mu.Unlock()
+	for key, later := range early {
+		enqueue(queue, key, later)
+	}
 }
 
 // add has a resource reconciled. later says that nothing of it was changed in Kubernetes: those that were changed go

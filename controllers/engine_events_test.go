@@ -123,7 +123,7 @@ func TestRequestsOfBeforeTheStartReachTheQueue(t *testing.T) {
 	queue.add(john, true)
 	requests := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())
 	defer requests.ShutDown()
-	g.Expect(queue.source().Start(t.Context(), requests)).To(Succeed())
+	queue.start(requests)
 	g.Expect(requests.Len()).To(Equal(1))
 	queue.add(client.ObjectKey{Namespace: "a", Name: "jane"}, false)
 	g.Expect(requests.Len()).To(Equal(2))

@@ -102,19 +102,23 @@ var began = time.Now()
 func hurried() time.Time { return began.Add(60 * time.Since(began)) }
 
 // startOperator runs the controllers against the API server. installation tells what it makes in Kong from what
-// others' operators make.
-func startOperator(installation string) *operator {
+// others' operators make. change may alter how it does.
+func startOperator(installation string, change ...func(*rest.Config, *ctrl.Options)) *operator {
 	GinkgoHelper()
 	o := &operator{done: make(chan error, 1), writes: &atomic.Int64{}, secretWrites: &atomic.Int64{}}
 	counted := rest.CopyConfig(restConfig)
 	counted.Wrap(func(next http.RoundTripper) http.RoundTripper { return countWrites{next, o} })
 	skip := true
-	mgr, err := ctrl.NewManager(counted, ctrl.Options{
+	options := ctrl.Options{
 		Scheme: scheme, Metrics: metricsserver.Options{BindAddress: "0"},
 		Cache:      cache.Options{DefaultTransform: cache.TransformStripManagedFields()},
 		Client:     client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{&corev1.Secret{}, &discoveryv1.EndpointSlice{}}}},
 		Controller: config.Controller{SkipNameValidation: &skip},
-	})
+	}
+	for _, f := range change {
+		f(counted, &options)
+	}
+	mgr, err := ctrl.NewManager(counted, options)
 	Expect(err).NotTo(HaveOccurred())
 	var ctx context.Context
 	ctx, o.stop = context.WithCancel(context.Background())

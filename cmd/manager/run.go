@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
@@ -129,6 +130,10 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, s settings, installat
 	}
 	store := secrets.NewStore(direct, direct)
 	store.ReadAhead(s.shard().namespaces)
+	selector, err := labels.Parse(s.watchLabelSelector)
+	if err != nil {
+		return fmt.Errorf("--watch-label-selector: %w", err)
+	}
 	var live client.Reader
 	if !s.shard().whole() {
 		live = direct
@@ -147,6 +152,7 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, s settings, installat
 
 		ClusterDomain:           s.clusterDomain,
 		Namespaces:              s.shard().namespaces,
+		Selector:                selector,
 		GatewaySecretNamespaces: s.secretNamespaces(),
 		Workers:                 s.workers,
 		Now:                     time.Now,
