@@ -18,10 +18,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/test/stack"
+	"github.com/kongjwt/kong-jwt-operator/test/stale"
 )
 
 // apiProxy stands before the kube-apiserver with an address that stays: it passes bytes on, cuts connections, and
-// refuses them. Behind it requests are passed on, but for one read of fifty while failReads says so.
+// refuses them. Behind it requests are passed on, but for one read of fifty while failReads says so, to a replica that
+// may be behind.
 type apiProxy struct {
 	listener net.Listener
 	// reads answers requests, with the rights of an administrator.
@@ -34,8 +36,9 @@ type apiProxy struct {
 
 	mu     sync.Mutex
 	target string
-	// forward leads to the kube-apiserver as it runs now.
+	// forward leads to the kube-apiserver as it runs now, by way of replica.
 	forward *httputil.ReverseProxy
+	replica *stale.Replica
 	open    map[net.Conn]bool
 }
 
@@ -102,10 +105,13 @@ func (p *apiProxy) point(host string) error {
 	if err != nil {
 		return err
 	}
+	if p.replica, err = stale.New(p.env.Config); err != nil {
+		return err
+	}
 	p.target = p.reads.Listener.Addr().String()
 	p.forward = &httputil.ReverseProxy{
 		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(address) },
-		Transport: transport, FlushInterval: -1, ErrorLog: log.New(io.Discard, "", 0),
+		Transport: p.replica.Through(transport), FlushInterval: -1, ErrorLog: log.New(io.Discard, "", 0),
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
+	"github.com/kongjwt/kong-jwt-operator/test/stack"
 )
 
 // fault is something that goes wrong until heal.
@@ -86,6 +87,19 @@ var faults = []fault{
 	elsewhere("failover: the leader goes on writing when another leads", func(ctx context.Context, w *world, random *rand.Rand) error {
 		return w.failOver(ctx, random, takeLease)
 	}),
+	elsewhere("a replica of the kube-apiserver that is late with some kinds", func(ctx context.Context, w *world, random *rand.Rand) error {
+		return w.freeze(ctx, someOf(watched, random))
+	}),
+	elsewhere("operator started at a replica of the kube-apiserver that is behind", startBehind),
+	elsewhere("failover to a replica of the operator that watches late", func(ctx context.Context, w *world, random *rand.Rand) error {
+		return w.failOver(ctx, random, func(ctx context.Context, w *world, leader *stack.Operator, name string) error {
+			if err := w.freeze(ctx, watched); err != nil {
+				return err
+			}
+			pause(ctx, time.Duration(random.IntN(1000))*time.Millisecond)
+			return takeLease(ctx, w, leader, name)
+		})
+	}),
 }
 
 // deck deals faults at random, each once before one comes again.
@@ -160,7 +174,7 @@ func (w *world) heal(ctx context.Context) error {
 		err = errors.Join(err, w.absent.comeBack())
 		w.absent = nil
 	}
-	if err := errors.Join(err, w.bringBack()); err != nil {
+	if err := errors.Join(err, w.bringBack(), w.catchUp(ctx)); err != nil {
 		return err
 	}
 	for len(w.operators) > 1 {

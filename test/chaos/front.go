@@ -3,13 +3,17 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"syscall"
 	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
 )
@@ -38,18 +42,19 @@ func newFront(ctx context.Context, adminURL string) (*node, error) {
 	}, nil
 }
 
-// serve listens where it did before. The address may be taken for a moment.
+// serve listens where it did before. Another connection may have that port for a moment.
 func (f *front) serve(ctx context.Context) error {
 	var listener net.Listener
-	var err error
-	for range 50 {
-		if listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", f.address); err == nil {
-			break
+	err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, 5*time.Second, true, func(ctx context.Context) (bool, error) {
+		var err error
+		listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", f.address)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return false, nil
 		}
-		time.Sleep(100 * time.Millisecond)
-	}
+		return true, err
+	})
 	if err != nil {
-		return err
+		return fmt.Errorf("listen at %s: %w", f.address, err)
 	}
 	f.address = listener.Addr().String()
 	server := &http.Server{Handler: f.handler, ReadHeaderTimeout: 10 * time.Second}

@@ -68,6 +68,8 @@ type world struct {
 	goneUntil time.Time
 	// absent is the one node that is away, if any.
 	absent *node
+	// behind says that the replica of the kube-apiserver is, skips that watches told of all when it was last.
+	behind, skips bool
 }
 
 func run(ctx context.Context) (err error) {
