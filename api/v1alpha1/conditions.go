@@ -206,6 +206,9 @@ const (
 	// AnnotationRevokePrevious ends the overlap of former material at once; any new value counts, and names a
 	// credential as AnnotationRotate's.
 	AnnotationRevokePrevious = "kongjwt.dev/revoke-previous"
+	// AnnotationTakeOver names a KongConsumer of the namespace, on a JwtConsumer whose KongGateway is of an ingress
+	// controller: it and its Secrets become the JwtConsumer's objects, where both say the same.
+	AnnotationTakeOver = "kongjwt.dev/take-over"
 	// LabelOwnerKind and LabelOwnerName are on every Secret that the operator writes.
 	LabelOwnerKind = "kongjwt.dev/owner-kind"
 	// LabelOwnerName names the owner; see LabelOwnerKind. A name over 63 bytes is shortened with a hash.

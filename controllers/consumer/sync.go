@@ -69,7 +69,8 @@ func (k *kongSync) apply(ctx context.Context, set desired.Set) (err error) {
 		Older: resolve.OlderWith(ctx, k.Client, k.consumer, func(other *v1alpha1.JwtConsumer) []desired.UniqueKey {
 			return desired.ConsumerClaims(k.gateway.Policy, other)
 		}),
-		Drifted: lifecycle.KnownDrift(k.consumer),
+		Drifted:  lifecycle.KnownDrift(k.consumer),
+		TakeOver: k.consumer.Annotations[v1alpha1.AnnotationTakeOver],
 		KeyInSecret: func(name string) bool {
 			return slices.ContainsFunc(k.consumer.Spec.Credentials, func(c v1alpha1.Credential) bool {
 				return c.Name == name && keyInSecret(c)

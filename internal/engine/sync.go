@@ -24,6 +24,8 @@ type SyncOptions struct {
 	Older func(desired.UniqueKey) (desired.Owner, bool)
 	// Drifted are the ids of what another process left as somebody else made it, where that is to be reported.
 	Drifted []string
+	// TakeOver is the name of a KongConsumer that becomes the owner's, behind an ingress controller.
+	TakeOver string
 }
 
 // Result says what a Sync did.

@@ -26,6 +26,9 @@ func (m *importing) consumer(e kong.Entity) {
 		ObjectMeta: m.meta(m.resourceName(v1alpha1.KindJwtConsumer, username)),
 	}
 	c.Spec.GatewayRef.Name, c.Spec.Username, c.Spec.CustomID, c.Spec.Tags = m.options.Gateway, username, e.Fields.Text("custom_id"), tags(e)
+	if object := e.Fields.Text(kongConsumerField); m.options.Keep && object != "" {
+		c.Annotations = map[string]string{v1alpha1.AnnotationTakeOver: object}
+	}
 	if username == m.options.Namespace+"."+c.Name {
 		c.Spec.Username = "" // the default
 	}

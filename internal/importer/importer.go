@@ -25,6 +25,8 @@ type Options struct {
 	SelectTag string
 	// PlainSecrets writes the material into Secrets; without it they are named, and left to somebody else to make.
 	PlainSecrets bool
+	// Keep has resources take over the ingress controller's own objects, with their names: consumers only.
+	Keep bool
 }
 
 // Result is what was made.
@@ -64,6 +66,10 @@ func Import(entities []kong.Entity, options Options) Result {
 		case kong.KindConsumer:
 			m.consumer(e)
 		case kong.KindService:
+			if m.options.Keep {
+				m.left(e, "it stays as it is, and its Ingress with it: only consumers are taken over")
+				continue
+			}
 			m.service(e)
 		default:
 			m.left(e, "it is on no service, and on no consumer: resources have no place for it")

@@ -20,6 +20,9 @@ const (
 	kicCredentialType = "kongCredType" // in a Secret's data, before there was a label
 )
 
+// kongConsumerField is set in a consumer that is a KongConsumer: its name. Kong has no such field.
+const kongConsumerField = "kong_consumer"
+
 // ReadKIC reads manifests of Kong's ingress controller that are in a namespace, or say none, into what it makes of
 // them in Kong: consumers with their JWT credentials and groups, and for each backend of an Ingress a service with
 // routes and plugins. What it does not read is left.
@@ -218,7 +221,7 @@ func (r *kicReader) configFrom(o kicObject, fields kong.Fields) bool {
 
 // consumer adds a KongConsumer with what its credentials are.
 func (r *kicReader) consumer(o kicObject) {
-	fields := kong.Fields{"tags": o.tags()}
+	fields := kong.Fields{"tags": o.tags(), kongConsumerField: o.name}
 	for _, field := range []string{"username", "custom_id"} {
 		if text := o.fields.Text(field); text != "" {
 			fields[field] = text

@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -103,7 +104,34 @@ func (c cluster) apply(ctx context.Context, o objects.Object) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if wanted := credentialNames(&unstructured.Unstructured{Object: o.Content}); len(credentialNames(u)) > len(wanted) {
+		// The list is a set: what another manager wrote into it stays there, until the whole list is written.
+		raw, err := json.Marshal(map[string]any{"credentials": wanted})
+		if err != nil {
+			return "", err
+		}
+		return c.patch(ctx, o.Reference, raw)
+	}
 	return fingerprint(u), nil
+}
+
+// namedByOthers are the Secrets that other KongConsumers of a namespace name, and who names each.
+func (c cluster) namedByOthers(ctx context.Context, consumer *unstructured.Unstructured) (map[string]string, error) {
+	list := &unstructured.UnstructuredList{}
+	list.SetAPIVersion(objects.GroupKong)
+	list.SetKind(objects.KindConsumer + "List")
+	if err := c.kube.List(ctx, list, client.InNamespace(consumer.GetNamespace())); err != nil {
+		return nil, fmt.Errorf("list KongConsumers: %w", err)
+	}
+	named := map[string]string{}
+	for i := range list.Items {
+		if other := &list.Items[i]; other.GetUID() != consumer.GetUID() {
+			for _, name := range credentialNames(other) {
+				named[name] = other.GetName()
+			}
+		}
+	}
+	return named, nil
 }
 
 // remove deletes an object; one that is gone is no error.

@@ -1,6 +1,7 @@
 package ingress
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"slices"
@@ -143,7 +144,8 @@ func (r *rooms) HasCredentials(set desired.Set) bool {
 			continue
 		}
 		o, found := r.held.Find(entity.ID)
-		if !found || o.Epoch > r.barrier.Confirmed() || o.Name != r.objects.CredentialName(set.Owner, entity) {
+		if !found || o.Epoch > r.barrier.Confirmed() ||
+			cmp.Or(o.StandsFor, o.Name) != r.objects.CredentialName(set.Owner, entity) {
 			return false
 		}
 	}

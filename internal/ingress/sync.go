@@ -14,6 +14,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/engine"
 	"github.com/kongjwt/kong-jwt-operator/internal/ingress/held"
 	"github.com/kongjwt/kong-jwt-operator/internal/ingress/holders"
+	"github.com/kongjwt/kong-jwt-operator/internal/ingress/takeover"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 	"github.com/kongjwt/kong-jwt-operator/internal/objects"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
@@ -49,8 +50,13 @@ func (e *Engine) Sync(ctx context.Context, set desired.Set, options engine.SyncO
 				"behind an ingress controller plugins are put on objects only (KongGateway %s). Set spec.upstream and spec.routes.",
 			set.Attach, e.start.Scope.Gateway)
 	}
+	names, err := e.takeOver(ctx, set, options.TakeOver)
+	if err != nil {
+		return engine.Result{}, err
+	}
 	claim, err := holders.Holders{
 		Others: e.others, Held: e.held, Arbiter: e.arbiter, Unique: e.objects.Unique, Older: options.Older,
+		TakenOver: names.Has,
 	}.Claim(ctx, set)
 	if err != nil {
 		return engine.Result{}, err
@@ -61,7 +67,7 @@ func (e *Engine) Sync(ctx context.Context, set desired.Set, options engine.SyncO
 		result, err := e.withdraw(ctx, owner, func(o held.Object) bool { return o.IsAccess() && !wants(set, o.ID) })
 		return result, errors.Join(refused, err)
 	}
-	result, err := e.sync(ctx, claim.Granted(set))
+	result, err := e.sync(ctx, claim.Granted(set), names)
 	result.Undone = claim.Refused()
 	if refused != nil {
 		return result, errors.Join(refused, waits(err))
@@ -95,14 +101,14 @@ func wants(set desired.Set, id string) bool {
 }
 
 // sync brings an owner's objects to a set whose keys are free.
-func (e *Engine) sync(ctx context.Context, set desired.Set) (engine.Result, error) {
+func (e *Engine) sync(ctx context.Context, set desired.Set, names takeover.Names) (engine.Result, error) {
 	var kept []objects.Object
 	for _, o := range e.held.Of(set.Owner) {
 		if slices.Contains(set.Keep, o.ID) {
 			kept = append(kept, o.Object)
 		}
 	}
-	want, err := e.objects.Of(set, kept)
+	want, err := e.objects.Of(set, kept, names)
 	if err != nil {
 		return engine.Result{}, err
 	}

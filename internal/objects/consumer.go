@@ -9,10 +9,11 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
-// Of gives the objects of a set of entities. kept are objects of before that stay as they are. The error is a
-// *status.StalledError for what a Kubernetes object cannot say.
-func (s Settings) Of(set desired.Set, kept []Object) ([]Object, error) {
-	b := builder{Settings: s, set: set, plugins: map[string][]string{}}
+// Of gives the objects of a set of entities. kept are objects of before that stay as they are. names are those of
+// objects that were taken over, by what the operator would call them. The error is a *status.StalledError for what a
+// Kubernetes object cannot say.
+func (s Settings) Of(set desired.Set, kept []Object, names map[Reference]string) ([]Object, error) {
+	b := builder{Settings: s, set: set, plugins: map[string][]string{}, names: names}
 	for _, entity := range set.Entities {
 		if entity.Kind == kong.KindPlugin {
 			b.addPlugin(entity)
@@ -51,6 +52,16 @@ type builder struct {
 	// plugins are the names of those on an entity, by its id; credentials the names of the consumer's Secrets.
 	plugins     map[string][]string
 	credentials []string
+	// names are those of objects that were taken over, by what they would be called.
+	names map[Reference]string
+}
+
+// named gives an object that was taken over the name that it has.
+func (b *builder) named(o Object) Object {
+	if name, taken := b.names[o.Reference]; taken {
+		o.StandsFor, o.Name = o.Name, name
+	}
+	return o
 }
 
 // keep adds objects that stay, and lists those that the consumer names.
@@ -98,7 +109,7 @@ func (b *builder) secret(e kong.Entity, kind string, data map[string]any) Object
 		"type": "Opaque", "immutable": true, "stringData": data,
 	})
 	o.Name = b.name(b.set.Owner, append(content, o.Part)...)
-	return o
+	return b.named(o)
 }
 
 func (b *builder) addSecret(o Object, e kong.Entity) {
@@ -124,7 +135,7 @@ func (b *builder) addConsumer(e kong.Entity) {
 		content["custom_id"] = customID
 	}
 	r := Reference{GroupKong, KindConsumer, b.set.Owner.Namespace, b.name(b.set.Owner, "consumer")}
-	b.objects = append(b.objects, b.finish(b.of(e, r, content), meta{
+	b.objects = append(b.objects, b.finish(b.named(b.of(e, r, content)), meta{
 		annotations: b.annotations(e.ID), tags: e.Fields.Tags(),
 	}))
 }

@@ -63,6 +63,7 @@ const (
 	annotationSum     = "kongjwt.dev/sum"
 	annotationUnique  = "kongjwt.dev/unique"
 	annotationGuarded = "kongjwt.dev/guarded"
+	annotationName    = "kongjwt.dev/stands-for"
 )
 
 // Reference names an object.
@@ -100,6 +101,9 @@ type Object struct {
 	Unique []desired.UniqueKey
 	// Sum stands for the whole content.
 	Sum string
+	// StandsFor is the name that the operator would give the object; empty where that is its name. An object that was
+	// taken over keeps the name that it had.
+	StandsFor string
 	// Guarded says that a route can be reached by nobody yet.
 	Guarded bool
 	// Content is the object as it is applied; nil of one that was read.
@@ -197,6 +201,9 @@ func (s Settings) finish(o Object, metadata meta) Object {
 	if o.Guarded {
 		annotations[annotationGuarded] = "true"
 	}
+	if o.StandsFor != "" {
+		annotations[annotationName] = o.StandsFor
+	}
 	described := map[string]any{"name": o.Name, "labels": labels, "annotations": annotations}
 	if o.Namespace != "" {
 		described["namespace"] = o.Namespace
@@ -228,6 +235,7 @@ func (s Settings) Read(r Reference, labels, annotations map[string]string) (o Ob
 		Reference: r, Owner: desired.Owner{Kind: parts[0], Namespace: parts[1], Name: parts[2]},
 		Entity: kong.Kind(annotations[annotationKind]), Part: annotations[annotationPart],
 		Sum: annotations[annotationSum], Guarded: annotations[annotationGuarded] != "",
+		StandsFor: annotations[annotationName],
 	}
 	if unique := annotations[annotationUnique]; unique != "" && json.Unmarshal([]byte(unique), &o.Unique) != nil {
 		o.Sum = UnknownSum // somebody wrote into it

@@ -64,7 +64,7 @@ func serviceSet(change ...func(kong.Fields)) desired.Set {
 
 func of(t rapid.TB, set desired.Set, kept ...Object) []Object {
 	t.Helper()
-	all, err := settings.Of(set, kept)
+	all, err := settings.Of(set, kept, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +199,7 @@ func TestWhatAnObjectCannotSayIsRefused(t *testing.T) {
 		"spec.routes: hosts":   func(f kong.Fields) { f["hosts"] = []string{"example.*"} },
 		"spec.routes: headers": func(f kong.Fields) { f["headers"] = map[string]any{"x": []string{"a,b"}} },
 	} {
-		if _, err := settings.Of(serviceSet(alter), nil); err == nil || !strings.HasPrefix(err.Error(), name) {
+		if _, err := settings.Of(serviceSet(alter), nil, nil); err == nil || !strings.HasPrefix(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

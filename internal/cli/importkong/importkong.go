@@ -25,6 +25,7 @@ type options struct {
 	fromKong, fromDeck, fromKIC string
 	gateway, secrets            string
 	selectTag                   string
+	keep                        bool
 	dir                         string
 	auth                        adminapi.Flags
 }
@@ -64,6 +65,10 @@ KongPlugins, and Ingresses with the Services behind them, of one namespace. The 
 deletes what it does not know from a Kong that it manages: let a JwtConsumer's KongGateway be another
 one, or let the ingress controller go first.
 
+With --keep as well, the KongGateway is one with spec.ingressController, of the same controller: each
+JwtConsumer takes its KongConsumer over, and that one's Secrets, by an annotation. No request is
+refused meanwhile. Ingresses stay as they are, and JwtProtectedServices are not written.
+
 The material of credentials is written into Secrets in plain text, or, with --secrets none, into
 none: the Secrets that have to be made are then listed.`,
 		Example: `  # Everything that a Kong holds
@@ -75,7 +80,10 @@ none: the Secrets that have to be made are then listed.`,
   # What the ingress controller does for a namespace
   kubectl kongjwt import --from-kic manifests/ -n shop --gateway main --output-dir shop/
 
-  # The same, from a cluster where it runs
+  # Consumers that stay in the Kong of the ingress controller
+  kubectl get kongconsumers,kongplugins,secrets -n shop -o yaml | kubectl kongjwt import --from-kic - --keep -n shop --gateway main --output-dir shop/
+
+  # All of it, from a cluster where it runs
   kubectl get kongconsumers,kongplugins,ingresses,services,secrets -n shop -o yaml | kubectl kongjwt import --from-kic - -n shop --gateway main --output-dir shop/`,
 		Args: usage.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), e) },
@@ -84,6 +92,7 @@ none: the Secrets that have to be made are then listed.`,
 	flags.StringVar(&o.fromKong, "from-kong", "", "URL of a Kong's Admin API")
 	flags.StringVar(&o.fromDeck, "from-deck", "", "File of decK, format 3.0")
 	flags.StringVar(&o.fromKIC, "from-kic", "", `Folder of manifests of Kong's ingress controller (*.yaml, *.yml, *.json), with those below it; "-" is standard input`)
+	flags.BoolVar(&o.keep, "keep", false, "With --from-kic: take KongConsumers and their Secrets over, in the Kong that they are in")
 	flags.StringVar(&o.gateway, "gateway", "", "KongGateway of the resources")
 	flags.StringVar(&o.secrets, "secrets", secretsPlain, "plain writes Secrets with the material, none lists the Secrets to be made")
 	flags.StringVar(&o.selectTag, "select-tag", "", "Take the consumers and services alone that have this tag, and what hangs on them")
@@ -105,6 +114,9 @@ func (o *options) run(ctx context.Context, e *env.Env) error {
 	if o.secrets != secretsPlain && o.secrets != secretsNone {
 		return fmt.Errorf("--secrets %s: choose %s or %s", o.secrets, secretsPlain, secretsNone)
 	}
+	if o.keep && o.fromKIC == "" {
+		return errors.New("--keep: it is for --from-kic; leave it out")
+	}
 	namespace, err := e.Namespace()
 	if err != nil {
 		return err
@@ -117,7 +129,7 @@ func (o *options) run(ctx context.Context, e *env.Env) error {
 		return err
 	}
 	result := importer.Import(entities, importer.Options{
-		Namespace: namespace, Gateway: o.gateway, SelectTag: o.selectTag, PlainSecrets: o.secrets == secretsPlain,
+		Namespace: namespace, Gateway: o.gateway, SelectTag: o.selectTag, PlainSecrets: o.secrets == secretsPlain, Keep: o.keep,
 	})
 	files, err := result.Files()
 	if err != nil {

@@ -66,3 +66,28 @@ func write(t *testing.T, path, content string) {
 		t.Fatal(err)
 	}
 }
+
+// TestKeep: a JwtConsumer that stays in the ingress controller's Kong names the KongConsumer that it takes over, and
+// Ingresses become nothing.
+func TestKeep(t *testing.T) {
+	to := filepath.Join(t.TempDir(), "out")
+	s := clitest.New(t)
+	if err := s.Run(t, importkong.Command, "--from-kic", "../../importer/testdata/kic", "--keep", "--gateway", "main", "-n", "shop",
+		"--output-dir", to); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(filepath.Join(to, "jwtconsumer-john.yaml"))
+	if err != nil || !strings.Contains(string(content), "kongjwt.dev/take-over: john\n") {
+		t.Errorf("%s, error %v", content, err)
+	}
+	if services, err := filepath.Glob(filepath.Join(to, "jwtprotectedservice-*")); err != nil || len(services) > 0 {
+		t.Errorf("%v, error %v", services, err)
+	}
+	if !strings.Contains(s.Out.String(), "it stays as it is, and its Ingress with it") {
+		t.Error(s.Out)
+	}
+	err = clitest.New(t).Run(t, importkong.Command, "--from-deck", "kong.yaml", "--keep", "--gateway", "main", "--output-dir", t.TempDir())
+	if err == nil || !strings.HasPrefix(err.Error(), "--keep: ") {
+		t.Errorf("error %v", err)
+	}
+}

@@ -21,6 +21,8 @@ type Holders struct {
 	// Older finds a resource that was created earlier and wants the same key. It is asked where nobody has the key; it
 	// may be nil.
 	Older func(desired.UniqueKey) (desired.Owner, bool)
+	// TakenOver says whether the owner takes an object of somebody else over, with what it has; it may be nil.
+	TakenOver func(objects.Reference) bool
 }
 
 // Refusal is a key that an owner cannot have.
@@ -111,7 +113,7 @@ func (c *Claim) holderOf(ctx context.Context, key, wanted desired.UniqueKey) (st
 		if err != nil {
 			return "", err
 		}
-		if found && by.Owner != c.owner {
+		if found && by.Owner != c.owner && (c.TakenOver == nil || !c.TakenOver(by.Reference)) {
 			return by.String(), nil
 		}
 	}
