@@ -20,6 +20,7 @@ var (
 		"docs/operations/openshift.md":                  "it takes an OpenShift: test/chart has what the value changes",
 		"docs/how-to/use-an-identity-provider.md":       "it takes an identity provider: test/e2e/issuer_test.go has one",
 		"docs/how-to/use-with-an-ingress-controller.md": "it takes an ingress controller: controllers/ingress_test.go has a stand-in",
+		"docs/tutorial/kind-ingress-controller.md":      "it takes an ingress controller: test/e2e/ingress_tutorial_test.go applies its files on a stand-in",
 	}
 )
 
