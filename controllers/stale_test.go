@@ -21,7 +21,9 @@ import (
 )
 
 // watched are the resources that the operator watches.
-var watched = []string{"konggateways", "jwtconsumers", "jwtprotectedservices", "jwttokens", "secrets", "services", "namespaces"}
+var watched = []string{
+	"konggateways", "jwtconsumers", "jwtprotectedservices", "jwttokens", "secrets", "services", "namespaces",
+}
 
 // newReplica makes a kube-apiserver that may be behind, and is not when the spec ends.
 func newReplica() *stale.Replica {
@@ -59,6 +61,17 @@ func now(ctx context.Context) string {
 	version, err := newReplica().Now(ctx)
 	Expect(err).NotTo(HaveOccurred())
 	return version
+}
+
+// port80 is a Service with one port.
+func (w *world) port80(name string) *corev1.Service {
+	return &corev1.Service{ObjectMeta: w.meta(name), Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}}}
+}
+
+// watches waits until somebody watches a kind by way of a replica.
+func watches(replica *stale.Replica, kind string) {
+	GinkgoHelper()
+	Eventually(replica.Watches).WithArguments(kind).WithTimeout(soon).WithPolling(poll).ShouldNot(BeZero(), kind)
 }
 
 // remains holds for a while, until time goes on at a replica, and then ends.
@@ -122,7 +135,7 @@ var _ = Describe("An operator that starts from an older state", func() {
 	})
 
 	It("leads no request to a Service that has come to lead elsewhere", func(ctx SpecContext) {
-		target := &corev1.Service{ObjectMeta: w.meta("orders"), Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}}}
+		target := w.port80("orders")
 		service := w.service("orders", func(s *v1alpha1.JwtProtectedService) {
 			s.Spec.Upstream = &v1alpha1.Upstream{ServiceRef: &v1alpha1.UpstreamServiceReference{Name: "orders", Port: 80}}
 		})
@@ -130,9 +143,10 @@ var _ = Describe("An operator that starts from an older state", func() {
 		ready(ctx, service)
 		before := now(ctx)
 		change(ctx, target, func(s *corev1.Service) {
-			s.Spec.Type, s.Spec.ExternalName, s.Spec.ClusterIP, s.Spec.ClusterIPs = corev1.ServiceTypeExternalName, "elsewhere.example", "", nil
+			s.Spec.Type, s.Spec.ExternalName = corev1.ServiceTypeExternalName, "elsewhere.example"
+			s.Spec.ClusterIP, s.Spec.ClusterIPs = "", nil
 		})
-		Eventually(func() []map[string]any { return w.list(ctx, "routes") }).WithTimeout(soon).WithPolling(poll).Should(BeEmpty())
+		Eventually(w.list).WithContext(ctx).WithArguments("routes").WithTimeout(soon).WithPolling(poll).Should(BeEmpty())
 		replica := w.goBack(before, "services")
 		remains(ctx, replica, func(g Gomega) { g.Expect(w.list(ctx, "routes")).To(BeEmpty()) })
 	})
@@ -157,7 +171,8 @@ var _ = Describe("An operator that starts from an older state", func() {
 	})
 
 	It("makes nothing again of what is deleted, and nothing of what was before under its name", func(ctx SpecContext) {
-		create(ctx, w.secret("a-jwt", map[string]string{"secret": longSecret}), w.secret("b-jwt", map[string]string{"secret": longSecret}))
+		material := map[string]string{"secret": longSecret}
+		create(ctx, w.secret("a-jwt", material), w.secret("b-jwt", material))
 		a, b := w.consumer("a"), w.consumer("b", func(c *v1alpha1.JwtConsumer) { c.Spec.Groups = []string{"admins"} })
 		create(ctx, a, b)
 		ready(ctx, a, b)
@@ -197,11 +212,13 @@ var _ = Describe("An operator that starts from an older state", func() {
 		create(ctx, w.secret("john-jwt", map[string]string{"secret": longSecret}), consumer)
 		ready(ctx, consumer)
 		before := now(ctx)
-		next, err := kongsim.Start(kongsim.Options{DBUpdateFrequency: 50 * time.Millisecond, WorkerStateUpdateFrequency: 50 * time.Millisecond})
+		const frequency = 50 * time.Millisecond
+		next, err := kongsim.Start(kongsim.Options{DBUpdateFrequency: frequency, WorkerStateUpdateFrequency: frequency})
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(next.Close)
 		change(ctx, w.gateway, func(g *v1alpha1.KongGateway) { g.Spec.AdminAPI.URL = next.AdminURL() })
-		Eventually(func() []any { return (&world{kong: next}).values(ctx, "jwts", "key") }).WithTimeout(soon).WithPolling(poll).Should(HaveLen(1))
+		there := &world{kong: next}
+		Eventually(there.list).WithContext(ctx).WithArguments("jwts").WithTimeout(soon).WithPolling(poll).Should(HaveLen(1))
 		ready(ctx, w.gateway, consumer)
 		former.ResetRequests()
 		replica := w.goBack(before, watched...)
@@ -219,7 +236,7 @@ var _ = Describe("An operator that starts from an older state", func() {
 		create(ctx, w.secret("john-jwt", map[string]string{"secret": longSecret}), consumer)
 		ready(ctx, consumer)
 		standby := startOperator(w.name, w.elected, by(replica))
-		Eventually(func() int { return replica.Watches("jwtconsumers") }).WithTimeout(soon).WithPolling(poll).Should(BeNumerically(">", 0))
+		watches(replica, "jwtconsumers")
 		Expect(replica.Freeze(ctx, watched...)).To(Succeed())
 		change(ctx, consumer, func(c *v1alpha1.JwtConsumer) { c.Spec.Groups = []string{"readers"} })
 		ready(ctx, consumer)
@@ -304,7 +321,7 @@ var _ = Describe("An operator that is told of changes late", func() {
 		for range 2 {
 			Expect(replica.Skip(ctx, watched...)).To(Succeed())
 			for _, kind := range watched {
-				Eventually(func() int { return replica.Watches(kind) }).WithTimeout(soon).WithPolling(poll).Should(BeNumerically(">", 0), kind)
+				watches(replica, kind)
 			}
 		}
 		Consistently(func(g Gomega) {
@@ -325,7 +342,7 @@ var _ = Describe("An operator that is told of changes late", func() {
 				s.Spec.Upstream = &v1alpha1.Upstream{ServiceRef: &v1alpha1.UpstreamServiceReference{Name: name, Port: 80}}
 			})
 			create(ctx, service, consumer)
-			create(ctx, secret, &corev1.Service{ObjectMeta: w.meta(name), Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}}})
+			create(ctx, secret, w.port80(name))
 			change(ctx, consumer, func(c *v1alpha1.JwtConsumer) { c.Spec.Groups = []string{"second"} })
 			if late != "jwtconsumers" && late != "secrets" {
 				ready(ctx, consumer)
@@ -348,7 +365,8 @@ var _ = Describe("An operator that is told of changes late", func() {
 		for _, revision := range []int{2, 3} {
 			annotate(ctx, consumer, v1alpha1.AnnotationRotate, fmt.Sprint(revision))
 			Eventually(phases(ctx, consumer)).WithTimeout(soon).WithPolling(poll).Should(ContainElement(w.sayActive(revision)))
-			Expect(w.secretsByKey(ctx)).To(HaveKeyWithValue(w.published(ctx, "r-made", "key"), w.published(ctx, "r-made", "secret")))
+			key, secret := w.published(ctx, "r-made", "key"), w.published(ctx, "r-made", "secret")
+			Expect(w.secretsByKey(ctx)).To(HaveKeyWithValue(key, secret))
 		}
 		Expect(w.list(ctx, "jwts")).To(HaveLen(3))
 		material := w.published(ctx, "r-made", "secret")

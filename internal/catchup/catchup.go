@@ -116,7 +116,8 @@ func (c *CatchUp) note(ctx context.Context, kind Kind, what string) {
 	if ctx.Err() != nil {
 		return
 	}
-	log.FromContext(ctx).Info("Waiting until the cache has caught up with the API server", "kind", kind.GVK.Kind, "reason", what)
+	log.FromContext(ctx).Info("Waiting until the cache has caught up with the API server",
+		"kind", kind.GVK.Kind, "reason", what)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.behind = kind.GVK.Kind + ": " + what

@@ -45,11 +45,13 @@ func TestWhatACacheLacks(t *testing.T) {
 	}
 }
 
+type answer func(client.ObjectList) error
+
 // lists answers each list with the next of its answers, and the last one again and again.
 type lists struct {
 	client.Reader
 	mu      sync.Mutex
-	answers []func(client.ObjectList) error
+	answers []answer
 	asked   []client.ListOptions
 }
 
@@ -57,39 +59,41 @@ func (l *lists) List(_ context.Context, list client.ObjectList, options ...clien
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.asked = append(l.asked, *(&client.ListOptions{}).ApplyOptions(options))
-	answer := l.answers[0]
+	next := l.answers[0]
 	if len(l.answers) > 1 {
 		l.answers = l.answers[1:]
 	}
-	return answer(list)
+	return next(list)
 }
 
-func (l *lists) then(answers ...func(client.ObjectList) error) {
+func (l *lists) then(answers ...answer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.answers = answers
 }
 
 // live answers with metadata.
-func live(version, next string, pairs ...string) func(client.ObjectList) error {
+func live(version, next string, pairs ...string) answer {
 	return func(list client.ObjectList) error {
 		list.SetResourceVersion(version)
 		list.SetContinue(next)
 		items := list.(*metav1.PartialObjectMetadataList)
 		items.Items = nil
 		for i := 0; i < len(pairs); i += 2 {
-			items.Items = append(items.Items, metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: pairs[i], ResourceVersion: pairs[i+1]}})
+			meta := metav1.ObjectMeta{Name: pairs[i], ResourceVersion: pairs[i+1]}
+			items.Items = append(items.Items, metav1.PartialObjectMetadata{ObjectMeta: meta})
 		}
 		return nil
 	}
 }
 
-func cached(pairs ...string) func(client.ObjectList) error {
+func cached(pairs ...string) answer {
 	return func(list client.ObjectList) error {
 		items := list.(*corev1.ServiceList)
 		items.Items = nil
 		for i := 0; i < len(pairs); i += 2 {
-			items.Items = append(items.Items, corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: pairs[i], ResourceVersion: pairs[i+1]}})
+			meta := metav1.ObjectMeta{Name: pairs[i], ResourceVersion: pairs[i+1]}
+			items.Items = append(items.Items, corev1.Service{ObjectMeta: meta})
 		}
 		return nil
 	}
@@ -98,25 +102,29 @@ func cached(pairs ...string) func(client.ObjectList) error {
 func failing(client.ObjectList) error { return errors.New("no answer") }
 
 func services() Kind {
-	return Kind{GVK: corev1.SchemeGroupVersion.WithKind("Service"), NewList: func() client.ObjectList { return &corev1.ServiceList{} }}
+	return Kind{
+		GVK: corev1.SchemeGroupVersion.WithKind("Service"), NewList: func() client.ObjectList { return &corev1.ServiceList{} },
+	}
 }
 
 func TestControllersWaitForTheCache(t *testing.T) {
 	for what, c := range map[string]struct {
-		live   []func(client.ObjectList) error
-		before func(client.ObjectList) error
-		after  func(client.ObjectList) error
+		live   []answer
+		before answer
+		after  answer
 	}{
-		"an older object":              {[]func(client.ObjectList) error{live("9", "", "a", "9")}, cached("a", "5"), cached("a", "9")},
-		"an object of the second page": {[]func(client.ObjectList) error{live("9", "more", "a", "5"), live("9", "", "b", "9")}, cached("a", "5"), cached("a", "5", "b", "9")},
-		"a deleted object":             {[]func(client.ObjectList) error{live("9", "")}, cached("a", "5"), cached()},
-		"an object that goes unseen":   {[]func(client.ObjectList) error{live("9", "", "a", "9"), live("12", "")}, cached(), cached()},
-		"an API server that fails":     {[]func(client.ObjectList) error{failing, live("9", "", "a", "9")}, cached("a", "5"), cached("a", "9")},
-		"a cache that cannot be read":  {[]func(client.ObjectList) error{live("9", "", "a", "9")}, failing, cached("a", "9")},
+		"an older object": {[]answer{live("9", "", "a", "9")}, cached("a", "5"), cached("a", "9")},
+		"an object of the second page": {
+			[]answer{live("9", "more", "a", "5"), live("9", "", "b", "9")}, cached("a", "5"), cached("a", "5", "b", "9"),
+		},
+		"a deleted object":            {[]answer{live("9", "")}, cached("a", "5"), cached()},
+		"an object that goes unseen":  {[]answer{live("9", "", "a", "9"), live("12", "")}, cached(), cached()},
+		"an API server that fails":    {[]answer{failing, live("9", "", "a", "9")}, cached("a", "5"), cached("a", "9")},
+		"a cache that cannot be read": {[]answer{live("9", "", "a", "9")}, failing, cached("a", "9")},
 	} {
 		t.Run(what, func(t *testing.T) {
 			g := NewWithT(t)
-			cache, server := &lists{answers: []func(client.ObjectList) error{c.before}}, &lists{answers: c.live}
+			cache, server := &lists{answers: []answer{c.before}}, &lists{answers: c.live}
 			waits := New(cache, server, services())
 			waits.Begin(t.Context())
 			waits.Begin(t.Context()) // each controller does
@@ -131,21 +139,23 @@ func TestControllersWaitForTheCache(t *testing.T) {
 
 func TestTheErrorSaysWhatIsLate(t *testing.T) {
 	g := NewWithT(t)
-	waits := New(&lists{answers: []func(client.ObjectList) error{cached("a", "5")}}, &lists{answers: []func(client.ObjectList) error{live("9", "", "a", "9")}}, services())
+	late, server := &lists{answers: []answer{cached("a", "5")}}, &lists{answers: []answer{live("9", "", "a", "9")}}
+	waits := New(late, server, services())
 	ctx, cancel := context.WithTimeout(t.Context(), (looks+10)*pause)
 	defer cancel()
 	waits.Begin(t.Context())
-	g.Expect(waits.Await(ctx)).To(MatchError(And(ContainSubstring("Service: 1 late, a among them"), ContainSubstring("deadline"))))
+	g.Expect(waits.Await(ctx)).To(MatchError(
+		And(ContainSubstring("Service: 1 late, a among them"), ContainSubstring("deadline"))))
 }
 
 func TestOnlyWhatIsCachedIsAskedFor(t *testing.T) {
 	g := NewWithT(t)
-	server := &lists{answers: []func(client.ObjectList) error{live("9", "")}}
+	server := &lists{answers: []answer{live("9", "")}}
 	kind := services()
 	requirement, err := labels.NewRequirement("shard", selection.Equals, []string{"1"})
 	g.Expect(err).NotTo(HaveOccurred())
 	kind.Namespaces, kind.Selector = []string{"x", "y"}, labels.NewSelector().Add(*requirement)
-	waits := New(&lists{answers: []func(client.ObjectList) error{cached()}}, server, kind)
+	waits := New(&lists{answers: []answer{cached()}}, server, kind)
 	waits.Begin(t.Context())
 	g.Eventually(func() error { return waits.Await(t.Context()) }).WithTimeout(time.Second).Should(Succeed())
 	g.Expect(server.asked).To(HaveLen(2))

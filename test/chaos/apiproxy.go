@@ -150,6 +150,10 @@ func (p *apiProxy) pass(conn net.Conn) {
 	}
 	defer func() { _ = server.Close() }() // as above
 	p.mu.Lock()
+	if p.target != target { // it was pointed elsewhere meanwhile, and has cut all that it knew of
+		p.mu.Unlock()
+		return
+	}
 	p.open[conn] = true
 	p.mu.Unlock()
 	ended := make(chan struct{}, 2)

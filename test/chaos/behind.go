@@ -7,7 +7,9 @@ import (
 )
 
 // watched are the resources that the operator watches.
-var watched = []string{"konggateways", "jwtconsumers", "jwtprotectedservices", "jwttokens", "secrets", "services", "namespaces"}
+var watched = []string{
+	"konggateways", "jwtconsumers", "jwtprotectedservices", "jwttokens", "secrets", "services", "namespaces",
+}
 
 // someOf gives at least one of them.
 func someOf(kinds []string, random *rand.Rand) []string {

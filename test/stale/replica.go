@@ -3,12 +3,12 @@
 //
 //   - A list with resourceVersion=0 may show any older state; one without shows the newest, and so does a get.
 //   - A list or a watch that asks for a version which the replica does not have yet waits, or is refused.
-//   - A watch tells of changes late, but of all, in their order. Kinds are late by themselves: what happened first may be
-//     told of last.
+//   - A watch tells of changes late, but of all, in their order. Kinds are late by themselves: what happened first may
+//     be told of last.
 //   - A watch that is too old ends with 410 Gone. The client lists then, and never learns what was in between.
 //
-// It does not serve lists as watches (sendInitialEvents), as servers before Kubernetes 1.32 do not: clients fall back to
-// resourceVersion=0.
+// It does not serve lists as watches (sendInitialEvents), as servers before Kubernetes 1.32 do not: clients fall back
+// to resourceVersion=0.
 package stale
 
 import (
@@ -64,7 +64,8 @@ func New(config *rest.Config) (*Replica, error) {
 
 // Now is the version of the cluster's newest state, for FreezeAt.
 func (r *Replica) Now(ctx context.Context) (string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(r.host, "/")+"/api/v1/namespaces?limit=1", nil)
+	url := strings.TrimSuffix(r.host, "/") + "/api/v1/namespaces?limit=1"
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return "", err
 	}
@@ -231,7 +232,8 @@ func refuse(request *http.Request, status metav1.Status) *http.Response {
 		content = []byte(err.Error())
 	}
 	return &http.Response{
-		Status: fmt.Sprintf("%d %s", status.Code, status.Reason), StatusCode: int(status.Code), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Status: fmt.Sprintf("%d %s", status.Code, status.Reason), StatusCode: int(status.Code),
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: http.Header{"Content-Type": {"application/json"}}, Request: request,
 		Body: io.NopCloser(bytes.NewReader(content)), ContentLength: int64(len(content)),
 	}

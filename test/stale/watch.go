@@ -32,7 +32,8 @@ var (
 	// noInitialEvents is how a server answers that has no lists as watches.
 	noInitialEvents = metav1.Status{
 		Code: http.StatusUnprocessableEntity, Reason: metav1.StatusReasonInvalid,
-		Message: "sendInitialEvents: Forbidden: sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled",
+		Message: "sendInitialEvents: Forbidden: " +
+			"sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled",
 	}
 )
 
@@ -56,7 +57,9 @@ func (t through) watch(request *http.Request, resource string) (*http.Response, 
 }
 
 func (r *Replica) open(resource string, upstream io.ReadCloser) *events {
-	e := &events{replica: r, resource: resource, upstream: upstream, lines: bufio.NewReader(upstream), closed: make(chan struct{})}
+	e := &events{
+		replica: r, resource: resource, upstream: upstream, lines: bufio.NewReader(upstream), closed: make(chan struct{}),
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.watches[e] = true
