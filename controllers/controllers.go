@@ -41,7 +41,7 @@ type Options struct {
 	// Direct reads past the cache: before something is deleted because its resource is gone.
 	Direct client.Reader
 	// Objects writes the objects of an ingress controller, past the cache.
-	Objects client.Client
+	Objects client.WithWatch
 	// Pace is that of engines for ingress controllers; the real one where it is zero.
 	Pace ingress.Pace
 	// Namespaces are those that this process works on; none: all. Selector is that of its resources; nil: all.

@@ -3,6 +3,7 @@ package controllers_test
 import (
 	"context"
 	"net/http"
+	"strings"
 	"sync"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -56,6 +57,25 @@ var _ = Describe("holders on a Kong of an ingress controller", func() {
 		taken(ctx, service)
 	})
 
+	It("sees at once that the controller drops a consumer, and that it takes it again", func(ctx SpecContext) {
+		c := newControlled(ctx)
+		consumer := c.generated("app")
+		create(ctx, consumer)
+		taken(ctx, c.gateway, consumer)
+		Expect(kube.Get(ctx, client.ObjectKeyFromObject(consumer), consumer)).To(Succeed())
+		secret := &corev1.Secret{ObjectMeta: c.meta("theirs"), StringData: map[string]string{
+			"key": consumer.Status.Credentials[0].Key, "algorithm": "HS256", "secret": strings.Repeat("s", 32),
+		}}
+		secret.Labels = map[string]string{"konghq.com/credential": "jwt"}
+		other := kongObject("KongConsumer", "other", map[string]any{"username": "theirs", "credentials": []any{"theirs"}})
+		other.SetNamespace(c.namespace)
+		other.SetAnnotations(map[string]string{"kubernetes.io/ingress.class": c.name})
+		create(ctx, secret, other)
+		stalled(ctx, consumer, v1alpha1.ReasonConflict, ContainSubstring("the ingress controller drops this consumer"))
+		Expect(kube.Delete(ctx, other)).To(Succeed())
+		taken(ctx, consumer)
+	})
+
 	It("puts right what somebody changed while the operator was away", func(ctx SpecContext) {
 		c := newControlled(ctx)
 		service := c.protected("api")
@@ -80,6 +100,22 @@ func kongObject(kind, name string, fields map[string]any) *unstructured.Unstruct
 	o.SetKind(kind)
 	o.SetName(name)
 	return o
+}
+
+// flags are the conditions of an object that say what the controller holds up.
+func (c *controlled) flags(ctx context.Context, object client.Object) []string {
+	GinkgoHelper()
+	var found []string
+	Eventually(func(g Gomega) {
+		conditions := conditionsOf(ctx, g, object)
+		found = nil
+		for _, kind := range []string{v1alpha1.ConditionAwaitingController, v1alpha1.ConditionRevocationPending} {
+			if apimeta.IsStatusConditionTrue(conditions, kind) {
+				found = append(found, kind)
+			}
+		}
+	}).WithTimeout(soon).Should(Succeed())
+	return found
 }
 
 // generated is a consumer whose credential the operator makes.

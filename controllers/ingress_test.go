@@ -272,8 +272,26 @@ var _ = Describe("a gateway that an ingress controller owns", func() {
 		consumer := c.generated("app")
 		create(ctx, consumer)
 		reconciling(ctx, consumer, v1alpha1.ReasonAwaitingController, ContainSubstring("not taken for"))
+		Expect(c.flags(ctx, consumer)).To(Equal([]string{v1alpha1.ConditionAwaitingController}))
+		Eventually(func() []string { return c.flags(ctx, c.gateway) }).WithTimeout(soon).
+			Should(Equal([]string{v1alpha1.ConditionAwaitingController}))
 		c.startController()
 		taken(ctx, c.gateway, consumer)
+		Expect(c.flags(ctx, consumer)).To(BeEmpty())
+	})
+
+	It("says that a revocation is pending while the controller is away", func(ctx SpecContext) {
+		c := newControlled(ctx)
+		consumer := c.generated("app")
+		create(ctx, consumer)
+		taken(ctx, c.gateway, consumer)
+		c.stopController()
+		change(ctx, consumer, func(o *v1alpha1.JwtConsumer) { o.Spec.Revoked = true })
+		reconciling(ctx, consumer, v1alpha1.ReasonRevocationPending, ContainSubstring("not taken for"))
+		Expect(c.flags(ctx, consumer)).To(ConsistOf(
+			v1alpha1.ConditionAwaitingController, v1alpha1.ConditionRevocationPending))
+		c.startController()
+		Eventually(func() []string { return c.flags(ctx, consumer) }).WithTimeout(pushed).Should(BeEmpty())
 	})
 
 	It("names the object of somebody else that holds up every change", func(ctx SpecContext) {

@@ -53,7 +53,7 @@ const (
 
 var (
 	restConfig *rest.Config
-	kube       client.Client
+	kube       client.WithWatch
 	scheme     *runtime.Scheme
 	serial     atomic.Int64
 )
@@ -69,7 +69,7 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	scheme = runtime.NewScheme()
 	Expect(clientgoscheme.AddToScheme(scheme)).To(Succeed())
 	Expect(v1alpha1.AddToScheme(scheme)).To(Succeed())
-	kube, err = client.New(restConfig, client.Options{Scheme: scheme})
+	kube, err = client.NewWithWatch(restConfig, client.Options{Scheme: scheme})
 	Expect(err).NotTo(HaveOccurred())
 	Expect(kube.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: operatorNamespace}})).To(Succeed())
 })

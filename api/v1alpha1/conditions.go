@@ -12,6 +12,16 @@ const (
 	ConditionStalled = "Stalled"
 	// ConditionSuspended is true while spec.suspend is: Ready stays as it was, since what is in Kong goes on.
 	ConditionSuspended = "Suspended"
+	// ConditionAwaitingController is true while the ingress controller of the gateway's Kong has not given it what was
+	// written for longer than it should take, whatever Ready says beside it. The message says why, where that is known.
+	ConditionAwaitingController = "AwaitingController"
+	// ConditionRevocationPending is true while Kong still accepts a credential, or still serves a route, that was taken
+	// away, because its ingress controller takes nothing.
+	ConditionRevocationPending = "RevocationPending"
+	// ConditionFallbackOpens is true on a gateway while events say that the fallback of an ingress controller left out a
+	// plugin that Kong refuses and goes on with what names it: those routes are open. The operator's own are not among
+	// them. The gateway is Ready all the same.
+	ConditionFallbackOpens = "FallbackOpens"
 	// ConditionWeakSecret is true when an HMAC secret is shorter than RFC 7518 section 3.2 asks. The credential works
 	// all the same.
 	ConditionWeakSecret = "WeakSecret"
@@ -89,8 +99,9 @@ const (
 	// Remedy: choose another name, key or match, or have the holder, which the message names, give it up. It goes on by
 	// itself when it is free.
 	ReasonConflict = "Conflict"
-	// ReasonTargetNotFound: spec.attachTo names a service or route that Kong does not have.
-	// Remedy: create the service or route in Kong, or correct the name. It goes on by itself when the target comes.
+	// ReasonTargetNotFound: spec.attachTo names a service or route that Kong does not have, or an object that the
+	// namespace does not have.
+	// Remedy: create the service, route or object, or correct the name. It goes on by itself when the target comes.
 	ReasonTargetNotFound = "TargetNotFound"
 	// ReasonKongRejected: Kong answered that what was sent is not valid.
 	// Remedy: change the fields that the message names. It is tried again each spec.drift.interval of the gateway, and
@@ -122,9 +133,10 @@ const (
 	// ReasonRevocationPending: as AwaitingController, and what was taken away is still accepted.
 	// Remedy: as of AwaitingController; until then stop the leaked credential in front of Kong.
 	ReasonRevocationPending = "RevocationPending"
-	// ReasonUnprotected: on the Kong of an ingress controller, a KongPlugin of the namespace has the name of one of the
-	// operator's KongClusterPlugins, and is taken instead of it.
-	// Remedy: have that KongPlugin renamed by whoever made it. Until then requests pass as it says.
+	// ReasonUnprotected: on the Kong of an ingress controller, a KongPlugin of the namespace is taken instead of one of the
+	// operator's KongClusterPlugins, or somebody else has set the annotation of the object that spec.attachTo names.
+	// Remedy: have the KongPlugin renamed, or the annotation taken out of what its field manager applies. Until then
+	// requests pass as they say.
 	ReasonUnprotected = "Unprotected"
 	// ReasonCredentialCannotSign: the credential has no private material here, so no token can be signed with it.
 	// Remedy: let the token use a credential that is generated, or whose Secret holds the secret or the private key.
@@ -153,6 +165,10 @@ const (
 	// ReasonShortSecret: an HMAC secret has fewer bytes than its algorithm's hash (RFC 7518 section 3.2).
 	// Remedy: use a longer secret, or let the operator generate it.
 	ReasonShortSecret = "ShortSecret"
+	// ReasonPluginLeftOut: the fallback of an ingress controller left out a plugin, and what names it goes on without it.
+	// Remedy: run the controller with --use-last-valid-config-for-fallback, and have the plugin corrected. Name plugins by
+	// the annotation konghq.com/plugins, not by a filter.
+	ReasonPluginLeftOut = "PluginLeftOut"
 	// ReasonNamesNobody: a service names a consumer or a group that nobody has.
 	// Remedy: correct the name that the message gives, or create the JwtConsumer. It goes away by itself then.
 	ReasonNamesNobody = "NamesNobody"

@@ -261,7 +261,8 @@ type JwtConsumerStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 	// conditions are Ready; Reconciling or Stalled while they are true; Suspended while spec.suspend is true; Drifted,
-	// WeakSecret and KeySetDegraded while they are true; and Verified where the gateway names its data planes.
+	// WeakSecret, KeySetDegraded, AwaitingController and RevocationPending while they are true; and Verified where the
+	// gateway names its data planes.
 	// +listType=map
 	// +listMapKey=type
 	// +optional

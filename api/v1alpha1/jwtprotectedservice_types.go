@@ -43,7 +43,9 @@ type JwtProtectedServiceSpec struct {
 	// +listMapKey=name
 	// +optional
 	Routes []Route `json:"routes,omitempty"`
-	// attachTo puts the plugins on a service or route in Kong that the operator does not manage.
+	// attachTo puts the plugins on what the operator does not manage: a service or route in Kong, or, where the gateway
+	// has spec.ingressController, a Service, Ingress or HTTPRoute of the resource's namespace. Without the resource it is
+	// without them, and open to everybody: delete the route first, or keep the resource.
 	// +optional
 	AttachTo *AttachTo `json:"attachTo,omitempty"`
 	// jwt is the configuration of the jwt plugin. What is left out gets Kong's default.
@@ -72,9 +74,9 @@ type JwtProtectedServiceSpec struct {
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
 }
 
-// AttachTo names a service or a route that exists in Kong.
+// AttachTo names a service or a route that exists in Kong, or an object that an ingress controller makes one of.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.serviceName) != has(self.routeName)",message="set exactly one of serviceName and routeName"
+// +kubebuilder:validation:XValidation:rule="[has(self.serviceName), has(self.routeName), has(self.service), has(self.ingress), has(self.httpRoute)].filter(given, given).size() == 1",message="set exactly one of serviceName and routeName (in Kong), service, ingress and httpRoute (in the namespace, where an ingress controller owns Kong)"
 type AttachTo struct {
 	// serviceName in Kong.
 	// +kubebuilder:validation:MinLength=1
@@ -90,6 +92,28 @@ type AttachTo struct {
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')",message="must not look like a UUID: Kong would take it for an id"
 	// +optional
 	RouteName string `json:"routeName,omitempty"`
+	// service is a Service of the resource's namespace: every route that leads to it is protected, one that comes later
+	// too. Prefer it to ingress and httpRoute. The operator sets its annotation konghq.com/plugins and nothing else, and
+	// not where somebody else has set it. The gateway has to have spec.ingressController.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z]([-a-z0-9]*[a-z0-9])?$`
+	// +optional
+	Service string `json:"service,omitempty"`
+	// ingress is an Ingress of the resource's namespace, as service is. One that is deleted and made anew is open to
+	// everybody until the operator has seen it.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
+	// +optional
+	Ingress string `json:"ingress,omitempty"`
+	// httpRoute is an HTTPRoute (Gateway API) of the resource's namespace, as ingress is. status.servedBy says which
+	// Gateways take it.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
+	// +optional
+	HTTPRoute string `json:"httpRoute,omitempty"`
 }
 
 // ServicePlugin is a plugin on the service, or on one of its routes.
@@ -138,7 +162,8 @@ type JwtProtectedServiceStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 	// conditions are Ready; Reconciling or Stalled while they are true; Suspended while spec.suspend is true; and
-	// AccessIncomplete, RoutesIncomplete, AnyAudience, NoExpiry and Drifted while they are true.
+	// AccessIncomplete, RoutesIncomplete, AnyAudience, NoExpiry, Drifted, AwaitingController and RevocationPending while
+	// they are true.
 	// +listType=map
 	// +listMapKey=type
 	// +optional
@@ -167,6 +192,11 @@ type JwtProtectedServiceStatus struct {
 	// +listType=atomic
 	// +optional
 	Plugins []EntityStatus `json:"plugins,omitempty"`
+	// servedBy are the Gateways (<namespace>/<name>) that take the HTTPRoute of spec.attachTo.
+	// +kubebuilder:validation:MaxItems=32
+	// +listType=atomic
+	// +optional
+	ServedBy []string `json:"servedBy,omitempty"`
 	// use is how much of its namespace's budget it has: see policy.budget of the KongGateway.
 	// +optional
 	Use *BudgetUse `json:"use,omitempty"`

@@ -1137,6 +1137,11 @@ func (in *JwtProtectedServiceStatus) DeepCopyInto(out *JwtProtectedServiceStatus
 		*out = make([]EntityStatus, len(*in))
 		copy(*out, *in)
 	}
+	if in.ServedBy != nil {
+		in, out := &in.ServedBy, &out.ServedBy
+		*out = make([]string, len(*in))
+		copy(*out, *in)
+	}
 	if in.Use != nil {
 		in, out := &in.Use, &out.Use
 		*out = new(BudgetUse)

@@ -124,7 +124,7 @@ func addControllers(ctx context.Context, mgr ctrl.Manager, s settings, installat
 		return err
 	}
 	// Not the manager's client: to see its own writes it would watch Secrets, and keep them.
-	direct, err := client.New(mgr.GetConfig(), client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(), HTTPClient: mgr.GetHTTPClient()})
+	direct, err := client.NewWithWatch(mgr.GetConfig(), client.Options{Scheme: mgr.GetScheme(), Mapper: mgr.GetRESTMapper(), HTTPClient: mgr.GetHTTPClient()})
 	if err != nil {
 		return fmt.Errorf("make a client for Secrets: %w", err)
 	}

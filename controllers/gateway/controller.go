@@ -42,7 +42,7 @@ type Options struct {
 	// Direct reads past the cache: before something is deleted because its resource is gone.
 	Direct client.Reader
 	// Objects writes the objects of an ingress controller, past the cache.
-	Objects client.Client
+	Objects client.WithWatch
 	// Namespaces are those that this process works on; none: all.
 	Namespaces []string
 	// Inputs reads what gateways refer to.

@@ -44,6 +44,14 @@ func (r *Reconciler) connectIngress(ctx context.Context, object *v1alpha1.KongGa
 func observeIngress(object *v1alpha1.KongGateway, state engine.State) error {
 	object.Status.KongVersion, object.Status.Capabilities, object.Status.PropagationDelay = "", nil, ""
 	object.Status.Mode = v1alpha1.ModeIngressController
+	message := ""
+	if state.LeftOut != "" {
+		message = "spec.ingressController: the fallback of an ingress controller left out a plugin that Kong refuses, and " +
+			"serves what names it without it (" + state.LeftOut + "). Run the controller with " +
+			"--use-last-valid-config-for-fallback, and have the plugin corrected."
+	}
+	status.Flag(&object.Status.Conditions, object.Generation, v1alpha1.ConditionFallbackOpens,
+		v1alpha1.ReasonPluginLeftOut, message)
 	if state.Ready {
 		object.Status.Managed = managed(state.Reported)
 		return nil

@@ -187,6 +187,7 @@ func (r *reconciliation) sync(ctx context.Context) error {
 		Drifted: lifecycle.KnownDrift(r.service),
 	})
 	r.ReportDrift(r.service, r.gateway.Scope.Gateway, result)
+	r.service.Status.ServedBy = result.ServedBy
 	r.reportEntities()
 	if result.Writes > 0 {
 		r.everywhere = r.everywhereIn()
@@ -256,7 +257,15 @@ func (r *reconciliation) message(now time.Time) string {
 
 func (r *reconciliation) summary() string {
 	if to := desired.AttachTarget(r.service); to != nil {
-		return fmt.Sprintf("Plugins are in Kong on %s, which is not this operator's: %s", to, lifecycle.Abbreviate(entityNames(r.service.Status.Plugins)))
+		text := fmt.Sprintf("Plugins are in Kong on %s, which is not this operator's: %s",
+			to, lifecycle.Abbreviate(entityNames(r.service.Status.Plugins)))
+		switch {
+		case r.service.Spec.AttachTo.HTTPRoute == "":
+			return text
+		case len(r.service.Status.ServedBy) == 0:
+			return text + "; no Gateway serves it"
+		}
+		return text + "; served by " + lifecycle.Abbreviate(r.service.Status.ServedBy)
 	}
 	return fmt.Sprintf("Service %s is in Kong, protected; routes: %s",
 		r.service.Status.ServiceName, lifecycle.Abbreviate(entityNames(r.service.Status.Routes)))

@@ -41,10 +41,31 @@ type Target struct {
 	// Kind is kong.KindService or kong.KindRoute.
 	Kind kong.Kind
 	Name string
+	// Object is the kind of the Kubernetes object of this name, in the owner's namespace, that an ingress controller makes
+	// it of: Service, Ingress or HTTPRoute. Empty for what is named as it is in Kong.
+	Object string
 }
 
 // String gives "service name", as it is written in messages.
-func (t Target) String() string { return t.Kind.Singular() + " " + t.Name }
+func (t Target) String() string {
+	if t.Object != "" {
+		return t.Object + " " + t.Name
+	}
+	return t.Kind.Singular() + " " + t.Name
+}
+
+// Field is the field that names the target.
+func (t Target) Field() string {
+	switch t.Object {
+	case "Service":
+		return "spec.attachTo.service"
+	case "Ingress":
+		return "spec.attachTo.ingress"
+	case "HTTPRoute":
+		return "spec.attachTo.httpRoute"
+	}
+	return "spec.attachTo." + t.Kind.Singular() + "Name"
+}
 
 // AttachedID stands for the id of Set.Attach, which only Kong knows.
 const AttachedID = "attached"

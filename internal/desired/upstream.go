@@ -139,13 +139,19 @@ func ports(service *corev1.Service) string {
 	return text
 }
 
-// AttachTarget is the service or route in Kong that a JwtProtectedService puts its plugins on, nil where it has a
+// AttachTarget is the service or route in Kong, or the object, that a JwtProtectedService puts its plugins on, nil where it has a
 // service of its own.
 func AttachTarget(service *v1alpha1.JwtProtectedService) *Target {
 	to := service.Spec.AttachTo
 	switch {
 	case to == nil:
 		return nil
+	case to.Service != "":
+		return &Target{Kind: kong.KindService, Name: to.Service, Object: "Service"}
+	case to.Ingress != "":
+		return &Target{Kind: kong.KindRoute, Name: to.Ingress, Object: "Ingress"}
+	case to.HTTPRoute != "":
+		return &Target{Kind: kong.KindRoute, Name: to.HTTPRoute, Object: "HTTPRoute"}
 	case to.RouteName != "":
 		return &Target{Kind: kong.KindRoute, Name: to.RouteName}
 	default:
@@ -153,16 +159,15 @@ func AttachTarget(service *v1alpha1.JwtProtectedService) *Target {
 	}
 }
 
-// attach builds the plugins alone. The name is bounded as one that the tenant would claim: else a namespace could put
-// plugins on another's service.
+// attach builds the plugins alone. A name in Kong is bounded as one that the tenant would claim: else a namespace could
+// put plugins on another's service. An object is of the tenant's own namespace.
 func (b *builder) attach(in ServiceInput) (Set, error) {
 	to := *AttachTarget(in.Service)
-	field, parent := "spec.attachTo.serviceName", "service"
-	if to.Kind == kong.KindRoute {
-		field, parent = "spec.attachTo.routeName", "route"
-	}
-	if err := b.policy.checkIdentity(field, b.owner.Namespace, to.Name); err != nil {
-		return Set{}, err
+	parent := to.Kind.Singular()
+	if to.Object == "" {
+		if err := b.policy.checkIdentity(to.Field(), b.owner.Namespace, to.Name); err != nil {
+			return Set{}, err
+		}
 	}
 	if err := b.addGuards(in, parent, AttachedID); err != nil {
 		return Set{}, err

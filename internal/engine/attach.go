@@ -99,6 +99,10 @@ func (a *attachments) retarget(to desired.Target, former string) []desired.Owner
 // target finds the id of the service or route that an owner attaches to. It is remembered until the next listing: an
 // unchanged resource costs no request. It is looked at and never written.
 func (r *rooms) target(ctx context.Context, owner desired.Owner, to desired.Target) (id string, err error) {
+	if to.Object != "" {
+		return "", status.Stalled(v1alpha1.ReasonInvalidSpec, "%s: %s is an object that an ingress controller would take, and "+
+			"KongGateway %s has an Admin API. Use spec.attachTo.serviceName or routeName.", to.Field(), to, r.scope.Gateway)
+	}
 	if r.link.describe().Exclusive {
 		return "", status.Stalled(v1alpha1.ReasonInvalidSpec, "spec.attachTo: a Kong without a database has nothing but "+
 			"what this operator gives it. Use spec.upstream and spec.routes.")

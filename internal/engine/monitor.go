@@ -29,6 +29,8 @@ type State struct {
 	Counts           Counts
 	// Reported are the counts that the last event told of. They change once a heartbeat, not with every write.
 	Reported Counts
+	// LeftOut are objects that an ingress controller's fallback serves without their plugins, as far as it is known.
+	LeftOut string
 }
 
 // monitor connects to a Kong, asks for it, and lists what it holds.

@@ -39,6 +39,8 @@ type Result struct {
 	Undone map[string]bool
 	// Drifts are what somebody else had changed in Kong, and what became of it.
 	Drifts []Drift
+	// ServedBy are the Gateways (namespace/name) that take the HTTPRoute that the plugins were put on.
+	ServedBy []string
 }
 
 // syncRun is one owner's way into Kong.

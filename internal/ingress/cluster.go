@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -24,7 +25,7 @@ import (
 )
 
 // cluster reads and writes objects at the API server, past any cache.
-type cluster struct{ kube client.Client }
+type cluster struct{ kube client.WithWatch }
 
 // page is how many objects are listed at once.
 const page = 500
@@ -261,6 +262,24 @@ func (c cluster) refused(ctx context.Context, since time.Time) (map[objects.Refe
 		found[r] = strings.TrimSuffix(field, ":")
 	}
 	return found, nil
+}
+
+// leftOut are the objects that a fallback goes on with though a plugin that they name was left out, by the controllers'
+// events. With the last valid configuration in place of what is refused there is no such event.
+func (c cluster) leftOut(ctx context.Context) ([]string, error) {
+	var list corev1.EventList
+	err := c.kube.List(ctx, &list, client.MatchingFields{"reason": "FallbackKongConfigurationTranslationFailed",
+		"type": corev1.EventTypeWarning})
+	if err != nil {
+		return nil, fmt.Errorf("list the ingress controller's events: %w", err)
+	}
+	var names []string
+	for i := range list.Items {
+		on := list.Items[i].InvolvedObject
+		names = append(names, objects.Reference{Kind: on.Kind, Namespace: on.Namespace, Name: on.Name}.String())
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
 }
 
 func isNoKind(err error) bool    { return apimeta.IsNoMatchError(err) || apierrors.IsNotFound(err) }

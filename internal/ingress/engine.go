@@ -18,6 +18,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/ingress/held"
 	"github.com/kongjwt/kong-jwt-operator/internal/ingress/holders"
 	"github.com/kongjwt/kong-jwt-operator/internal/ingress/refusals"
+	"github.com/kongjwt/kong-jwt-operator/internal/ingress/targets"
 	"github.com/kongjwt/kong-jwt-operator/internal/objects"
 )
 
@@ -71,15 +72,16 @@ type rooms struct {
 	others   *holders.Others
 	refusals *refusals.Ledger
 	orphans  *prune.Ledger
+	targets  *targets.Ledger
 }
 
 // Run starts an engine, which runs until ctx ends.
-func Run(ctx context.Context, kube client.Client, settings Settings, pace Pace, s engine.Start) *Engine {
+func Run(ctx context.Context, kube client.WithWatch, settings Settings, pace Pace, s engine.Start) *Engine {
 	a := about{start: s, settings: settings, cluster: cluster{kube}, objects: objects.Settings{
 		Scope: s.Scope, Class: settings.Class, Namespace: settings.Namespace, Key: []byte(settings.Key),
 	}}
 	r := &rooms{
-		about: a, link: newLink(ctx.Done()), held: held.New(), orphans: prune.NewLedger(),
+		about: a, link: newLink(ctx.Done()), held: held.New(), orphans: prune.NewLedger(), targets: targets.New(),
 		barrier:  barrier.New(barrierObject{a}, pace.Pace, s.Now),
 		refusals: refusals.New(settings.DriftInterval, s.Now),
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -68,5 +69,36 @@ func TestWithoutDefinitionsTheGatewaySaysSoAndGoesOnWhenTheyCome(t *testing.T) {
 	}
 	if err := e.Usable(desired.ConsumerOwner("n", "c")); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestWhatAFallbackServesWithoutItsPluginsIsSaidOfTheGateway(t *testing.T) {
+	kube := interceptor.NewClient(fake.NewClientBuilder().Build(), interceptor.Funcs{
+		List: func(_ context.Context, _ client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
+			events, is := list.(*corev1.EventList)
+			if !is {
+				return nil
+			}
+			var asked client.ListOptions
+			asked.ApplyOptions(options)
+			reason, _ := asked.FieldSelector.RequiresExactMatch("reason")
+			if reason == "FallbackKongConfigurationTranslationFailed" {
+				for _, name := range []string{"d", "b", "a", "c", "a"} {
+					events.Items = append(events.Items, corev1.Event{InvolvedObject: corev1.ObjectReference{
+						Kind: "HTTPRoute", Namespace: "shop", Name: name,
+					}})
+				}
+			}
+			return nil
+		},
+	})
+	m := &monitor{&rooms{
+		about: about{cluster: cluster{kube}}, link: newLink(t.Context().Done()),
+	}}
+	m.findLeftOut(t.Context())
+	m.link.set(engine.State{Ready: true})
+	want := "HTTPRoute shop/a; HTTPRoute shop/b; HTTPRoute shop/c; and 1 more"
+	if state := m.link.get(); state.LeftOut != want || !state.Ready {
+		t.Errorf("%+v", state)
 	}
 }

@@ -16,6 +16,8 @@ type link struct {
 	state engine.State
 	// filled says that all objects were listed once.
 	filled bool
+	// leftOut are the objects that a fallback serves without their plugins.
+	leftOut string
 	// asked are the texts that owners asked for a listing with.
 	asked map[desired.Owner]string
 }
@@ -38,6 +40,7 @@ func (l *link) isStopped() bool {
 func (l *link) set(now engine.State) (former engine.State) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	now.LeftOut = l.leftOut
 	former, l.state = l.state, now
 	return former
 }
@@ -60,6 +63,13 @@ func (l *link) isFilled() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.filled
+}
+
+// leave notes which objects a fallback serves without their plugins. The next set tells.
+func (l *link) leave(out string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.leftOut = out
 }
 
 // ask asks for a listing, once for each text of an owner.

@@ -14,6 +14,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine"
 	"github.com/kongjwt/kong-jwt-operator/internal/ingress/barrier"
+	"github.com/kongjwt/kong-jwt-operator/internal/ingress/held"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 	"github.com/kongjwt/kong-jwt-operator/internal/objects"
 )
@@ -23,6 +24,7 @@ type monitor struct{ *rooms }
 
 // run looks again and again, until ctx ends.
 func (m *monitor) run(ctx context.Context, pause time.Duration) {
+	m.watches(ctx)
 	ticker := time.NewTicker(pause)
 	defer ticker.Stop()
 	var listed time.Time
@@ -46,11 +48,7 @@ func (m *monitor) run(ctx context.Context, pause time.Duration) {
 
 // fill lists all objects of the gateway. What somebody else changed is applied again by its owner.
 func (m *monitor) fill(ctx context.Context) bool {
-	found, err := m.cluster.list(ctx, m.objects)
-	var plugins map[objects.Reference]bool
-	if err == nil {
-		plugins, err = m.cluster.plugins(ctx)
-	}
+	found, plugins, err := m.list(ctx)
 	if err != nil {
 		if ctx.Err() == nil && !m.link.isFilled() {
 			m.say(engine.State{Reason: v1alpha1.ReasonGatewayNotReady, Message: unavailable(err)})
@@ -63,6 +61,7 @@ func (m *monitor) fill(ctx context.Context) bool {
 	changed := m.held.Replace(found, m.barrier.Wrote)
 	maps.Copy(changed, m.held.Hide(plugins))
 	m.orphans.Listed()
+	m.findLeftOut(ctx)
 	if m.link.fill() {
 		m.barrier.Found()
 		m.start.Log.Info("Connected to the ingress controller's objects", "class", m.settings.Class)
@@ -73,6 +72,19 @@ func (m *monitor) fill(ctx context.Context) bool {
 	}
 	m.judge()
 	return true
+}
+
+// list gives the objects of the gateway, those that its plugins are attached to, and all KongPlugins.
+func (m *monitor) list(ctx context.Context) (found []held.Object, plugins map[objects.Reference]bool, err error) {
+	if found, err = m.cluster.list(ctx, m.objects); err != nil {
+		return nil, nil, err
+	}
+	attached, err := m.cluster.attachments(ctx, m.objects, found)
+	if err != nil {
+		return nil, nil, err
+	}
+	plugins, err = m.cluster.plugins(ctx)
+	return append(found, attached...), plugins, err
 }
 
 // unavailable says why objects cannot be listed.
@@ -115,24 +127,39 @@ func (m *monitor) findBlame(ctx context.Context, since time.Time) {
 		message := r.String() + ": " + field
 		blame = append(blame, message)
 		if own, found := m.held.Get(r); found {
-			m.refusals.Note(own.Owner, message)
+			m.refusals.Note(own.Owner, r, message)
 			m.wake(own.Owner, engine.EventFreed)
 		}
 	}
 	slices.Sort(blame)
-	const most = 3
-	if len(blame) > most {
-		blame = append(blame[:most], fmt.Sprintf("and %d more", len(blame)-most))
+	m.barrier.Blame(few(blame))
+}
+
+// findLeftOut reads whether a fallback serves objects without their plugins.
+func (m *monitor) findLeftOut(ctx context.Context) {
+	names, err := m.cluster.leftOut(ctx)
+	if err != nil {
+		m.start.Log.Error(err, "Cannot read what the ingress controller's fallback leaves out")
+		return
 	}
-	m.barrier.Blame(strings.Join(blame, "; "))
+	m.link.leave(few(names))
+}
+
+// few gives the first of several texts, and how many there are more.
+func few(texts []string) string {
+	const most = 3
+	if len(texts) > most {
+		texts = append(slices.Clone(texts[:most]), fmt.Sprintf("and %d more", len(texts)-most))
+	}
+	return strings.Join(texts, "; ")
 }
 
 // judge says how the gateway fares: it is ready once a barrier was taken, until one is late.
 func (m *monitor) judge() {
-	held, b := m.held.Counts(), m.barrier.State()
+	has, b := m.held.Counts(), m.barrier.State()
 	counts := engine.Counts{
-		Consumers: held[kong.KindConsumer], Credentials: held[kong.KindJWT], Groups: held[kong.KindACL],
-		Services: held[kong.KindService], Routes: held[kong.KindRoute], Plugins: held[kong.KindPlugin],
+		Consumers: has[kong.KindConsumer], Credentials: has[kong.KindJWT], Groups: has[kong.KindACL],
+		Services: has[kong.KindService], Routes: has[kong.KindRoute], Plugins: has[kong.KindPlugin],
 	}
 	state := engine.State{Counts: counts, Reported: counts}
 	switch {
@@ -151,7 +178,9 @@ func (m *monitor) judge() {
 // say changes what is said of the gateway, and tells its resource.
 func (m *monitor) say(now engine.State) {
 	former := m.link.set(now)
-	if former.Ready != now.Ready || former.Message != now.Message || former.Reported != now.Reported {
+	now = m.link.get()
+	if former.Ready != now.Ready || former.Message != now.Message || former.Reported != now.Reported ||
+		former.LeftOut != now.LeftOut {
 		m.start.Notify(engine.Event{Gateway: m.start.Scope.Gateway, Reason: engine.EventChanged})
 	}
 	if now.Ready && !former.Ready {
@@ -199,4 +228,5 @@ func (r *rooms) forget(owner desired.Owner) {
 	r.barrier.Forget(owner)
 	r.refusals.Forget(owner)
 	r.link.forget(owner)
+	r.targets.Forget(owner)
 }

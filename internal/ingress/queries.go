@@ -11,6 +11,7 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine"
+	"github.com/kongjwt/kong-jwt-operator/internal/ingress/held"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
@@ -66,7 +67,17 @@ func (r *rooms) InKong(id string, before bool) bool {
 	if found && o.Epoch > r.barrier.Confirmed() {
 		return before
 	}
-	return found && !o.Guarded
+	return found && !o.Guarded && r.isNamed(o)
+}
+
+// isNamed says whether Kong is given a plugin at all: one that is attached is where the object names it.
+func (r *rooms) isNamed(o held.Object) bool {
+	target, attaches := r.targets.Of(o.Owner)
+	if !attaches {
+		return true
+	}
+	_, attached := r.held.Get(target)
+	return attached
 }
 
 // RevocationRemaining implements engine.Programmer.
@@ -76,8 +87,8 @@ func (r *rooms) RevocationRemaining(owner desired.Owner) time.Duration {
 
 // Credential implements engine.Programmer: it is read out of its Secret.
 func (r *rooms) Credential(ctx context.Context, id string) (credential kong.Entity, found bool, err error) {
-	o, held := r.held.Find(id)
-	if !held || o.Entity != kong.KindJWT {
+	o, found := r.held.Find(id)
+	if !found || o.Entity != kong.KindJWT {
 		return kong.Entity{}, false, nil
 	}
 	live, err := r.cluster.get(ctx, o.Reference)
@@ -103,7 +114,7 @@ func (r *rooms) HasConsumer(ctx context.Context, nameOrID string) (bool, error) 
 
 // HoldsKey implements engine.Programmer.
 func (r *rooms) HoldsKey(ctx context.Context, key string) (bool, error) {
-	if _, held := r.held.Holder(r.keySum(key), desired.Owner{}); held {
+	if _, found := r.held.Holder(r.keySum(key), desired.Owner{}); found {
 		return true, nil
 	}
 	_, found, err := r.others.Holder(ctx, r.keySum(key))

@@ -21,7 +21,9 @@ import (
 // run brings an owner's objects to what is wanted.
 type run struct {
 	*rooms
-	owner  desired.Owner
+	owner desired.Owner
+	// target is what the plugins are attached to; zero where they are not.
+	target desired.Target
 	own    map[objects.Reference]held.Object
 	want   map[objects.Reference]objects.Object
 	result engine.Result
@@ -33,9 +35,11 @@ type run struct {
 var ranks = []objects.Rank{objects.RankBase, objects.RankPlugin, objects.RankService, objects.RankTop}
 
 // program writes and deletes what may be written and deleted now.
-func (r *rooms) program(ctx context.Context, owner desired.Owner, want []objects.Object) (engine.Result, error) {
+func (r *rooms) program(
+	ctx context.Context, owner desired.Owner, target desired.Target, want []objects.Object,
+) (engine.Result, error) {
 	one := &run{
-		rooms: r, owner: owner, own: map[objects.Reference]held.Object{}, want: map[objects.Reference]objects.Object{},
+		rooms: r, owner: owner, target: target, own: map[objects.Reference]held.Object{}, want: map[objects.Reference]objects.Object{},
 	}
 	for _, o := range r.held.Of(owner) {
 		one.own[o.Reference] = o
@@ -63,6 +67,9 @@ func (r *rooms) program(ctx context.Context, owner desired.Owner, want []objects
 // bring writes an object that is not there as it is wanted. A route comes guarded first: under a host and a header that
 // nobody asks with. It, or a service that is reachable already, names plugins only once these are in Kong.
 func (r *run) bring(ctx context.Context, o objects.Object) error {
+	if o.Attached {
+		return r.attach(ctx, o)
+	}
 	before, there := r.own[o.Reference]
 	if there && before.Sum == o.Sum || o.Content == nil {
 		return nil
@@ -148,8 +155,12 @@ func (r *run) takeAway(ctx context.Context, rank objects.Rank) error {
 			r.open = true
 			continue
 		}
-		if err := r.cluster.remove(ctx, reference); err != nil {
-			return fmt.Errorf("delete %s: %w", reference, err)
+		remove := r.cluster.remove
+		if is.Attached {
+			remove = r.detach
+		}
+		if err := remove(ctx, reference); err != nil {
+			return fmt.Errorf("take away %s: %w", reference, err)
 		}
 		r.drop(is)
 		delete(r.own, reference)

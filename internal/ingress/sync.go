@@ -14,6 +14,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/engine"
 	"github.com/kongjwt/kong-jwt-operator/internal/ingress/held"
 	"github.com/kongjwt/kong-jwt-operator/internal/ingress/holders"
+	"github.com/kongjwt/kong-jwt-operator/internal/ingress/refusals"
 	"github.com/kongjwt/kong-jwt-operator/internal/ingress/takeover"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 	"github.com/kongjwt/kong-jwt-operator/internal/objects"
@@ -44,11 +45,16 @@ func (e *Engine) Sync(ctx context.Context, set desired.Set, options engine.SyncO
 	if err := e.Usable(owner); err != nil {
 		return engine.Result{}, err
 	}
+	if set.Attach != nil && set.Attach.Object == "" {
+		return engine.Result{}, status.Stalled(v1alpha1.ReasonInvalidSpec, "%s: %s is named as it is in Kong, and "+
+			"behind an ingress controller plugins are put on objects only (KongGateway %s). "+
+			"Set spec.attachTo.service, or spec.upstream and spec.routes.",
+			set.Attach.Field(), set.Attach, e.start.Scope.Gateway)
+	}
 	if set.Attach != nil {
-		return engine.Result{}, status.Stalled(v1alpha1.ReasonInvalidSpec,
-			"spec.attachTo: %s is no object of Kubernetes, and "+
-				"behind an ingress controller plugins are put on objects only (KongGateway %s). Set spec.upstream and spec.routes.",
-			set.Attach, e.start.Scope.Gateway)
+		e.targets.Want(owner, objects.Target(owner, *set.Attach))
+	} else {
+		e.targets.Forget(owner)
 	}
 	names, err := e.takeOver(ctx, set, options.TakeOver)
 	if err != nil {
@@ -70,7 +76,7 @@ func (e *Engine) Sync(ctx context.Context, set desired.Set, options engine.SyncO
 	result, err := e.sync(ctx, claim.Granted(set), names)
 	result.Undone = claim.Refused()
 	if refused != nil {
-		return result, errors.Join(refused, waits(err))
+		return result, errors.Join(refused, err)
 	}
 	e.arbiter.Succeeded(owner)
 	return result, err
@@ -112,11 +118,19 @@ func (e *Engine) sync(ctx context.Context, set desired.Set, names takeover.Names
 	if err != nil {
 		return engine.Result{}, err
 	}
-	if why := e.refused(set.Owner, want); why != nil {
-		result, err := e.program(ctx, set.Owner, nil)
-		return result, errors.Join(why, waits(err))
+	target := desired.Target{}
+	if set.Attach != nil {
+		target = *set.Attach
 	}
-	result, err := e.program(ctx, set.Owner, want)
+	if what, refused := e.refusals.Refused(set.Owner, digestOf(want)); refused {
+		left, err := e.without(set, want, what)
+		if err != nil {
+			return engine.Result{}, err
+		}
+		result, err := e.program(ctx, set.Owner, target, left)
+		return result, errors.Join(e.rejected(set, what), err)
+	}
+	result, err := e.program(ctx, set.Owner, target, want)
 	if err == nil {
 		err = e.checkConsumer(ctx, want)
 	}
@@ -136,25 +150,29 @@ func (e *Engine) unprotected(owner desired.Owner) error {
 	return stalled
 }
 
-// waits drops a wait: what is stalled says more.
-func waits(err error) error {
-	var wait *status.WaitError
-	if errors.As(err, &wait) {
-		return nil
+// without gives what stays of an owner's objects when Kong refuses one of them: nothing of what is the owner's own. On
+// an object of somebody else's the other plugins stay, since without them it is open.
+func (e *Engine) without(set desired.Set, want []objects.Object, what refusals.Refusal) ([]objects.Object, error) {
+	if set.Attach == nil {
+		return nil, nil
 	}
-	return err
+	for _, o := range want {
+		if o.Reference == what.Object {
+			set.Entities = slices.DeleteFunc(slices.Clone(set.Entities), func(e kong.Entity) bool { return e.ID == o.ID })
+		}
+	}
+	return e.objects.Of(set, nil, nil)
 }
 
-// refused says what Kong refuses of the very same wishes; nil where it is not known to.
-func (e *Engine) refused(owner desired.Owner, want []objects.Object) error {
-	message, refused := e.refusals.Refused(owner, digestOf(want))
-	if !refused {
-		return nil
+// rejected says what Kong refuses of an owner.
+func (e *Engine) rejected(set desired.Set, what refusals.Refusal) error {
+	out := "everything of this resource"
+	if set.Attach != nil {
+		out = "that plugin alone"
 	}
 	stalled := status.Stalled(v1alpha1.ReasonKongRejected,
-		"spec: Kong refuses %s, and would take nobody's changes with it: it is taken out again (KongGateway %s). "+
-			"Change what it is made of.",
-		message, e.start.Scope.Gateway)
+		"spec: Kong refuses %s, and would take nobody's changes with it: %s is taken out again (KongGateway %s). "+
+			"Change what it is made of.", what.Message, out, e.start.Scope.Gateway)
 	stalled.RetryAfter = e.settings.DriftInterval
 	return stalled
 }

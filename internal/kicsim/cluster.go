@@ -32,18 +32,19 @@ type Cluster struct {
 	Component string
 }
 
-// watched are the kinds that the controller reads.
+// watched are the kinds that the controller reads, first those that name others: on a busy machine listings are a while
+// apart, and what was written before a KongConsumer is to be there when that one is.
 var watched = []schema.GroupVersionKind{
-	{Version: "v1", Kind: "Secret"},
+	{Group: Group, Version: "v1", Kind: "KongConsumer"},
+	{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "HTTPRoute"},
+	{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "Gateway"},
+	{Group: "gateway.networking.k8s.io", Version: "v1beta1", Kind: "ReferenceGrant"},
+	{Group: "networking.k8s.io", Version: "v1", Kind: "Ingress"},
 	{Version: "v1", Kind: "Service"},
 	{Group: "discovery.k8s.io", Version: "v1", Kind: "EndpointSlice"},
-	{Group: "networking.k8s.io", Version: "v1", Kind: "Ingress"},
-	{Group: Group, Version: "v1", Kind: "KongConsumer"},
 	{Group: Group, Version: "v1", Kind: "KongPlugin"},
 	{Group: Group, Version: "v1", Kind: "KongClusterPlugin"},
-	{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "Gateway"},
-	{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "HTTPRoute"},
-	{Group: "gateway.networking.k8s.io", Version: "v1beta1", Kind: "ReferenceGrant"},
+	{Version: "v1", Kind: "Secret"},
 }
 
 // List implements Store. A kind that is not installed has no objects.

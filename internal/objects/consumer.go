@@ -41,6 +41,7 @@ func (s Settings) Of(set desired.Set, kept []Object, names map[Reference]string)
 			b.addConsumer(entity)
 		}
 	}
+	b.addAttachment()
 	return b.objects, nil
 }
 

@@ -37,6 +37,7 @@ const (
 	kindSecret        = "Secret"
 	kindService       = "Service"
 	kindIngress       = "Ingress"
+	kindHTTPRoute     = "HTTPRoute"
 )
 
 // Annotations and labels that the ingress controller reads.
@@ -85,7 +86,7 @@ const (
 	RankBase    Rank = iota // Secrets
 	RankPlugin              // KongClusterPlugins
 	RankService             // Services
-	RankTop                 // KongConsumers and Ingresses
+	RankTop                 // KongConsumers and Ingresses, and what plugins are attached to
 )
 
 // Object is an object of this operator's, and the entity that the controller makes of it.
@@ -106,18 +107,20 @@ type Object struct {
 	StandsFor string
 	// Guarded says that a route can be reached by nobody yet.
 	Guarded bool
+	// Attached says that it is somebody else's object, of which one annotation is the owner's; see Settings.Attached.
+	Attached bool
 	// Content is the object as it is applied; nil of one that was read.
 	Content map[string]any
 }
 
 // Rank of an object.
 func (o Object) Rank() Rank {
-	switch o.Kind {
-	case kindSecret:
+	switch {
+	case o.Kind == kindSecret:
 		return RankBase
-	case KindClusterPlugin:
+	case o.Kind == KindClusterPlugin:
 		return RankPlugin
-	case kindService:
+	case o.Kind == kindService && !o.Attached:
 		return RankService
 	}
 	return RankTop

@@ -36,6 +36,23 @@ func Apply(conditions *[]metav1.Condition, generation int64, message string, err
 		abnormal(conditions, generation, v1alpha1.ConditionReconciling, v1alpha1.ReasonProgressing, "trying again: "+err.Error())
 	}
 	apimeta.RemoveStatusCondition(conditions, v1alpha1.ConditionSuspended)
+	flagController(conditions, generation, err)
+}
+
+// flagController sets what an ingress controller holds up, also beside what stalls.
+func flagController(conditions *[]metav1.Condition, generation int64, err error) {
+	var wait *WaitError
+	waiting, pending := "", ""
+	if errors.As(err, &wait) {
+		switch wait.Reason {
+		case v1alpha1.ReasonAwaitingController:
+			waiting = wait.Message
+		case v1alpha1.ReasonRevocationPending:
+			waiting, pending = wait.Message, wait.Message
+		}
+	}
+	Flag(conditions, generation, v1alpha1.ConditionAwaitingController, v1alpha1.ReasonAwaitingController, waiting)
+	Flag(conditions, generation, v1alpha1.ConditionRevocationPending, v1alpha1.ReasonRevocationPending, pending)
 }
 
 func abnormal(conditions *[]metav1.Condition, generation int64, kind, reason, message string) {

@@ -138,6 +138,35 @@ func TestAMessageThatTheAPIServerWouldRefuseIsCut(t *testing.T) {
 	}
 }
 
+func TestWhatAnIngressControllerHoldsUpIsSaidBesideWhatStalls(t *testing.T) {
+	late := Wait(time.Second, v1alpha1.ReasonAwaitingController, "not taken for 40s")
+	pending := Wait(time.Second, v1alpha1.ReasonRevocationPending, "not taken for 40s")
+	for name, test := range map[string]struct {
+		err                  error
+		ready                string
+		awaiting, revocation bool
+	}{
+		"nothing":                 {nil, v1alpha1.ReasonSucceeded, false, false},
+		"a change":                {late, v1alpha1.ReasonAwaitingController, true, false},
+		"a revocation":            {pending, v1alpha1.ReasonRevocationPending, true, true},
+		"a revocation and a stop": {errors.Join(errStalled, pending), errStalled.Reason, true, true},
+		"a stop":                  {errStalled, errStalled.Reason, false, false},
+		"another wait":            {errWait, errWait.Reason, false, false},
+	} {
+		conditions := []metav1.Condition{ // what was said before does not stay
+			{Type: v1alpha1.ConditionAwaitingController, Status: metav1.ConditionTrue},
+			{Type: v1alpha1.ConditionRevocationPending, Status: metav1.ConditionTrue},
+		}
+		Apply(&conditions, 1, "done", test.err)
+		ready := apimeta.FindStatusCondition(conditions, v1alpha1.ConditionReady)
+		if ready.Reason != test.ready ||
+			apimeta.IsStatusConditionTrue(conditions, v1alpha1.ConditionAwaitingController) != test.awaiting ||
+			apimeta.IsStatusConditionTrue(conditions, v1alpha1.ConditionRevocationPending) != test.revocation {
+			t.Errorf("%s: %+v", name, conditions)
+		}
+	}
+}
+
 func TestFlagIsThereOnlyWhileTrue(t *testing.T) {
 	var conditions []metav1.Condition
 	Flag(&conditions, 1, v1alpha1.ConditionWeakSecret, v1alpha1.ConditionWeakSecret, "too short")

@@ -162,6 +162,8 @@ func refusals() []refusal {
 		{"privateKey on HMAC", "JwtConsumer", credential(`"secretRef": {"name": "s", "dataKeys": {"privateKey": "x"}}`), "spec.credentials[0].secretRef.dataKeys", "HMAC"},
 		{"routes with attachTo", "JwtProtectedService", `{"spec": {"upstream": null, "attachTo": {"serviceName": "x"}}}`, "spec.routes", "somebody else's"},
 		{"serviceName with attachTo", "JwtProtectedService", `{"spec": {"upstream": null, "routes": null, "serviceName": "a", "attachTo": {"serviceName": "x"}}}`, "spec.serviceName", "name the service there"},
+		{"attachTo two objects", "JwtProtectedService", `{"spec": {"upstream": null, "routes": null, "attachTo": {"service": "x", "ingress": "y"}}}`, "spec.attachTo", "set exactly one of"},
+		{"attachTo nothing", "JwtProtectedService", `{"spec": {"upstream": null, "routes": null, "attachTo": {}}}`, "spec.attachTo", "set exactly one of"},
 		{"attachTo both", "JwtProtectedService", `{"spec": {"upstream": null, "routes": null, "attachTo": {"serviceName": "x", "routeName": "y"}}}`, "spec.attachTo", "exactly one of serviceName and routeName"},
 		{"second above minute", "JwtProtectedService", `{"spec": {"rateLimit": {"second": 2, "minute": 1}}}`, "spec.rateLimit.second", "longer time"},
 		{"second above year", "JwtProtectedService", `{"spec": {"rateLimit": {"second": 2, "year": 1}}}`, "spec.rateLimit.second", "longer time"},

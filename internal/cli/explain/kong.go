@@ -93,6 +93,8 @@ func (k *asKong) find(a asked, t target) (place, error) {
 		err = k.err
 	case spec == nil:
 		return place{}, errors.New("--kong: give --url, or --service of a JwtProtectedService that you may see")
+	case spec.Spec.AttachTo != nil && desired.AttachTarget(spec).Object != "":
+		return place{}, fmt.Errorf("--kong: give --url: %s is no name in Kong", desired.AttachTarget(spec))
 	case spec.Spec.AttachTo != nil && spec.Spec.AttachTo.RouteName != "":
 		if p.route, err = k.api.Get(k.ctx, kong.KindRoute, spec.Spec.AttachTo.RouteName); err == nil {
 			p.service, err = k.api.Get(k.ctx, kong.KindService, p.route.Fields.Ref("service"))

@@ -126,9 +126,9 @@ func (b *builder) service(s *v1alpha1.JwtProtectedService, consumers []v1alpha1.
 		b.edge(id, b.node(Node{ID: "route:" + gateway + ":" + path + "/" + r.Name, Kind: Route, Gateway: gateway, Label: routeLabel(r)}))
 	}
 	if to := s.Spec.AttachTo; to != nil {
-		label := "service " + to.ServiceName + " in Kong"
-		if to.RouteName != "" {
-			label = "route " + to.RouteName + " in Kong"
+		label := desired.AttachTarget(s).String()
+		if to.ServiceName != "" || to.RouteName != "" {
+			label += " in Kong"
 		}
 		b.edge(id, b.node(Node{ID: "route:" + gateway + ":" + path + "/", Kind: Route, Gateway: gateway, Label: label}))
 	}

@@ -37,7 +37,9 @@ type Store struct {
 	removed, access map[desired.Owner]uint64
 	// hiddenBy are the KongPlugins that are taken instead of an owner's KongClusterPlugin.
 	hiddenBy map[desired.Owner]objects.Reference
-	counts   map[kong.Kind]int
+	// dropped are the KongConsumers of which the controller says that Kong has them not.
+	dropped map[objects.Reference]bool
+	counts  map[kong.Kind]int
 }
 
 // lookupKey is what unique keys that overlap have in common.
@@ -50,7 +52,7 @@ func lookupOf(key desired.UniqueKey) lookupKey { return lookupKey{key.Kind, key.
 
 // New makes an empty Store.
 func New() *Store {
-	s := &Store{removed: map[desired.Owner]uint64{}, access: map[desired.Owner]uint64{}}
+	s := &Store{removed: map[desired.Owner]uint64{}, access: map[desired.Owner]uint64{}, dropped: map[objects.Reference]bool{}}
 	s.clear()
 	return s
 }
@@ -114,6 +116,7 @@ func (s *Store) Drop(o Object, epoch uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.remove(o.Reference)
+	delete(s.dropped, o.Reference)
 	if o.Rank() == objects.RankTop { // the rest means nothing to Kong once nothing names it
 		s.removed[o.Owner] = epoch
 	}
@@ -288,6 +291,22 @@ func (s *Store) Entities() map[desired.Owner]int {
 		counts[owner] = len(all)
 	}
 	return counts
+}
+
+// Dropped notes whether the controller says of an object that Kong has it not, and says whether that is new.
+func (s *Store) Dropped(r objects.Reference, dropped bool) (changed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dropped[r] == dropped {
+		return false
+	}
+	if _, there := s.owner[r]; dropped && there {
+		s.dropped[r] = true
+		return true
+	}
+	_, was := s.dropped[r]
+	delete(s.dropped, r)
+	return was
 }
 
 // Counts says how many entities of each kind there are.

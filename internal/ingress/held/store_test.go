@@ -182,3 +182,24 @@ func TestIndexesAndCountsAreThoseOfTheObjects(t *testing.T) {
 		}
 	})
 }
+
+func TestAConsumerThatIsDroppedIsToldOnce(t *testing.T) {
+	s := held.New()
+	consumer := object(app, kong.KindConsumer, "app")
+	if s.Dropped(consumer.Reference, true) {
+		t.Error("of an object that is nobody's")
+	}
+	s.Put(consumer)
+	for i, step := range []struct{ dropped, told bool }{
+		{false, false}, {true, true}, {true, false}, {false, true}, {false, false}, {true, true},
+	} {
+		if told := s.Dropped(consumer.Reference, step.dropped); told != step.told {
+			t.Errorf("step %d: told %v", i, told)
+		}
+	}
+	s.Drop(consumer, 1)
+	s.Put(consumer)
+	if !s.Dropped(consumer.Reference, true) {
+		t.Error("what was said of a former object of the name stays")
+	}
+}

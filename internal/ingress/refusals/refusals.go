@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/objects"
 )
 
 // Ledger is that of one gateway. It may be used from many goroutines.
@@ -21,10 +22,16 @@ type Ledger struct {
 
 // refusal is what Kong refuses of an owner, and of which wishes.
 type refusal struct {
-	message string
+	Refusal
 	// digest stands for what the owner wanted; empty until it asks again.
 	digest string
 	until  time.Time
+}
+
+// Refusal is what Kong refuses of an owner: an object, and why.
+type Refusal struct {
+	Object  objects.Reference
+	Message string
 }
 
 // New makes an empty Ledger, whose refusals last for an interval.
@@ -33,20 +40,20 @@ func New(lasts time.Duration, now func() time.Time) *Ledger {
 }
 
 // Note notes that Kong refuses what an owner has written.
-func (l *Ledger) Note(owner desired.Owner, message string) {
+func (l *Ledger) Note(owner desired.Owner, object objects.Reference, message string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.of[owner] = refusal{message: message, until: l.now().Add(l.lasts)}
+	l.of[owner] = refusal{Refusal: Refusal{object, message}, until: l.now().Add(l.lasts)}
 }
 
 // Refused says what Kong refuses of an owner's wishes, for which a digest stands. The first digest after a Note is that
 // of what was refused; another one ends the refusal.
-func (l *Ledger) Refused(owner desired.Owner, digest string) (message string, refused bool) {
+func (l *Ledger) Refused(owner desired.Owner, digest string) (what Refusal, refused bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	one, found := l.of[owner]
 	if !found {
-		return "", false
+		return Refusal{}, false
 	}
 	if one.digest == "" {
 		one.digest = digest
@@ -54,9 +61,9 @@ func (l *Ledger) Refused(owner desired.Owner, digest string) (message string, re
 	}
 	if one.digest != digest || l.now().After(one.until) {
 		delete(l.of, owner)
-		return "", false
+		return Refusal{}, false
 	}
-	return one.message, true
+	return one.Refusal, true
 }
 
 // Forget drops what is remembered of an owner that is gone.

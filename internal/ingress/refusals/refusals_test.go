@@ -6,7 +6,10 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/ingress/refusals"
+	"github.com/kongjwt/kong-jwt-operator/internal/objects"
 )
+
+var plugin = objects.Reference{Kind: objects.KindClusterPlugin, Name: "api-1"}
 
 func TestTheSameWishesAreRefusedUntilTheyChangeOrTimePasses(t *testing.T) {
 	owner := desired.ServiceOwner("team", "api")
@@ -25,12 +28,12 @@ func TestTheSameWishesAreRefusedUntilTheyChangeOrTimePasses(t *testing.T) {
 		if _, refused := l.Refused(owner, "a"); refused {
 			t.Errorf("%s: refused from the start", name)
 		}
-		l.Note(owner, "invalid config.minute")
+		l.Note(owner, plugin, "invalid config.minute")
 		for i, s := range steps {
 			now = now.Add(s.later)
-			message, refused := l.Refused(owner, s.digest)
-			if refused != s.refused || refused && message != "invalid config.minute" {
-				t.Errorf("%s, step %d: %v %q", name, i, refused, message)
+			what, refused := l.Refused(owner, s.digest)
+			if refused != s.refused || refused && what != (refusals.Refusal{Object: plugin, Message: "invalid config.minute"}) {
+				t.Errorf("%s, step %d: %v %q", name, i, refused, what)
 			}
 		}
 	}
@@ -39,7 +42,7 @@ func TestTheSameWishesAreRefusedUntilTheyChangeOrTimePasses(t *testing.T) {
 func TestARefusalIsOfOneOwner(t *testing.T) {
 	l := refusals.New(time.Hour, time.Now)
 	one, two := desired.ServiceOwner("team", "one"), desired.ServiceOwner("team", "two")
-	l.Note(one, "bad")
+	l.Note(one, plugin, "bad")
 	if _, refused := l.Refused(two, "a"); refused {
 		t.Error("another owner is refused")
 	}

@@ -1,0 +1,74 @@
+package ingress
+
+import (
+	"context"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/engine"
+	"github.com/kongjwt/kong-jwt-operator/internal/objects"
+)
+
+// watches has the API server tell of what somebody else does at once: the next look at all objects is minutes away. What
+// a watch misses, that look finds. Nothing is kept of what it tells.
+func (m *monitor) watches(ctx context.Context) {
+	consumers := &unstructured.UnstructuredList{}
+	consumers.SetAPIVersion(objects.GroupKong)
+	consumers.SetKind(objects.KindConsumer + "List")
+	go m.watch(ctx, consumers, m.seeConsumer, client.MatchingLabels{objects.LabelScope: m.objects.ScopeLabel()})
+	for _, kind := range objects.Attachable() {
+		list := &metav1.PartialObjectMetadataList{}
+		gv, _ := schema.ParseGroupVersion(kind.APIVersion) // a constant of ours
+		list.SetGroupVersionKind(gv.WithKind(kind.Kind + "List"))
+		go m.watch(ctx, list, func(o client.Object) {
+			kind.Namespace, kind.Name = o.GetNamespace(), o.GetName()
+			for _, owner := range m.targets.Owners(kind) {
+				m.wake(owner, engine.EventDrift)
+			}
+		})
+	}
+}
+
+// rewatch is the pause before a watch that ended, or that cannot be, is begun again.
+const rewatch = 10 * time.Second
+
+// watch calls see for each object that comes, changes or goes, until ctx ends.
+func (m *monitor) watch(ctx context.Context, list client.ObjectList, see func(client.Object),
+	options ...client.ListOption) {
+	for ctx.Err() == nil {
+		begun := m.start.Now()
+		if watcher, err := m.cluster.kube.Watch(ctx, list, options...); err == nil {
+			for event := range watcher.ResultChan() {
+				if o, is := event.Object.(client.Object); is {
+					see(o)
+				}
+			}
+			watcher.Stop()
+		}
+		if m.start.Now().Sub(begun) > rewatch {
+			continue // the API server ends each watch after a while
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(rewatch):
+		}
+	}
+}
+
+// seeConsumer wakes the owner of a KongConsumer that the controller drops, or takes again.
+func (m *monitor) seeConsumer(o client.Object) {
+	u, is := o.(*unstructured.Unstructured)
+	r := objects.Reference{
+		APIVersion: objects.GroupKong, Kind: objects.KindConsumer, Namespace: o.GetNamespace(), Name: o.GetName(),
+	}
+	if !is || !m.held.Dropped(r, programmed(u)["status"] == string(metav1.ConditionFalse)) {
+		return
+	}
+	if own, found := m.held.Get(r); found {
+		m.wake(own.Owner, engine.EventDrift)
+	}
+}
