@@ -121,29 +121,27 @@ var _ = Describe("What GitOps applies", func() {
 	})
 
 	It("are Argo CD's own kinds by its schemas, and the operator's values by the chart's", func(ctx SpecContext) {
-		strict := client.WithFieldValidation(kube, metav1.FieldValidationStrict)
 		applications := samples("../../argocd/examples/application.yaml", "../../argocd/examples/applicationset.yaml")
-		for _, object := range applications {
-			Expect(strict.Patch(ctx, object.DeepCopy(), client.Apply, client.DryRunAll, client.FieldOwner("test"))).To(Succeed(), object.GetKind()) //nolint:staticcheck // Of any kind.
-		}
-		values, found, err := unstructured.NestedMap(applications[0].Object, "spec", "source", "helm", "valuesObject")
-		Expect(err).NotTo(HaveOccurred())
-		Expect(found).To(BeTrue())
-		content, err := yaml.Marshal(values)
-		Expect(err).NotTo(HaveOccurred())
-		path := filepath.Join(GinkgoT().TempDir(), "values.yaml")
-		Expect(os.WriteFile(path, content, 0o600)).To(Succeed())
-		gateways := 0
-		for _, object := range render(ctx, path) {
+		takesStrictly(ctx, applications)
+		for _, object := range renderValues(ctx, applications[0], "spec", "source", "helm", "valuesObject") {
 			Expect(object.GetAnnotations()).NotTo(HaveKey("helm.sh/hook"), "Argo CD orders objects itself")
-			if object.GetKind() == "KongGateway" {
-				gateways++
-			}
 		}
-		Expect(gateways).To(Equal(1))
 		version, _, _ := unstructured.NestedString(read(chartPath+"/Chart.yaml"), "version")
 		asked, _, _ := unstructured.NestedString(applications[0].Object, "spec", "source", "targetRevision")
 		Expect(asked).To(Equal(version))
+	}, SpecTimeout(patience))
+
+	It("are Flux's own kinds by its schemas, and the operator's values by the chart's", func(ctx SpecContext) {
+		objects := samples("../../docs/examples/flux/operator.yaml", "../../docs/examples/flux/team.yaml")
+		takesStrictly(ctx, objects)
+		releases := 0
+		for _, object := range objects {
+			if object.GetKind() == "HelmRelease" {
+				releases++
+				renderValues(ctx, object, "spec", "values")
+			}
+		}
+		Expect(releases).To(Equal(1))
 	}, SpecTimeout(patience))
 
 	It("is InProgress while Kong is away, and Failed where somebody has to act", func(ctx SpecContext) {
@@ -178,6 +176,35 @@ spec: {consumerRef: {name: nobody, credential: a}, secretName: lost}
 		}
 	}, SpecTimeout(2*patience))
 })
+
+// takesStrictly holds objects to the schemas of their kinds: no field is unknown.
+func takesStrictly(ctx context.Context, objects []*unstructured.Unstructured) {
+	GinkgoHelper()
+	strict := client.WithFieldValidation(kube, metav1.FieldValidationStrict)
+	for _, object := range objects {
+		Expect(strict.Patch(ctx, object.DeepCopy(), client.Apply, client.DryRunAll, client.FieldOwner("test"))).To(Succeed(), object.GetKind()) //nolint:staticcheck // Of any kind.
+	}
+}
+
+// renderValues renders the chart with the values that an object holds, which have it make one KongGateway.
+func renderValues(ctx context.Context, object *unstructured.Unstructured, path ...string) []*unstructured.Unstructured {
+	GinkgoHelper()
+	values, found, err := unstructured.NestedMap(object.Object, path...)
+	Expect(err).NotTo(HaveOccurred())
+	Expect(found).To(BeTrue())
+	content, err := yaml.Marshal(values)
+	Expect(err).NotTo(HaveOccurred())
+	file := filepath.Join(GinkgoT().TempDir(), "values.yaml")
+	Expect(os.WriteFile(file, content, 0o600)).To(Succeed())
+	rendered, gateways := render(ctx, file), 0
+	for _, o := range rendered {
+		if o.GetKind() == "KongGateway" {
+			gateways++
+		}
+	}
+	Expect(gateways).To(Equal(1))
+	return rendered
+}
 
 // hasService makes a Service that samples protect.
 func hasService(ctx context.Context, namespace, name string) {

@@ -64,12 +64,12 @@ var _ = BeforeSuite(func(ctx SpecContext) {
 	kube, err = client.New(config, client.Options{Scheme: scheme})
 	Expect(err).NotTo(HaveOccurred())
 
-	for _, name := range []string{namespace, "team-a", "team-b", "kong", "argocd"} {
+	for _, name := range []string{namespace, "team-a", "team-b", "kong", "argocd", "flux-system"} {
 		// The strictest standard: a pod that does not meet it is refused.
 		labels := map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}
 		Expect(kube.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}})).To(Succeed())
 	}
-	// The kinds of the Prometheus operator and of Argo CD, with schemas of the fields that are used.
+	// The kinds of the Prometheus operator, of Argo CD and of Flux, with schemas of the fields that are used.
 	_, err = envtest.InstallCRDs(config, envtest.CRDInstallOptions{Paths: []string{"testdata"}, ErrorIfPathMissing: true, MaxTime: patience})
 	Expect(err).NotTo(HaveOccurred())
 }, NodeTimeout(3*time.Minute))
