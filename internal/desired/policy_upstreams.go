@@ -79,7 +79,7 @@ func (p Policy) closed(namespace string, host address.Host, port int) (wrong, to
 		return "is denied by policy.upstreams.deny", "Name another host, or " + ask
 	case host.IsAddress() && !host.Public():
 		return "is not a public address", "Name a Service of this namespace by spec.upstream.serviceRef, or " + ask
-	case !host.Public() || p.isInCluster(host):
+	case !host.Public() || isInCluster(host, p.ClusterDomain, p.IsNamespace):
 		return "is a name in the cluster or in a private zone", "Name a Service of this namespace by spec.upstream.serviceRef, or " + ask
 	}
 	return "", ""
@@ -87,9 +87,9 @@ func (p Policy) closed(namespace string, host address.Host, port int) (wrong, to
 
 // isInCluster says whether a name that could be public leads to a namespace of the cluster: Kong's resolver asks for
 // admin.dev.svc.cluster.local first.
-func (p Policy) isInCluster(host address.Host) bool {
-	return strings.HasSuffix(host.Name, "."+p.ClusterDomain) ||
-		p.IsNamespace != nil && !host.IsAddress() && p.IsNamespace(host.Name[strings.LastIndex(host.Name, ".")+1:])
+func isInCluster(host address.Host, domain string, isNamespace func(string) bool) bool {
+	return strings.HasSuffix(host.Name, "."+domain) ||
+		isNamespace != nil && !host.IsAddress() && isNamespace(host.Name[strings.LastIndex(host.Name, ".")+1:])
 }
 
 // isAdmin says whether a host can lead to the Admin API. A name of one label does from a Pod of the same namespace.
