@@ -22,7 +22,8 @@ TEST_FLAGS ?=
 tool = $$(hack/tools.sh $(1))
 # Assignments of their own: a command's environment hides that these failed.
 assets = KUBEBUILDER_ASSETS=$$(hack/control-plane.sh assets); export KUBEBUILDER_ASSETS
-control_plane = $(assets); KJO_CONTROLPLANE=$$(hack/control-plane.sh controlplane); export KJO_CONTROLPLANE
+all_in_one = KJO_CONTROLPLANE=$$(hack/control-plane.sh controlplane); export KJO_CONTROLPLANE
+control_plane = $(assets); $(all_in_one)
 # The race detector needs a C compiler; without one the tests run without it.
 go_test_race = $(if $(shell command -v cc),CGO_ENABLED=1 go test -race,go test)
 go_build = CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=$(VERSION)"
@@ -32,7 +33,7 @@ go_build = CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=$(VERSION)
 .PHONY: demo
 demo: build ## The tutorial on a local control plane and a simulated Kong; KEEP=1 leaves all running
 	@mkdir -p bin && go build -o bin/demo ./cmd/demo
-	@$(control_plane); KJO_MANAGER="$(CURDIR)/bin/manager" KEEP="$(KEEP)" bin/demo
+	@$(all_in_one); KJO_MANAGER="$(CURDIR)/bin/manager" KEEP="$(KEEP)" bin/demo
 
 .PHONY: run
 run: ## Run the operator against the current kube context
@@ -85,7 +86,7 @@ contract: ## Replay Kong's recorded answers; KONG_ADMIN_URL and KONG_PROXY_URL n
 
 .PHONY: e2e
 e2e: build ## End to end, quick part, on a simulated Kong of KONG_VERSION; KONG_ADMIN_URL and KONG_PROXY_URL name a real one; INGRESS=1: behind an ingress controller, a stand-in unless KONG_INGRESS_KUBECONFIG, _CLASS and _PROXY_URLS name a real one
-	@$(control_plane); export KJO_MANAGER="$(CURDIR)/bin/manager" KJO_PLUGIN="$(CURDIR)/bin/kubectl-kongjwt"; set -x; \
+	@$(all_in_one); export KJO_MANAGER="$(CURDIR)/bin/manager" KJO_PLUGIN="$(CURDIR)/bin/kubectl-kongjwt"; set -x; \
 	$(call tool,ginkgo) -procs=$(E2E_PROCS) -timeout=$(E2E_TIMEOUT) -label-filter='$(E2E_LABELS)' $(E2E_FLAGS) ./test/e2e
 
 .PHONY: e2e-full
@@ -95,7 +96,7 @@ e2e-full: ## End to end, everything
 .PHONY: bench
 bench: build ## The operator at scale, against bare clients; N, CONCURRENCY, KONG_ADMIN_URL; GROWTH="1000 3000 10000" for a table of sizes; the full size writes docs/performance.md
 	@go build -o bin/kongsim ./cmd/kongsim && go build -o bin/bench ./test/bench
-	@$(control_plane); export KJO_MANAGER="$(CURDIR)/bin/manager" KJO_KONGSIM="$(CURDIR)/bin/kongsim"; \
+	@$(all_in_one); export KJO_MANAGER="$(CURDIR)/bin/manager" KJO_KONGSIM="$(CURDIR)/bin/kongsim"; \
 	N="$(N)" CONCURRENCY="$(CONCURRENCY)" GROWTH="$(GROWTH)" WRITE="$(if $(N),,docs/performance.md)" bin/bench
 
 .PHONY: bench-claims
@@ -106,13 +107,13 @@ bench-claims: ## What claims cost: in the tests' Lua, and on a Kong (KONG_ADMIN_
 .PHONY: bench-quick
 bench-quick: build ## The counts of bench, with 500 consumers
 	@go build -o bin/kongsim ./cmd/kongsim && go build -o bin/bench ./test/bench
-	@$(control_plane); export KJO_MANAGER="$(CURDIR)/bin/manager" KJO_KONGSIM="$(CURDIR)/bin/kongsim"; \
+	@$(all_in_one); export KJO_MANAGER="$(CURDIR)/bin/manager" KJO_KONGSIM="$(CURDIR)/bin/kongsim"; \
 	KONG_ADMIN_URL= QUICK=1 N=500 bin/bench
 
 .PHONY: chaos
 chaos: build ## Hundreds of resources change while everything fails at random; DURATION (5m) and SEED; the full length writes docs/reliability.md
 	@go build -o bin/chaos ./test/chaos
-	@$(control_plane); export KJO_MANAGER="$(CURDIR)/bin/manager"; \
+	@$(all_in_one); export KJO_MANAGER="$(CURDIR)/bin/manager"; \
 	DURATION="$(DURATION)" SEED="$(SEED)" WRITE="$(if $(DURATION),,docs/reliability.md)" bin/chaos
 
 .PHONY: chaos-quick

@@ -7,7 +7,8 @@
 #   control-plane.sh where <one of them> only print the path, get nothing
 #
 # etcd and kube-apiserver come from KUBEBUILDER_ASSETS, else from setup-envtest's
-# download, else they are compiled from their Go modules. KJO_CONTROLPLANE names
+# download, else they are compiled from their Go modules. Where they were
+# downloaded, the all-in-one binary runs them, and only its controllers are compiled. KJO_CONTROLPLANE names
 # an all-in-one binary that is there already. KUBERNETES=oldest takes the oldest
 # Kubernetes that is supported upstream (oldest.mod) instead of the newest (go.mod).
 set -euo pipefail
@@ -47,12 +48,12 @@ lock() {
   fi
 }
 
-# compile PACKAGE OUTPUT: appears under its name only when it is whole.
+# compile PACKAGE OUTPUT [TAGS]: appears under its name only when it is whole.
 compile() {
   local version=k8s.io/component-base/version started=$SECONDS
   mkdir -p "$(dirname "$2")"
-  (cd "$module" && CGO_ENABLED=0 GOFLAGS='' GOWORK=off go build -modfile="$modfile" -trimpath -buildvcs=false -o "$2.$$" \
-    -ldflags "-s -w -X $version.gitVersion=$kube -X $version.gitMajor=$(cut -d. -f1 <<<"${kube#v}") -X $version.gitMinor=$(cut -d. -f2 <<<"$kube")" \
+  (cd "$module" && CGO_ENABLED=0 GOFLAGS='' GOWORK=off go build -modfile="$modfile" -trimpath -buildvcs=false -tags="${3:-}" -o "$2.$$" \
+    -ldflags "-s -w -X main.assets=$assets_dir -X $version.gitVersion=$kube -X $version.gitMajor=$(cut -d. -f1 <<<"${kube#v}") -X $version.gitMinor=$(cut -d. -f2 <<<"$kube")" \
     "$1" 9>&- >&2)
   mv "$2.$$" "$2"
   say "compiled $2 in $((SECONDS - started)) s"
@@ -66,17 +67,15 @@ download() {
   at_most 15 "$tool" list --bin-dir "$cache/envtest" "$envtest_release" >/dev/null 2>&1 9>&- || return 1
   found=$(at_most 300 "$tool" use --bin-dir "$cache/envtest" -p path "$envtest_release" 9>&-) || return 1
   has_assets "$found" || return 1
-  mkdir -p "$assets_dir" && cp "$found"/* "$assets_dir/"
+  mkdir -p "$assets_dir" && cp "$found"/* "$assets_dir/" && touch "$assets_dir/.downloaded"
+  say "etcd and kube-apiserver $envtest_release downloaded by setup-envtest"
 }
 
 assets() {
   has_assets "$assets_dir" && return
   lock
   has_assets "$assets_dir" && return
-  if download; then
-    say "etcd and kube-apiserver $envtest_release downloaded by setup-envtest"
-    return
-  fi
+  download && return
   say "no download of etcd and kube-apiserver; compiling them from their Go modules (five minutes on two cores, once)"
   compile go.etcd.io/etcd/server/v3 "$assets_dir/etcd"
   compile k8s.io/kubernetes/cmd/kube-apiserver "$assets_dir/kube-apiserver"
@@ -86,7 +85,12 @@ controlplane() {
   [[ -x $controlplane_bin ]] && return
   lock
   [[ -x $controlplane_bin ]] && return
-  say "compiling the all-in-one control plane (five minutes on two cores, once)"
+  if [[ -e $assets_dir/.downloaded ]] || { ! has_assets "$assets_dir" && download; }; then
+    say "compiling the control plane's controllers (two minutes on two cores, once)"
+    compile . "$controlplane_bin" controllers
+    return
+  fi
+  say "no download of etcd and kube-apiserver; compiling all of the control plane (five minutes on two cores, once)"
   compile . "$controlplane_bin"
 }
 

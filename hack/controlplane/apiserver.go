@@ -4,21 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"os"
-	"path/filepath"
-	"strconv"
 	"time"
 
-	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
-	logsapi "k8s.io/component-base/logs/api/v1"
-	"k8s.io/kubernetes/cmd/kube-apiserver/app"
-	"k8s.io/kubernetes/cmd/kube-apiserver/app/options"
 )
 
 // contextName is the cluster, user and context of the kubeconfig.
@@ -36,48 +28,13 @@ type apiServer struct {
 	done   <-chan struct{}
 }
 
-// startAPIServer runs kube-apiserver in this process. RBAC is on, the admission
-// plugins are the stock ones.
-func startAPIServer(cfg config, creds credentials, etcd string) (*apiServer, error) {
-	listener, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(cfg.port)))
-	if err != nil {
-		return nil, err
+// clientOf is the administrator's configuration of the server at an address; ca is what signed its certificate.
+func clientOf(address string, creds credentials, ca []byte) *rest.Config {
+	return &rest.Config{
+		Host:            "https://" + address,
+		BearerToken:     creds.adminToken,
+		TLSClientConfig: rest.TLSClientConfig{CAData: ca},
 	}
-	opts := options.NewServerRunOptions()
-	opts.SecureServing.Listener = listener
-	opts.SecureServing.BindPort = listener.Addr().(*net.TCPAddr).Port
-
-	ctx, cancel := context.WithCancel(context.Background())
-	completed, err := completeOptions(ctx, opts, apiServerFlags(creds, etcd))
-	if err != nil {
-		cancel()
-		return nil, errors.Join(err, listener.Close())
-	}
-	ca, err := os.ReadFile(filepath.Join(creds.certDir, "apiserver.crt"))
-	if err != nil {
-		cancel()
-		return nil, errors.Join(err, listener.Close())
-	}
-
-	failed, done := make(chan error, 1), make(chan struct{})
-	go func() {
-		defer close(done)
-		err := app.Run(ctx, completed)
-		if ctx.Err() == nil {
-			if err == nil {
-				err = errors.New("stopped by itself")
-			}
-			failed <- err
-		}
-	}()
-	return &apiServer{
-		client: &rest.Config{
-			Host:            "https://" + listener.Addr().String(),
-			BearerToken:     creds.adminToken,
-			TLSClientConfig: rest.TLSClientConfig{CAData: ca},
-		},
-		ca: ca, failed: failed, cancel: cancel, done: done,
-	}, nil
 }
 
 func apiServerFlags(creds credentials, etcd string) []string {
@@ -100,31 +57,8 @@ func apiServerFlags(creds credentials, etcd string) []string {
 	}
 }
 
-// completeOptions does what kube-apiserver's command does before it runs. The
-// command itself would install signal handlers of its own and has no context.
-func completeOptions(ctx context.Context, opts *options.ServerRunOptions, args []string) (options.CompletedOptions, error) {
-	flags := pflag.NewFlagSet("kube-apiserver", pflag.ContinueOnError)
-	for _, set := range opts.Flags().FlagSets {
-		flags.AddFlagSet(set)
-	}
-	if err := flags.Parse(args); err != nil {
-		return options.CompletedOptions{}, err
-	}
-	if err := opts.GenericServerRunOptions.ComponentGlobalsRegistry.Set(); err != nil {
-		return options.CompletedOptions{}, err
-	}
-	rest.SetDefaultWarningHandler(rest.NoWarnings{})
-	// Parts of the server apply the same logging configuration once more.
-	logsapi.ReapplyHandling = logsapi.ReapplyHandlingIgnoreUnchanged
-	if err := logsapi.ValidateAndApply(opts.Logs, nil); err != nil {
-		return options.CompletedOptions{}, err
-	}
-	completed, err := opts.Complete(ctx)
-	if err != nil {
-		return options.CompletedOptions{}, err
-	}
-	return completed, errors.Join(completed.Validate()...)
-}
+// pollInterval is between two looks whether the server is there.
+const pollInterval = 100 * time.Millisecond
 
 // waitReady returns when the server answers /readyz with 200.
 func (s *apiServer) waitReady(ctx context.Context, timeout time.Duration) error {
@@ -133,7 +67,7 @@ func (s *apiServer) waitReady(ctx context.Context, timeout time.Duration) error 
 		return err
 	}
 	last := errors.New("no answer")
-	err = wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, timeout, true, func(ctx context.Context) (bool, error) {
+	err = wait.PollUntilContextTimeout(ctx, pollInterval, timeout, true, func(ctx context.Context) (bool, error) {
 		select {
 		case err := <-s.failed:
 			return false, err

@@ -1,5 +1,6 @@
 // Command controlplane is a Kubernetes control plane in one process, on
-// loopback: etcd, kube-apiserver and those controllers of
+// loopback (with the build tag controllers, etcd and kube-apiserver are
+// processes of their own, see assets): etcd, kube-apiserver and those controllers of
 // kube-controller-manager that the demo and the end to end tests rely on
 // (owner references, namespace deletion, ServiceAccounts, Deployments). There
 // is no scheduler and no kubelet: Pods stay Pending.
@@ -82,6 +83,14 @@ func parse(args []string) (config, error) {
 	return cfg, nil
 }
 
+// etcd is a running member.
+type etcd struct {
+	url string
+	// failed receives the error with which it ended by itself.
+	failed <-chan error
+	stop   func()
+}
+
 // run starts the parts in the order in which they need each other, and stops
 // them in the reverse one. It returns when ctx ends or a part fails.
 func run(ctx context.Context, cfg config) error {
@@ -102,9 +111,9 @@ func run(ctx context.Context, cfg config) error {
 	if err != nil {
 		return fmt.Errorf("start etcd: %w", err)
 	}
-	defer store.Close()
+	defer store.stop()
 
-	server, err := startAPIServer(cfg, creds, etcdURL(store))
+	server, err := startAPIServer(cfg, creds, store.url)
 	if err != nil {
 		return fmt.Errorf("start kube-apiserver: %w", err)
 	}
@@ -128,7 +137,7 @@ func run(ctx context.Context, cfg config) error {
 		return nil
 	case err := <-server.failed:
 		return fmt.Errorf("kube-apiserver ended: %w", err)
-	case err := <-store.Err():
+	case err := <-store.failed:
 		return fmt.Errorf("etcd ended: %w", err)
 	}
 }
