@@ -146,6 +146,7 @@ func clusterKeys(mgr ctrl.Manager) (jwks.Cluster, error) {
 	return jwks.Cluster{Client: mgr.GetHTTPClient(), URL: base.JoinPath("openid/v1/jwks").String()}, nil
 }
 
+// consumerOptions are those of the consumers' controller, with what the real operator uses where a test names nothing.
 func (o Options) consumerOptions(
 	inputs resolve.Inputs, planes *gateway.DataPlanes, router *eventRouter, cluster jwks.Cluster,
 ) consumer.Options {

@@ -71,6 +71,7 @@ func (q *controllerQueue) add(key client.ObjectKey, later bool) {
 	q.early[key] = later && (known || !found)
 }
 
+// enqueue adds a request; later puts it behind what was changed in Kubernetes.
 func enqueue(queue requestQueue, key client.ObjectKey, later bool) {
 	request := reconcile.Request{NamespacedName: key}
 	byPriority, ok := queue.(priorityqueue.PriorityQueue[reconcile.Request])
@@ -91,6 +92,7 @@ type eventRouter struct {
 	connected workqueue.TypedInterface[string]
 }
 
+// newEventRouter makes a router with a queue for each kind.
 func newEventRouter(reader client.Reader) *eventRouter {
 	router := &eventRouter{
 		reader: reader, queues: map[string]*controllerQueue{}, connected: workqueue.NewTyped[string](),

@@ -78,6 +78,8 @@ func (r *keySets) read(ctx context.Context) error {
 	return err
 }
 
+// readAll reads the key set of each credential that follows one. A set that is not read yet, or not any more, is no
+// error: its credential waits, and others go on.
 func (r *keySets) readAll(ctx context.Context) error {
 	r.KeySets.Keep(client.ObjectKeyFromObject(r.consumer).String(), r.followed())
 	if !r.exist() {
@@ -331,6 +333,7 @@ func (r *keySets) has(name string) bool {
 	return false
 }
 
+// materialOf is what Kong holds of a key of a set.
 func materialOf(held jwks.Held) credential.Material {
 	return credential.Material{Key: held.ID, Algorithm: v1alpha1.Algorithm(held.Algorithm), PublicKeyPEM: held.PublicKeyPEM}
 }

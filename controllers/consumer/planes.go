@@ -185,6 +185,7 @@ func (r *planes) verify(context.Context) error {
 	return nil
 }
 
+// verifiedBefore says whether an earlier reconciliation saw every data plane take this very material.
 func (r *planes) verifiedBefore(report v1alpha1.CredentialStatus) bool {
 	return slices.ContainsFunc(r.former, func(s v1alpha1.CredentialStatus) bool {
 		return s.KongID == report.KongID && s.Key == report.Key && s.Revision == report.Revision && s.Algorithm == report.Algorithm &&

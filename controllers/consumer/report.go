@@ -137,6 +137,8 @@ func (r *report) inPlace(c resolvedCredential, former []v1alpha1.CredentialStatu
 	return report
 }
 
+// revisionsOf reports the revisions of a credential: the active one first, then the one that replaces it, then those
+// whose overlap runs.
 func (r *report) revisionsOf(c resolvedCredential, state credential.History, former []v1alpha1.CredentialStatus) {
 	want := r.revisions.wantFor(c.spec.Name)
 	revisions := slices.Clone(state.Revisions)

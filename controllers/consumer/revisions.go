@@ -71,6 +71,7 @@ func (r *revisions) read(ctx context.Context) (err error) {
 // of is the history of one credential.
 func (r *revisions) of(name string) credential.History { return r.state.Credentials[name] }
 
+// knows says whether the state has anything of a credential.
 func (r *revisions) knows(name string) bool {
 	_, known := r.state.Credentials[name]
 	return known

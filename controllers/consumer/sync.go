@@ -37,6 +37,7 @@ type kongSync struct {
 	result engine.Result
 }
 
+// readConfigs reads the Secrets of spec.plugins. One that somebody has to repair stops its plugin alone.
 func (k *kongSync) readConfigs(ctx context.Context) (err error) {
 	k.input.Configs, err = k.Inputs.PluginConfigs(ctx, k.consumer)
 	var stalled *status.StalledError
@@ -85,6 +86,7 @@ func (k *kongSync) apply(ctx context.Context, set desired.Set) (err error) {
 	return err
 }
 
+// reportIdentity reports what the consumer is called in Kong, also where Kong was not reached: both are computed.
 func (k *kongSync) reportIdentity() {
 	id := desired.ConsumerID(k.gateway.Scope, k.consumer.Namespace, k.consumer.Name)
 	k.consumer.Status.Username = desired.Username(k.consumer)

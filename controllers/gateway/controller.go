@@ -110,6 +110,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	return result, err
 }
 
+// run does one reconciliation, and says when the next has to be, where no change asks for it.
 func (r *Reconciler) run(ctx context.Context, object *v1alpha1.KongGateway) (again time.Duration, err error) {
 	if !object.DeletionTimestamp.IsZero() {
 		return 0, r.release(ctx, object)

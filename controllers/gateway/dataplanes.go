@@ -77,6 +77,7 @@ func (d *DataPlanes) set(gateway string, settings proxySettings, now func() time
 	return nil
 }
 
+// forget stops asking the data planes of a gateway.
 func (d *DataPlanes) forget(gateway string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -86,6 +87,7 @@ func (d *DataPlanes) forget(gateway string) {
 	delete(d.known, gateway)
 }
 
+// get gives the data planes of a gateway; found is false where its spec names none.
 func (d *DataPlanes) get(gateway string) (proxies, bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -161,6 +161,7 @@ func (r *Reconciler) pruneLast(ctx context.Context, object *v1alpha1.KongGateway
 		"Kong still holds %d entities of resources that are gone; the gateway goes when they are pruned", left)
 }
 
+// entities is how many entities of all kinds Kong has.
 func entities(c engine.Counts) int {
 	return c.Consumers + c.Credentials + c.Groups + c.Services + c.Routes + c.Plugins
 }
@@ -222,6 +223,7 @@ func (r *Reconciler) usersPause() time.Duration {
 	return time.Minute
 }
 
+// usersAmong names the resources of a list that use a gateway.
 func usersAmong(list v1alpha1.ResourceList, gateway string) (users []string) {
 	for resource := range list.Resources() {
 		if user, ok := resource.(v1alpha1.GatewayUser); ok && uses(user, gateway) {

@@ -65,6 +65,7 @@ func (r *Reconciler) prune(ctx context.Context, object *v1alpha1.KongGateway, en
 	return again, err
 }
 
+// maxPercent is how many of a hundred owners may be orphans before nothing is pruned: 20 where the spec names none.
 func maxPercent(spec v1alpha1.Prune) int {
 	if spec.MaxPercent == 0 {
 		return 20
@@ -106,6 +107,7 @@ func withCredentials(engine engine.Programmer, owners []desired.Owner) []desired
 	return holders
 }
 
+// credentials is how many credentials of an owner Kong has.
 func credentials(engine engine.Programmer, owner desired.Owner) int {
 	return len(engine.CredentialIDs(owner, func(string) bool { return true }))
 }

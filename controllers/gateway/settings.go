@@ -52,6 +52,7 @@ func (r *Reconciler) settings(ctx context.Context, object *v1alpha1.KongGateway)
 	}, nil
 }
 
+// tlsSettings reads the authorities and the client certificate from their Secrets into a client's configuration.
 func (r *Reconciler) tlsSettings(ctx context.Context, tls *v1alpha1.ClientTLS, config *engine.ClientConfig) error {
 	if tls == nil {
 		return nil
@@ -75,6 +76,7 @@ func (r *Reconciler) tlsSettings(ctx context.Context, tls *v1alpha1.ClientTLS, c
 	return nil
 }
 
+// adminURL is the address of the Admin API: that of a Service where the spec refers to one.
 func adminURL(admin v1alpha1.AdminAPI) string {
 	if ref := admin.ServiceRef; ref != nil {
 		return fmt.Sprintf("%s://%s.%s.svc:%d", ref.Scheme, ref.Name, ref.Namespace, ref.Port)

@@ -27,6 +27,7 @@ func explainDeletion(object v1alpha1.GatewayUser, err error) error {
 	return err
 }
 
+// withoutKong adds to a message of a deletion that waits how the resource goes without Kong.
 func withoutKong(object v1alpha1.GatewayUser, message string) string {
 	return fmt.Sprintf("%s. It is deleted once Kong has let go of it. Where this Kong is gone for good, "+
 		`kubectl patch %s -n %s %s --type=merge -p '{"metadata":{"finalizers":null}}' deletes it without Kong.`,

@@ -55,6 +55,7 @@ type limitedRecorder struct {
 	normal, warning flowcontrol.RateLimiter
 }
 
+// limitEvents has events written within the rates.
 func limitEvents(next events.EventRecorder) events.EventRecorder {
 	return &limitedRecorder{
 		next:    next,

@@ -108,6 +108,7 @@ func (l *Lifecycle) announce(ctx context.Context, out Outcome, former []metav1.C
 	l.Event(out.Object, kind, ready.Reason, "Reconcile", ready.Message)
 }
 
+// readyCondition is the condition Ready; empty where there is none yet.
 func readyCondition(conditions []metav1.Condition) metav1.Condition {
 	if ready := apimeta.FindStatusCondition(conditions, v1alpha1.ConditionReady); ready != nil {
 		return *ready

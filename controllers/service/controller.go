@@ -122,6 +122,8 @@ type reconciliation struct {
 	everywhere time.Duration
 }
 
+// program goes through the phases of a service whose gateway can be used. The first error ends it; what is mistaken
+// without being refused is reported at the end.
 func (r *reconciliation) program(ctx context.Context, gateway resolve.Gateway) error {
 	r.gateway = gateway
 	status.Flag(&r.service.Status.Conditions, r.service.Generation,
@@ -150,6 +152,7 @@ func (r *reconciliation) findUpstream(ctx context.Context) (err error) {
 	return err
 }
 
+// readSecrets reads what the plugins' configurations have in Secrets.
 func (r *reconciliation) readSecrets(ctx context.Context) (err error) {
 	if r.input.Configs, err = r.inputs.PluginConfigs(ctx, r.service); err != nil {
 		return err
@@ -170,6 +173,7 @@ func (r *reconciliation) selectConsumers(ctx context.Context) error {
 	return nil
 }
 
+// sync brings Kong to what the service wants. A service that this Kong cannot run is looked at again after an upgrade.
 func (r *reconciliation) sync(ctx context.Context) error {
 	r.input.Kong = r.gateway.Engine.Capabilities()
 	set, err := desired.BuildService(r.gateway.Scope, r.gateway.Policy, r.input)
@@ -255,6 +259,7 @@ func (r *reconciliation) message(now time.Time) string {
 	return text
 }
 
+// summary is the message of Ready.
 func (r *reconciliation) summary() string {
 	if to := desired.AttachTarget(r.service); to != nil {
 		text := fmt.Sprintf("Plugins are in Kong on %s, which is not this operator's: %s",

@@ -95,6 +95,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	return result, err
 }
 
+// run goes through the phases of a token. The first error ends it, and the Secret stays as it is.
 func (r *reconciliation) run(ctx context.Context) error {
 	for _, phase := range []func(context.Context) error{r.check, r.findCredential, r.flagTTL, r.readToken, r.readMaterial, r.checkLive, r.sign} {
 		if err := phase(ctx); err != nil {
@@ -104,6 +105,7 @@ func (r *reconciliation) run(ctx context.Context) error {
 	return nil
 }
 
+// check refuses what can be refused without looking at anything else.
 func (r *reconciliation) check(context.Context) error {
 	if r.token.Spec.Suspend {
 		return status.Stalled(v1alpha1.ReasonSuspended, "spec.suspend: is true, and the token is not renewed. Set it to false to have it renewed.")
@@ -142,6 +144,7 @@ func (r *reconciliation) sign(ctx context.Context) error {
 	return nil
 }
 
+// message is that of Ready; empty where no token was signed yet.
 func (r *reconciliation) message() string {
 	if r.token.Status.ExpirationTime == nil {
 		return ""

@@ -84,6 +84,7 @@ func (r *Reconciler) tokensForService() handler.EventHandler {
 	})
 }
 
+// tokensFor are the tokens of a service's callers: those of its namespace, or of the consumers that access names.
 func (r *Reconciler) tokensFor(ctx context.Context, service *v1alpha1.JwtProtectedService) ([]reconcile.Request, error) {
 	access := service.Spec.Access
 	if access == nil || access.From != "" {

@@ -73,6 +73,7 @@ func OnlyWhen[T client.Object](changed func(before, after T) bool) builder.Predi
 	return builder.WithPredicates(whenChanged(changed))
 }
 
+// whenChanged lets updates through that changed what is looked at, and everything but updates.
 func whenChanged[T client.Object](changed func(before, after T) bool) predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 		before, ok := e.ObjectOld.(T)

@@ -122,6 +122,7 @@ func (r *syncRun) tag(ctx context.Context, w plan.Wanted, e kong.Entity) error {
 	return errAdopted
 }
 
+// knows says whether Kong is known to hold an entity of this operator's.
 func (r *rooms) knows(id string) bool {
 	_, known := r.observed.Get(id)
 	return known

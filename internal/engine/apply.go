@@ -188,6 +188,7 @@ func (g gates) pass(o plan.Op) error {
 	return nil // a *status.WaitError that is nil is no nil error
 }
 
+// wait says how long an op has to wait; nil where it may be done now.
 func (g gates) wait(o plan.Op) *status.WaitError {
 	switch {
 	case o.Swap:

@@ -58,6 +58,7 @@ func (a *attachments) detach(owner desired.Owner, but *desired.Target) {
 	}
 }
 
+// setID records which entity a target turned out to be.
 func (a *attachments) setID(to desired.Target, id string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -188,12 +188,14 @@ func (l *license) due(now time.Time) bool {
 	return !l.missing || !now.Before(l.next)
 }
 
+// isMissing says whether the last write was refused for want of a license.
 func (l *license) isMissing() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.missing
 }
 
+// found records that Kong took a write.
 func (l *license) found() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -154,6 +154,7 @@ type foreignRoutes struct {
 // routesAge is how long a listing of all routes serves.
 const routesAge = 2 * time.Second
 
+// forget has the routes listed anew by the next that asks.
 func (f *foreignRoutes) forget() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -186,6 +187,7 @@ func (f *foreignRoutes) list(ctx context.Context, r *rooms) (map[desired.UniqueK
 	return routes, nil
 }
 
+// withoutMethods is a route's key that every route of the same host and path has.
 func withoutMethods(key desired.UniqueKey) desired.UniqueKey {
 	key.Methods = ""
 	return key

@@ -68,6 +68,7 @@ func (l *link) open(ctx context.Context) (update, error) {
 	return changes, nil
 }
 
+// choose takes the backend for the Kong that was found, and ends the former one.
 func (l *link) choose(ctx context.Context, about backend.Description) error {
 	if l.stop != nil {
 		l.stop()

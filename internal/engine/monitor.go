@@ -227,6 +227,7 @@ func (m *monitor) State() State {
 	}
 }
 
+// isReady says whether Kong was there at the last look.
 func (m *monitor) isReady() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -65,6 +65,7 @@ func (m *monitor) list(ctx context.Context) ([]plan.Entry, error) {
 	return all, nil
 }
 
+// listKind lists the entities of a kind that carry this gateway's tags.
 func (m *monitor) listKind(ctx context.Context, kind kong.Kind) ([]plan.Entry, error) {
 	var entries []plan.Entry
 	for e, err := range m.link.current().List(ctx, kind, kong.ListOptions{Tags: m.scope.ListTags()}) {

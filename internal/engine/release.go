@@ -92,6 +92,7 @@ func (e *Engine) RemoveRoutes(ctx context.Context, owner desired.Owner) (Result,
 	})
 }
 
+// withdraw takes some of an owner's entities out of Kong, and leaves all else as it is.
 func (e *Engine) withdraw(ctx context.Context, owner desired.Owner, goes func(plan.Entry) bool) (Result, error) {
 	var kept []string
 	held := e.observed.Of(owner)

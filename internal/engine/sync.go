@@ -76,6 +76,7 @@ func (e *Engine) Sync(ctx context.Context, set desired.Set, options SyncOptions)
 	return e.sync(ctx, &syncRun{rooms: e.rooms, set: set, options: options})
 }
 
+// sync does a run: it takes the owner's slot and its turn, plans and applies.
 func (e *Engine) sync(ctx context.Context, run *syncRun) (Result, error) {
 	owner := run.set.Owner
 	if err := e.Usable(owner); err != nil {
@@ -161,6 +162,7 @@ func digest(want map[string]plan.Wanted) []byte {
 // pushAgain is when an owner looks whether its push is through, beside being told.
 const pushAgain = 5 * time.Second
 
+// waitForPush is the wait of an owner whose entities are in the next configuration, or on their way with one.
 func waitForPush() error {
 	return status.Wait(jitter(pushAgain), v1alpha1.ReasonProgressing, "waiting until Kong runs the configuration with it")
 }

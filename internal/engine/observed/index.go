@@ -29,6 +29,7 @@ type lookupKey struct {
 
 func keyOf(k desired.UniqueKey) lookupKey { return lookupKey{k.Kind, k.Value} }
 
+// newIndex makes an empty index; scope says which ids the operator gives.
 func newIndex(scope desired.Scope) *index {
 	return &index{
 		scope:   scope,

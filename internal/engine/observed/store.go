@@ -169,6 +169,7 @@ func (s *Store) Replace(owner desired.Owner, entries []plan.Entry) []Change {
 	return changes
 }
 
+// replace puts an entity in, over what was there. A key that a credential no longer has counts as departed.
 func (s *Store) replace(e plan.Entry) Change {
 	change := Change{After: &e}
 	if held := s.index.entries[e.ID]; held != nil {
@@ -182,6 +183,7 @@ func (s *Store) replace(e plan.Entry) Change {
 	return change
 }
 
+// forget takes an entity out, and tells the clocks: data planes may have it for some time.
 func (s *Store) forget(e plan.Entry) Change {
 	s.deleted[e.ID] = s.writes
 	s.clocks.Departed(e)

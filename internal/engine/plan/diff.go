@@ -99,6 +99,7 @@ func (p *plan) goesAlong(e Entry) bool {
 	})
 }
 
+// add adds an op, before its order is known.
 func (p *plan) add(o Op) *step {
 	s := &step{op: o, rank: p.rank(o), after: map[*step]bool{}, frees: map[*step]bool{}}
 	p.steps = append(p.steps, s)
@@ -130,6 +131,7 @@ func TakesAccess(kind kong.Kind) bool {
 	return kind == kong.KindJWT || kind == kong.KindACL || kind == kong.KindRoute
 }
 
+// rankOf orders the kinds as they come in: what protects before what is protected.
 func rankOf(e Entry) int {
 	switch e.Kind {
 	case kong.KindConsumer:

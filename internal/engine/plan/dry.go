@@ -37,6 +37,7 @@ func Dry(former, wanted desired.Set) []Write {
 	return writes
 }
 
+// dryWants describes a set without asking a Kong for its schemas.
 func dryWants(h Hasher, set desired.Set) []Wanted {
 	all := make([]Wanted, 0, len(set.Entities))
 	for _, e := range set.Entities {

@@ -31,6 +31,7 @@ func (p *plan) order() []Op {
 	}
 }
 
+// sort makes the order of equals the same each time.
 func (p *plan) sort() {
 	slices.SortFunc(p.steps, func(a, b *step) int {
 		if a.rank != b.rank {
@@ -111,6 +112,7 @@ func (p *plan) next() *step {
 	return nil
 }
 
+// ready says whether everything that has to be before is done.
 func (s *step) ready() bool {
 	for other := range s.after {
 		if !other.done {
@@ -135,6 +137,7 @@ func (p *plan) knot() *step {
 	return best
 }
 
+// weight says how much hangs on an entity: a circle is opened where least does.
 func weight(e Entry) int {
 	switch e.Kind {
 	case kong.KindConsumer, kong.KindService:

@@ -98,6 +98,7 @@ func (c *Clocks) CredentialsRemaining(owner desired.Owner) time.Duration {
 	return c.remaining(c.now(), later(c.credentials[owner], c.filled))
 }
 
+// remaining is what is left of the delay; a clock that was set back does not make it longer than the delay.
 func (c *Clocks) remaining(now, since time.Time) time.Duration {
 	passed := max(now.Sub(since), 0)
 	return max(c.delay-passed, 0)
