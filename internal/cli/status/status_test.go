@@ -69,6 +69,18 @@ func objects() []client.Object {
 	}
 }
 
+func TestAGatewayWhoseControllerOpensRoutesNeedsALook(t *testing.T) {
+	opens := condition(v1alpha1.ConditionFallbackOpens, metav1.ConditionTrue, v1alpha1.ReasonPluginLeftOut, "HTTPRoute shop/a")
+	s := clitest.New(t, &v1alpha1.KongGateway{
+		ObjectMeta: metav1.ObjectMeta{Name: "default"}, Status: v1alpha1.KongGatewayStatus{Conditions: append(ready(), opens)},
+	}, consumer("default", "app", ready()))
+	_ = s.Run(t, status.Command) // whether it is the answer no is not this test's
+	if text := s.Out.String(); !strings.Contains(text, "KongGateway default: Warning, PluginLeftOut") ||
+		!strings.Contains(text, "HTTPRoute shop/a") {
+		t.Error(text)
+	}
+}
+
 func TestWhatIsWrongComesFirst(t *testing.T) {
 	s := clitest.New(t, objects()...)
 	if err := s.Run(t, status.Command); !errors.Is(err, env.ErrNegative) {
