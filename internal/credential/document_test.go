@@ -48,8 +48,8 @@ func TestADamagedStateIsNotRead(t *testing.T) {
 		"two active ones":              {change(func(a, b object) { a["state"], b["state"] = "Active", "Active" }), false},
 		"a number twice":               {change(func(a, b object) { b["revision"] = a["revision"] }), false},
 		"a number from the future":     {change(func(_, b object) { b["revision"] = 99 }), false},
-		"a field that nobody knows":    {func(d object) { d["colour"] = "red" }, false},
-		"a new field of a revision":    {change(func(r, _ object) { r["colour"] = "red" }), false},
+		"a field that nobody knows":    {func(d object) { d["color"] = "red" }, false},
+		"a new field of a revision":    {change(func(r, _ object) { r["color"] = "red" }), false},
 		"a newer version":              {func(d object) { d["version"] = 99 }, false},
 		"no credentials":               {func(d object) { delete(d, "credentials") }, false},
 	} {
