@@ -18,9 +18,9 @@ const (
 	// ConditionRevocationPending is true while Kong still accepts a credential, or still serves a route, that was taken
 	// away, because its ingress controller takes nothing.
 	ConditionRevocationPending = "RevocationPending"
-	// ConditionFallbackOpens is true on a gateway while events say that the fallback of an ingress controller left out a
-	// plugin that Kong refuses and goes on with what names it: those routes are open. The operator's own are not among
-	// them. The gateway is Ready all the same.
+	// ConditionFallbackOpens is true on a gateway while events say that the fallback of an ingress controller left out
+	// a plugin that Kong refuses and goes on with what names it: those routes are open. The operator's own are not
+	// among them. The gateway is Ready all the same.
 	ConditionFallbackOpens = "FallbackOpens"
 	// ConditionWeakSecret is true when an HMAC secret is shorter than RFC 7518 section 3.2 asks. The credential works
 	// all the same.
@@ -133,8 +133,9 @@ const (
 	// ReasonRevocationPending: as AwaitingController, and what was taken away is still accepted.
 	// Remedy: as of AwaitingController; until then stop the leaked credential in front of Kong.
 	ReasonRevocationPending = "RevocationPending"
-	// ReasonUnprotected: on the Kong of an ingress controller, a KongPlugin of the namespace is taken instead of one of the
-	// operator's KongClusterPlugins, or somebody else has set the annotation of the object that spec.attachTo names.
+	// ReasonUnprotected: on the Kong of an ingress controller, a KongPlugin of the namespace is taken instead of one of
+	// the operator's KongClusterPlugins, or somebody else has set the annotation of the object that spec.attachTo
+	// names.
 	// Remedy: have the KongPlugin renamed, or the annotation taken out of what its field manager applies. Until then
 	// requests pass as they say.
 	ReasonUnprotected = "Unprotected"
@@ -165,9 +166,10 @@ const (
 	// ReasonShortSecret: an HMAC secret has fewer bytes than its algorithm's hash (RFC 7518 section 3.2).
 	// Remedy: use a longer secret, or let the operator generate it.
 	ReasonShortSecret = "ShortSecret"
-	// ReasonPluginLeftOut: the fallback of an ingress controller left out a plugin, and what names it goes on without it.
-	// Remedy: run the controller with --use-last-valid-config-for-fallback, and have the plugin corrected. Name plugins by
-	// the annotation konghq.com/plugins, not by a filter.
+	// ReasonPluginLeftOut: the fallback of an ingress controller left out a plugin, and what names it goes on without
+	// it.
+	// Remedy: run the controller with --use-last-valid-config-for-fallback, and have the plugin corrected. Name plugins
+	// by the annotation konghq.com/plugins, not by a filter.
 	ReasonPluginLeftOut = "PluginLeftOut"
 	// ReasonNamesNobody: a service names a consumer or a group that nobody has.
 	// Remedy: correct the name that the message gives, or create the JwtConsumer. It goes away by itself then.

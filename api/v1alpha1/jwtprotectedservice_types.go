@@ -44,8 +44,8 @@ type JwtProtectedServiceSpec struct {
 	// +optional
 	Routes []Route `json:"routes,omitempty"`
 	// attachTo puts the plugins on what the operator does not manage: a service or route in Kong, or, where the gateway
-	// has spec.ingressController, a Service, Ingress or HTTPRoute of the resource's namespace. Without the resource it is
-	// without them, and open to everybody: delete the route first, or keep the resource.
+	// has spec.ingressController, a Service, Ingress or HTTPRoute of the resource's namespace. Without the resource it
+	// is without them, and open to everybody: delete the route first, or keep the resource.
 	// +optional
 	AttachTo *AttachTo `json:"attachTo,omitempty"`
 	// jwt is the configuration of the jwt plugin. What is left out gets Kong's default.
@@ -93,8 +93,8 @@ type AttachTo struct {
 	// +optional
 	RouteName string `json:"routeName,omitempty"`
 	// service is a Service of the resource's namespace: every route that leads to it is protected, one that comes later
-	// too. Prefer it to ingress and httpRoute. The operator sets its annotation konghq.com/plugins and nothing else, and
-	// not where somebody else has set it. The gateway has to have spec.ingressController.
+	// too. Prefer it to ingress and httpRoute. The operator sets its annotation konghq.com/plugins and nothing else,
+	// and not where somebody else has set it. The gateway has to have spec.ingressController.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z]([-a-z0-9]*[a-z0-9])?$`
@@ -162,8 +162,8 @@ type JwtProtectedServiceStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 	// conditions are Ready; Reconciling or Stalled while they are true; Suspended while spec.suspend is true; and
-	// AccessIncomplete, RoutesIncomplete, AnyAudience, NoExpiry, Drifted, AwaitingController and RevocationPending while
-	// they are true.
+	// AccessIncomplete, RoutesIncomplete, AnyAudience, NoExpiry, Drifted, AwaitingController and RevocationPending
+	// while they are true.
 	// +listType=map
 	// +listMapKey=type
 	// +optional

@@ -41,8 +41,8 @@ type Target struct {
 	// Kind is kong.KindService or kong.KindRoute.
 	Kind kong.Kind
 	Name string
-	// Object is the kind of the Kubernetes object of this name, in the owner's namespace, that an ingress controller makes
-	// it of: Service, Ingress or HTTPRoute. Empty for what is named as it is in Kong.
+	// Object is the kind of the Kubernetes object of this name, in the owner's namespace, that an ingress controller
+	// makes it of: Service, Ingress or HTTPRoute. Empty for what is named as it is in Kong.
 	Object string
 }
 

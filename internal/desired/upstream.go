@@ -139,8 +139,8 @@ func ports(service *corev1.Service) string {
 	return text
 }
 
-// AttachTarget is the service or route in Kong, or the object, that a JwtProtectedService puts its plugins on, nil where it has a
-// service of its own.
+// AttachTarget is the service or route in Kong, or the object, that a JwtProtectedService puts its plugins on, nil
+// where it has a service of its own.
 func AttachTarget(service *v1alpha1.JwtProtectedService) *Target {
 	to := service.Spec.AttachTo
 	switch {

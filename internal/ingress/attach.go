@@ -107,8 +107,8 @@ func (r *run) detach(ctx context.Context, reference objects.Reference) error {
 	return r.cluster.attach(ctx, live, objects.Object{}, manager)
 }
 
-// attach applies the annotation of an object, or none where the object is zero, under a field manager. It makes no object:
-// the UID is that of the one that was read.
+// attach applies the annotation of an object, or none where the object is zero, under a field manager. It makes no
+// object: the UID is that of the one that was read.
 func (c cluster) attach(ctx context.Context, live *unstructured.Unstructured, o objects.Object, manager string) error {
 	u := &unstructured.Unstructured{Object: o.Content}
 	u = u.DeepCopy()

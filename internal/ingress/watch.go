@@ -13,8 +13,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/objects"
 )
 
-// watches has the API server tell of what somebody else does at once: the next look at all objects is minutes away. What
-// a watch misses, that look finds. Nothing is kept of what it tells.
+// watches has the API server tell of what somebody else does at once: the next look at all objects is minutes away.
+// What a watch misses, that look finds. Nothing is kept of what it tells.
 func (m *monitor) watches(ctx context.Context) {
 	consumers := &unstructured.UnstructuredList{}
 	consumers.SetAPIVersion(objects.GroupKong)
