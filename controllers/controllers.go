@@ -55,8 +55,8 @@ type Options struct {
 	Recorder events.EventRecorder
 	// ClusterDomain is the cluster's DNS domain.
 	ClusterDomain string
-	// GatewaySecretNamespaces are the namespaces that a KongGateway's Secrets may be in; the first is the operator's
-	// own.
+	// GatewaySecretNamespaces are the namespaces that a KongGateway's Secrets may be in; the first is the
+	// operator's own.
 	GatewaySecretNamespaces []string
 	// Workers is how many resources of a kind are reconciled at once.
 	Workers int

@@ -156,8 +156,8 @@ var _ = Describe("A Kong without a database", func() {
 		service := w.service("api")
 		create(ctx, consumer, service)
 		ready(ctx, w.gateway, consumer, service)
-		// The counts of a gateway are written a heartbeat later. An operator that stops before leaves that to the
-		// next one.
+		// The counts of a gateway are written a heartbeat later. An operator that stops before leaves that to
+		// the next one.
 		Eventually(func(g Gomega) {
 			g.Expect(kube.Get(ctx, client.ObjectKeyFromObject(w.gateway), w.gateway)).To(Succeed())
 			managed := w.gateway.Status.Managed

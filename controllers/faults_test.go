@@ -61,8 +61,8 @@ var _ = Describe("A gateway in trouble", func() {
 		for _, consumer := range consumers {
 			change(ctx, consumer.(*v1alpha1.JwtConsumer), func(c *v1alpha1.JwtConsumer) { c.Spec.Groups = []string{"new"} })
 		}
-		// A look every 200 ms, here, and every 5 s in production. Each asks for the node and for the status, a few
-		// times.
+		// A look every 200 ms, here, and every 5 s in production. Each asks for the node and for the status, a
+		// few times.
 		const window, look, most = 3 * time.Second, 200 * time.Millisecond, 5
 		Consistently(func() int { return len(w.kong.Requests()) - most*int(time.Since(began)/look) }).
 			WithTimeout(window).WithPolling(poll).Should(BeNumerically("<=", most))

@@ -21,7 +21,8 @@ var _ = Describe("A JwtConsumer of which something cannot be had", func() {
 			{SecretRef: v1alpha1.LocalSecretKeyReference{Name: "log", Key: "config"}},
 		}}}
 	}
-	// programmed makes a consumer with a generated credential, one out of a Secret and one of an issuer, and a plugin.
+	// programmed makes a consumer with a generated credential, one out of a Secret and one of an issuer, and a
+	// plugin.
 	programmed := func(ctx SpecContext) (*world, *v1alpha1.JwtConsumer, *issuer.Issuer, *corev1.Secret) {
 		w := newWorld(ctx, kongsim.Options{}, func(g *v1alpha1.KongGateway) {
 			g.Spec.Policy.JWKS = &v1alpha1.JWKSPolicy{AllowPrivateAddresses: true}

@@ -4,7 +4,8 @@ package v1alpha1
 //
 // +kubebuilder:validation:XValidation:rule="has(self.url) != has(self.serviceRef)",message="set exactly one of url and serviceRef"
 type AdminAPI struct {
-	// url of the Admin API, such as https://kong-admin.example.com:8444. Credentials belong in auth, not in the URL.
+	// url of the Admin API, such as https://kong-admin.example.com:8444. Credentials belong in auth, not in the
+	// URL.
 	// +kubebuilder:validation:MinLength=8
 	// +kubebuilder:validation:MaxLength=2048
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^https?://[^/]+:(6553[6-9]|655[4-9][0-9]|65[6-9][0-9]{2}|6[6-9][0-9]{3}|[7-9][0-9]{4})(/|$)')",message="a port is at most 65535; lower it"

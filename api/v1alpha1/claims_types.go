@@ -43,8 +43,8 @@ type ClaimChecks struct {
 	// notIssuedInFuture refuses tokens of which the claim iat is missing, or in the future. Default false.
 	// +optional
 	NotIssuedInFuture bool `json:"notIssuedInFuture,omitempty"`
-	// clockSkew is how far in the future the claim iat may be, with notIssuedInFuture. Whole seconds, default 30s, up
-	// to 10m.
+	// clockSkew is how far in the future the claim iat may be, with notIssuedInFuture. Whole seconds, default 30s,
+	// up to 10m.
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,7}m|[0-9]{1,9}s)+$') && duration(self) <= duration('10m')",message="must be a duration from 0s to 10m, such as 30s. Units are m and s."
 	// +optional
 	ClockSkew Duration `json:"clockSkew,omitempty"`
@@ -109,8 +109,8 @@ type ClaimHeader struct {
 
 // ClaimPolicy bounds what services may do with claims.
 type ClaimPolicy struct {
-	// headers are what the names of headers made of claims begin with. Those that Kong and proxies write themselves,
-	// such as X-Consumer-Username, Authorization and X-Forwarded-For, can never be made of a claim.
+	// headers are what the names of headers made of claims begin with. Those that Kong and proxies write
+	// themselves, such as X-Consumer-Username, Authorization and X-Forwarded-For, can never be made of a claim.
 	// +kubebuilder:default={"X-Token-"}
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:items:MinLength=1

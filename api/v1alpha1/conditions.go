@@ -12,37 +12,38 @@ const (
 	ConditionStalled = "Stalled"
 	// ConditionSuspended is true while spec.suspend is: Ready stays as it was, since what is in Kong goes on.
 	ConditionSuspended = "Suspended"
-	// ConditionAwaitingController is true while the ingress controller of the gateway's Kong has not given it what was
-	// written for longer than it should take, whatever Ready says beside it. The message says why, where that is known.
+	// ConditionAwaitingController is true while the ingress controller of the gateway's Kong has not given it what
+	// was written for longer than it should take, whatever Ready says beside it. The message says why, where that
+	// is known.
 	ConditionAwaitingController = "AwaitingController"
-	// ConditionRevocationPending is true while Kong still accepts a credential, or still serves a route, that was taken
-	// away, because its ingress controller takes nothing.
+	// ConditionRevocationPending is true while Kong still accepts a credential, or still serves a route, that was
+	// taken away, because its ingress controller takes nothing.
 	ConditionRevocationPending = "RevocationPending"
-	// ConditionFallbackOpens is true on a gateway while events say that the fallback of an ingress controller left out
-	// a plugin that Kong refuses and goes on with what names it: those routes are open. The operator's own are not
-	// among them. The gateway is Ready all the same.
+	// ConditionFallbackOpens is true on a gateway while events say that the fallback of an ingress controller left
+	// out a plugin that Kong refuses and goes on with what names it: those routes are open. The operator's own are
+	// not among them. The gateway is Ready all the same.
 	ConditionFallbackOpens = "FallbackOpens"
-	// ConditionWeakSecret is true when an HMAC secret is shorter than RFC 7518 section 3.2 asks. The credential works
-	// all the same.
+	// ConditionWeakSecret is true when an HMAC secret is shorter than RFC 7518 section 3.2 asks. The credential
+	// works all the same.
 	ConditionWeakSecret = "WeakSecret"
-	// ConditionKeySetDegraded is true while an issuer's key set is not what Kong has: the issuer is away, its set is
-	// empty, or keys of it cannot be used. What was last good stays in Kong.
+	// ConditionKeySetDegraded is true while an issuer's key set is not what Kong has: the issuer is away, its set
+	// is empty, or keys of it cannot be used. What was last good stays in Kong.
 	ConditionKeySetDegraded = "KeySetDegraded"
-	// ConditionAnyAudience is true when a service lets in a consumer that follows an issuer, and names no audiences:
-	// every token of the issuer passes, whatever it was issued for.
+	// ConditionAnyAudience is true when a service lets in a consumer that follows an issuer, and names no
+	// audiences: every token of the issuer passes, whatever it was issued for.
 	ConditionAnyAudience = "AnyAudience"
-	// ConditionTTLTooLong is true when a token lives longer than a service that it is for allows. Kong refuses it there
-	// until less is left of it.
+	// ConditionTTLTooLong is true when a token lives longer than a service that it is for allows. Kong refuses it
+	// there until less is left of it.
 	ConditionTTLTooLong = "TTLTooLong"
-	// ConditionNoExpiry is true when a service reads its keys from kid and does not verify exp: a token that was signed
-	// once passes for as long as its key is in Kong.
+	// ConditionNoExpiry is true when a service reads its keys from kid and does not verify exp: a token that was
+	// signed once passes for as long as its key is in Kong.
 	ConditionNoExpiry = "NoExpiry"
 	// ConditionDrifted is true while somebody else's changes in Kong are left as they are: spec.drift.policy of the
 	// gateway is Report. status.drift lists them.
 	ConditionDrifted = "Drifted"
 	// ConditionOrphansKept is true while Kong holds entities of resources that are gone, and they are not deleted:
-	// spec.prune.policy is Report, they are more than spec.prune.maxPercent lets go at once, or something in Kong hangs
-	// on them.
+	// spec.prune.policy is Report, they are more than spec.prune.maxPercent lets go at once, or something in Kong
+	// hangs on them.
 	ConditionOrphansKept = "OrphansKept"
 	// ConditionClaimsChecked says whether every data plane of a gateway was seen to run the program that checks
 	// claims: that depends on each node's own kong.conf. It is there where spec.dataPlanes is set and a service has
@@ -51,8 +52,8 @@ const (
 	// ConditionAccessIncomplete is true while spec.access or spec.jwt.anonymous of a service names a consumer or a
 	// group that nobody has. The others that it names may call all the same.
 	ConditionAccessIncomplete = "AccessIncomplete"
-	// ConditionRoutesIncomplete is true while no request can match a path, host or method of a service's routes, or it
-	// has no routes.
+	// ConditionRoutesIncomplete is true while no request can match a path, host or method of a service's routes, or
+	// it has no routes.
 	ConditionRoutesIncomplete = "RoutesIncomplete"
 	// ConditionVerified says whether the data planes were seen to accept the credentials.
 	ConditionVerified = "Verified"
@@ -96,20 +97,20 @@ const (
 	// Remedy: change the field that the message names, or ask whoever runs the gateway to allow it by spec.policy.
 	ReasonPolicyViolation = "PolicyViolation"
 	// ReasonConflict: a name, key or route match is held by something else in Kong.
-	// Remedy: choose another name, key or match, or have the holder, which the message names, give it up. It goes on by
-	// itself when it is free.
+	// Remedy: choose another name, key or match, or have the holder, which the message names, give it up. It goes
+	// on by itself when it is free.
 	ReasonConflict = "Conflict"
 	// ReasonTargetNotFound: spec.attachTo names a service or route that Kong does not have, or an object that the
 	// namespace does not have.
 	// Remedy: create the service, route or object, or correct the name. It goes on by itself when the target comes.
 	ReasonTargetNotFound = "TargetNotFound"
 	// ReasonKongRejected: Kong answered that what was sent is not valid.
-	// Remedy: change the fields that the message names. It is tried again each spec.drift.interval of the gateway, and
-	// when Kong is upgraded.
+	// Remedy: change the fields that the message names. It is tried again each spec.drift.interval of the gateway,
+	// and when Kong is upgraded.
 	ReasonKongRejected = "KongRejected"
 	// ReasonKongUnreachable: the Admin API does not answer, or answers that it cannot work now.
-	// Remedy: look whether Kong runs, whether its Admin API listens on the address, and whether a NetworkPolicy stands
-	// between. Resources go on by themselves when it is back.
+	// Remedy: look whether Kong runs, whether its Admin API listens on the address, and whether a NetworkPolicy
+	// stands between. Resources go on by themselves when it is back.
 	ReasonKongUnreachable = "KongUnreachable"
 	// ReasonLicenseMissing: Kong is an Enterprise and takes no writes, because its license is missing or expired.
 	// Remedy: give Kong a valid license. What Kong has works as ever meanwhile, but nothing can be revoked there.
@@ -121,7 +122,8 @@ const (
 	// ReasonRevoked: spec.revoked is true and no credential is in Kong.
 	// Remedy: set spec.revoked to false once the leaked material is replaced.
 	ReasonRevoked = "Revoked"
-	// ReasonAwaitingDataPlane: a change is in Kong's configuration but not every data plane is known to have taken it.
+	// ReasonAwaitingDataPlane: a change is in Kong's configuration but not every data plane is known to have taken
+	// it.
 	// Remedy: look at the data plane that the message names. A data plane that is gone for good has to leave
 	// spec.dataPlanes of the gateway.
 	ReasonAwaitingDataPlane = "AwaitingDataPlane"
@@ -133,21 +135,22 @@ const (
 	// ReasonRevocationPending: as AwaitingController, and what was taken away is still accepted.
 	// Remedy: as of AwaitingController; until then stop the leaked credential in front of Kong.
 	ReasonRevocationPending = "RevocationPending"
-	// ReasonUnprotected: on the Kong of an ingress controller, a KongPlugin of the namespace is taken instead of one of
-	// the operator's KongClusterPlugins, or somebody else has set the annotation of the object that spec.attachTo
-	// names.
-	// Remedy: have the KongPlugin renamed, or the annotation taken out of what its field manager applies. Until then
-	// requests pass as they say.
+	// ReasonUnprotected: on the Kong of an ingress controller, a KongPlugin of the namespace is taken instead of
+	// one of the operator's KongClusterPlugins, or somebody else has set the annotation of the object that
+	// spec.attachTo names.
+	// Remedy: have the KongPlugin renamed, or the annotation taken out of what its field manager applies. Until
+	// then requests pass as they say.
 	ReasonUnprotected = "Unprotected"
 	// ReasonCredentialCannotSign: the credential has no private material here, so no token can be signed with it.
-	// Remedy: let the token use a credential that is generated, or whose Secret holds the secret or the private key.
+	// Remedy: let the token use a credential that is generated, or whose Secret holds the secret or the private
+	// key.
 	ReasonCredentialCannotSign = "CredentialCannotSign"
 	// ReasonConsumerNotFound: spec.consumerRef names no JwtConsumer, or no credential of it.
 	// Remedy: create the JwtConsumer in the namespace of the token, or correct the names in spec.consumerRef.
 	ReasonConsumerNotFound = "ConsumerNotFound"
 	// ReasonConsumerNotReady: the JwtConsumer's credential is not in Kong yet, or revoked.
-	// Remedy: look at the JwtConsumer: kubectl describe jwtconsumer NAME. The token is signed once its credential is in
-	// Kong.
+	// Remedy: look at the JwtConsumer: kubectl describe jwtconsumer NAME. The token is signed once its credential
+	// is in Kong.
 	ReasonConsumerNotReady = "ConsumerNotReady"
 	// ReasonKeySetUnreachable: an issuer has not given its key set, and none of its keys are known.
 	// Remedy: look whether the URL is right and the issuer answers; the message says what failed. It asks again by
@@ -166,10 +169,10 @@ const (
 	// ReasonShortSecret: an HMAC secret has fewer bytes than its algorithm's hash (RFC 7518 section 3.2).
 	// Remedy: use a longer secret, or let the operator generate it.
 	ReasonShortSecret = "ShortSecret"
-	// ReasonPluginLeftOut: the fallback of an ingress controller left out a plugin, and what names it goes on without
-	// it.
-	// Remedy: run the controller with --use-last-valid-config-for-fallback, and have the plugin corrected. Name plugins
-	// by the annotation konghq.com/plugins, not by a filter.
+	// ReasonPluginLeftOut: the fallback of an ingress controller left out a plugin, and what names it goes on
+	// without it.
+	// Remedy: run the controller with --use-last-valid-config-for-fallback, and have the plugin corrected. Name
+	// plugins by the annotation konghq.com/plugins, not by a filter.
 	ReasonPluginLeftOut = "PluginLeftOut"
 	// ReasonNamesNobody: a service names a consumer or a group that nobody has.
 	// Remedy: correct the name that the message gives, or create the JwtConsumer. It goes away by itself then.
@@ -194,12 +197,12 @@ const (
 	ReasonTooManyKeys = "TooManyKeys"
 	// ReasonDriftReported: somebody else changed in Kong what a resource has there, and spec.drift.policy of the
 	// gateway is Report.
-	// Remedy: find out who did. Set spec.drift.policy to Correct to have it put back, or change the resource if Kong
-	// has it right.
+	// Remedy: find out who did. Set spec.drift.policy to Correct to have it put back, or change the resource if
+	// Kong has it right.
 	ReasonDriftReported = "DriftReported"
 	// ReasonPruneReported: Kong holds entities of resources that are gone, and spec.prune.policy is Report.
-	// Remedy: delete in Kong what carries the tags of the owners that the message names, or set spec.prune.policy to
-	// Delete.
+	// Remedy: delete in Kong what carries the tags of the owners that the message names, or set spec.prune.policy
+	// to Delete.
 	ReasonPruneReported = "PruneReported"
 	// ReasonTooManyOrphans: Kong holds more entities of a namespace's resources that are gone than
 	// spec.prune.maxPercent lets go at once. That looks like a mistake: their credentials go, all else stays.
@@ -215,11 +218,11 @@ const (
 const (
 	// Finalizer keeps a resource until what it made in Kong is gone.
 	Finalizer = "kongjwt.dev/finalizer"
-	// AnnotationReconcile asks for a look at Kong at once, on a KongGateway, a JwtConsumer or a JwtProtectedService;
-	// any new value counts.
+	// AnnotationReconcile asks for a look at Kong at once, on a KongGateway, a JwtConsumer or a
+	// JwtProtectedService; any new value counts.
 	AnnotationReconcile = "kongjwt.dev/reconcile"
-	// AnnotationRotate asks for a rotation; any new value counts. One that begins with a credential's name and = is for
-	// that credential alone.
+	// AnnotationRotate asks for a rotation; any new value counts. One that begins with a credential's name and = is
+	// for that credential alone.
 	AnnotationRotate = "kongjwt.dev/rotate"
 	// AnnotationRevokePrevious ends the overlap of former material at once; any new value counts, and names a
 	// credential as AnnotationRotate's.
@@ -272,8 +275,8 @@ const (
 	EventJWKSChanged = "JWKSChanged"
 	// EventKongVersionChanged: another version of Kong answers than before; the message says whether it is an older
 	// one.
-	// Remedy: after an upgrade nothing: what was refused goes on by itself. After a downgrade look at what is Stalled
-	// now: kubectl kongjwt status.
+	// Remedy: after an upgrade nothing: what was refused goes on by itself. After a downgrade look at what is
+	// Stalled now: kubectl kongjwt status.
 	EventKongVersionChanged = "KongVersionChanged"
 	// EventVerified: every data plane was seen to hold the credentials.
 	// Remedy: nothing.
@@ -283,10 +286,11 @@ const (
 	// configuration.
 	EventNotVerified = "NotVerified"
 	// EventClaimsNotChecked: a data plane was seen not to run the program that checks claims.
-	// Remedy: have plugins and untrusted_lua in the kong.conf of the data plane that the message names as they are on
-	// the others, and restart it.
+	// Remedy: have plugins and untrusted_lua in the kong.conf of the data plane that the message names as they are
+	// on the others, and restart it.
 	EventClaimsNotChecked = "ClaimsNotChecked"
-	// EventGatewayGone: a resource is deleted, or moved, after its KongGateway was. What it made stays in that Kong.
+	// EventGatewayGone: a resource is deleted, or moved, after its KongGateway was. What it made stays in that
+	// Kong.
 	// Remedy: delete in Kong, if you still have it, what carries the tag that the message names.
 	EventGatewayGone = "GatewayGone"
 	// EventGatewayLeftBehind: a resource moved to another KongGateway while the Kong of the former does not answer.

@@ -28,8 +28,8 @@ type JWKS struct {
 	// https://kubernetes.default.svc/openid/v1/jwks.
 	// +optional
 	Cluster bool `json:"cluster,omitempty"`
-	// refreshInterval between two looks at the set. Default 10m, at least 30s, at most 24h. Cache-Control may ask for
-	// longer.
+	// refreshInterval between two looks at the set. Default 10m, at least 30s, at most 24h. Cache-Control may ask
+	// for longer.
 	// +kubebuilder:default="10m"
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') && duration(self) >= duration('30s') && duration(self) <= duration('24h')",message="must be a duration from 30s to 24h, such as 10m or 1h. Units are h, m, s and ms; write a day as 24h."
 	// +optional
@@ -83,13 +83,13 @@ type EgressProxy struct {
 	// instead of the system's. Issuers are trusted by jwks.caSecretRef of the consumer, as without a proxy.
 	// +optional
 	CASecretRef *SecretKeyReference `json:"caSecretRef,omitempty"`
-	// credentialsSecretRef names a Secret of type kubernetes.io/basic-auth (username, password). The proxy gets them in
-	// Proxy-Authorization, and nobody else does.
+	// credentialsSecretRef names a Secret of type kubernetes.io/basic-auth (username, password). The proxy gets
+	// them in Proxy-Authorization, and nobody else does.
 	// +optional
 	CredentialsSecretRef *SecretReference `json:"credentialsSecretRef,omitempty"`
-	// noProxy lists issuers that are reached without the proxy, as the environment variable NO_PROXY does: a host and
-	// the names below it (example.com), the names below it alone (.example.com), an address or a network (10.0.0.0/8),
-	// each with a port or without, or * for all.
+	// noProxy lists issuers that are reached without the proxy, as the environment variable NO_PROXY does: a host
+	// and the names below it (example.com), the names below it alone (.example.com), an address or a network
+	// (10.0.0.0/8), each with a port or without, or * for all.
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=253

@@ -91,8 +91,8 @@ type Credential struct {
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	// +required
 	Name string `json:"name"`
-	// algorithm of the tokens. Default: HS256. With jwks it is for the keys of the set that name no algorithm; where
-	// it is left out there, an EC key's curve decides, and an RSA key verifies RS256.
+	// algorithm of the tokens. Default: HS256. With jwks it is for the keys of the set that name no algorithm;
+	// where it is left out there, an EC key's curve decides, and an RSA key verifies RS256.
 	// +optional
 	Algorithm Algorithm `json:"algorithm,omitempty"`
 	// key is what tokens carry in the claim that the service reads (iss, or kid). It is unique in Kong.
@@ -172,8 +172,8 @@ type Generate struct {
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
 	// +required
 	SecretName string `json:"secretName"`
-	// secretBytes is the size of an HMAC secret in random bytes; it is published as base64url without padding, which
-	// is a third longer. Default 48, and 64 for HS512. At most 128.
+	// secretBytes is the size of an HMAC secret in random bytes; it is published as base64url without padding,
+	// which is a third longer. Default 48, and 64 for HS512. At most 128.
 	// +kubebuilder:validation:Minimum=32
 	// +kubebuilder:validation:Maximum=128
 	// +optional
@@ -191,8 +191,8 @@ type Generate struct {
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.overlap) || !self.overlap.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') || !self.interval.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') || duration(self.overlap) > duration('8760h') || duration(self.overlap) < duration(self.interval)",fieldPath=".overlap",message="must be below interval: the former material has to be gone before the next change"
 type Rotation struct {
-	// interval between two rotations. At least 1m, at most 43800h (five years). Each is shortened by a random part, so
-	// that many credentials do not rotate at once.
+	// interval between two rotations. At least 1m, at most 43800h (five years). Each is shortened by a random part,
+	// so that many credentials do not rotate at once.
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') && duration(self) >= duration('1m') && duration(self) <= duration('43800h')",message="must be a duration from 1m to 43800h, such as 720h or 12h. Units are h, m, s and ms; write 30 days as 720h."
 	// +required
 	Interval Duration `json:"interval"`
@@ -213,8 +213,8 @@ const (
 	CredentialPending CredentialState = "Pending"
 	// CredentialActive is in Kong, and the one to sign with.
 	CredentialActive CredentialState = "Active"
-	// CredentialRetiring is still in Kong, until its retirement time. Without one it has left Kong, and not every data
-	// plane is known to have lost it.
+	// CredentialRetiring is still in Kong, until its retirement time. Without one it has left Kong, and not every
+	// data plane is known to have lost it.
 	CredentialRetiring CredentialState = "Retiring"
 )
 
@@ -260,9 +260,9 @@ type JwtConsumerStatus struct {
 	// observedGeneration of the spec that the conditions speak of.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// conditions are Ready; Reconciling or Stalled while they are true; Suspended while spec.suspend is true; Drifted,
-	// WeakSecret, KeySetDegraded, AwaitingController and RevocationPending while they are true; and Verified where the
-	// gateway names its data planes.
+	// conditions are Ready; Reconciling or Stalled while they are true; Suspended while spec.suspend is true;
+	// Drifted, WeakSecret, KeySetDegraded, AwaitingController and RevocationPending while they are true; and
+	// Verified where the gateway names its data planes.
 	// +listType=map
 	// +listMapKey=type
 	// +optional

@@ -49,7 +49,8 @@ type JWTPlugin struct {
 	// runOnPreflight says whether OPTIONS requests need a token. Default true.
 	// +optional
 	RunOnPreflight *bool `json:"runOnPreflight,omitempty"`
-	// maximumExpiration is how far in the future exp may be. Whole seconds, from 1s to 8760h (a year). Default: any.
+	// maximumExpiration is how far in the future exp may be. Whole seconds, from 1s to 8760h (a year). Default:
+	// any.
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}s)+$') && duration(self) >= duration('1s') && duration(self) <= duration('8760h')",message="must be a duration from 1s to 8760h, such as 1h or 24h. Units are h, m and s; write 30 days as 720h."
 	// +optional
 	MaximumExpiration Duration `json:"maximumExpiration,omitempty"`

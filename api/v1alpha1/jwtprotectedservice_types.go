@@ -21,8 +21,8 @@ type JwtProtectedServiceSpec struct {
 	// suspend stops all work on this resource until it is false again. What is in Kong stays as it is.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
-	// serviceName in Kong. Default: <namespace>.<name>. Where the gateway's policy is Namespaced it has to begin with
-	// "<namespace>.".
+	// serviceName in Kong. Default: <namespace>.<name>. Where the gateway's policy is Namespaced it has to begin
+	// with "<namespace>.".
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9A-Za-z._~[:^ascii:]-]+$')",message="Kong takes letters, digits, '.', '_', '~' and '-' in the name of a service; replace other characters"
@@ -43,16 +43,17 @@ type JwtProtectedServiceSpec struct {
 	// +listMapKey=name
 	// +optional
 	Routes []Route `json:"routes,omitempty"`
-	// attachTo puts the plugins on what the operator does not manage: a service or route in Kong, or, where the gateway
-	// has spec.ingressController, a Service, Ingress or HTTPRoute of the resource's namespace. Without the resource it
-	// is without them, and open to everybody: delete the route first, or keep the resource.
+	// attachTo puts the plugins on what the operator does not manage: a service or route in Kong, or, where the
+	// gateway has spec.ingressController, a Service, Ingress or HTTPRoute of the resource's namespace. Without the
+	// resource it is without them, and open to everybody: delete the route first, or keep the resource.
 	// +optional
 	AttachTo *AttachTo `json:"attachTo,omitempty"`
 	// jwt is the configuration of the jwt plugin. What is left out gets Kong's default.
 	// +kubebuilder:default={}
 	// +optional
 	JWT JWTPlugin `json:"jwt,omitempty"`
-	// claims of the token that are checked once the jwt plugin has verified it, and headers that are made of claims.
+	// claims of the token that are checked once the jwt plugin has verified it, and headers that are made of
+	// claims.
 	// +optional
 	Claims *ClaimChecks `json:"claims,omitempty"`
 	// access says which consumers may call (Kong's acl plugin). Without it, all consumers of the resource's own
@@ -92,23 +93,23 @@ type AttachTo struct {
 	// +kubebuilder:validation:XValidation:rule="!self.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')",message="must not look like a UUID: Kong would take it for an id"
 	// +optional
 	RouteName string `json:"routeName,omitempty"`
-	// service is a Service of the resource's namespace: every route that leads to it is protected, one that comes later
-	// too. Prefer it to ingress and httpRoute. The operator sets its annotation konghq.com/plugins and nothing else,
-	// and not where somebody else has set it. The gateway has to have spec.ingressController.
+	// service is a Service of the resource's namespace: every route that leads to it is protected, one that comes
+	// later too. Prefer it to ingress and httpRoute. The operator sets its annotation konghq.com/plugins and
+	// nothing else, and not where somebody else has set it. The gateway has to have spec.ingressController.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z]([-a-z0-9]*[a-z0-9])?$`
 	// +optional
 	Service string `json:"service,omitempty"`
-	// ingress is an Ingress of the resource's namespace, as service is. One that is deleted and made anew is open to
-	// everybody until the operator has seen it.
+	// ingress is an Ingress of the resource's namespace, as service is. One that is deleted and made anew is open
+	// to everybody until the operator has seen it.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
 	// +optional
 	Ingress string `json:"ingress,omitempty"`
-	// httpRoute is an HTTPRoute (Gateway API) of the resource's namespace, as ingress is. status.servedBy says which
-	// Gateways take it.
+	// httpRoute is an HTTPRoute (Gateway API) of the resource's namespace, as ingress is. status.servedBy says
+	// which Gateways take it.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
@@ -271,7 +272,8 @@ type Access struct {
 	// consumerNamespaces names others. Of more than 256 the oldest are admitted: use groups for more.
 	// +optional
 	ConsumerSelector *metav1.LabelSelector `json:"consumerSelector,omitempty"`
-	// from admits all consumers of the resource's own namespace (OwnNamespace), or of every namespace (AnyNamespace).
+	// from admits all consumers of the resource's own namespace (OwnNamespace), or of every namespace
+	// (AnyNamespace).
 	// +kubebuilder:validation:Enum=OwnNamespace;AnyNamespace
 	// +optional
 	From string `json:"from,omitempty"`

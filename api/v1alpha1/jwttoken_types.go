@@ -46,8 +46,8 @@ type JwtTokenSpec struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') && duration(self) >= duration('10s') && duration(self) <= duration('8760h')",message="must be a duration from 10s to 8760h, such as 90m or 720h. Units are h, m, s and ms; write 30 days as 720h."
 	// +optional
 	TTL Duration `json:"ttl,omitempty"`
-	// renewBefore is how long before its expiry a token is replaced. From 1s to 8760h, below ttl. Default: a third of
-	// ttl.
+	// renewBefore is how long before its expiry a token is replaced. From 1s to 8760h, below ttl. Default: a third
+	// of ttl.
 	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]{1,5}h|[0-9]{1,7}m|[0-9]{1,9}(s|ms)|[0-9]{1,5}[.][0-9]{1,6}(h|m|s))+$') && duration(self) >= duration('1s') && duration(self) <= duration('8760h')",message="must be a duration from 1s to 8760h, such as 20m or 12h. Units are h, m, s and ms; write 30 days as 720h."
 	// +optional
 	RenewBefore Duration `json:"renewBefore,omitempty"`
@@ -98,8 +98,9 @@ type JwtTokenStatus struct {
 	// secretName of the Secret that holds it.
 	// +optional
 	SecretName string `json:"secretName,omitempty"`
-	// formerSecrets are those that spec.secretName named before, oldest first. They hold the token too, kept fresh, for
-	// 24h from the change: pods that were made before it still mount them. One that you delete is not made again.
+	// formerSecrets are those that spec.secretName named before, oldest first. They hold the token too, kept fresh,
+	// for 24h from the change: pods that were made before it still mount them. One that you delete is not made
+	// again.
 	// +kubebuilder:validation:MaxItems=16
 	// +listType=map
 	// +listMapKey=name

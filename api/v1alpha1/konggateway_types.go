@@ -15,8 +15,8 @@ type KongGatewaySpec struct {
 	// adminAPI says how to reach Kong's Admin API.
 	// +optional
 	AdminAPI AdminAPI `json:"adminAPI,omitzero"`
-	// ingressController says which ingress controller owns this Kong: Kong Ingress Controller, or Kong Operator. The
-	// operator writes Kubernetes objects for it instead of asking an Admin API.
+	// ingressController says which ingress controller owns this Kong: Kong Ingress Controller, or Kong Operator.
+	// The operator writes Kubernetes objects for it instead of asking an Admin API.
 	// +optional
 	IngressController *IngressController `json:"ingressController,omitempty"`
 	// dataPlanes lists the data planes. Where it is set, credential changes are verified on each of them.
@@ -34,9 +34,10 @@ type KongGatewaySpec struct {
 	// +kubebuilder:default={}
 	// +optional
 	Policy GatewayPolicy `json:"policy,omitempty"`
-	// adoption says which entities in Kong the operator may take over that it did not make. Never: none. Unowned: an
-	// entity that no tag claims, when a resource asks for its name; it keeps its id, and only its tags are written.
-	// Replace: the whole configuration of a Kong without a database; with a database it means Never. Default: Never.
+	// adoption says which entities in Kong the operator may take over that it did not make. Never: none. Unowned:
+	// an entity that no tag claims, when a resource asks for its name; it keeps its id, and only its tags are
+	// written. Replace: the whole configuration of a Kong without a database; with a database it means Never.
+	// Default: Never.
 	// +kubebuilder:default=Never
 	// +optional
 	Adoption AdoptionPolicy `json:"adoption,omitempty"`
@@ -107,8 +108,8 @@ const (
 
 // Drift says what happens to changes that somebody else makes in Kong.
 type Drift struct {
-	// policy is Correct (put back) or Report (only say so: a credential, or a plugin that protects a route, stays away
-	// if somebody deleted it). A change of the resource itself is always programmed.
+	// policy is Correct (put back) or Report (only say so: a credential, or a plugin that protects a route, stays
+	// away if somebody deleted it). A change of the resource itself is always programmed.
 	// +kubebuilder:default=Correct
 	// +optional
 	Policy DriftPolicy `json:"policy,omitempty"`
@@ -125,8 +126,8 @@ type Prune struct {
 	// +kubebuilder:default=Delete
 	// +optional
 	Policy PrunePolicy `json:"policy,omitempty"`
-	// maxPercent of a namespace's entities that may be pruned at once, but never fewer than ten. More than that looks
-	// like a mistake: of that namespace only credentials are pruned, and the gateway says so.
+	// maxPercent of a namespace's entities that may be pruned at once, but never fewer than ten. More than that
+	// looks like a mistake: of that namespace only credentials are pruned, and the gateway says so.
 	// +kubebuilder:default=20
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100
@@ -213,8 +214,8 @@ type KongGatewayStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 	// conditions are Ready; Reconciling or Stalled while they are true; Suspended while spec.suspend is true;
-	// OrphansKept, AwaitingController and FallbackOpens while they are true; and ClaimsChecked where spec.dataPlanes is
-	// set and a service has spec.claims.
+	// OrphansKept, AwaitingController and FallbackOpens while they are true; and ClaimsChecked where
+	// spec.dataPlanes is set and a service has spec.claims.
 	// +listType=map
 	// +listMapKey=type
 	// +optional
@@ -222,14 +223,15 @@ type KongGatewayStatus struct {
 	// kongVersion is the version that the Admin API gives.
 	// +optional
 	KongVersion string `json:"kongVersion,omitempty"`
-	// capabilities are what this Kong takes, read from its version, its plugins and its schemas when it was connected.
+	// capabilities are what this Kong takes, read from its version, its plugins and its schemas when it was
+	// connected.
 	// +optional
 	Capabilities *KongCapabilities `json:"capabilities,omitempty"`
 	// mode is Database or DBLess.
 	// +optional
 	Mode GatewayMode `json:"mode,omitempty"`
-	// propagationDelay is how long a change may take to reach every worker of every node: Kong's db_update_frequency
-	// and worker_state_update_frequency, and a margin.
+	// propagationDelay is how long a change may take to reach every worker of every node: Kong's
+	// db_update_frequency and worker_state_update_frequency, and a margin.
 	// +optional
 	PropagationDelay string `json:"propagationDelay,omitempty"`
 	// managed counts the entities in Kong that are this operator's, by kind.
@@ -261,15 +263,15 @@ type KongCapabilities struct {
 	// +listType=set
 	// +optional
 	Plugins []string `json:"plugins,omitempty"`
-	// flatRedis is true where the rate-limiting plugin's Redis is config.redis_host and its like, up to Kong 3.5; later
-	// it is the record config.redis.
+	// flatRedis is true where the rate-limiting plugin's Redis is config.redis_host and its like, up to Kong 3.5;
+	// later it is the record config.redis.
 	// +optional
 	FlatRedis bool `json:"flatRedis,omitempty"`
 	// tlsCertificateVerify is true where no upstream may go unverified: Kong's setting of that name, from 3.14 on.
 	// +optional
 	TLSCertificateVerify bool `json:"tlsCertificateVerify,omitempty"`
-	// noLua is true where Kong runs no Lua of plugins, so that it cannot check claims: kong.conf has untrusted_lua =
-	// off.
+	// noLua is true where Kong runs no Lua of plugins, so that it cannot check claims: kong.conf has untrusted_lua
+	// = off.
 	// +optional
 	NoLua bool `json:"noLua,omitempty"`
 }

@@ -25,7 +25,8 @@ type GatewayPolicy struct {
 	// +optional
 	Plugins []string `json:"plugins,omitzero"`
 	// consumerPlugins are those of Plugins that consumers may carry. None by default: Kong runs a consumer's plugin
-	// instead of the service's own of the same name, so that a consumer could lift a service's rate limit or its log.
+	// instead of the service's own of the same name, so that a consumer could lift a service's rate limit or its
+	// log.
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=63
@@ -37,8 +38,8 @@ type GatewayPolicy struct {
 	// +kubebuilder:default={}
 	// +optional
 	Upstreams UpstreamPolicy `json:"upstreams,omitempty"`
-	// routes says which namespaces may claim which hosts and paths; an empty list: none may claim any. Default: a host
-	// belongs to the first namespace that claims it.
+	// routes says which namespaces may claim which hosts and paths; an empty list: none may claim any. Default: a
+	// host belongs to the first namespace that claims it.
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=atomic
 	// +optional
@@ -52,8 +53,8 @@ type GatewayPolicy struct {
 	// +optional
 	Budget Budget `json:"budget,omitempty"`
 	// redis are the servers that services may count rate limits in. They choose one by its name: Kong shares
-	// connections by host, port and database, so that a password or a database that a tenant set would serve others'
-	// requests too.
+	// connections by host, port and database, so that a password or a database that a tenant set would serve
+	// others' requests too.
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:XValidation:rule="self.all(a, self.exists_one(b, a.host == b.host && a.port == b.port && a.database == b.database))",message="each server and database may be listed once: Kong shares its connections, whatever the username and the password are"
 	// +listType=map
@@ -67,7 +68,8 @@ type GatewayPolicy struct {
 	// +kubebuilder:default={}
 	// +optional
 	Claims ClaimPolicy `json:"claims,omitempty"`
-	// minSecretBytes refuses HMAC secrets that are shorter, in bytes. 0 refuses none and warns (RFC 7518 section 3.2).
+	// minSecretBytes refuses HMAC secrets that are shorter, in bytes. 0 refuses none and warns (RFC 7518 section
+	// 3.2).
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=512
 	// +optional
@@ -286,8 +288,8 @@ type RedisServer struct {
 
 // JWKSPolicy bounds which key sets consumers may use.
 type JWKSPolicy struct {
-	// issuers that may be followed; an empty list: none. Default: any, and a kid belongs to the first consumer that has
-	// it.
+	// issuers that may be followed; an empty list: none. Default: any, and a kid belongs to the first consumer that
+	// has it.
 	// +kubebuilder:validation:MaxItems=64
 	// +listType=atomic
 	// +optional

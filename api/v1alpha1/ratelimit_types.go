@@ -44,8 +44,8 @@ type RateLimit struct {
 	// +kubebuilder:default=consumer
 	// +optional
 	LimitBy LimitBy `json:"limitBy,omitempty"`
-	// policy is where requests are counted: local (each node for itself), cluster (Kong's database) or redis. Default
-	// local.
+	// policy is where requests are counted: local (each node for itself), cluster (Kong's database) or redis.
+	// Default local.
 	// +kubebuilder:default=local
 	// +optional
 	Policy RateLimitPolicy `json:"policy,omitempty"`

@@ -142,7 +142,8 @@ type Route struct {
 	// +listType=set
 	// +optional
 	SNIs []string `json:"snis,omitempty"`
-	// protocols are http and https, or grpc and grpcs. Default: https, and http, which tokens should not travel over.
+	// protocols are http and https, or grpc and grpcs. Default: https, and http, which tokens should not travel
+	// over.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=2
 	// +listType=set

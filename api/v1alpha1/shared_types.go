@@ -126,8 +126,8 @@ type LocalSecretKeyReference struct {
 
 // SecretReference names a Secret for a cluster-scoped resource.
 type SecretReference struct {
-	// namespace of the Secret. It has to be one that the operator reads gateway Secrets from: its own, unless a flag
-	// lists others.
+	// namespace of the Secret. It has to be one that the operator reads gateway Secrets from: its own, unless a
+	// flag lists others.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
@@ -195,8 +195,8 @@ type PluginSpec struct {
 	// +kubebuilder:pruning:PreserveUnknownFields
 	// +optional
 	Config *apiextensionsv1.JSON `json:"config,omitempty"`
-	// configFrom lists Secret keys whose content (a JSON or YAML object) is merged over config, in this order. Each has
-	// 128 KiB at most, and all configurations of a resource have 256 KiB.
+	// configFrom lists Secret keys whose content (a JSON or YAML object) is merged over config, in this order. Each
+	// has 128 KiB at most, and all configurations of a resource have 256 KiB.
 	// +kubebuilder:validation:MaxItems=8
 	// +listType=atomic
 	// +optional

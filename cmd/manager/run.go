@@ -102,8 +102,8 @@ func managerOptions(s settings, scheme *runtime.Scheme) ctrl.Options {
 		Client: client.Options{Cache: &client.CacheOptions{
 			// Content of Secrets, and of EndpointSlices, is read when it is needed, never kept.
 			DisableFor: []client.Object{&corev1.Secret{}, &discoveryv1.EndpointSlice{}},
-			// A resource that was just written is not looked at as it was before: that would end in a conflict, and
-			// one more write.
+			// A resource that was just written is not looked at as it was before: that would end in a
+			// conflict, and one more write.
 			EnableReadYourWritesConsistency: &yes,
 		}},
 	}

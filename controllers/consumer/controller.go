@@ -34,7 +34,8 @@ type DataPlanes interface {
 	// Ask gives at once what the answers of the data planes amount to, and which data planes are meant. What is not
 	// known is asked for in the background, and the question's Wake is called when it is.
 	Ask(gateway string, question probe.Question) (conclusion probe.Conclusion, message string)
-	// Forget drops what is known of the credentials of somebody, named as Question.Who does: they were written since.
+	// Forget drops what is known of the credentials of somebody, named as Question.Who does: they were written
+	// since.
 	Forget(gateway, who string)
 }
 

@@ -16,8 +16,8 @@ import (
 type issued struct {
 	// made counts the keys that were made.
 	made int
-	// inUse are the kids that Kong held while they were in the set, and leaving until when those have to be accepted
-	// that were taken out of it.
+	// inUse are the kids that Kong held while they were in the set, and leaving until when those have to be
+	// accepted that were taken out of it.
 	inUse   map[string]bool
 	leaving map[string]time.Time
 }

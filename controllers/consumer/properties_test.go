@@ -35,7 +35,8 @@ type promised struct {
 	pinned bool
 	asked  int
 	given  int
-	// published is the secret that clients were given last, and holds since when which former ones have to be accepted.
+	// published is the secret that clients were given last, and holds since when which former ones have to be
+	// accepted.
 	published string
 	holds     map[string]time.Time
 	// without an overlap is what was ended: nobody promises to keep it.
@@ -266,8 +267,8 @@ func (p *promised) rests() {
 }
 
 // TestMain has the same cases each time, so that nobody's change fails for what was there before. -rapid.seed=N with
-// another number looks further. Known to fail: 3 and 6649249842200967412, where what clients have leaves Kong before its
-// overlap ends after its source was changed.
+// another number looks further. Known to fail: 3 and 6649249842200967412, where what clients have leaves Kong before
+// its overlap ends after its source was changed.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if seed := flag.Lookup("rapid.seed"); seed.Value.String() == seed.DefValue {

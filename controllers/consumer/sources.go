@@ -26,8 +26,8 @@ type sources struct {
 type resolvedCredential struct {
 	spec  v1alpha1.Credential
 	field string
-	// want is what the spec asks of the state, if stateful is true. Else material is all there is: it is replaced in
-	// place.
+	// want is what the spec asks of the state, if stateful is true. Else material is all there is: it is replaced
+	// in place.
 	want     credential.Want
 	stateful bool
 	material credential.Material

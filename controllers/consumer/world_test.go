@@ -50,8 +50,8 @@ var errKilled = errors.New("the operator was killed")
 // it does then has no effect.
 type life struct {
 	mu sync.Mutex
-	// left is how many writes, to Kong and to Kubernetes, are done before the end; negative: there is none. lost says
-	// that one more is done, unheard.
+	// left is how many writes, to Kong and to Kubernetes, are done before the end; negative: there is none. lost
+	// says that one more is done, unheard.
 	left int
 	lost bool
 	dead bool
@@ -153,8 +153,8 @@ type world struct {
 	front *httptest.Server
 	// planes are asked what they hold; none: nobody is asked.
 	planes []*plane
-	// kids are those of the keys that an issuer publishes, and issuerAway says that it does not answer. woken says that
-	// the consumer has to be looked at again.
+	// kids are those of the keys that an issuer publishes, and issuerAway says that it does not answer. woken says
+	// that the consumer has to be looked at again.
 	kids       []string
 	issuerAway bool
 	woken      chan struct{}

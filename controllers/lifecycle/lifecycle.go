@@ -52,8 +52,8 @@ func (l *Lifecycle) Run(
 		return l.release(ctx, object, releaseSecrets)
 	}
 	if *object.GetProgrammedGateway() != "" {
-		// Somebody may have taken it off, as a replacement of the whole object does. Whatever is wrong, the deletion
-		// has to find it.
+		// Somebody may have taken it off, as a replacement of the whole object does. Whatever is wrong, the
+		// deletion has to find it.
 		if err := l.AddFinalizer(ctx, object); err != nil {
 			return err
 		}

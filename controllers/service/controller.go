@@ -118,7 +118,8 @@ type reconciliation struct {
 	excess error
 	// unchecked says that a data plane does not check claims.
 	unchecked error
-	// everywhere is how long it takes until each Kong node has to serve the routes, where something was written now.
+	// everywhere is how long it takes until each Kong node has to serve the routes, where something was written
+	// now.
 	everywhere time.Duration
 }
 

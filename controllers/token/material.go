@@ -103,8 +103,8 @@ func (r *reconciliation) checkLive(ctx context.Context) error {
 	if err == nil && to.Engine.Filled() {
 		return r.checkHeld(ctx, to)
 	}
-	// What Kong holds is not known, as after a restart while Kong is away. A token that is signed with this material
-	// was signed while it was live.
+	// What Kong holds is not known, as after a restart while Kong is away. A token that is signed with this
+	// material was signed while it was live.
 	if r.reportedLive() && token.SignedWith(r.published, r.material) {
 		return nil
 	}

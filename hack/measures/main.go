@@ -17,7 +17,7 @@ import (
 // rooms are the folders of the operator itself.
 var rooms = []string{"api", "controllers", "internal", "cmd"}
 
-// columns is the longest that a line of comment may be. A tab counts as four.
+// columns is the longest that a line of comment may be. A tab counts as eight.
 const columns = 120
 
 // sum is what was counted.
@@ -127,7 +127,7 @@ func (s *sum) commented(pkg, content string) {
 		// A marker of controller-gen has to be one line.
 		if trimmed := strings.TrimSpace(line); strings.HasPrefix(trimmed, "//") && !strings.HasPrefix(trimmed, "// +") {
 			s.comments[room][0]++
-			if len([]rune(strings.ReplaceAll(line, "\t", "    "))) > columns {
+			if len([]rune(strings.ReplaceAll(line, "\t", "        "))) > columns {
 				s.wide++
 			}
 		}

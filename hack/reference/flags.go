@@ -59,8 +59,8 @@ func helpOf(root string) (string, error) {
 }
 
 var (
-	// A flag's line is "  -name type", as package flag prints it; a bool has no type. What it does follows, indented
-	// by a tab.
+	// A flag's line is "  -name type", as package flag prints it; a bool has no type. What it does follows,
+	// indented by a tab.
 	flagLine = regexp.MustCompile(`^  -([\w-]+)(?: (\w+))?$`)
 	standard = regexp.MustCompile(` \(default "?(.*?)"?\)$`)
 )

@@ -23,7 +23,8 @@ type Want struct {
 	SecretName string
 	// Given is the material in a Secret that somebody else owns; nil where it is generated.
 	Given *Material
-	// Missing says that the material should be given, or its Secret written, and cannot be now: what is there stays.
+	// Missing says that the material should be given, or its Secret written, and cannot be now: what is there
+	// stays.
 	Missing bool
 	// Superseded says that the credential has a source without revisions now, and that Kong holds what comes from
 	// there.

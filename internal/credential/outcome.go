@@ -12,8 +12,8 @@ import (
 type Outcome struct {
 	// Kong are the revisions that shall be in Kong, oldest first, one a slot.
 	Kong []Revision
-	// Publish is the revision that the Secret for clients shall hold now, if Published is true. Where it is false the
-	// Secret stays as it is.
+	// Publish is the revision that the Secret for clients shall hold now, if Published is true. Where it is false
+	// the Secret stays as it is.
 	Publish   Revision
 	Published bool
 	// Wait says what the rotation waits for; empty where it waits for nothing.

@@ -58,8 +58,8 @@ func TestRevoked(t *testing.T) {
 	l.expect(revoked, noon)
 	l.expect(want, noon)
 	l.expectKong(want, noon, 1)
-	// What is asked for while nothing is in Kong never lets the former material live again. It is kept until no data
-	// plane holds it.
+	// What is asked for while nothing is in Kong never lets the former material live again. It is kept until no
+	// data plane holds it.
 	l.rotate = "leaked"
 	l.expect(revoked, noon, credential.StepAsk, credential.StepReplace)
 	l.expect(revoked, noon)

@@ -21,8 +21,8 @@ type simulation struct {
 	// now is the time, and behind how far the operator's clock was set back.
 	now    time.Time
 	behind time.Duration
-	// stored is the state Secret, and backup a former content; reported is the highest revision that the status tells
-	// of.
+	// stored is the state Secret, and backup a former content; reported is the highest revision that the status
+	// tells of.
 	stored, backup []byte
 	reported       int64
 	// secret is what the Secret for clients holds, and client what a client read of it last; nil where there is
@@ -38,8 +38,8 @@ type simulation struct {
 	taken    map[string]bool
 	made     int
 	messages []string
-	// ended is what nobody promises to keep any more: its overlap was ended, or will not be. banned is what has left
-	// Kong for that.
+	// ended is what nobody promises to keep any more: its overlap was ended, or will not be. banned is what has
+	// left Kong for that.
 	ended, banned map[string]bool
 }
 

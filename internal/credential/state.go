@@ -25,7 +25,8 @@ type History struct {
 	ReplaceThrough int64
 	// SecretName is the Secret that clients read; empty where they read none of the operator's.
 	SecretName string
-	// FormerSecrets are those that clients read before, and may still: pods that start within the overlap mount them.
+	// FormerSecrets are those that clients read before, and may still: pods that start within the overlap mount
+	// them.
 	FormerSecrets FormerSecrets
 	// Revisions, oldest first.
 	Revisions []Revision
@@ -44,8 +45,8 @@ type Slot struct {
 type Revision struct {
 	Number int64
 	Slot   Slot
-	// State is Pending until every data plane knows the material and clients can read it, then Active, then Retiring.
-	// The first begins Active. At most one revision is Active, and at most one Pending: the newest.
+	// State is Pending until every data plane knows the material and clients can read it, then Active, then
+	// Retiring. The first begins Active. At most one revision is Active, and at most one Pending: the newest.
 	State v1alpha1.CredentialState
 	// Given says that the material comes from a Secret that somebody else owns. Else it was made by Recipe.
 	Given  bool
@@ -58,7 +59,8 @@ type Revision struct {
 	RetiredAt time.Time
 	// Ended says that there is no overlap: a Retiring revision leaves now, and an Active one as soon as it retires.
 	Ended bool
-	// Over says that the overlap of a Retiring revision was over: it leaves Kong, and no longer overlap brings it back.
+	// Over says that the overlap of a Retiring revision was over: it leaves Kong, and no longer overlap brings it
+	// back.
 	Over bool
 }
 

@@ -33,8 +33,8 @@ type Credential struct {
 	Part string
 	// TenantKey says that the tenant chose the key, so that policy.identities bounds it.
 	TenantKey bool
-	// Held says that Kong holds its key for it now, and Pending that nobody uses it yet: who has a key keeps it where
-	// two want it.
+	// Held says that Kong holds its key for it now, and Pending that nobody uses it yet: who has a key keeps it
+	// where two want it.
 	Held, Pending bool
 	Material      credential.Material
 }
@@ -314,7 +314,8 @@ func (b *builder) addCredential(consumerID string, c Credential) error {
 		fields["secret"] = material.Secret.Reveal()
 	} else {
 		fields["rsa_public_key"] = material.PublicKeyPEM
-		// Kong gives every credential a secret and never uses this one. Left out, it would make another at each write.
+		// Kong gives every credential a secret and never uses this one. Left out, it would make another at each
+		// write.
 		fields["secret"] = b.scope.ID(kong.KindJWT, b.owner, c.Part+" unused secret")
 	}
 	for name, value := range fields {

@@ -32,7 +32,8 @@ type Set struct {
 	// Keep are ids of entities of this owner that stay as they are, though Entities does not list them: their
 	// material cannot be read now, and what worked last goes on working.
 	Keep []string
-	// Attach is the service or route of somebody else's that the plugins are on; their references to it are AttachedID.
+	// Attach is the service or route of somebody else's that the plugins are on; their references to it are
+	// AttachedID.
 	Attach *Target
 }
 
@@ -41,8 +42,8 @@ type Target struct {
 	// Kind is kong.KindService or kong.KindRoute.
 	Kind kong.Kind
 	Name string
-	// Object is the kind of the Kubernetes object of this name, in the owner's namespace, that an ingress controller
-	// makes it of: Service, Ingress or HTTPRoute. Empty for what is named as it is in Kong.
+	// Object is the kind of the Kubernetes object of this name, in the owner's namespace, that an ingress
+	// controller makes it of: Service, Ingress or HTTPRoute. Empty for what is named as it is in Kong.
 	Object string
 }
 

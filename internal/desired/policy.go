@@ -23,8 +23,8 @@ type Policy struct {
 	Gateway string
 	// ClusterDomain is the cluster's DNS domain, such as cluster.local.
 	ClusterDomain string
-	// IsNamespace says whether the cluster has a namespace: a name such as admin.dev then leads to its Service. Nil:
-	// none is known.
+	// IsNamespace says whether the cluster has a namespace: a name such as admin.dev then leads to its Service.
+	// Nil: none is known.
 	IsNamespace func(string) bool
 	// asksDataPlanes says that tokens are sent to data planes to learn which keys they hold.
 	asksDataPlanes bool

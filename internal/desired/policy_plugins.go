@@ -146,8 +146,8 @@ func (c configCheck) host(field, text string, port int) *breach {
 var (
 	// leads matches a text that a URL parser finds a host in.
 	leads = regexp.MustCompile(`^\s*([A-Za-z][A-Za-z0-9+.-]*:)?//`)
-	// plainURL matches the URLs in which every parser finds the same host. Kong's takes all up to the first slash for
-	// host, port and user, a query too: in http://a.example.com?@127.0.0.1/ it sees another host than Go does.
+	// plainURL matches the URLs in which every parser finds the same host. Kong's takes all up to the first slash
+	// for host, port and user, a query too: in http://a.example.com?@127.0.0.1/ it sees another host than Go does.
 	plainURL = regexp.MustCompile(`^(?:[A-Za-z][A-Za-z0-9+.-]*:)?//(?P<host>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?(?:/.*)?$`)
 )
 

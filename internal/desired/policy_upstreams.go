@@ -116,8 +116,8 @@ func (p Policy) opens(rule v1alpha1.AllowedUpstream, namespace string, host addr
 	if host.IsAddress() {
 		return slices.ContainsFunc(rule.CIDRs, func(text string) bool { return contains(text, host.Address) })
 	}
-	// One spelling of the names in the cluster. A name without .svc is as it was written: it could be a Service's or
-	// a private zone's.
+	// One spelling of the names in the cluster. A name without .svc is as it was written: it could be a Service's
+	// or a private zone's.
 	spelled := func(name string) string {
 		if strings.HasSuffix(name, ".svc") {
 			return name + "." + p.ClusterDomain

@@ -33,8 +33,8 @@ type UniqueKey struct {
 	Value string
 	// Methods of a route, sorted; empty stands for all.
 	Methods string
-	// Namespace, Host and Prefix are those of a UniqueHost; an empty Host stands for any. Shared says that others may
-	// have other paths of the host.
+	// Namespace, Host and Prefix are those of a UniqueHost; an empty Host stands for any. Shared says that others
+	// may have other paths of the host.
 	Namespace, Host, Prefix string
 	Shared                  bool
 }

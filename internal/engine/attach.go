@@ -121,7 +121,8 @@ func (r *rooms) target(ctx context.Context, owner desired.Owner, to desired.Targ
 		stalled = status.Stalled(v1alpha1.ReasonTargetNotFound,
 			"spec.attachTo: %s does not exist in Kong. Create it there, or name another.", to)
 	case !desired.Unmanaged(e.Fields.Tags()):
-		// Two owners would each want a jwt plugin of its own on it, and deleting the one would unprotect the other's.
+		// Two owners would each want a jwt plugin of its own on it, and deleting the one would unprotect the
+		// other's.
 		stalled = status.Stalled(v1alpha1.ReasonConflict, "spec.attachTo: %s is managed already (%s). "+
 			"Change that resource instead: spec.attachTo is for what this operator does not manage.",
 			to, r.describeForeign(e))

@@ -36,10 +36,11 @@ type Settings struct {
 	DriftInterval time.Duration
 	// ReportDrift leaves what somebody else changed in Kong as it is, and tells of it.
 	ReportDrift bool
-	// Pods says that the address is a Service's: where Kong has no database, nothing is asked of it before SetNodes has
-	// named the pods behind it. Two requests may reach two of them, which may run two configurations.
+	// Pods says that the address is a Service's: where Kong has no database, nothing is asked of it before SetNodes
+	// has named the pods behind it. Two requests may reach two of them, which may run two configurations.
 	Pods bool
-	// Takeover lets a Kong without a database be given a configuration though it runs one that is not this gateway's.
+	// Takeover lets a Kong without a database be given a configuration though it runs one that is not this
+	// gateway's.
 	Takeover bool
 	// Adopt takes over what no tags claim, where an owner asks for its name.
 	Adopt bool

@@ -29,7 +29,8 @@ type State struct {
 	Counts           Counts
 	// Reported are the counts that the last event told of. They change once a heartbeat, not with every write.
 	Reported Counts
-	// LeftOut are objects that an ingress controller's fallback serves without their plugins, as far as it is known.
+	// LeftOut are objects that an ingress controller's fallback serves without their plugins, as far as it is
+	// known.
 	LeftOut string
 }
 
@@ -192,7 +193,8 @@ func (m *monitor) open(ctx context.Context) error {
 func (m *monitor) fail(ctx context.Context, err error) {
 	current := m.link.current()
 	if ambiguous(err) && current != nil {
-		// The status knows better: that it is the database, say, whose lack every other request answers with 500.
+		// The status knows better: that it is the database, say, whose lack every other request answers with
+		// 500.
 		unhealthy := m.answers(ctx)
 		if unhealthy == nil && m.isReady() {
 			m.log.Info("Kong could not be listed; it is tried again", "error", err.Error())

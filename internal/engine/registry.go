@@ -38,8 +38,8 @@ type Options struct {
 	Margin time.Duration
 	// Connect makes the client; kong.New by default.
 	Connect func(kong.Config) (AdminAPI, error)
-	// InScope says whether this process is the one that writes an owner's entities: what another writes is no drift.
-	// nil: it writes all.
+	// InScope says whether this process is the one that writes an owner's entities: what another writes is no
+	// drift. nil: it writes all.
 	InScope func(desired.Owner) bool
 	// Observe is told of every request to an Admin API, for metrics.
 	Observe func(gateway string, o kong.Observation)
@@ -67,7 +67,8 @@ func (o Options) withDefaults() Options {
 
 // Reasons of events.
 const (
-	// EventConnected: the engine knows for the first time what Kong holds. Every resource of the gateway should look.
+	// EventConnected: the engine knows for the first time what Kong holds. Every resource of the gateway should
+	// look.
 	EventConnected = "Connected"
 	// EventChanged: the gateway's state, or its counts, changed.
 	EventChanged = "Changed"

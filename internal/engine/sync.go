@@ -17,10 +17,11 @@ import (
 
 // SyncOptions are what Sync asks of its caller.
 type SyncOptions struct {
-	// KeyInSecret says whether the key of a credential comes from a Secret, so that no message shows it. Nil: of none.
+	// KeyInSecret says whether the key of a credential comes from a Secret, so that no message shows it. Nil: of
+	// none.
 	KeyInSecret func(credential string) bool
-	// Older finds a resource that was created earlier and has the same unique key. It is asked where nobody holds the
-	// key in Kong.
+	// Older finds a resource that was created earlier and has the same unique key. It is asked where nobody holds
+	// the key in Kong.
 	Older func(desired.UniqueKey) (desired.Owner, bool)
 	// Drifted are the ids of what another process left as somebody else made it, where that is to be reported.
 	Drifted []string
@@ -32,10 +33,11 @@ type SyncOptions struct {
 type Result struct {
 	// Writes is the number of requests that changed something in Kong.
 	Writes int
-	// Applied says that the plan was gone through to its end, though some of it may have been refused or has to wait.
-	// What is on its way into a configuration is not: Kong holds nothing of it yet.
+	// Applied says that the plan was gone through to its end, though some of it may have been refused or has to
+	// wait. What is on its way into a configuration is not: Kong holds nothing of it yet.
 	Applied bool
-	// Undone are the ids of the entities that were refused or have to wait. Kong does not hold them as they are wanted.
+	// Undone are the ids of the entities that were refused or have to wait. Kong does not hold them as they are
+	// wanted.
 	Undone map[string]bool
 	// Drifts are what somebody else had changed in Kong, and what became of it.
 	Drifts []Drift

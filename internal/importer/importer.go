@@ -21,7 +21,8 @@ import (
 type Options struct {
 	// Namespace and Gateway of all resources.
 	Namespace, Gateway string
-	// SelectTag takes those entities alone that have the tag; empty for all. What hangs on one that has it comes along.
+	// SelectTag takes those entities alone that have the tag; empty for all. What hangs on one that has it comes
+	// along.
 	SelectTag string
 	// PlainSecrets writes the material into Secrets; without it they are named, and left to somebody else to make.
 	PlainSecrets bool

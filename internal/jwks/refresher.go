@@ -81,8 +81,8 @@ type View struct {
 	// Set as it was last read; Known says that it ever was, since this process began.
 	Set   Set
 	Known bool
-	// Current says that the set is not older than the interval, or than the issuer said that it may become. An older
-	// one decides nothing: a key may have been taken out of it since.
+	// Current says that the set is not older than the interval, or than the issuer said that it may become. An
+	// older one decides nothing: a key may have been taken out of it since.
 	Current bool
 	// Err is why the last look brought nothing, and FailingSince when that began. The error is an *Error.
 	Err          error

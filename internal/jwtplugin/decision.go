@@ -100,7 +100,8 @@ type Decision struct {
 	// also when the token was refused later on.
 	CredentialID  string
 	CredentialKey string
-	// Token is the one that was verified, which the plugin leaves for others in kong.ctx.shared; empty where none was.
+	// Token is the one that was verified, which the plugin leaves for others in kong.ctx.shared; empty where none
+	// was.
 	Token string
 	// Upstream is how headers change before the request goes on.
 	Upstream HeaderChange

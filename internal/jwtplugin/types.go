@@ -83,8 +83,8 @@ type Credential struct {
 	Secret     Secret
 	PublicKey  string // PEM; Kong's rsa_public_key, of whatever key type
 	ConsumerID string
-	// Gaps are what whoever built the Directory does not know of the credential: none, for a data plane. Trace works
-	// around them.
+	// Gaps are what whoever built the Directory does not know of the credential: none, for a data plane. Trace
+	// works around them.
 	Gaps Gaps
 }
 

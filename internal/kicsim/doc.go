@@ -49,7 +49,8 @@ type Options struct {
 	Pod string
 	// Fallback is the feature gate FallbackConfiguration; LastValid the flag --use-last-valid-config-for-fallback.
 	Fallback, LastValid bool
-	// SecretLabel is a label that Secrets need so that the controller sees them, as Kong Operator sets it. KIC's flag
+	// SecretLabel is a label that Secrets need so that the controller sees them, as Kong Operator sets it. KIC's
+	// flag
 	// --secret-label-selector does not keep credentials out, and is not this.
 	SecretLabel string
 	// CombinedServices shares a Kong service among HTTPRoutes with the same backends, as Kong Operator sets it.

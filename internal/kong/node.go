@@ -27,8 +27,8 @@ type Node struct {
 	DBUpdateFrequency time.Duration
 	// WorkerStateUpdateFrequency is how often each worker rebuilds its router and its plugins.
 	WorkerStateUpdateFrequency time.Duration
-	// MaxBody is the longest request body that the Admin API takes, in bytes; zero where it has no limit, or does not
-	// say.
+	// MaxBody is the longest request body that the Admin API takes, in bytes; zero where it has no limit, or does
+	// not say.
 	MaxBody int64
 	// Plugins are the plugins that the node can run, by name.
 	Plugins map[string]bool

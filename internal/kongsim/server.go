@@ -38,8 +38,8 @@ type Schemas = schema.Changes
 type Options struct {
 	// AdminAddress and ProxyAddress to listen on, host:port; 127.0.0.1:0 by default.
 	AdminAddress, ProxyAddress string
-	// Version is Kong's; "3.9.3" by default. Schemas, defaults and answers are those of that version; schema/recorded
-	// says which were recorded.
+	// Version is Kong's; "3.9.3" by default. Schemas, defaults and answers are those of that version;
+	// schema/recorded says which were recorded.
 	Version string
 	// Schemas are how this Kong's differ from those of its version.
 	Schemas Schemas
@@ -59,12 +59,13 @@ type Options struct {
 	// MaxBodyBytes is the longest body that the Admin API takes; 10 MiB by default, as
 	// nginx_admin_client_max_body_size is.
 	MaxBodyBytes int64
-	// ConfigLoadTime is how long a configuration of a Kong without a database takes to load. Others are answered 429
-	// meanwhile.
+	// ConfigLoadTime is how long a configuration of a Kong without a database takes to load. Others are answered
+	// 429 meanwhile.
 	ConfigLoadTime time.Duration
 	// Seed makes what is random repeatable.
 	Seed uint64
-	// ServiceTime is how long each Admin API request takes; MaxRate how many there are a second. 0: as fast as it goes.
+	// ServiceTime is how long each Admin API request takes; MaxRate how many there are a second. 0: as fast as it
+	// goes.
 	ServiceTime time.Duration
 	MaxRate     float64
 

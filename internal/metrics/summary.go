@@ -32,9 +32,11 @@ type summary struct {
 	credentials map[credentialKey]int
 	// drifted counts what somebody else changed and what is left so.
 	drifted map[string]int
-	// unverified counts the credentials that some data plane was seen not to accept, and verified those that all do.
+	// unverified counts the credentials that some data plane was seen not to accept, and verified those that all
+	// do.
 	verified, unverified map[string]int
-	// oldest is when the material in use that is oldest was made; next is when the rotation that is due first is due.
+	// oldest is when the material in use that is oldest was made; next is when the rotation that is due first is
+	// due.
 	oldest, next map[string]time.Time
 	// tokens are counted by whether their renewal is behind.
 	tokens map[string]int

@@ -93,21 +93,23 @@ const (
 type Object struct {
 	Reference
 	Owner desired.Owner
-	// Kind and Part are those of the entity. A Secret with a plugin's configuration has the part of the plugin and no
-	// kind: it is no entity of its own.
+	// Kind and Part are those of the entity. A Secret with a plugin's configuration has the part of the plugin and
+	// no kind: it is no entity of its own.
 	Entity kong.Kind
 	Part   string
 	ID     string
-	// Unique are what no other object may have: names, keys, and the requests that a route takes. See Settings.Unique.
+	// Unique are what no other object may have: names, keys, and the requests that a route takes. See
+	// Settings.Unique.
 	Unique []desired.UniqueKey
 	// Sum stands for the whole content.
 	Sum string
-	// StandsFor is the name that the operator would give the object; empty where that is its name. An object that was
-	// taken over keeps the name that it had.
+	// StandsFor is the name that the operator would give the object; empty where that is its name. An object that
+	// was taken over keeps the name that it had.
 	StandsFor string
 	// Guarded says that a route can be reached by nobody yet.
 	Guarded bool
-	// Attached says that it is somebody else's object, of which one annotation is the owner's; see Settings.Attached.
+	// Attached says that it is somebody else's object, of which one annotation is the owner's; see
+	// Settings.Attached.
 	Attached bool
 	// Content is the object as it is applied; nil of one that was read.
 	Content map[string]any

@@ -27,8 +27,9 @@ type Asker struct {
 }
 
 const (
-	// agreeing is how many answers of a data plane have to agree. Its workers are not known; each connection reaches
-	// one of them by chance, so that one of four that is behind escapes 16 answers in one of a hundred times.
+	// agreeing is how many answers of a data plane have to agree. Its workers are not known; each connection
+	// reaches one of them by chance, so that one of four that is behind escapes 16 answers in one of a hundred
+	// times.
 	agreeing = 16
 	// timeout of one question, from dialing to the end of the answer.
 	timeout = 3 * time.Second
@@ -41,8 +42,8 @@ const (
 // NewAsker makes an Asker. A nil TLS configuration trusts the system's authorities.
 func NewAsker(route desired.ProbeRoute, config *tls.Config, now func() time.Time) *Asker {
 	transport := &http.Transport{
-		// No proxy, whatever the environment says: each data plane is asked itself. And no connection is used twice:
-		// the next reaches another worker.
+		// No proxy, whatever the environment says: each data plane is asked itself. And no connection is used
+		// twice: the next reaches another worker.
 		Proxy: nil, DisableKeepAlives: true, DisableCompression: true,
 		DialContext:            (&net.Dialer{Timeout: timeout}).DialContext,
 		TLSClientConfig:        config,

@@ -209,8 +209,8 @@ func TestNothingOfAProbeIsValid(t *testing.T) {
 		t.Fatalf("%d questions over %d connections", len(sent), len(connections))
 	}
 	for _, claim := range []string{"iss", "kid"} {
-		// The service of the route that takes everything, now protected by a plugin that verifies exp, and by one
-		// that reads iss and verifies nothing.
+		// The service of the route that takes everything, now protected by a plugin that verifies exp, and by
+		// one that reads iss and verifies nothing.
 		config := map[string]any{"key_claim_name": claim}
 		if claim == "kid" {
 			config["claims_to_verify"] = []string{"exp"}

@@ -92,7 +92,8 @@ type ClaimsWatch struct {
 }
 
 const (
-	// claimsInterval is the time between two looks at data planes that run the program: a node may come that does not.
+	// claimsInterval is the time between two looks at data planes that run the program: a node may come that does
+	// not.
 	claimsInterval = time.Minute
 	// claimsRetry is the time between two looks at others.
 	claimsRetry = 5 * time.Second

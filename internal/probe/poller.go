@@ -51,8 +51,8 @@ type answer struct {
 	want       Want
 	conclusion Conclusion
 	message    string
-	// lookedUp and answered are when the answer was last asked for, and last known; pending says that a look is under
-	// way, and wake what is called when it is done.
+	// lookedUp and answered are when the answer was last asked for, and last known; pending says that a look is
+	// under way, and wake what is called when it is done.
 	lookedUp, answered time.Time
 	pending            bool
 	wake               func()

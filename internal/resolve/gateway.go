@@ -24,7 +24,8 @@ type Gateway struct {
 	Policy desired.Policy
 	// AsksDataPlanes says that the gateway names its data planes, so that they are asked what they hold.
 	AsksDataPlanes bool
-	// AsksEachDataPlane says that each of them is asked by an address of its own: behind a URL there may be several.
+	// AsksEachDataPlane says that each of them is asked by an address of its own: behind a URL there may be
+	// several.
 	AsksEachDataPlane bool
 	// ClaimsChecked is what the gateway's condition of that name says; nil where data planes are not asked.
 	ClaimsChecked *metav1.Condition

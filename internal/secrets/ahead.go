@@ -23,7 +23,8 @@ type ahead struct {
 	mu         sync.Mutex
 	held       map[client.ObjectKey][]byte // in protobuf: decoded they would take four times as much
 	bytes      int
-	// reported are the versions that watches told of before the listing was over: a page may be older than they are.
+	// reported are the versions that watches told of before the listing was over: a page may be older than they
+	// are.
 	reported map[client.ObjectKey]string
 }
 

@@ -18,8 +18,8 @@ import (
 type Owner struct {
 	Kind   string
 	Object client.Object
-	// Retain says that its Secrets outlive the owner: they carry its labels and no reference to it, which the garbage
-	// collector would follow.
+	// Retain says that its Secrets outlive the owner: they carry its labels and no reference to it, which the
+	// garbage collector would follow.
 	Retain bool
 }
 

@@ -45,8 +45,8 @@ func startKong(ctx context.Context, s settings) (*kong, error) {
 		// The first routes wait for both: they would measure the wait.
 		"--db-update-frequency=500ms", "--worker-state-update-frequency=500ms",
 	)
-	// It stands for a Kong elsewhere: it is to take as little as it can of the processors that are measured, and one
-	// is enough.
+	// It stands for a Kong elsewhere: it is to take as little as it can of the processors that are measured, and
+	// one is enough.
 	command.Env = append(os.Environ(), "GOMAXPROCS=1")
 	command.Stderr = os.Stderr
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }

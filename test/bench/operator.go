@@ -21,8 +21,8 @@ const (
 	phaseTimeout = 15 * time.Minute
 	// lookTime is between two looks whether the operator is done: each sums up all resources.
 	lookTime = time.Second
-	// farLooks is how many looks are left out at most while the operator does not end meanwhile: each has it put its
-	// metrics together.
+	// farLooks is how many looks are left out at most while the operator does not end meanwhile: each has it put
+	// its metrics together.
 	farLooks = 4
 	// calmTime is how long the work queues have to stay empty for the work to count as done.
 	calmTime = 2 * lookTime

@@ -224,8 +224,8 @@ var _ = Describe("The operator under the chart's rights", func() {
 		}).WithContext(ctx).Should(Succeed())
 	}
 
-	// works does all that takes a right: a consumer and a token are made, change the names of their Secrets, and are
-	// deleted, and the gateway with them.
+	// works does all that takes a right: a consumer and a token are made, change the names of their Secrets, and
+	// are deleted, and the gateway with them.
 	works := func(ctx context.Context, where string, before func()) {
 		GinkgoHelper()
 		meta := metav1.ObjectMeta{Namespace: where, Name: "worker"}

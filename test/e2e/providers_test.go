@@ -33,8 +33,8 @@ type provider struct {
 	discovery, keys, kid string
 	// bareKeys says that its keys name no algorithm.
 	bareKeys bool
-	// token is what its tokens say beside iss and exp, and forged by what claims one is another's. 401 and 403 are the
-	// answers.
+	// token is what its tokens say beside iss and exp, and forged by what claims one is another's. 401 and 403 are
+	// the answers.
 	token  claims
 	forged map[int]claims
 }

@@ -50,7 +50,8 @@ var (
 	run string
 	// env is what runs.
 	env *stack.Stack
-	// operator is the operator's process, in the first of ginkgo's. Specs that restart it are Serial, and so run there.
+	// operator is the operator's process, in the first of ginkgo's. Specs that restart it are Serial, and so run
+	// there.
 	operator *stack.Operator
 	// gateway is the KongGateway that specs share.
 	gateway *v1alpha1.KongGateway

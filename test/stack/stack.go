@@ -47,12 +47,13 @@ type Options struct {
 	Dir string
 	// Progress is told what starts, and how long it took. It may be nil.
 	Progress func(what string, took time.Duration)
-	// Kubeconfig names a cluster that is there, in place of a control plane of the stack's own. What is installed in it
-	// stays: definitions, the operator's roles and its namespace.
+	// Kubeconfig names a cluster that is there, in place of a control plane of the stack's own. What is installed
+	// in it stays: definitions, the operator's roles and its namespace.
 	Kubeconfig string
 	// Kong configures the simulated Kong; a real one is as it is.
 	Kong kongsim.Options
-	// AdminURL and ProxyURL name a Kong that the caller runs; neither the environment nor the simulation is then asked.
+	// AdminURL and ProxyURL name a Kong that the caller runs; neither the environment nor the simulation is then
+	// asked.
 	AdminURL, ProxyURL string
 	// Observed has every operator log all that it can, and serve its metrics, which are kept in MetricsFile: for
 	// tests that look at all that it says.

@@ -29,8 +29,8 @@ type Listener interface {
 	Accepted(owners []desired.Owner)
 	// Refused: Kong refuses what an owner wrote. It holds these entities of that owner.
 	Refused(owner desired.Owner, held []kong.Entity, why *status.StalledError)
-	// Restored: a node ran an entity as shown, which it was given otherwise, and was given it again. nil: it was not
-	// there.
+	// Restored: a node ran an entity as shown, which it was given otherwise, and was given it again. nil: it was
+	// not there.
 	Restored(shown, given *kong.Entity)
 	// Differs: a node runs something else than it was given; Align is to be called.
 	Differs()
@@ -44,8 +44,8 @@ type Options struct {
 	// Client is how the nodes are connected to, and Connect connects to one.
 	Client  kong.Config
 	Connect func(kong.Config) (API, error)
-	// SeveralPods says that the address is a Service's: nothing is asked before SetNodes has named the pods behind it.
-	// Two requests may reach two of them, which may run two configurations.
+	// SeveralPods says that the address is a Service's: nothing is asked before SetNodes has named the pods behind
+	// it. Two requests may reach two of them, which may run two configurations.
 	SeveralPods bool
 	// Takeover lets a configuration be replaced that is not of this gateway.
 	Takeover bool

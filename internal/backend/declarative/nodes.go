@@ -39,7 +39,8 @@ type node struct {
 	ready bool
 	// absent nodes did not answer when they were asked last.
 	absent bool
-	// given is what the node was seen to run after the last push; zero before the first, and where that is not known.
+	// given is what the node was seen to run after the last push; zero before the first, and where that is not
+	// known.
 	given given
 }
 

@@ -23,7 +23,8 @@ type staged struct {
 	kick chan struct{}
 
 	mu sync.Mutex
-	// base is what Kong was given last; children are the ids in it that belong to one, nil until they are asked for.
+	// base is what Kong was given last; children are the ids in it that belong to one, nil until they are asked
+	// for.
 	base     configuration
 	children map[string][]string
 	// tried is what Kong was to be given last: it may run that, where its answer was lost.

@@ -66,8 +66,8 @@ func (o *liveOptions) ask(ctx context.Context, d *directory, now func() time.Tim
 	}
 	m := d.found.material
 	if d.found.unreadable != nil {
-		// The key alone can be asked for: with a signature that is wrong, and that Kong finds so only where it knows
-		// the key.
+		// The key alone can be asked for: with a signature that is wrong, and that Kong finds so only where it
+		// knows the key.
 		m = credential.Material{Key: d.found.key, Algorithm: v1alpha1.Algorithm(d.load(d.found).Algorithm)}
 	}
 	results, err := asker.Ask(ctx, addresses, m, probe.Present)

@@ -39,8 +39,8 @@ func Until[R v1alpha1.Resource](
 	var said string
 	var away error
 	err := wait.PollUntilContextCancel(bounded, interval, true, func(context.Context) (bool, error) {
-		// The deadline is not the request's: the client would rather refuse than be late, and its words say nothing
-		// of the resource.
+		// The deadline is not the request's: the client would rather refuse than be late, and its words say
+		// nothing of the resource.
 		one, done := context.WithTimeout(ctx, request)
 		defer done()
 		now := kind.New() // reading into what was read before would keep what is gone

@@ -50,8 +50,8 @@ type track struct {
 
 func newProgress(consumer *v1alpha1.JwtConsumer, credentials []string, c clock.PassiveClock) *progress {
 	p := &progress{consumer: consumer, clock: c, revoked: consumer.Spec.Revoked}
-	// The status of a consumer that is revoked, or was until now, has all as Pending: what is out of Kong. None of it
-	// is on its way.
+	// The status of a consumer that is revoked, or was until now, has all as Pending: what is out of Kong. None of
+	// it is on its way.
 	outOfKong := p.revoked || follow.Ready(consumer).Reason == v1alpha1.ReasonRevoked
 	for _, name := range credentials {
 		p.tracks = append(p.tracks, &track{name: name, target: targetOf(consumer.Status.Credentials, name, outOfKong)})

@@ -14,8 +14,8 @@ import (
 type Ledger struct {
 	mu     sync.Mutex
 	drifts map[string]Record
-	// restored are, by owner, the drifts that were put back without a write of their owner, and of which the owner has
-	// not heard.
+	// restored are, by owner, the drifts that were put back without a write of their owner, and of which the owner
+	// has not heard.
 	restored map[desired.Owner][]Drift
 }
 

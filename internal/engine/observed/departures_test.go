@@ -17,9 +17,9 @@ func TestACredentialLeavesWhenItIsDeletedAndWhenItsKeyIsChanged(t *testing.T) {
 		"deleted": {func(s *Store, e plan.Entry) { s.RecordGone(e) }, true},
 		"another key": {func(s *Store, e plan.Entry) {
 			e.Keys = []desired.UniqueKey{{Kind: desired.UniqueCredentialKey, Value: "other"}}
-			s.wrote(e)
+			wrote(s, e)
 		}, true},
-		"another secret": {func(s *Store, e plan.Entry) { e.Hash = plan.Hash{2}; s.wrote(e) }, false},
+		"another secret": {func(s *Store, e plan.Entry) { e.Hash = plan.Hash{2}; wrote(s, e) }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			now := time.Unix(1_700_000_000, 0)
@@ -27,7 +27,7 @@ func TestACredentialLeavesWhenItIsDeletedAndWhenItsKeyIsChanged(t *testing.T) {
 			clocks := propagation.New(clock)
 			clocks.SetDelay(10 * time.Second)
 			s := New(scope, clocks, clock)
-			s.wrote(consumer(john, 1), credential(john, "a"))
+			wrote(s, consumer(john, 1), credential(john, "a"))
 			c.leave(s, credential(john, "a"))
 			if left := clocks.CredentialsRemaining(john) > 0; left != c.left {
 				t.Errorf("left: %v", left)

@@ -36,7 +36,7 @@ func credential(owner desired.Owner, name string) plan.Entry {
 	}
 }
 
-func (s *Store) wrote(entries ...plan.Entry) {
+func wrote(s *Store, entries ...plan.Entry) {
 	for _, e := range entries {
 		s.RecordWrite(e, e.Hash)
 	}
@@ -55,9 +55,9 @@ func TestAListingDoesNotJudgeWhatIsNewer(t *testing.T) {
 	s := newStore()
 	old, written := consumer(john, 1), consumer(jane, 1)
 	deleted, sending := credential(john, "deleted"), credential(john, "sending")
-	s.wrote(old, sending)
+	wrote(s, old, sending)
 	mark := s.Mark()
-	s.wrote(written, deleted)
+	wrote(s, written, deleted)
 	s.RecordGone(deleted)
 	defer s.Sending(sending.ID)()
 
@@ -101,7 +101,7 @@ func TestJudge(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStore()
-			s.wrote(held)
+			wrote(s, held)
 			if c.uncertain {
 				s.RecordUncertain(plan.Put, held)
 			}
@@ -119,19 +119,19 @@ func TestJudge(t *testing.T) {
 func TestAppeared(t *testing.T) {
 	s := newStore()
 	findings := s.Judge([]plan.Entry{consumer(john, 1)}, s.Mark(), false)
-	if len(findings) != 1 || findings[0].Verdict != Appeared || !s.knows(john) {
+	if len(findings) != 1 || findings[0].Verdict != Appeared || !knows(s, john) {
 		t.Errorf("findings %v", findings)
 	}
 }
 
-func (s *Store) knows(owner desired.Owner) bool { return len(s.Of(owner)) > 0 }
+func knows(s *Store, owner desired.Owner) bool { return len(s.Of(owner)) > 0 }
 
 // A deletion whose answer was lost may have taken the children along; a put took nothing.
 func TestUncertainDeletionsMakeChildrenUncertain(t *testing.T) {
 	for verb, want := range map[plan.Verb]bool{plan.Delete: true, plan.Put: false} {
 		s := newStore()
 		parent, child := consumer(john, 1), credential(john, "a")
-		s.wrote(parent, child)
+		wrote(s, parent, child)
 		s.RecordUncertain(verb, parent)
 		if got, _ := s.Get(child.ID); got.Uncertain != want {
 			t.Errorf("after a %s of the parent: uncertain %v, want %v", verb, got.Uncertain, want)

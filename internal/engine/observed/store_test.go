@@ -12,7 +12,7 @@ import (
 )
 
 // uncertain lists which of some entries are in doubt.
-func (s *Store) uncertain(entries ...plan.Entry) (parts []string) {
+func uncertain(s *Store, entries ...plan.Entry) (parts []string) {
 	for _, e := range entries {
 		if held, found := s.Get(e.ID); found && held.Uncertain {
 			parts = append(parts, held.Part)
@@ -24,12 +24,12 @@ func (s *Store) uncertain(entries ...plan.Entry) (parts []string) {
 func TestWhatThisProcessDidSinceAMark(t *testing.T) {
 	s := newStore()
 	c, k := consumer(john, 1), credential(john, "a")
-	s.wrote(c, k)
+	wrote(s, c, k)
 	mark := s.Mark()
 	if s.WrittenSince(c.ID, mark) || s.WrittenSince(k.ID, mark) || s.WrittenSince("nobody", mark) {
 		t.Error("written before, and counted as later")
 	}
-	s.wrote(c)
+	wrote(s, c)
 	if !s.WrittenSince(c.ID, mark) || s.WrittenSince(k.ID, mark) || s.WrittenSince(c.ID, s.Mark()) {
 		t.Error("a write")
 	}
@@ -47,7 +47,7 @@ func TestWhatThisProcessDidSinceAMark(t *testing.T) {
 	if !s.WrittenSince(k.ID, mark) || s.WrittenSince(k.ID, s.Mark()) {
 		t.Error("a deletion")
 	}
-	s.wrote(k)
+	wrote(s, k)
 	if mark = s.Mark(); s.WrittenSince(k.ID, mark) {
 		t.Error("made again before the mark")
 	}
@@ -66,15 +66,15 @@ func TestDoubtOfADeletionIsOfTheOwnersChildren(t *testing.T) {
 	s := newStore()
 	c, own, other := consumer(john, 1), credential(john, "own"), credential(jane, "other")
 	other.ConsumerID = c.ID
-	s.wrote(c, own, other, consumer(jane, 1))
+	wrote(s, c, own, other, consumer(jane, 1))
 	s.RecordUncertain(plan.Put, c)
-	if got := s.uncertain(c, own, other); !slices.Equal(got, []string{"consumer"}) {
+	if got := uncertain(s, c, own, other); !slices.Equal(got, []string{"consumer"}) {
 		t.Errorf("after a write without an answer: %v", got)
 	}
-	s.wrote(c)
+	wrote(s, c)
 	mark := s.Mark()
 	s.RecordUncertain(plan.Delete, c)
-	if got := s.uncertain(c, own, other); !slices.Equal(got, []string{"consumer", "credential:own"}) {
+	if got := uncertain(s, c, own, other); !slices.Equal(got, []string{"consumer", "credential:own"}) {
 		t.Errorf("after a deletion without an answer: %v", got)
 	}
 	if !s.WrittenSince(own.ID, mark) || s.WrittenSince(other.ID, mark) {
@@ -86,7 +86,7 @@ func TestDoubtOfADeletionIsOfTheOwnersChildren(t *testing.T) {
 func TestDoubtKeepsFormerKeys(t *testing.T) {
 	s := newStore()
 	former := credential(john, "a")
-	s.wrote(former)
+	wrote(s, former)
 	next := former
 	next.Keys = []desired.UniqueKey{{Kind: desired.UniqueCredentialKey, Value: "next"}}
 	s.RecordUncertain(plan.Put, next)
@@ -101,7 +101,7 @@ func TestDoubtKeepsFormerKeys(t *testing.T) {
 	if keys := s.NewKeys(plan.Wanted{Entry: next}); !slices.Equal(keys, next.Keys) {
 		t.Errorf("in doubt it asks for %v", keys)
 	}
-	s.wrote(next)
+	wrote(s, next)
 	if _, held := s.Holder(former.Keys[0], "another"); held {
 		t.Error("the former key is taken still")
 	}
@@ -119,7 +119,7 @@ func TestDoubtKeepsFormerKeys(t *testing.T) {
 func TestAKeyIsThatOfItsHolder(t *testing.T) {
 	s := newStore()
 	k := credential(john, "a")
-	s.wrote(k)
+	wrote(s, k)
 	if _, held := s.Holder(k.Keys[0], k.ID); held {
 		t.Error("a holder is in its own way")
 	}
@@ -155,7 +155,7 @@ func TestWhatGoesTakesItsChildrenAlong(t *testing.T) {
 			s := newStore()
 			parent, own, other := consumer(john, 1), credential(john, "own"), credential(jane, "other")
 			other.ConsumerID = parent.ID
-			s.wrote(parent, own, other)
+			wrote(s, parent, own, other)
 			changes := c.do(s, parent)
 			var parts []string
 			for _, e := range []plan.Entry{other, own, parent} {
@@ -180,9 +180,9 @@ func TestWhatIsHeldIsCounted(t *testing.T) {
 	entry := func(kind kong.Kind, id string) plan.Entry {
 		return plan.Entry{Kind: kind, ID: id, Owner: john, Hash: plan.Hash{1}}
 	}
-	s.wrote(consumer(jane, 1))
+	wrote(s, consumer(jane, 1))
 	empty := s.Fingerprint(john)
-	s.wrote(entry(kong.KindConsumer, "c"), entry(kong.KindJWT, "j"), entry(kong.KindACL, "a"),
+	wrote(s, entry(kong.KindConsumer, "c"), entry(kong.KindJWT, "j"), entry(kong.KindACL, "a"),
 		entry(kong.KindService, "s"), entry(kong.KindRoute, "r"), entry(kong.KindPlugin, "p"))
 	want := Counts{Consumers: 2, Credentials: 1, Groups: 1, Services: 1, Routes: 1, Plugins: 1}
 	if got := s.Counts(); got != want {
@@ -197,14 +197,14 @@ func TestWhatIsHeldIsCounted(t *testing.T) {
 	}
 	other := entry(kong.KindPlugin, "p")
 	other.Hash = plan.Hash{2}
-	if s.wrote(other); s.Fingerprint(john) == before {
+	if wrote(s, other); s.Fingerprint(john) == before {
 		t.Error("another content has the same fingerprint")
 	}
-	if s.wrote(entry(kong.KindPlugin, "p")); s.Fingerprint(john) != before {
+	if wrote(s, entry(kong.KindPlugin, "p")); s.Fingerprint(john) != before {
 		t.Error("the same content has another fingerprint")
 	}
 	s.RecordGone(entry(kong.KindPlugin, "p"))
-	if s.wrote(entry(kong.KindPlugin, "q")); s.Fingerprint(john) == before {
+	if wrote(s, entry(kong.KindPlugin, "q")); s.Fingerprint(john) == before {
 		t.Error("another entity has the same fingerprint")
 	}
 	mark := s.Mark()
@@ -235,7 +235,7 @@ func TestAnAdoptedEntityIsFoundByBothIDs(t *testing.T) {
 	adopted := consumer(john, 1)
 	given := adopted.ID
 	adopted.ID = "theirs"
-	s.wrote(adopted)
+	wrote(s, adopted)
 	e, found := s.GetGiven(given)
 	if !found || e.ID != "theirs" || s.Actual(given) != "theirs" || s.Given(adopted) != given {
 		t.Errorf("found %v: %s is %s", found, given, s.Actual(given))
@@ -251,7 +251,7 @@ func TestAnAdoptedEntityIsFoundByBothIDs(t *testing.T) {
 	}
 	twice := adopted
 	twice.ID = "another of theirs"
-	s.wrote(twice)
+	wrote(s, twice)
 	if got := s.Of(john); len(got) != 2 || got[0].ID != twice.ID || got[1].ID != adopted.ID {
 		t.Errorf("not in the order of ids: %v", got)
 	}
@@ -290,7 +290,7 @@ func TestListingThatBeganBeforeAReplacementIsNoJudge(t *testing.T) {
 	s := newStore()
 	refused, former := consumer(john, 2), consumer(john, 1)
 	key := credential(john, "own")
-	s.wrote(refused, key)
+	wrote(s, refused, key)
 	mark := s.Mark()
 	s.Replace(john, []plan.Entry{former})
 	if findings := s.Judge([]plan.Entry{refused, key}, mark, false); len(findings) != 0 {
@@ -317,7 +317,7 @@ func TestSinceWhenSomethingIsHeld(t *testing.T) {
 		return now.Sub(held.Since)
 	}
 	c := consumer(john, 1)
-	s.wrote(c)
+	wrote(s, c)
 	written := s.Mark()
 	for what, step := range map[string]struct {
 		do   func()
@@ -327,9 +327,9 @@ func TestSinceWhenSomethingIsHeld(t *testing.T) {
 		"changed by others":  {func() { s.Judge([]plan.Entry{consumer(john, 2)}, s.Mark(), false) }, 0},
 		"under a new schema": {func() { s.Judge([]plan.Entry{consumer(john, 3)}, s.Mark(), true) }, time.Minute},
 		"replaced":           {func() { s.Replace(john, []plan.Entry{c}) }, 0},
-		"written":            {func() { s.wrote(c) }, 0},
+		"written":            {func() { wrote(s, c) }, 0},
 	} {
-		s.wrote(c)
+		wrote(s, c)
 		now = now.Add(time.Minute)
 		step.do()
 		if got := since(c); got != step.want {
@@ -351,7 +351,7 @@ func TestSinceWhenSomethingIsHeld(t *testing.T) {
 func TestADeletionIsRememberedForEveryListingThatBeganBefore(t *testing.T) {
 	s := newStore()
 	k := credential(john, "a")
-	s.wrote(k)
+	wrote(s, k)
 	mark := s.Mark()
 	s.RecordGone(k)
 	for range 2 {

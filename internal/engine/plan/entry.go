@@ -43,8 +43,8 @@ type Entry struct {
 	Part string
 	// Hash is of the entity as Kong shows it.
 	Hash Hash
-	// Sent is of the entity as it was sent, where Kong filled in fields itself: both hashes stand for the same. Else
-	// zero.
+	// Sent is of the entity as it was sent, where Kong filled in fields itself: both hashes stand for the same.
+	// Else zero.
 	Sent Hash
 	// Uncertain says that a write may have been done or not. The next plan does it again.
 	Uncertain bool

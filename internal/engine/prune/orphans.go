@@ -15,11 +15,11 @@ const Floor = 10
 
 // Orphans are the owners whose resource is gone while Kong still has entities of theirs.
 type Orphans struct {
-	// Confirmed were gone at an earlier listing of Kong too, and may go. Kept were, and may not: they are more than may
-	// go at once, which looks like a mistake. Both are sorted by their names.
+	// Confirmed were gone at an earlier listing of Kong too, and may go. Kept were, and may not: they are more than
+	// may go at once, which looks like a mistake. Both are sorted by their names.
 	Confirmed, Kept []desired.Owner
-	// Entities is how many entities all orphans have, those included that were seen for the first time, of the Total
-	// that the gateway has.
+	// Entities is how many entities all orphans have, those included that were seen for the first time, of the
+	// Total that the gateway has.
 	Entities, Total int
 }
 

@@ -13,7 +13,8 @@ import (
 
 // Rival is a post-function of somebody else's on a route.
 type Rival struct {
-	// Service and Route are the ids that it is on; Service may be empty, and RouteService is the service of its route.
+	// Service and Route are the ids that it is on; Service may be empty, and RouteService is the service of its
+	// route.
 	Service, Route, RouteService string
 	// Says is what messages call it.
 	Says string

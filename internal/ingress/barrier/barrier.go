@@ -19,7 +19,8 @@ import (
 type Pace struct {
 	// Settle is how long after the last write the barrier is written: the controller watches each kind by itself.
 	Settle time.Duration
-	// Blame is how long a push may take until it is looked for what holds it up, Late until it is said that it is late.
+	// Blame is how long a push may take until it is looked for what holds it up, Late until it is said that it is
+	// late.
 	Blame, Late time.Duration
 }
 

@@ -70,7 +70,8 @@ func (f *Function) Run(request *Request) (*Answer, error) {
 	m.request, m.answer = request, nil
 	defer func() { m.request = nil }()
 	if m.function == nil {
-		// The first call makes the function that requests are given to (kong/plugins/pre-function/_handler.lua).
+		// The first call makes the function that requests are given to
+		// (kong/plugins/pre-function/_handler.lua).
 		chunk := m.state.NewFunctionFromProto(f.proto)
 		chunk.Env = m.environment
 		made, err := m.call(chunk)

@@ -28,7 +28,8 @@ type schemaFile struct {
 	// From names the file that this one changes.
 	From string `json:"from"`
 	Changes
-	// Varieties are those of routes, by protocol; Fields are what code.json adds to fields, where a version has them.
+	// Varieties are those of routes, by protocol; Fields are what code.json adds to fields, where a version has
+	// them.
 	Varieties map[string]object `json:"varieties"`
 	Fields    map[string]object `json:"fields"`
 }

@@ -223,7 +223,8 @@ func (r *run) effect(s step) string {
 	case s.Event != nil:
 		for i := range r.events {
 			e := &r.events[i]
-			// Which of two holders of a name is blamed depends on the order of the controller's cache, which changes.
+			// Which of two holders of a name is blamed depends on the order of the controller's cache,
+			// which changes.
 			sooner := strings.Contains(e.event.Message, "uniqueness violation") && e.at < s.At
 			if e.event == *s.Event && (near(e.at) || sooner) {
 				e.expected = true
