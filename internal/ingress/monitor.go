@@ -221,6 +221,11 @@ func (b barrierObject) Read(ctx context.Context) (barrier.Answer, error) {
 	return answer, nil
 }
 
+// Remove implements barrier.Object.
+func (b barrierObject) Remove(ctx context.Context) error {
+	return b.cluster.remove(ctx, b.objects.Barrier("").Reference)
+}
+
 // forget drops what is remembered of an owner that is gone.
 func (r *rooms) forget(owner desired.Owner) {
 	r.held.Forget(owner)

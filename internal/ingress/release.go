@@ -36,7 +36,7 @@ func (e *Engine) Leave(ctx context.Context) error {
 		}
 		e.drop(o)
 	}
-	return e.cluster.remove(ctx, e.objects.Barrier("").Reference)
+	return e.barrier.End(ctx)
 }
 
 // Prune implements engine.Programmer.

@@ -30,6 +30,8 @@ type Object interface {
 	Write(ctx context.Context) (generation int64, err error)
 	// Read gives the object as it is.
 	Read(ctx context.Context) (Answer, error)
+	// Remove deletes the object; one that is gone is no error.
+	Remove(ctx context.Context) error
 }
 
 // Answer is what is known of the barrier's object.
@@ -45,6 +47,10 @@ type Barrier struct {
 	now    func() time.Time
 	pace   Pace
 	object Object
+
+	// acting is held while the object is read or written, and ended is set once it is not any more.
+	acting sync.Mutex
+	ended  bool
 
 	mu    sync.Mutex
 	state State
@@ -137,6 +143,11 @@ func (b *Barrier) Forget(owner desired.Owner) {
 // Look writes the barrier where there are writes that none confirms, or reads the one under way. It gives the owners
 // whose wait is over, and the error of the write.
 func (b *Barrier) Look(ctx context.Context) (freed []desired.Owner, err error) {
+	b.acting.Lock()
+	defer b.acting.Unlock()
+	if b.ended {
+		return nil, nil
+	}
 	b.mu.Lock()
 	asked, generation, written := b.asked, b.generation, b.state.written
 	since := b.now().Sub(b.lastWrite)
@@ -158,6 +169,14 @@ func (b *Barrier) Look(ctx context.Context) (freed []desired.Owner, err error) {
 		return b.confirm(asked), nil
 	}
 	return nil, nil
+}
+
+// End takes the object away for good: a Look that is under way is waited for, and later ones write nothing.
+func (b *Barrier) End(ctx context.Context) error {
+	b.acting.Lock()
+	defer b.acting.Unlock()
+	b.ended = true
+	return b.object.Remove(ctx)
 }
 
 // ask writes a barrier that confirms all up to an epoch.

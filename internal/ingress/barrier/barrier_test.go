@@ -3,6 +3,7 @@ package barrier_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -18,9 +19,14 @@ type object struct {
 	answer barrier.Answer
 	failed error
 	writes int
+	// writing is called while it is written.
+	writing func()
 }
 
 func (o *object) Write(context.Context) (int64, error) {
+	if o.writing != nil {
+		o.writing()
+	}
 	if o.failed != nil {
 		return 0, o.failed
 	}
@@ -31,6 +37,11 @@ func (o *object) Write(context.Context) (int64, error) {
 }
 
 func (o *object) Read(context.Context) (barrier.Answer, error) { return o.answer, o.failed }
+
+func (o *object) Remove(context.Context) error {
+	o.answer.Taken = false
+	return nil
+}
 
 var pace = barrier.Pace{Settle: time.Second, Blame: 8 * time.Second, Late: 40 * time.Second}
 
@@ -215,4 +226,28 @@ func TestNoEpochIsEverConfirmedThatTheControllerHasNotTaken(t *testing.T) {
 			t.Fatalf("%d of %d are confirmed", r.Confirmed(), len(epochs))
 		}
 	})
+}
+
+func TestABarrierThatEndedIsNotWrittenAgain(t *testing.T) {
+	r := newRig()
+	r.Wrote()
+	r.now = r.now.Add(pace.Settle)
+	began, ended := make(chan struct{}), make(chan error)
+	r.writing = func() { // its gateway leaves while it is written
+		go func() {
+			close(began)
+			ended <- r.End(context.Background())
+		}()
+		<-began
+		runtime.Gosched()
+	}
+	r.look(t)
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	r.now = r.now.Add(pace.Settle)
+	r.look(t)
+	if r.answer.Taken || r.writes != 1 {
+		t.Fatalf("it is there: %v, after %d writes", r.answer.Taken, r.writes)
+	}
 }
