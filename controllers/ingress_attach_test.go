@@ -21,9 +21,15 @@ const annotationPlugins = "konghq.com/plugins"
 // theirs applies an object as somebody else does, by server-side apply.
 func (c *controlled) theirs(ctx context.Context, o *unstructured.Unstructured) {
 	GinkgoHelper()
+	c.appliedBy(ctx, "gitops", o)
+}
+
+// appliedBy applies an object under a field manager.
+func (c *controlled) appliedBy(ctx context.Context, manager string, o *unstructured.Unstructured) {
+	GinkgoHelper()
 	o.SetNamespace(c.namespace)
 	applied := o.DeepCopy()
-	Expect(kube.Apply(ctx, client.ApplyConfigurationFromUnstructured(applied), client.FieldOwner("gitops"),
+	Expect(kube.Apply(ctx, client.ApplyConfigurationFromUnstructured(applied), client.FieldOwner(manager),
 		client.ForceOwnership)).To(Succeed())
 }
 
@@ -97,11 +103,15 @@ var _ = Describe("attachTo on a Kong of an ingress controller", func() {
 		c.theirs(ctx, c.backend(nil))
 		Expect(c.plugins(ctx, &corev1.Service{})).NotTo(BeEmpty())
 
-		By("putting back what somebody took off")
+		By("putting back what somebody took off, and saying that requests pass until Kong has it")
+		c.stopController()
 		change(ctx, &corev1.Service{ObjectMeta: c.meta("orders")}, func(o *corev1.Service) {
 			delete(o.Annotations, annotationPlugins)
 		})
 		Eventually(func() string { return c.plugins(ctx, &corev1.Service{}) }).WithTimeout(pushed).ShouldNot(BeEmpty())
+		reconciling(ctx, guard, v1alpha1.ReasonUnprotected, ContainSubstring("spec.attachTo.service: Service "+c.namespace+"/orders"))
+		c.startController()
+		taken(ctx, guard)
 
 		By("going on after a restart")
 		c.operator.Stop()
@@ -139,6 +149,16 @@ var _ = Describe("attachTo on a Kong of an ingress controller", func() {
 		c.theirs(ctx, c.routed(map[string]string{annotationPlugins: "theirs"}))
 		stalled(ctx, guard, v1alpha1.ReasonUnprotected, ContainSubstring(`field manager "gitops"`))
 		c.theirs(ctx, c.routed(nil))
+		taken(ctx, guard)
+
+		By("losing it while the operator is away")
+		for _, thief := range []string{"first", "second"} { // the second time there are no plugins in the status
+			c.operator.Stop()
+			c.appliedBy(ctx, thief, c.routed(map[string]string{annotationPlugins: thief}))
+			c.operator = startOperator(c.name)
+			stalled(ctx, guard, v1alpha1.ReasonUnprotected, ContainSubstring(`field manager "`+thief+`"`))
+		}
+		c.appliedBy(ctx, "second", c.routed(nil))
 		taken(ctx, guard)
 
 		By("protecting what was made anew")

@@ -137,9 +137,9 @@ const (
 	ReasonRevocationPending = "RevocationPending"
 	// ReasonUnprotected: on the Kong of an ingress controller, a KongPlugin of the namespace is taken instead of
 	// one of the operator's KongClusterPlugins, or somebody else has set the annotation of the object that
-	// spec.attachTo names.
+	// spec.attachTo names, or has taken it off and the ingress controller does not have it again yet.
 	// Remedy: have the KongPlugin renamed, or the annotation taken out of what its field manager applies. Until
-	// then requests pass as they say.
+	// then requests pass as they say. An annotation that was taken off is written again.
 	ReasonUnprotected = "Unprotected"
 	// ReasonCredentialCannotSign: the credential has no private material here, so no token can be signed with it.
 	// Remedy: let the token use a credential that is generated, or whose Secret holds the secret or the private

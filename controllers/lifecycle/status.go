@@ -100,8 +100,9 @@ func (l *Lifecycle) announce(ctx context.Context, out Outcome, former []metav1.C
 		return
 	}
 	kind := corev1.EventTypeNormal
-	pending := apimeta.IsStatusConditionTrue(conditions, v1alpha1.ConditionRevocationPending)
-	if ready.Status != metav1.ConditionTrue && (stalls || pending) {
+	opens := ready.Reason == v1alpha1.ReasonUnprotected ||
+		apimeta.IsStatusConditionTrue(conditions, v1alpha1.ConditionRevocationPending)
+	if ready.Status != metav1.ConditionTrue && (stalls || opens) {
 		kind = corev1.EventTypeWarning
 	}
 	log.FromContext(ctx).Info("Ready changed", "ready", ready.Status, "reason", ready.Reason, "message", ready.Message)

@@ -189,7 +189,8 @@ func (r *reconciliation) sync(ctx context.Context) error {
 		Older: resolve.OlderWith(ctx, r.Client, r.service, func(other *v1alpha1.JwtProtectedService) []desired.UniqueKey {
 			return desired.ServiceClaims(r.gateway.Policy, other)
 		}),
-		Drifted: lifecycle.KnownDrift(r.service),
+		Drifted:  lifecycle.KnownDrift(r.service),
+		Attached: wasAttached(r.service),
 	})
 	r.ReportDrift(r.service, r.gateway.Scope.Gateway, result)
 	r.service.Status.ServedBy = result.ServedBy
@@ -198,6 +199,14 @@ func (r *reconciliation) sync(ctx context.Context) error {
 		r.everywhere = r.everywhereIn()
 	}
 	return err
+}
+
+// wasAttached says whether a service's plugins were on what its spec names now: its status outlives this process.
+func wasAttached(service *v1alpha1.JwtProtectedService) bool {
+	ready := apimeta.FindStatusCondition(service.Status.Conditions, v1alpha1.ConditionReady)
+	lost := ready != nil && ready.Reason == v1alpha1.ReasonUnprotected
+	return service.Spec.AttachTo != nil && service.Status.ObservedGeneration == service.Generation &&
+		(lost || len(service.Status.Plugins) > 0)
 }
 
 // reportEntities writes down where in Kong everything is: what was adopted has ids of its own.

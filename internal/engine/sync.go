@@ -27,6 +27,8 @@ type SyncOptions struct {
 	Drifted []string
 	// TakeOver is the name of a KongConsumer that becomes the owner's, behind an ingress controller.
 	TakeOver string
+	// Attached says that the owner's plugins were on the object that it names now, as far as its status tells.
+	Attached bool
 }
 
 // Result says what a Sync did.

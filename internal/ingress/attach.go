@@ -56,6 +56,9 @@ func (r *run) attach(ctx context.Context, o objects.Object) error {
 		}
 		before.Epoch = r.barrier.Wrote()
 		r.result.Writes++
+		if r.targets.Taken(r.owner) && !manages(live, manager) {
+			r.targets.Lose(r.owner, before.Epoch)
+		}
 	} else if !attached {
 		before.Epoch = r.barrier.Wrote() // written by a process of before
 	}
@@ -81,11 +84,22 @@ func (r *run) lost(reference objects.Reference) {
 	}
 }
 
+// withoutPlugins is what it means that an annotation is not there.
+const withoutPlugins = "requests pass without the operator's plugins"
+
+// reattached says that an annotation that somebody took off is written again, and not in Kong yet.
+func (r *run) reattached() error {
+	return status.Wait(again, v1alpha1.ReasonUnprotected, "%s: %s did not have the annotation %s any more. It is written "+
+		"again, and until the ingress controller has taken it %s (KongGateway %s). Look who took it off, or made the object anew.",
+		r.target.Field(), objects.Target(r.owner, r.target), objects.AnnotationPlugins, withoutPlugins,
+		r.start.Scope.Gateway)
+}
+
 // contested says who has the annotation.
 func (r *run) contested(o objects.Object, managers []string) error {
 	reason, effect := v1alpha1.ReasonConflict, "and the operator does not take it over"
 	if r.targets.Taken(r.owner) {
-		reason, effect = v1alpha1.ReasonUnprotected, "requests pass without the operator's plugins"
+		reason, effect = v1alpha1.ReasonUnprotected, withoutPlugins
 	}
 	return r.pause(status.Stalled(reason,
 		"%s: the annotation %s of %s belongs to the field manager %s, %s (KongGateway %s). "+

@@ -195,9 +195,16 @@ func (r *run) conclude() error {
 	}
 	r.barrier.Await(r.owner, max(last, confirmed+1))
 	b := r.barrier.State()
+	lost := r.targets.LastLost(r.owner) > confirmed
+	if lost && !b.Late {
+		return r.reattached()
+	}
 	message := "waiting until the ingress controller has given Kong what was written"
 	if b.Late {
 		message = b.Lateness(r.settings.Class)
+	}
+	if lost {
+		message += "; until then " + withoutPlugins
 	}
 	wait := status.Wait(again, reasonOf(b.Late, r.held.LastAccess(r.owner) > confirmed), "%s", message)
 	wait.Quiet = !b.Late && !r.open && last <= b.Found && r.result.Writes == 0 // all was there when this process began

@@ -53,6 +53,9 @@ func (e *Engine) Sync(ctx context.Context, set desired.Set, options engine.SyncO
 	}
 	if set.Attach != nil {
 		e.targets.Want(owner, objects.Target(owner, *set.Attach))
+		if options.Attached {
+			e.targets.Take(owner)
+		}
 	} else {
 		e.targets.Forget(owner)
 	}

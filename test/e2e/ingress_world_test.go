@@ -19,6 +19,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -59,9 +60,9 @@ type controlled struct {
 }
 
 // newControlled gives the controller that the environment names, or starts a stand-in for one, until the container
-// ends. The operator gets the rights that an installation has where this is on, and calls go to one Kong after the
+// ends; change is about the stand-in. The operator gets the rights that an installation has where this is on, and calls go to one Kong after the
 // other.
-func newControlled(ctx context.Context) *controlled {
+func newControlled(ctx context.Context, change ...func(*kicsim.Options)) *controlled {
 	GinkgoHelper()
 	root, err := testenv.RepositoryRoot()
 	Expect(err).NotTo(HaveOccurred())
@@ -70,7 +71,7 @@ func newControlled(ctx context.Context) *controlled {
 	applyAll(ctx, rights)
 	c := &controlled{class: os.Getenv(ingressClass), proxies: urlsIn(ingressProxies), admins: urlsIn(ingressAdmins)}
 	if os.Getenv(ingressKubeconfig) == "" {
-		c = newStandIn(ctx)
+		c = newStandIn(ctx, change...)
 	}
 	Expect(c.class).NotTo(BeEmpty(), "%s names the controller's class", ingressClass)
 	Expect(c.proxies).NotTo(BeEmpty(), "%s names the Kongs", ingressProxies)
@@ -91,7 +92,7 @@ func urlsIn(variable string) (urls []string) {
 }
 
 // newStandIn starts two simulated Kongs, and a stand-in for the controller, of a class of its own.
-func newStandIn(ctx context.Context) *controlled {
+func newStandIn(ctx context.Context, change ...func(*kicsim.Options)) *controlled {
 	GinkgoHelper()
 	files, err := fs.Glob(kicsim.CRDs, "crds/*.yaml")
 	Expect(err).NotTo(HaveOccurred())
@@ -99,6 +100,7 @@ func newStandIn(ctx context.Context) *controlled {
 		content, err := kicsim.CRDs.ReadFile(file)
 		Expect(err).NotTo(HaveOccurred())
 		applyAll(ctx, content)
+		awaitServed(ctx, content)
 	}
 	c := &controlled{class: anotherClass()}
 	for range 2 {
@@ -112,9 +114,11 @@ func newStandIn(ctx context.Context) *controlled {
 	c.start = func() {
 		working, cancel := context.WithCancel(context.Background())
 		end = cancel
-		controller := kicsim.New(kicsim.Cluster{Client: env.Client}, kicsim.Options{
-			Class: c.class, Nodes: c.admins, Pod: "default/ingress-controller",
-		})
+		options := kicsim.Options{Class: c.class, Nodes: c.admins, Pod: "default/ingress-controller"}
+		for _, f := range change {
+			f(&options)
+		}
+		controller := kicsim.New(kicsim.Cluster{Client: env.Client}, options)
 		running.Go(func() {
 			controller.Run(working, hurriedPeriod, func(err error) { GinkgoLogr.Error(err, "the stand-in failed") })
 		})
@@ -122,6 +126,24 @@ func newStandIn(ctx context.Context) *controlled {
 	c.start()
 	DeferCleanup(func() { c.stop() })
 	return c
+}
+
+// awaitServed waits until the API server knows the kind of a custom resource definition.
+func awaitServed(ctx context.Context, definition []byte) {
+	GinkgoHelper()
+	var crd apiextensionsv1.CustomResourceDefinition
+	Expect(yaml.Unmarshal(definition, &crd)).To(Succeed())
+	kind := schema.GroupVersionKind{
+		Group: crd.Spec.Group, Version: crd.Spec.Versions[0].Name, Kind: crd.Spec.Names.ListKind,
+	}
+	if kind.Kind == "" {
+		kind.Kind = crd.Spec.Names.Kind + "List"
+	}
+	Eventually(func() error {
+		list := &unstructured.UnstructuredList{}
+		list.SetGroupVersionKind(kind)
+		return env.Client.List(ctx, list, client.Limit(1))
+	}).WithContext(ctx).Should(Succeed(), "%s is served", crd.Name)
 }
 
 var classes atomic.Int64

@@ -17,15 +17,17 @@ type Ledger struct {
 	mu     sync.Mutex
 	of     map[desired.Owner]objects.Reference
 	owners map[objects.Reference]map[desired.Owner]bool
-	// taken are the owners whose plugins were on their object.
+	// taken are the owners whose plugins were on their object. lost is when those of an owner that somebody took off
+	// were put on again; see internal/ingress/barrier.
 	taken map[desired.Owner]bool
+	lost  map[desired.Owner]uint64
 }
 
 // New makes an empty Ledger.
 func New() *Ledger {
 	return &Ledger{
 		of: map[desired.Owner]objects.Reference{}, owners: map[objects.Reference]map[desired.Owner]bool{},
-		taken: map[desired.Owner]bool{},
+		taken: map[desired.Owner]bool{}, lost: map[desired.Owner]uint64{},
 	}
 }
 
@@ -66,6 +68,20 @@ func (l *Ledger) Taken(owner desired.Owner) bool {
 	return l.taken[owner]
 }
 
+// Lose notes the epoch in which an owner's plugins were put on its object again, after somebody took them off.
+func (l *Ledger) Lose(owner desired.Owner, epoch uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lost[owner] = epoch
+}
+
+// LastLost is the epoch of the last Lose of an owner; zero where its plugins never were off.
+func (l *Ledger) LastLost(owner desired.Owner) uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lost[owner]
+}
+
 // Owners are those that attach to an object, by their names.
 func (l *Ledger) Owners(r objects.Reference) []desired.Owner {
 	l.mu.Lock()
@@ -89,6 +105,7 @@ func (l *Ledger) drop(owner desired.Owner) {
 	}
 	delete(l.of, owner)
 	delete(l.taken, owner)
+	delete(l.lost, owner)
 	if delete(l.owners[r], owner); len(l.owners[r]) == 0 {
 		delete(l.owners, r)
 	}

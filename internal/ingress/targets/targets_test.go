@@ -22,8 +22,12 @@ func TestWhatAnOwnerHadIsRememberedUntilItWantsAnother(t *testing.T) {
 	if l.Want(owner, one); !l.Taken(owner) {
 		t.Error("forgotten by the same wish")
 	}
-	if l.Want(owner, other); l.Taken(owner) {
-		t.Error("the other object is not taken")
+	l.Lose(owner, 7)
+	if l.LastLost(owner) != 7 {
+		t.Error("when it was off is forgotten")
+	}
+	if l.Want(owner, other); l.Taken(owner) || l.LastLost(owner) != 0 {
+		t.Error("the other object is not taken, and was never lost")
 	}
 }
 
