@@ -110,7 +110,7 @@ func newReplay(t *testing.T, keys map[string]tokens.Key) *replay {
 	r := &replay{keys: keys, captured: map[string]string{}, upstream: u, client: &http.Client{Transport: &http.Transport{}}}
 	r.store = newStore(r.now)
 	r.proxy = dataplane.New(r.store, dataplane.Options{Propagation: dataplane.Typical(), Seed: 1, Now: r.now})
-	r.store.notify = r.proxy.Changed
+	r.store.watch(r.proxy.Changed)
 	server := httptest.NewUnstartedServer(r.proxy)
 	server.Config.ConnContext = r.proxy.ConnContext
 	server.Start()

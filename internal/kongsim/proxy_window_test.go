@@ -41,7 +41,7 @@ func newWindow(t *testing.T, seed uint64) *window {
 	})
 	w.put(t, "routes", object{"id": windowRoute, "service": object{"id": windowService}, "paths": []any{"/"}, "protocols": []any{"http"}})
 	w.proxy = dataplane.New(w.store, dataplane.Options{Workers: 4, Propagation: dataplane.Typical(), Seed: seed, Now: clock})
-	w.store.notify = w.proxy.Changed
+	w.store.watch(w.proxy.Changed)
 	t.Cleanup(w.proxy.Close)
 	return w
 }

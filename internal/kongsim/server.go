@@ -8,8 +8,8 @@
 //	store*.go    the database, and what the data plane reads of it
 //	admin*.go    the Admin API                                           dbless*.go: POST /config
 //	dataplane/   the proxy: its workers, each as late as it is, and plugins
-//	faults.go    what can be made to go wrong, and how fast it is        control.go: the same from outside
-//	server.go    both on their listeners; other versions of Kong         requests.go: what the Admin API got
+//	faults.go    what can be made to go wrong, and how fast it is        control.go: the same from outside, and what was asked
+//	server.go    both on their listeners                                 nodes.go: several nodes, other versions
 //
 // The two halves meet in dataplane.Source, by which workers read the database, and in dataplane.Change, by which the
 // store tells them of writes.
@@ -71,6 +71,7 @@ type Options struct {
 
 	faults   *Faults
 	database *store
+	role     string // Kong's role
 }
 
 // Server is a running simulated Kong.
@@ -84,9 +85,12 @@ type Server struct {
 	handler  http.Handler // of the Admin API
 	requests requestLog
 
+	// leave ends what the node learns of changes by.
+	leave func()
+
 	mu    sync.Mutex // guards admin
-	admin *listening
-	front *listening // of the proxy
+	admin *listening // nil: a data plane has no Admin API
+	front *listening // of the proxy; nil: a control plane has none
 }
 
 // listening is a server on its listener.
@@ -110,24 +114,27 @@ func Start(o Options) (*Server, error) {
 		database = newStore(time.Now)
 	}
 	s.database = database
+	if o.database != nil {
+		database.reread(library, time.Now())
+	}
 	s.proxy = dataplane.New(database, dataplane.Options{
 		Workers: o.Workers, Propagation: o.Propagation, Seed: o.Seed, Version: o.Version, UntrustedLua: o.UntrustedLua,
 	})
-	database.notify = s.proxy.Changed
-	if o.database != nil {
-		database.reread(library, time.Now())
-		database.notify(dataplane.Change{Everything: true})
-	}
+	s.leave = database.watch(s.proxy.Changed)
 	api := &admin{
 		dao:     &dao{store: database, library: library, readOnly: o.Database == "off"},
 		options: s.options, version: kong.ParseVersion(o.Version), nodeID: schema.NewID(), config: &declarative{current: emptyHash},
 	}
 	s.handler = s.requests.wrap(s.Faults.Wrap(newPace(o.ServiceTime, o.MaxRate).wrap(api)))
-	if s.admin, err = listen(o.AdminAddress, &http.Server{Handler: s.handler}); err != nil {
-		return nil, fmt.Errorf("listen for the Admin API: %w", err)
+	if o.role != roleDataPlane {
+		if s.admin, err = listen(o.AdminAddress, &http.Server{Handler: s.handler}); err != nil {
+			return nil, errors.Join(fmt.Errorf("listen for the Admin API: %w", err), s.Close())
+		}
 	}
-	if s.front, err = listen(o.ProxyAddress, &http.Server{Handler: s.proxy, ConnContext: s.proxy.ConnContext}); err != nil {
-		return nil, errors.Join(fmt.Errorf("listen for the proxy: %w", err), s.Close())
+	if o.role != roleControlPlane {
+		if s.front, err = listen(o.ProxyAddress, &http.Server{Handler: s.proxy, ConnContext: s.proxy.ConnContext}); err != nil {
+			return nil, errors.Join(fmt.Errorf("listen for the proxy: %w", err), s.Close())
+		}
 	}
 	return s, nil
 }
@@ -156,6 +163,7 @@ func (o Options) withDefaults() Options {
 	set(&o.Version, "3.9.3")
 	set(&o.Database, "postgres")
 	set(&o.UntrustedLua, "sandbox")
+	set(&o.role, roleTraditional)
 	if o.Workers == 0 {
 		o.Workers = 2
 	}
@@ -196,11 +204,19 @@ func (l *listening) close() error {
 	return err
 }
 
-// AdminURL is where the Admin API is.
-func (s *Server) AdminURL() string { return "http://" + s.adminListening().listener.Addr().String() }
+// url is where it listens; nothing where it does not.
+func (l *listening) url() string {
+	if l == nil {
+		return ""
+	}
+	return "http://" + l.listener.Addr().String()
+}
 
-// ProxyURL is where the proxy is.
-func (s *Server) ProxyURL() string { return "http://" + s.front.listener.Addr().String() }
+// AdminURL is where the Admin API is; empty for a data plane.
+func (s *Server) AdminURL() string { return s.adminListening().url() }
+
+// ProxyURL is where the proxy is; empty for a control plane.
+func (s *Server) ProxyURL() string { return s.front.url() }
 
 func (s *Server) adminListening() *listening {
 	s.mu.Lock()
@@ -230,6 +246,7 @@ func (s *Server) StartAdmin() error {
 
 // Close stops the server; requests under way get a second to end.
 func (s *Server) Close() error {
+	s.leave()
 	err := errors.Join(s.adminListening().close(), s.front.close())
 	s.proxy.Close()
 	return err
@@ -240,34 +257,3 @@ var (
 	kong36  = kong.Version{Major: 3, Minor: 6}  // PCRE2
 	kong314 = kong.Version{Major: 3, Minor: 14} // Enterprise only
 )
-
-// Replace ends this Kong, and starts another version in its place: on the same addresses, and with the same database
-// if it has one. It has faults and a log of requests of its own.
-func (s *Server) Replace(version string, schemas Schemas) (*Server, error) {
-	return s.Restart(func(o *Options) { o.Version, o.Schemas = version, schemas })
-}
-
-// Restart ends this Kong, and starts it again with other options, as Replace does.
-func (s *Server) Restart(change func(*Options)) (*Server, error) {
-	o := s.options
-	o.AdminAddress, o.ProxyAddress = s.adminListening().listener.Addr().String(), s.front.listener.Addr().String()
-	if err := s.Close(); err != nil {
-		return nil, fmt.Errorf("stop the former Kong: %w", err)
-	}
-	change(&o)
-	if o.Database != "off" {
-		o.database = s.database
-	}
-	return Start(o)
-}
-
-// reread makes all rows what a version of Kong reads of what another wrote.
-func (s *store) reread(l *schema.Library, now time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for name, t := range s.tables {
-		for id, row := range t.rows {
-			t.rows[id] = l.Entities[name].Read(row, now)
-		}
-	}
-}

@@ -74,16 +74,41 @@ type store struct {
 	tables map[string]*table
 	unique map[string]string // kind, fields and values to id
 	now    func() time.Time
-	// notify tells the data plane of a change, once it can be read.
-	notify func(dataplane.Change)
+	// watchers are told of each change, once it can be read: the workers of each node.
+	watchers map[int]func(dataplane.Change)
+	watched  int // how many there ever were
 }
 
 func newStore(now func() time.Time) *store {
-	s := &store{tables: map[string]*table{}, unique: map[string]string{}, now: now, notify: func(dataplane.Change) {}}
+	s := &store{tables: map[string]*table{}, unique: map[string]string{}, now: now, watchers: map[int]func(dataplane.Change){}}
 	for name := range kinds {
 		s.tables[name] = &table{rows: map[string]object{}, children: map[string]map[string]map[string]bool{}}
 	}
 	return s
+}
+
+// watch has every change told, until stop is called.
+func (s *store) watch(told func(dataplane.Change)) (stop func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.watched++
+	number := s.watched
+	s.watchers[number] = told
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.watchers, number)
+	}
+}
+
+// notify tells of a change. It may not be called under the lock: who is told reads.
+func (s *store) notify(c dataplane.Change) {
+	s.mu.RLock()
+	watchers := slices.Collect(maps.Values(s.watchers))
+	s.mu.RUnlock()
+	for _, told := range watchers {
+		told(c)
+	}
 }
 
 // find gives the row that an id, or the kind's lookup field, names.

@@ -109,7 +109,7 @@ func TestDeletingAnnouncesChildren(t *testing.T) {
 	s.put(kinds["jwt_secrets"], object{"id": credential, "key": "k", "consumer": owner})
 	s.put(kinds["acls"], object{"id": group, "group": "g", "consumer": owner})
 	var told []dataplane.Change
-	s.notify = func(c dataplane.Change) { told = append(told, c) }
+	s.watch(func(c dataplane.Change) { told = append(told, c) })
 	s.remove(kinds["consumers"], consumer)
 	want := []dataplane.Change{{Consumers: []string{consumer, "john"}, CascadeCredentials: []string{"k"}, CascadeGroups: []string{consumer}}}
 	if !reflect.DeepEqual(told, want) {

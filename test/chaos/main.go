@@ -51,7 +51,6 @@ type world struct {
 	sites    []*site
 	env      *stack.Stack
 	api      *apiProxy
-	names    *names
 	// operators that run; the last is the one that is meant to.
 	operators []*stack.Operator
 	// elected are those that lead by a lease.
@@ -121,11 +120,6 @@ func (w *world) start(ctx context.Context, dir string) (err error) {
 	}
 	for _, s := range w.sites {
 		fmt.Printf("KongGateway %s: %d nodes, database %v, a real Kong %v\n", s.gateway, len(s.nodes), s.database, s.real)
-		if s.pods {
-			if w.names, err = newNames(s); err != nil {
-				return err
-			}
-		}
 	}
 	if w.env, err = stack.Start(ctx, stack.Options{Dir: dir, AdminURL: w.sites[0].nodes[0].truth}); err != nil {
 		return err
@@ -134,6 +128,11 @@ func (w *world) start(ctx context.Context, dir string) (err error) {
 		return err
 	}
 	for _, s := range w.sites {
+		if s.pods {
+			if err := w.env.AnswerForNames(s.anyPod); err != nil {
+				return err
+			}
+		}
 		if err := s.plant(ctx); err != nil {
 			return fmt.Errorf("make what is not ours: %w", err)
 		}
@@ -166,9 +165,6 @@ func (w *world) stop(ctx context.Context) error {
 	}
 	if w.api != nil {
 		errs = append(errs, w.api.close())
-	}
-	if w.names != nil {
-		errs = append(errs, w.names.close())
 	}
 	for _, s := range w.sites {
 		if s.real {

@@ -21,6 +21,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/dataplane"
+	"github.com/kongjwt/kong-jwt-operator/test/stack"
 )
 
 // site is a KongGateway of the run and the Kong behind it: simulated, or a real one behind a front that fails in its
@@ -109,7 +110,7 @@ func newDeclarativeSite(ctx context.Context, seed uint64) (*site, error) {
 		s.nodes, s.api.URL, s.real = []*node{n}, n.url(), true
 		return s, nil
 	}
-	s.pods = podAddress() != ""
+	s.pods = stack.PodAddress() != ""
 	for range map[bool]int{true: 2, false: 1}[s.pods] {
 		n, err := newPod(seed)
 		if err != nil {
@@ -127,7 +128,7 @@ func newDeclarativeSite(ctx context.Context, seed uint64) (*site, error) {
 
 func newPod(seed uint64) (*node, error) {
 	options := kongsim.Options{Seed: seed, Database: "off", ServiceTime: time.Millisecond, MaxBodyBytes: maxBody}
-	if address := podAddress(); address != "" {
+	if address := stack.PodAddress(); address != "" {
 		options.AdminAddress = net.JoinHostPort(address, "0")
 	}
 	return newSimulated(options)
@@ -142,20 +143,6 @@ func newSimulated(options kongsim.Options) (*node, error) {
 	return &node{
 		truth: kong.AdminURL(), address: address, faults: kong.Faults, goAway: kong.StopAdmin, comeBack: kong.StartAdmin, close: kong.Close,
 	}, nil
-}
-
-// podAddress is an address of this machine that is not loopback: the kube-apiserver takes no other in an EndpointSlice.
-func podAddress() string {
-	addresses, err := net.InterfaceAddrs()
-	if err != nil {
-		return ""
-	}
-	for _, address := range addresses {
-		if network, ok := address.(*net.IPNet); ok && network.IP.To4() != nil && network.IP.IsGlobalUnicast() {
-			return network.IP.String()
-		}
-	}
-	return ""
 }
 
 // create makes the KongGateway, and the Service of its pods.
@@ -239,6 +226,13 @@ func (s *site) replacePod(ctx context.Context, kube client.Client, random *rand.
 		former.eachSlice(func(slice *discoveryv1.EndpointSlice) error { return kube.Delete(ctx, slice) }), former.close(),
 		next.eachSlice(func(slice *discoveryv1.EndpointSlice) error { return kube.Create(ctx, slice) }),
 	)
+}
+
+// anyPod is the address of one of the pods, as kube-proxy gives it.
+func (s *site) anyPod(string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.nodes[rand.IntN(len(s.nodes))].address //nolint:gosec // As kube-proxy does.
 }
 
 // empty makes one of the pods what it is after a restart: a Kong without a configuration.

@@ -26,7 +26,15 @@ type front struct {
 // newFront stands until the spec, or its container, ends.
 func newFront() *front {
 	GinkgoHelper()
-	target, err := url.Parse(env.AdminURL)
+	f := newFrontAt("127.0.0.1:0", env.AdminURL)
+	DeferCleanup(f.leave)
+	return f
+}
+
+// newFrontAt stands at an address, before an Admin API, until it leaves.
+func newFrontAt(address, adminURL string) *front {
+	GinkgoHelper()
+	target, err := url.Parse(adminURL)
 	Expect(err).NotTo(HaveOccurred())
 	f := &front{}
 	forward := httputil.NewSingleHostReverseProxy(target)
@@ -38,11 +46,10 @@ func newFront() *front {
 		}
 		forward.ServeHTTP(w, r)
 	})
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp", address)
 	Expect(err).NotTo(HaveOccurred())
 	f.url = "http://" + listener.Addr().String()
 	f.serve(listener)
-	DeferCleanup(f.leave)
 	return f
 }
 

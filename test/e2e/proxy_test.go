@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -26,6 +27,8 @@ type call struct {
 	query              url.Values
 	header             http.Header
 	cookies            []*http.Cookie
+	// node is the proxy that is asked; empty: the suite's.
+	node string
 }
 
 // answer is what came back.
@@ -44,6 +47,12 @@ func (a answer) String() string { return fmt.Sprintf("%d %s", a.status, a.messag
 // at is a call of a path of this run, without a token.
 func at(path string) call { return call{method: http.MethodGet, path: path} }
 
+// on is the call of one node's proxy.
+func (c call) on(node string) call {
+	c.node = node
+	return c
+}
+
 // with is the call with a bearer token.
 func (c call) with(token string) call {
 	c.header = http.Header{"Authorization": {"Bearer " + token}}
@@ -58,7 +67,7 @@ var proxy = &http.Client{
 
 // send sends it once.
 func (c call) send(ctx context.Context) (answer, error) {
-	target := strings.TrimSuffix(env.ProxyURL, "/") + c.path
+	target := strings.TrimSuffix(cmp.Or(c.node, env.ProxyURL), "/") + c.path
 	if len(c.query) > 0 {
 		target += "?" + c.query.Encode()
 	}

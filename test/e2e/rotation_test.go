@@ -40,10 +40,11 @@ func (c rotationCase) String() string {
 	return text
 }
 
-// rotating is a consumer under traffic.
+// rotating is a consumer under traffic, and the path of the service that it calls.
 type rotating struct {
 	gateway  *v1alpha1.KongGateway
 	consumer *v1alpha1.JwtConsumer
+	path     string
 	url      string
 }
 
@@ -51,21 +52,31 @@ type rotating struct {
 // late as the case says. A real Kong is as it is.
 func newRotating(ctx SpecContext, c rotationCase) *rotating {
 	GinkgoHelper()
-	r := &rotating{gateway: gateway}
-	tag := strings.ToLower(rand.Text()[:8]) // each case has names of its own
-	proxyURL := env.ProxyURL
+	on, proxyURL := gateway, env.ProxyURL
 	if !env.Real {
-		r.gateway = newGateway(named("rotation-" + tag))
-		r.gateway.Spec.AdminAPI.URL, proxyURL = startSimulated(c.propagation)
-		create(ctx, r.gateway)
+		on = newGateway(named(unique("rotation")))
+		on.Spec.AdminAPI.URL, proxyURL = startSimulated(c.propagation)
+		create(ctx, on)
 		DeferCleanup(func() {
 			ctx, cancel := background()
 			defer cancel()
-			remove(ctx, r.gateway)
+			remove(ctx, on)
 		})
-		awaitReady(ctx, r.gateway)
+		awaitReady(ctx, on)
 	}
-	namespace := newNamespace(ctx, "rotation-"+tag)
+	r := newRotatingOn(ctx, on)
+	r.url = strings.TrimSuffix(proxyURL, "/") + r.path
+	return r
+}
+
+// unique makes a name that each call has to itself.
+func unique(name string) string { return name + "-" + strings.ToLower(rand.Text()[:8]) }
+
+// newRotatingOn makes them on a gateway. Where its proxies are is the caller's matter.
+func newRotatingOn(ctx SpecContext, on *v1alpha1.KongGateway) *rotating {
+	GinkgoHelper()
+	r := &rotating{gateway: on}
+	namespace := newNamespace(ctx, unique("rotation"))
 	service := newService(namespace, "api", func(s *v1alpha1.JwtProtectedServiceSpec) { s.GatewayRef.Name = r.gateway.Name })
 	r.consumer = newConsumer(namespace, "caller", func(s *v1alpha1.JwtConsumerSpec) {
 		s.GatewayRef.Name = r.gateway.Name
@@ -76,7 +87,7 @@ func newRotating(ctx SpecContext, c rotationCase) *rotating {
 	token := newToken(namespace, "caller", "made")
 	create(ctx, service, r.consumer, token)
 	awaitReady(ctx, service, r.consumer, token)
-	r.url = strings.TrimSuffix(proxyURL, "/") + pathOfService(namespace, "api")
+	r.path = pathOfService(namespace, "api")
 	return r
 }
 

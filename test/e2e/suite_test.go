@@ -89,6 +89,7 @@ var _ = SynchronizedBeforeSuite(func(ctx SpecContext) []byte {
 		Expect(errors.Join(first.Stop(), os.RemoveAll(dir))).To(Succeed())
 	}
 	env = first
+	Expect(env.AnswerForNames(anyPod)).To(Succeed())
 	watchForCanaries(living, dir)
 	operator, err = env.StartOperator(ctx)
 	Expect(err).NotTo(HaveOccurred())
@@ -107,11 +108,17 @@ var _ = SynchronizedBeforeSuite(func(ctx SpecContext) []byte {
 	gateway = newGateway("e2e-" + run)
 	create(ctx, newSecret(stack.OperatorNamespace, named("redis"), map[string]string{"password": decoy("redis")}), gateway)
 	awaitReady(ctx, gateway)
-	delay, err := time.ParseDuration(gateway.Status.PropagationDelay)
+	waitFor(gateway)
+}, NodeTimeout(startup))
+
+// waitFor makes what is waited for as long as a gateway's Kong takes.
+func waitFor(g *v1alpha1.KongGateway) {
+	GinkgoHelper()
+	delay, err := time.ParseDuration(g.Status.PropagationDelay)
 	Expect(err).NotTo(HaveOccurred())
 	patience = busy + delays*delay
 	SetDefaultEventuallyTimeout(patience)
-}, NodeTimeout(startup))
+}
 
 // stopEverything is set in the process that started everything.
 var stopEverything func()

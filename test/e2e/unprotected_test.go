@@ -44,19 +44,20 @@ func watch(c call) (stop func() []answer) {
 	}
 }
 
+// only asserts that nothing but 404 and 401 was answered, both of them, and that nothing got to the upstream.
+func only(answers []answer) {
+	GinkgoHelper()
+	Expect(statuses(answers)).To(Equal([]int{401, 404}), "of %d answers", len(answers))
+	for _, a := range answers {
+		Expect(a.upstream).To(BeNil())
+	}
+}
+
 var _ = Describe("Never reachable unprotected", func() {
 	var namespace string
 
 	BeforeEach(func(ctx SpecContext) { namespace = newNamespace(ctx, "unprotected") })
 
-	// only asserts that nothing but 404 and 401 was answered, both of them, and that nothing got to the upstream.
-	only := func(answers []answer) {
-		GinkgoHelper()
-		Expect(statuses(answers)).To(Equal([]int{401, 404}), "of %d answers", len(answers))
-		for _, a := range answers {
-			Expect(a.upstream).To(BeNil())
-		}
-	}
 	secured := func(name string, change ...func(*v1alpha1.JwtProtectedServiceSpec)) *v1alpha1.JwtProtectedService {
 		return newService(namespace, name, change...)
 	}

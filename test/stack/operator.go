@@ -63,6 +63,7 @@ func (s *Stack) StartOperator(ctx context.Context, flags ...string) (*Operator, 
 	}
 	arguments = append(append(arguments, observed...), flags...)
 	o.command = exec.Command(binary, arguments...) //nolint:gosec // The binary that the caller built.
+	o.command.Env = append(os.Environ(), s.operatorEnv...)
 	o.command.Stdout, o.command.Stderr = logFile, logFile
 	// The terminal's interrupt is the caller's: it stops the operator when it has cleaned up.
 	o.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

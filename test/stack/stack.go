@@ -77,6 +77,7 @@ type Stack struct {
 	UpstreamURL string
 
 	options          Options
+	operatorEnv      []string // beside this process's
 	cleanups         []func() error
 	stopControlPlane func() error
 }
