@@ -28,8 +28,8 @@ func ConsumerGroup(namespace, name string) string {
 // NamespaceGroup is the group of all consumers of a namespace.
 func NamespaceGroup(namespace string) string { return ReservedGroupPrefix + namespace }
 
-// nobody is a group without members: no consumer has an empty name.
-const nobody = ReservedGroupPrefix + "."
+// Nobody is a group without members: no consumer has an empty name.
+const Nobody = ReservedGroupPrefix + "."
 
 // Groups are all groups of a consumer: those of its spec, and the reserved ones.
 func Groups(consumer *v1alpha1.JwtConsumer) []string {
@@ -69,7 +69,7 @@ func ACLConfig(access v1alpha1.Access, namespace string, selected []v1alpha1.Con
 		reserved = append(reserved, ConsumerGroup(orOwn(ref.Namespace, namespace), ref.Name))
 	}
 	if len(access.Groups)+len(reserved) == 0 {
-		reserved = []string{nobody} // Kong takes no empty list
+		reserved = []string{Nobody} // Kong takes no empty list
 	}
 	return pluginconfig.EncodeACL(access, reserved...)
 }

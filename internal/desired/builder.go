@@ -1,6 +1,8 @@
 package desired
 
 import (
+	"strings"
+
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
@@ -44,6 +46,24 @@ func (b *builder) takeTags(tags []v1alpha1.Tag) (first error) {
 
 // pluginPart is the part of a plugin of the spec; those with fields of their own have their Kong name for a part.
 func pluginPart(name string) string { return "plugin:" + name }
+
+// PluginField is the field of a spec that a plugin with a part comes from.
+func PluginField(part string) string {
+	if name, listed := strings.CutPrefix(part, pluginPart("")); listed {
+		return "spec.plugins[" + name + "]"
+	}
+	switch part {
+	case partJWT:
+		return "spec.jwt"
+	case partACL:
+		return "spec.access"
+	case partClaims:
+		return "spec.claims"
+	case partRateLimit:
+		return "spec.rateLimit"
+	}
+	return "spec"
+}
 
 // What a spec leaves out is sent as Kong 3.9's defaults (kong/db/schema/entities, kong/plugins/*/schema.lua), and not
 // left to the Kong at hand: 3.14 makes a route that names no protocols https-only at its next write, and a default

@@ -96,6 +96,13 @@ func fingerprint(m metav1.Object) string {
 	return fmt.Sprint(m.GetGeneration(), m.GetLabels(), m.GetAnnotations(), m.GetDeletionTimestamp() != nil)
 }
 
+// validate has the API server judge an object as it would be applied, its admission among it, and writes nothing.
+func (c cluster) validate(ctx context.Context, o objects.Object) error {
+	u := &unstructured.Unstructured{Object: o.Content}
+	return c.kube.Apply(ctx, client.ApplyConfigurationFromUnstructured(u.DeepCopy()), client.ForceOwnership,
+		client.FieldOwner(v1alpha1.ManagedBy), client.DryRunAll)
+}
+
 // apply writes an object by server-side apply, and gives its fingerprint.
 func (c cluster) apply(ctx context.Context, o objects.Object) (string, error) {
 	u := &unstructured.Unstructured{Object: o.Content}

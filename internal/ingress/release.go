@@ -70,12 +70,18 @@ func (e *Engine) Orphans(gone func(desired.Owner) (bool, error), maxPercent int)
 
 // Revoke implements engine.Programmer.
 func (e *Engine) Revoke(ctx context.Context, owner desired.Owner) (engine.Result, error) {
+	if err := e.Usable(owner); err != nil {
+		return engine.Result{}, err
+	}
 	return e.withdraw(ctx, owner, func(o held.Object) bool { return o.Entity == kong.KindJWT })
 }
 
 // RemoveAccess implements engine.Programmer.
 func (e *Engine) RemoveAccess(ctx context.Context, owner desired.Owner, keeps func(part string) bool) (engine.Result,
 	error) {
+	if err := e.Usable(owner); err != nil {
+		return engine.Result{}, err
+	}
 	return e.withdraw(ctx, owner, func(o held.Object) bool {
 		return o.IsAccess() && !keeps(o.Part)
 	})
@@ -83,14 +89,11 @@ func (e *Engine) RemoveAccess(ctx context.Context, owner desired.Owner, keeps fu
 
 // withdraw takes Secrets off the list of an owner's KongConsumer, and leaves all else as it is. The Secrets go with the
 // next Sync that is whole: until then the consumer does not name them.
-func (e *Engine) withdraw(ctx context.Context, owner desired.Owner, goes func(held.Object) bool) (engine.Result, error) {
+func (r *rooms) withdraw(ctx context.Context, owner desired.Owner, goes func(held.Object) bool) (engine.Result, error) {
 	var result engine.Result
-	if err := e.Usable(owner); err != nil {
-		return result, err
-	}
 	var leaving []string
 	var consumer *held.Object
-	for _, o := range e.held.Of(owner) {
+	for _, o := range r.held.Of(owner) {
 		if o.Entity == kong.KindConsumer {
 			consumer = &o
 		}
@@ -101,7 +104,7 @@ func (e *Engine) withdraw(ctx context.Context, owner desired.Owner, goes func(he
 	if consumer == nil || len(leaving) == 0 {
 		return result, nil
 	}
-	live, err := e.cluster.get(ctx, consumer.Reference)
+	live, err := r.cluster.get(ctx, consumer.Reference)
 	if err != nil || live == nil {
 		return result, err
 	}
@@ -115,13 +118,13 @@ func (e *Engine) withdraw(ctx context.Context, owner desired.Owner, goes func(he
 	if err != nil {
 		return result, err
 	}
-	printed, err := e.cluster.patch(ctx, consumer.Reference, raw)
+	printed, err := r.cluster.patch(ctx, consumer.Reference, raw)
 	if err != nil {
 		return result, fmt.Errorf("take credentials off %s: %w", consumer.Reference, err)
 	}
-	consumer.Epoch, consumer.Print, consumer.Sum = e.barrier.Wrote(), printed, objects.UnknownSum
-	e.held.Put(*consumer)
-	e.held.Withdrew(owner, consumer.Epoch)
+	consumer.Epoch, consumer.Print, consumer.Sum = r.barrier.Wrote(), printed, objects.UnknownSum
+	r.held.Put(*consumer)
+	r.held.Withdrew(owner, consumer.Epoch)
 	result.Writes, result.Applied = 1, true
 	return result, nil
 }

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
@@ -47,14 +46,8 @@ func (r *rooms) program(
 	for _, o := range want {
 		one.want[o.Reference] = o
 	}
-	for _, rank := range ranks {
-		for _, o := range want {
-			if o.Rank() == rank {
-				if err := one.bring(ctx, o); err != nil {
-					return one.result, err
-				}
-			}
-		}
+	if err := one.bringAll(ctx, want); err != nil {
+		return one.result, one.unlessRefused(ctx, err)
 	}
 	for _, rank := range slices.Backward(ranks) {
 		if err := one.takeAway(ctx, rank); err != nil {
@@ -64,6 +57,26 @@ func (r *rooms) program(
 	return one.result, one.conclude()
 }
 
+// bringAll writes what may be written now, rank by rank. Before anything that means something to Kong, all of it is
+// validated.
+func (r *run) bringAll(ctx context.Context, want []objects.Object) error {
+	for _, rank := range ranks {
+		for _, o := range want {
+			if o.Rank() == rank {
+				if err := r.bring(ctx, o); err != nil {
+					return err
+				}
+			}
+		}
+		if rank == objects.RankBase {
+			if err := r.validate(ctx, want); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // bring writes an object that is not there as it is wanted. A route comes guarded first: under a host and a header that
 // nobody asks with. It, or a service that is reachable already, names plugins only once these are in Kong.
 func (r *run) bring(ctx context.Context, o objects.Object) error {
@@ -71,7 +84,7 @@ func (r *run) bring(ctx context.Context, o objects.Object) error {
 		return r.attach(ctx, o)
 	}
 	before, there := r.own[o.Reference]
-	if there && before.Sum == o.Sum || o.Content == nil {
+	if there && before.Sum == o.Sum && !before.Stale || o.Content == nil {
 		return nil
 	}
 	needsBelow := o.Entity == kong.KindRoute || o.Entity == kong.KindService || o.Entity == kong.KindPlugin
@@ -130,17 +143,6 @@ func (r *run) noteAccess(epoch uint64) {
 			r.held.Withdrew(r.owner, epoch)
 		}
 	}
-}
-
-// failed says what an object that cannot be written means for its owner.
-func (r *run) failed(o objects.Object, err error) error {
-	if apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) {
-		reason := apierrors.ReasonForError(err)
-		return status.Stalled(v1alpha1.ReasonKongRejected,
-			"spec: the API server refuses %s: %s (KongGateway %s). Look into the operator's log, and change what it is made of.",
-			o.Reference, reason, r.start.Scope.Gateway)
-	}
-	return fmt.Errorf("apply %s: %w", o.Reference, err)
 }
 
 // takeAway deletes the objects of a rank that nobody wants. What is exposed goes at once; what protects it, and what a

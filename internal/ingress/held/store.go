@@ -20,6 +20,8 @@ type Object struct {
 	Print string
 	// Epoch is when it was written last; see internal/ingress/barrier.
 	Epoch uint64
+	// Stale says that it is applied again though its sum is as wanted: somebody may have changed it.
+	Stale bool
 }
 
 // IsAccess says whether a consumer's access rests on an object: a credential or a group.
@@ -73,16 +75,16 @@ func (s *Store) Replace(found []Object, wrote func() uint64) map[desired.Owner]b
 	s.clear()
 	for _, one := range found {
 		if before, known := former[one.Owner][one.Reference]; known {
-			one.Epoch = before.Epoch
+			one.Epoch, one.Stale = before.Epoch, before.Stale
 			if before.Print != one.Print {
-				one.Sum = "" // it is applied again
+				one.Stale = true
 				changed[one.Owner] = true
 			}
 		} else {
 			if epoch == 0 {
 				epoch = wrote()
 			}
-			one.Epoch, one.Sum = epoch, "" // it is applied again, whatever somebody did to it meanwhile
+			one.Epoch, one.Stale = epoch, true // whatever somebody did to it meanwhile
 			if !first {
 				changed[one.Owner] = true // it is nobody's wish, or a write that failed was done
 			}

@@ -33,14 +33,14 @@ func TestAListingTellsWhoseObjectsSomebodyChanged(t *testing.T) {
 	for name, test := range map[string]struct {
 		now     func(held.Object) []held.Object
 		changed bool
-		sum     string
+		stale   bool
 	}{
-		"as it was": {func(o held.Object) []held.Object { return []held.Object{o} }, false, "sum"},
-		"edited":    {func(o held.Object) []held.Object { o.Print = "2"; return []held.Object{o} }, true, ""},
-		"deleted":   {func(held.Object) []held.Object { return nil }, true, ""},
+		"as it was": {func(o held.Object) []held.Object { return []held.Object{o} }, false, false},
+		"edited":    {func(o held.Object) []held.Object { o.Print = "2"; return []held.Object{o} }, true, true},
+		"deleted":   {func(held.Object) []held.Object { return nil }, true, false},
 		"one more": {func(o held.Object) []held.Object {
 			return []held.Object{o, object(app, kong.KindJWT, "other")}
-		}, true, "sum"},
+		}, true, false},
 	} {
 		s := held.New()
 		o := object(app, kong.KindJWT, "one")
@@ -51,10 +51,10 @@ func TestAListingTellsWhoseObjectsSomebodyChanged(t *testing.T) {
 			t.Errorf("%s: changed %v", name, changed)
 		}
 		is, there := s.Get(o.Reference)
-		if is.Sum != test.sum || there && is.Epoch != 7 {
+		if is.Stale != test.stale || there && is.Epoch != 7 {
 			t.Errorf("%s: %+v", name, is)
 		}
-		if other, found := s.Get(reference("Secret", "team", "other")); found && (other.Epoch != 9 || other.Sum != "") {
+		if other, found := s.Get(reference("Secret", "team", "other")); found && (other.Epoch != 9 || !other.Stale) {
 			t.Errorf("%s: what nobody knew is taken for confirmed: %+v", name, other)
 		}
 	}
@@ -64,7 +64,7 @@ func TestAfterAStartEverythingIsAppliedOnceMoreAndNobodyIsWoken(t *testing.T) {
 	s := held.New()
 	changed := s.Replace([]held.Object{object(app, kong.KindJWT, "one")}, func() uint64 { return 1 })
 	is, _ := s.Find("id-one")
-	if len(changed) != 0 || is.Sum != "" || is.Epoch != 1 {
+	if len(changed) != 0 || !is.Stale || is.Sum != "sum" || is.Epoch != 1 {
 		t.Errorf("%v %+v", changed, is)
 	}
 }
