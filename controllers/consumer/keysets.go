@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,8 @@ type keySets struct {
 	// snapshot of the Secret that keeps them, kept as it was read, and next as it shall be.
 	snapshot   secrets.Snapshot
 	kept, next jwks.Sets
+	// replaced are the credentials that followed an issuer before, and whose keys are in Kong still.
+	replaced []string
 	// sets by the name of their credential.
 	sets map[string]*keySet
 	// kids tells which set has a key: Kong keeps one credential a key.
@@ -119,7 +122,43 @@ func (r *keySets) readAll(ctx context.Context) error {
 		}
 		r.problem = errors.Join(r.problem, problem)
 	}
+	r.keepReplaced()
 	return r.write(ctx)
+}
+
+// keepReplaced keeps the record of sets whose keys serve on until the spec's new source has something: a spec that goes
+// back meanwhile finds which of them leave, and when.
+func (r *keySets) keepReplaced() {
+	for name, kept := range r.kept.ByName {
+		if _, followed := r.next.ByName[name]; !followed && r.hasCredential(name) && !r.has(kept.Part) && len(r.inKong(name)) > 0 {
+			r.next.ByName[name] = kept
+			r.replaced = append(r.replaced, name)
+		}
+	}
+}
+
+// forgetReplaced drops the record of what keepReplaced kept, once none of its keys is in Kong.
+func (r *keySets) forgetReplaced(ctx context.Context) error {
+	gone := slices.DeleteFunc(r.replaced, func(name string) bool { return len(r.inKong(name)) > 0 })
+	if len(gone) == 0 {
+		return nil
+	}
+	for _, name := range gone {
+		delete(r.next.ByName, name)
+	}
+	return r.write(ctx)
+}
+
+// inKong lists the keys that Kong has of the issuer that a credential follows, or followed before.
+func (r *keySets) inKong(name string) []string {
+	return r.gateway.Engine.CredentialIDs(r.owner(), func(part string) bool { return r.gave(name, part) })
+}
+
+// gave says whether a part is a key of the issuer that a credential follows, or followed before.
+func (r *keySets) gave(name, part string) bool {
+	of, found := desired.CredentialOf(part)
+	_, isSlot := desired.CredentialSlot(part)
+	return found && !isSlot && of == cmp.Or(r.kept.ByName[name].Part, name)
 }
 
 // followed lists the credentials that follow an issuer.

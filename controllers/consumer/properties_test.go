@@ -116,7 +116,7 @@ func (p *promised) look() {
 	object, kong := p.consumer(), p.inKong()
 	if now := string(p.secret(clientsSecret)["secret"]); now != p.published {
 		p.say("clients get %.6s after %.6s", now, p.published)
-		if p.published != "" && !p.ended[p.published] && !p.pinned && now != "" {
+		if p.published != "" && !p.ended[p.published] && !p.gone[p.published] && !p.pinned && now != "" {
 			p.holds[p.published] = p.clock().Add(overlap)
 			p.arrived(now)
 		}
@@ -267,8 +267,7 @@ func (p *promised) rests() {
 }
 
 // TestMain has the same cases each time, so that nobody's change fails for what was there before. -rapid.seed=N with
-// another number looks further. Known to fail: 3 and 6649249842200967412, where what clients have leaves Kong before
-// its overlap ends after its source was changed.
+// another number looks further.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if seed := flag.Lookup("rapid.seed"); seed.Value.String() == seed.DefValue {

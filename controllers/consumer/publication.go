@@ -158,7 +158,7 @@ func (p *publication) ownSecrets(ctx context.Context) ([]string, error) {
 	if p.keySets.exist() {
 		names = append(names, credential.JWKSSecretName(p.consumer.Name))
 	}
-	if p.revisions.exists() {
+	if p.revisions.mayExist() {
 		names = append(names, credential.StateSecretName(p.consumer.Name))
 	}
 	slices.Sort(names)

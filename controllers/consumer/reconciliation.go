@@ -28,6 +28,10 @@ type subject struct {
 
 func (s *subject) owner() desired.Owner { return resolve.OwnerOf(s.consumer) }
 
+// isNews says whether the spec is another than the one that the status is of, so that the status need not tell of all
+// that was done.
+func (s *subject) isNews() bool { return s.consumer.Status.ObservedGeneration != s.consumer.Generation }
+
 func (s *subject) secretOwner() secrets.Owner { return resolve.SecretOwner(s.consumer) }
 
 // credentialID is the id in Kong of what a slot holds, as the operator gives it.
@@ -84,7 +88,7 @@ const roundsAtOnce = 4
 
 // rotate brings Kong and the Secrets for clients to what the state says, and the state to what came of it, until
 // nothing moves. Each round is one step of a rotation at most: what is in Kong is published, what is published is
-// promoted, what was promoted takes the place of the former.
+// promoted, what was promoted takes the place of the former, what has arrived that of an issuer's keys.
 func (r *reconciliation) rotate(ctx context.Context) error {
 	for range roundsAtOnce {
 		wanted, err := r.sync.build()
@@ -103,8 +107,8 @@ func (r *reconciliation) rotate(ctx context.Context) error {
 		}
 		moved, err := r.revisions.advance(ctx)
 		r.report.credentials(ctx)
-		if err != nil || refused != nil || !moved {
-			return errors.Join(refused, err)
+		if err != nil || refused != nil || !moved && !r.sync.arriving {
+			return errors.Join(refused, err, r.keySets.forgetReplaced(ctx))
 		}
 	}
 	return status.Wait(time.Second, v1alpha1.ReasonRotating, "the credentials are still moving; looking again")

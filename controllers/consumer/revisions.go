@@ -45,15 +45,26 @@ func (r *revisions) had(c v1alpha1.Credential) bool {
 	})
 }
 
-// exists says whether there is a state to read: the spec asks for one, or the status tells of one.
-func (r *revisions) exists() bool {
-	return slices.ContainsFunc(r.consumer.Spec.Credentials, r.had) || slices.ContainsFunc(r.consumer.Status.Credentials, func(s v1alpha1.CredentialStatus) bool { return s.Revision > 0 })
+// mayExist says whether there may be a state to read: the spec asks for one, the status tells of one, or what is in
+// Kong of a credential that follows an issuer was another's before. An operator that was killed may have told nothing.
+func (r *revisions) mayExist() bool {
+	return r.isNews() || slices.ContainsFunc(r.consumer.Spec.Credentials, func(c v1alpha1.Credential) bool {
+		return r.had(c) || c.JWKS != nil && r.hasSlot(c.Name)
+	}) || slices.ContainsFunc(r.former, func(s v1alpha1.CredentialStatus) bool { return s.Revision > 0 })
+}
+
+// hasSlot says whether Kong holds anything of a credential but an issuer's keys.
+func (r *revisions) hasSlot(name string) bool {
+	return r.gateway.Engine != nil && len(r.gateway.Engine.CredentialIDs(r.owner(), func(part string) bool {
+		slot, ok := desired.CredentialSlot(part)
+		return ok && slot.Credential == name
+	})) > 0
 }
 
 // read reads the state, and makes its Secret the consumer's again where a restore from a backup took it from the
 // consumer.
 func (r *revisions) read(ctx context.Context) (err error) {
-	if !r.exists() {
+	if !r.mayExist() {
 		return nil
 	}
 	if r.state, r.snapshot, err = resolve.CredentialState(ctx, r.Secrets, r.consumer); err != nil {
@@ -191,7 +202,7 @@ func (r *reconciliation) refusedRequests() error {
 // keepWhileIssuerIsUnknown keeps the history of a credential that was generated before it followed an issuer, until
 // Kong holds a key of that issuer.
 func (r *revisions) keepWhileIssuerIsUnknown(spec v1alpha1.Credential) {
-	if r.knows(spec.Name) {
+	if r.knows(spec.Name) || r.had(spec) {
 		r.wants = append(r.wants, credential.Want{
 			Name: spec.Name, Missing: true, Overlap: credential.DefaultOverlap, Revoked: r.consumer.Spec.Revoked,
 		})
@@ -280,7 +291,7 @@ func describeStep(step credential.Step) (reason, note string) {
 	switch step.Kind {
 	case credential.StepGenerate, credential.StepReplace:
 		reason, note = v1alpha1.EventRotationStarted, "Credential %s: revision %d is made"
-	case credential.StepPromote:
+	case credential.StepPromote, credential.StepRevive:
 		reason, note = v1alpha1.EventPromoted, "Credential %s: revision %d is the one to use from now on"
 	case credential.StepRemove:
 		reason, note = v1alpha1.EventRetired, "Credential %s: revision %d is gone from Kong"

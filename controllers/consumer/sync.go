@@ -25,6 +25,8 @@ type kongSync struct {
 	input desired.ConsumerInput
 	// keep are the ids of credentials whose material cannot be read now.
 	keep []string
+	// arriving says that what an issuer gave stays until what the spec has instead is in Kong.
+	arriving bool
 	// renamed are the parts of credentials that the spec calls otherwise now.
 	renamed map[string]bool
 	// clash says which credentials are left out, since another has their key.
@@ -95,7 +97,7 @@ func (k *kongSync) reportIdentity() {
 
 // wantCredentials lists what shall be in Kong now.
 func (k *kongSync) wantCredentials() {
-	k.input.Credentials, k.keep, k.renamed = nil, nil, map[string]bool{}
+	k.input.Credentials, k.keep, k.arriving, k.renamed = nil, nil, false, map[string]bool{}
 	var weak []string
 	noteWeakness := func(name string, material credential.Material) {
 		if weakness := material.Weakness(); weakness != "" {
@@ -105,7 +107,7 @@ func (k *kongSync) wantCredentials() {
 	for _, c := range k.sources.credentials {
 		name := c.spec.Name
 		if c.spec.JWKS != nil {
-			if k.keySets.awaitsIssuer(name) {
+			if k.keySets.awaitsIssuer(name) || k.revisions.unread {
 				k.keepInKong(name)
 			}
 			k.input.Credentials = append(k.input.Credentials, k.keySets.wanted(c)...)
@@ -122,14 +124,17 @@ func (k *kongSync) wantCredentials() {
 			k.wantRevisions(c, entity)
 			continue
 		}
+		own := len(k.input.Credentials)
 		if !c.stateful {
 			noteWeakness(name, c.material)
 			if !k.consumer.Spec.Revoked {
 				k.input.Credentials = append(k.input.Credentials, entity)
 			}
+			k.keepIssued(name, k.input.Credentials[own:])
 			continue
 		}
 		k.wantRevisions(c, entity)
+		k.keepIssued(name, k.input.Credentials[own:])
 		if active, found := state.Active(); found {
 			noteWeakness(name, active.Material)
 		}
@@ -137,6 +142,19 @@ func (k *kongSync) wantCredentials() {
 	// RFC 7518 section 3.2 says how long a secret has to be.
 	status.Flag(&k.consumer.Status.Conditions, k.consumer.Generation,
 		v1alpha1.ConditionWeakSecret, v1alpha1.ReasonShortSecret, strings.Join(weak, "; "))
+}
+
+// keepIssued leaves the keys of an issuer that a credential followed before in Kong, until any of what it has now is
+// there: what is taken away goes first, and an operator that is killed then would leave nothing.
+func (k *kongSync) keepIssued(name string, now []desired.Credential) {
+	if k.consumer.Spec.Revoked || slices.ContainsFunc(now, func(c desired.Credential) bool {
+		return k.holds(desired.CredentialID(k.gateway.Scope, k.owner(), c.Part))
+	}) {
+		return
+	}
+	issued := k.keySets.inKong(name)
+	k.keep = append(k.keep, issued...)
+	k.arriving = k.arriving || len(issued) > 0
 }
 
 // wantRevisions adds the revisions of a credential that shall be in Kong now.
@@ -186,9 +204,8 @@ func (k *kongSync) keepInKong(name string) {
 		}
 	}
 	k.keep = append(k.keep, k.gateway.Engine.CredentialIDs(k.owner(), func(part string) bool {
-		of, found := desired.CredentialOf(part)
-		slot, numbered := desired.CredentialSlot(part)
-		return k.renamed[part] || found && of == name && (!numbered || !k.revisions.state.Known(slot))
+		slot, isSlot := desired.CredentialSlot(part)
+		return k.renamed[part] || k.keySets.gave(name, part) || isSlot && slot.Credential == name && !k.revisions.state.Known(slot)
 	})...)
 }
 

@@ -100,6 +100,9 @@ type StepKind string
 const (
 	// StepBegin makes the first revision, Active.
 	StepBegin StepKind = "Begin"
+	// StepRevive makes a Retiring revision Active again: the spec is back at the source that it is of, and clients have
+	// it.
+	StepRevive StepKind = "Revive"
 	// StepRecover takes up what Kong and clients hold, where the state is lost or older than they are.
 	StepRecover StepKind = "Recover"
 	// StepMove gives a credential the history of one that the spec calls otherwise now.
@@ -256,6 +259,9 @@ func (in Input) decideOne(want Want, asks asks, now time.Time) (Step, bool) {
 	}
 	_, lives := h.current()
 	if !lives && !want.Missing && !want.Superseded {
+		if number := h.revivable(want, seen); number > 0 {
+			return Step{Kind: StepRevive, Revision: number}, true
+		}
 		return Step{Kind: StepBegin, Revision: max(h.Last, seen.Last) + 1}, true
 	}
 	ask := Step{Kind: StepAsk, Rotate: asks.rotate.Concerns(want.Name), RevokePrevious: asks.revokePrevious.Concerns(want.Name)}
@@ -273,6 +279,16 @@ func (in Input) decideOne(want Want, asks asks, now time.Time) (Step, bool) {
 		}
 	}
 	return Step{}, false
+}
+
+// revivable is the revision that clients have of a credential without one in use, where that is valid; zero where there
+// is none.
+func (h History) revivable(want Want, seen Seen) int64 {
+	published := h.Published(seen)
+	if want.Given == nil && slices.ContainsFunc(h.Revisions, func(r Revision) bool { return r.Number == published && !r.Ended && !r.Over }) {
+		return published
+	}
+	return 0
 }
 
 // bound is the newest revision that a request to rotate can mean. What is on its way and was never published is new

@@ -229,3 +229,36 @@ func TestFormerSourceOverlaps(t *testing.T) {
 		t.Errorf("key %s: what was revoked is taken up", key)
 	}
 }
+
+// A spec that goes back to its former source has what clients read in use again, while that is valid.
+func TestWhatClientsHaveIsInUseAgainWhereTheSpecGoesBack(t *testing.T) {
+	want, elsewhere := rotating(), credential.Want{Name: "primary", Missing: true, Superseded: true, Overlap: 10 * time.Hour}
+	shorter := rotating(func(w *credential.Want) { w.Recipe.Length = 36 })
+	for name, c := range map[string]struct {
+		back   credential.Want
+		after  time.Duration
+		spoils func(*life)
+		steps  []credential.StepKind
+	}{
+		"as it was":                   {back: want, steps: []credential.StepKind{credential.StepRevive}},
+		"with another recipe":         {back: shorter, steps: []credential.StepKind{credential.StepRevive, credential.StepGenerate}},
+		"after the overlap":           {back: want, after: 11 * time.Hour, steps: []credential.StepKind{credential.StepBegin}},
+		"to a Secret that is deleted": {back: want, spoils: func(l *life) { l.seen.Clients = nil }, steps: []credential.StepKind{credential.StepBegin}},
+		"with the overlap ended": {
+			back: want, spoils: func(l *life) { l.revokePrevious = "1"; l.steps(elsewhere, noon) },
+			steps: []credential.StepKind{credential.StepBegin},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := began(t, want, noon)
+			l.expect(elsewhere, noon, credential.StepSupersede)
+			if c.spoils != nil {
+				c.spoils(l)
+			}
+			if c.after > 0 {
+				l.expect(elsewhere, noon.Add(c.after), credential.StepExpire)
+			}
+			l.expect(c.back, noon.Add(c.after), c.steps...)
+		})
+	}
+}

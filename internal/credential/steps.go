@@ -52,6 +52,12 @@ func (h History) apply(step Step, taken func(Slot) bool, generate Generator) (Hi
 		next.FormerSecrets = slices.DeleteFunc(slices.Clone(h.FormerSecrets), func(f FormerSecret) bool { return f.Name == step.Secret })
 	case StepBegin:
 		return next.grow(step, v1alpha1.CredentialActive, taken, generate)
+	case StepRevive:
+		for i := range next.Revisions {
+			if r := &next.Revisions[i]; r.Number == step.Revision {
+				r.State, r.RetiredAt = v1alpha1.CredentialActive, time.Time{}
+			}
+		}
 	case StepReplace:
 		next.end(step.Time)
 		next.Revisions = next.Revisions[max(0, len(next.Revisions)+1-maxRevisions):]

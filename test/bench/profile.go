@@ -2,11 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/client-go/kubernetes"
 )
 
 // profiledPerSecond is how many consumers get a second of profile: fewer than the operator takes in.
@@ -27,19 +31,27 @@ func (m *subject) heap(ctx context.Context, phase string) error {
 	return nil
 }
 
-// time writes down what the operator spends its time on, while it works on a phase: from its start. The function that
-// it returns waits for the end, and says what went wrong.
+// time writes down what the operator and the kube-apiserver spend their time on, while the operator works on a phase:
+// from its start. The function that it returns waits for the end, and says what went wrong.
 func (m *subject) time(ctx context.Context, phase string) func() error {
 	if m.profile == "" {
 		return func() error { return nil }
 	}
-	done := make(chan error, 1)
-	go func() {
-		done <- m.save(ctx, phase+"-cpu.pb.gz", fmt.Sprintf("profile?seconds=%d", max(1, m.consumers/profiledPerSecond)))
-	}()
-	return func() error { return <-done }
+	seconds := fmt.Sprint(max(1, m.consumers/profiledPerSecond))
+	var both errgroup.Group
+	both.Go(func() error { return m.save(ctx, phase+"-cpu.pb.gz", "profile?seconds="+seconds) })
+	both.Go(func() error {
+		kube, err := kubernetes.NewForConfig(m.env.Config)
+		if err != nil {
+			return err
+		}
+		content, err := kube.Discovery().RESTClient().Get().AbsPath("/debug/pprof/profile").Param("seconds", seconds).DoRaw(ctx)
+		return errors.Join(err, m.keep(phase+"-kube-cpu.pb.gz", content))
+	})
+	return both.Wait
 }
 
+// save writes down what the operator answers to a query.
 func (m *subject) save(ctx context.Context, file, query string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+m.pprof+"/debug/pprof/"+query, nil)
 	if err != nil {
@@ -51,9 +63,10 @@ func (m *subject) save(ctx context.Context, file, query string) error {
 	}
 	defer func() { _ = response.Body.Close() }() // read to its end
 	content, err := io.ReadAll(response.Body)
-	if err != nil {
-		return err
-	}
+	return errors.Join(err, m.keep(file, content))
+}
+
+func (m *subject) keep(file string, content []byte) error {
 	if err := os.MkdirAll(m.profile, 0o750); err != nil {
 		return err
 	}
