@@ -33,7 +33,6 @@ func (b *builder) addPlugin(part string, fields kong.Fields) {
 // takeTags has all entities carry the tags of the spec, but for those that policy forbids. The error is about the first
 // of them.
 func (b *builder) takeTags(tags []v1alpha1.Tag) (first error) {
-	b.tags = nil
 	for i, tag := range tags {
 		if err := b.policy.checkVaultReferences(path("spec.tags[%d]", i), string(tag)); err == nil {
 			b.tags = append(b.tags, tag)

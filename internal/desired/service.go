@@ -90,9 +90,7 @@ func (b *builder) addPlugins(in ServiceInput, parent, id string, routes map[stri
 		} else {
 			fields[parent] = ref(id)
 		}
-		if len(plugin.Protocols) > 0 {
-			fields["protocols"] = plugin.Protocols
-		}
+		setStrings(fields, "protocols", plugin.Protocols)
 		b.addPlugin(pluginPart(plugin.Name), fields)
 	}
 	return nil

@@ -117,7 +117,7 @@ func serviceRefFields(policy Policy, fields kong.Fields, namespace string, spec 
 			return policy.violation(field, fmt.Sprintf("Service %s/%s is Kong's Admin API, which is open to nobody", namespace, spec.Name), "Name another")
 		}
 	}
-	fields["protocol"], fields["host"], fields["port"] = spec.Scheme, host, spec.Port
+	fields["protocol"], fields["host"], fields["port"] = string(spec.Scheme), host, spec.Port
 	return nil
 }
 

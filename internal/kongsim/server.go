@@ -8,7 +8,7 @@
 //	store*.go    the database, and what the data plane reads of it
 //	admin*.go    the Admin API                                           dbless*.go: POST /config
 //	dataplane/   the proxy: its workers, each as late as it is, and plugins
-//	faults.go    what can be made to go wrong, and how fast it is        control.go: the same from outside, and what was asked
+//	faults.go    what can be made to go wrong, and how fast it is        control.go: the same from outside
 //	server.go    both on their listeners                                 nodes.go: several nodes, other versions
 //
 // The two halves meet in dataplane.Source, by which workers read the database, and in dataplane.Change, by which the
