@@ -1,7 +1,8 @@
 // Package e2e runs the operator's binary, as a process of its own, against a real control plane and a Kong, and looks
 // at them as a user does: through the Kubernetes API, the proxy and the Admin API. The Kong is a simulated one unless
 // KONG_ADMIN_URL and KONG_PROXY_URL name a real one, which may hold other things: every name and path that the specs
-// claim is this run's own, and what they made is gone when they end.
+// claim is this run's own, and what they made is gone when they end. KONG_NODES names the nodes of a Kong that has
+// several, for the specs with traffic at each.
 package e2e
 
 import (
