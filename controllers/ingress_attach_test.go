@@ -215,6 +215,49 @@ var _ = Describe("attachTo on a Kong of an ingress controller", func() {
 		}).WithTimeout(pushed).Should(ConsistOf(c.namespace + "/edge"))
 	})
 
+	It("takes off what Kong refuses alone: all of it, and nothing that keeps somebody out without closing the rest",
+		func(ctx SpecContext) {
+			c := newControlledOn(ctx, "3.6.1") // its jwt plugin has no realm
+			c.theirs(ctx, c.backend(nil))
+			c.theirs(ctx, c.routed(nil))
+			guard, consumer, token := c.attached(v1alpha1.AttachTo{Service: "orders"}), c.generated("app"), c.token("app")
+			create(ctx, guard, consumer, token)
+			taken(ctx, c.gateway, guard, consumer, token)
+			c.answering(ctx, "", 401)
+			opened := c.watchOpen(ctx)
+			bad := func(name, plugin, config string) v1alpha1.ServicePlugin {
+				return v1alpha1.ServicePlugin{PluginSpec: v1alpha1.PluginSpec{Name: name, Plugin: plugin, Config: rawJSON(config)}}
+			}
+			change(ctx, guard, func(o *v1alpha1.JwtProtectedService) {
+				o.Spec.Plugins = []v1alpha1.ServicePlugin{
+					bad("size", "request-size-limiting", `{"allowed_payload_size":"many"}`),
+					bad("mark", "correlation-id", `{"generator":"dice"}`),
+				}
+			})
+			stalled(ctx, guard, v1alpha1.ReasonKongRejected, SatisfyAll(
+				HavePrefix("spec.plugins[mark], spec.plugins[size]: Kong refuses KongClusterPlugin orders-"),
+				ContainSubstring("invalid config.allowed_payload_size"), ContainSubstring("invalid config.generator"), ContainSubstring("that alone is taken off again (")))
+			other := c.generated("other")
+			create(ctx, other)
+			taken(ctx, other)
+			Expect(c.answers(ctx, "")).To(Equal([]int{401, 401}))
+			Expect(c.answers(ctx, c.authorization(ctx, token))).To(Equal([]int{200, 200}))
+
+			By("closing what jwt is refused for")
+			change(ctx, guard, func(o *v1alpha1.JwtProtectedService) { o.Spec.Plugins, o.Spec.JWT.Realm = nil, "orders" })
+			stalled(ctx, guard, v1alpha1.ReasonKongRejected, SatisfyAll(HavePrefix("spec.jwt: Kong refuses KongClusterPlugin orders-"),
+				ContainSubstring("invalid config.realm"), ContainSubstring("every request is answered with 503")))
+			c.answering(ctx, c.authorization(ctx, token), 503)
+			Expect(c.answers(ctx, "")).To(Equal([]int{503, 503}))
+
+			By("correcting it")
+			change(ctx, guard, func(o *v1alpha1.JwtProtectedService) { o.Spec.JWT.Realm = "" })
+			taken(ctx, guard)
+			Expect(c.answers(ctx, c.authorization(ctx, token))).To(Equal([]int{200, 200}))
+			Expect(c.answers(ctx, "")).To(Equal([]int{401, 401}))
+			Expect(opened()).To(HaveEach(503))
+		})
+
 	It("refuses a name in Kong here, and an object where Kong has an Admin API", func(ctx SpecContext) {
 		c := newControlled(ctx)
 		guard := c.attached(v1alpha1.AttachTo{ServiceName: c.namespace + ".orders"})

@@ -59,17 +59,24 @@ type controlled struct {
 
 func newControlled(ctx context.Context, change ...func(*v1alpha1.KongGateway)) *controlled {
 	GinkgoHelper()
+	return newControlledOn(ctx, "", change...)
+}
+
+// newControlledOn is newControlled with Kongs of a version.
+func newControlledOn(ctx context.Context, version string, change ...func(*v1alpha1.KongGateway)) *controlled {
+	GinkgoHelper()
+	options := kongsim.Options{Version: version, Database: "off"}
 	installCRDs(ctx)
 	c := &controlled{}
 	var err error
-	c.second, err = kongsim.Start(kongsim.Options{Database: "off"})
+	c.second, err = kongsim.Start(options)
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func() { Expect(c.second.Close()).To(Succeed()) })
 	c.upstream, err = echo.Start("127.0.0.1:0")
 	Expect(err).NotTo(HaveOccurred())
 	DeferCleanup(func() { Expect(c.upstream.Close()).To(Succeed()) })
 	DeferCleanup(func() { c.stopController() })
-	c.world = newWorld(ctx, kongsim.Options{Database: "off"},
+	c.world = newWorld(ctx, options,
 		append([]func(*v1alpha1.KongGateway){func(g *v1alpha1.KongGateway) {
 			g.Spec.AdminAPI = v1alpha1.AdminAPI{}
 			g.Spec.IngressController, g.Spec.Policy.Retain = &v1alpha1.IngressController{ClassName: g.Name}, false

@@ -45,6 +45,10 @@ func (r *run) attach(ctx context.Context, o objects.Object) error {
 	r.result.ServedBy = servedBy(live)
 	manager := r.objects.AttachManager(o.Owner)
 	before, attached := r.own[o.Reference]
+	if attached && manages(live, manager) && !isAttached(live, manager, o) && !r.refused && !r.settled(o.Rank(), before) {
+		r.open = true // it names other plugins once these are in Kong as they are wanted
+		return nil
+	}
 	if !isAttached(live, manager, o) {
 		conflict := r.cluster.attach(ctx, live, o, manager)
 		if apierrors.IsConflict(conflict) && len(managersOf(conflict)) > 0 {

@@ -243,15 +243,22 @@ func holderOf(s objects.Settings, kind objects.Reference, o metav1.Object) holde
 	return holders.Holder{Reference: kind, Owner: read.Owner}
 }
 
-// refused are what Kong refused of objects since a time, by the controller's events: the field, and no values.
-func (c cluster) refused(ctx context.Context, since time.Time) (map[objects.Reference]string, error) {
+// complaint is what Kong refused of an object, by an event of the controller's: the field, and no values.
+type complaint struct {
+	field string
+	// event tells the event apart from others, and from itself before it was counted up.
+	event string
+}
+
+// refused are what Kong refused of objects since a time.
+func (c cluster) refused(ctx context.Context, since time.Time) (map[objects.Reference]complaint, error) {
 	var list corev1.EventList
 	err := c.kube.List(ctx, &list, client.MatchingFields{"reason": "KongConfigurationApplyFailed",
 		"type": corev1.EventTypeWarning})
 	if err != nil {
 		return nil, fmt.Errorf("list the ingress controller's events: %w", err)
 	}
-	found := map[objects.Reference]string{}
+	found := map[objects.Reference]complaint{}
 	for i := range list.Items {
 		event := &list.Items[i]
 		on := event.InvolvedObject
@@ -266,7 +273,7 @@ func (c cluster) refused(ctx context.Context, since time.Time) (map[objects.Refe
 				r.APIVersion = kind.GroupVersion().String()
 			}
 		}
-		found[r] = strings.TrimSuffix(field, ":")
+		found[r] = complaint{field: strings.TrimSuffix(field, ":"), event: string(event.UID) + " " + event.ResourceVersion}
 	}
 	return found, nil
 }

@@ -90,7 +90,7 @@ func Run(ctx context.Context, kube client.WithWatch, settings Settings, pace Pac
 	}, s.Now)
 	r.arbiter = arbiter.New(func(owner desired.Owner) { r.wake(owner, engine.EventFreed) }, settings.DriftInterval)
 	r.link.set(engine.State{Reason: v1alpha1.ReasonProgressing, Message: "looking for the objects of this gateway"})
-	go (&monitor{r}).run(ctx, pace.Look)
+	go (&monitor{rooms: r}).run(ctx, pace.Look)
 	return &Engine{r}
 }
 

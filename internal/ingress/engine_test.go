@@ -92,7 +92,7 @@ func TestWhatAFallbackServesWithoutItsPluginsIsSaidOfTheGateway(t *testing.T) {
 			return nil
 		},
 	})
-	m := &monitor{&rooms{
+	m := &monitor{rooms: &rooms{
 		about: about{cluster: cluster{kube}}, link: newLink(t.Context().Done()),
 	}}
 	m.findLeftOut(t.Context())

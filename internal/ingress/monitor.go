@@ -20,7 +20,11 @@ import (
 )
 
 // monitor lists the objects of a gateway now and then, and sees to its barrier.
-type monitor struct{ *rooms }
+type monitor struct {
+	*rooms
+	// complaints are what Kong refused of objects when that was read last.
+	complaints map[objects.Reference]complaint
+}
 
 // run looks again and again, until ctx ends.
 func (m *monitor) run(ctx context.Context, pause time.Duration) {
@@ -122,11 +126,13 @@ func (m *monitor) findBlame(ctx context.Context, since time.Time) {
 		m.start.Log.Error(err, "Cannot read why the ingress controller pushes nothing")
 		return
 	}
-	blame := make([]string, 0, len(refused))
-	for r, field := range refused {
-		message := r.String() + ": " + field
+	blame, former := make([]string, 0, len(refused)), m.complaints
+	m.complaints = refused
+	for r, what := range refused {
+		message := r.String() + ": " + what.field
 		blame = append(blame, message)
-		if own, found := m.held.Get(r); found {
+		// What was said before is not about what was written since: the former object was refused.
+		if own, found := m.held.Get(r); found && former[r].event != what.event {
 			m.refusals.Note(own.Owner, r, message)
 			m.wake(own.Owner, engine.EventFreed)
 		}

@@ -18,7 +18,7 @@ func (e *Engine) Delete(ctx context.Context, owner desired.Owner) error {
 	if err := e.Usable(owner); err != nil {
 		return err
 	}
-	if _, err := e.program(ctx, owner, desired.Target{}, nil); err != nil {
+	if _, err := e.program(ctx, owner, aim{}, nil); err != nil {
 		return err
 	}
 	e.forget(owner)

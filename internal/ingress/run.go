@@ -21,8 +21,7 @@ import (
 type run struct {
 	*rooms
 	owner desired.Owner
-	// target is what the plugins are attached to; zero where they are not.
-	target desired.Target
+	aim
 	own    map[objects.Reference]held.Object
 	want   map[objects.Reference]objects.Object
 	result engine.Result
@@ -30,15 +29,21 @@ type run struct {
 	open bool
 }
 
+// aim is how an owner's objects are brought to what is wanted.
+type aim struct {
+	// target is what the plugins are attached to; zero where they are not.
+	target desired.Target
+	// refused says that Kong refuses what is there: until it is another, nothing that is written gets into Kong.
+	refused bool
+}
+
 // ranks in the order of what comes in.
 var ranks = []objects.Rank{objects.RankBase, objects.RankPlugin, objects.RankService, objects.RankTop}
 
 // program writes and deletes what may be written and deleted now.
-func (r *rooms) program(
-	ctx context.Context, owner desired.Owner, target desired.Target, want []objects.Object,
-) (engine.Result, error) {
+func (r *rooms) program(ctx context.Context, owner desired.Owner, aim aim, want []objects.Object) (engine.Result, error) {
 	one := &run{
-		rooms: r, owner: owner, target: target, own: map[objects.Reference]held.Object{}, want: map[objects.Reference]objects.Object{},
+		rooms: r, owner: owner, aim: aim, own: map[objects.Reference]held.Object{}, want: map[objects.Reference]objects.Object{},
 	}
 	for _, o := range r.held.Of(owner) {
 		one.own[o.Reference] = o

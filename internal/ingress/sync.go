@@ -1,6 +1,7 @@
 package ingress
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -121,19 +122,20 @@ func (e *Engine) sync(ctx context.Context, set desired.Set, names takeover.Names
 	if err != nil {
 		return engine.Result{}, err
 	}
-	target := desired.Target{}
+	to := aim{}
 	if set.Attach != nil {
-		target = *set.Attach
+		to.target = *set.Attach
 	}
-	if what, refused := e.refusals.Refused(set.Owner, digestOf(want)); refused {
+	if what := e.refusals.Refused(set.Owner, digestOf(want)); len(what) > 0 {
 		left, err := e.without(set, want, what)
 		if err != nil {
 			return engine.Result{}, err
 		}
-		result, err := e.program(ctx, set.Owner, target, left)
-		return result, errors.Join(e.rejected(set, what), err)
+		to.refused = true
+		result, err := e.program(ctx, set.Owner, to, left)
+		return result, errors.Join(e.rejected(set, want, what), err)
 	}
-	result, err := e.program(ctx, set.Owner, target, want)
+	result, err := e.program(ctx, set.Owner, to, want)
 	if err == nil {
 		err = e.checkConsumer(ctx, want)
 	}
@@ -153,32 +155,63 @@ func (e *Engine) unprotected(owner desired.Owner) error {
 	return stalled
 }
 
-// without gives what stays of an owner's objects when Kong refuses one of them: nothing of what is the owner's own. On
-// an object of somebody else's the other plugins stay, since without them it is open.
-func (e *Engine) without(set desired.Set, want []objects.Object, what refusals.Refusal) ([]objects.Object, error) {
+// without gives what stays of an owner's objects when Kong refuses some of them: nothing of what is the owner's own. On
+// an object of somebody else's the other plugins stay, since without them it is open; it is closed to everybody where
+// one of those is refused that keep somebody out.
+func (e *Engine) without(set desired.Set, want []objects.Object, what []refusals.Refusal) ([]objects.Object, error) {
 	if set.Attach == nil {
 		return nil, nil
 	}
-	for _, o := range want {
-		if o.Reference == what.Object {
-			set.Entities = slices.DeleteFunc(slices.Clone(set.Entities), func(e kong.Entity) bool { return e.ID == o.ID })
+	var left []kong.Entity
+	for _, entity := range set.Entities {
+		switch {
+		case !isRefused(entity, want, what):
+			left = append(left, entity)
+		case desired.IsGuard(entity):
+			left = append(left, desired.Closed(e.start.Scope, set.Owner, entity))
 		}
 	}
+	set.Entities = left
 	return e.objects.Of(set, nil, nil)
 }
 
+// isRefused says whether Kong refuses the object of an entity.
+func isRefused(entity kong.Entity, want []objects.Object, what []refusals.Refusal) bool {
+	return slices.ContainsFunc(want, func(o objects.Object) bool {
+		return o.ID == entity.ID && slices.ContainsFunc(what, func(r refusals.Refusal) bool { return r.Object == o.Reference })
+	})
+}
+
 // rejected says what Kong refuses of an owner.
-func (e *Engine) rejected(set desired.Set, what refusals.Refusal) error {
-	out := "everything of this resource"
-	if set.Attach != nil {
-		out = "that plugin alone"
+func (e *Engine) rejected(set desired.Set, want []objects.Object, what []refusals.Refusal) error {
+	var fields, messages []string
+	for _, refused := range what {
+		messages = append(messages, refused.Message)
 	}
+	out := "everything of this resource is taken out again"
+	for _, entity := range set.Entities {
+		if !isRefused(entity, want, what) {
+			continue
+		}
+		ownership, _ := desired.ParseTags(entity.Fields.Tags())
+		fields = append(fields, desired.PluginField(ownership.Part))
+		if set.Attach != nil && out != closed {
+			out = "that alone is taken off again"
+		}
+		if set.Attach != nil && desired.IsGuard(entity) {
+			out = closed
+		}
+	}
+	slices.Sort(fields)
 	stalled := status.Stalled(v1alpha1.ReasonKongRejected,
-		"spec: Kong refuses %s, and would take nobody's changes with it: %s is taken out again (KongGateway %s). "+
-			"Change what it is made of.", what.Message, out, e.start.Scope.Gateway)
+		"%s: Kong refuses %s, and would take nobody's changes with it: %s (KongGateway %s). Change what it is made of.",
+		cmp.Or(strings.Join(slices.Compact(fields), ", "), "spec"), few(messages), out, e.start.Scope.Gateway)
 	stalled.RetryAfter = e.settings.DriftInterval
 	return stalled
 }
+
+// closed says what takes the place of a plugin that keeps somebody out.
+const closed = "that alone is taken off again, and every request is answered with 503 in its place"
 
 func digestOf(want []objects.Object) string {
 	sums := make([]string, 0, len(want))

@@ -41,7 +41,8 @@ func (r *run) validate(ctx context.Context, want []objects.Object) error {
 func (r *run) changed(want []objects.Object) (changed []objects.Object) {
 	for _, o := range want {
 		before, there := r.own[o.Reference]
-		if o.Rank() > objects.RankBase && !o.Attached && o.Content != nil && !(there && (before.Sum == o.Sum || before.Guarded)) {
+		judged := there && (before.Sum == o.Sum || before.Guarded)
+		if o.Rank() > objects.RankBase && !o.Attached && o.Content != nil && !judged {
 			changed = append(changed, o)
 		}
 	}

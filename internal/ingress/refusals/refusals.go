@@ -3,6 +3,8 @@
 package refusals
 
 import (
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,7 +24,7 @@ type Ledger struct {
 
 // refusal is what Kong refuses of an owner, and of which wishes.
 type refusal struct {
-	Refusal
+	messages map[objects.Reference]string
 	// digest stands for what the owner wanted; empty until it asks again.
 	digest string
 	until  time.Time
@@ -39,21 +41,26 @@ func New(lasts time.Duration, now func() time.Time) *Ledger {
 	return &Ledger{now: now, lasts: lasts, of: map[desired.Owner]refusal{}}
 }
 
-// Note notes that Kong refuses what an owner has written.
+// Note notes that Kong refuses an object that an owner has written, beside what it refuses of the same wishes already.
 func (l *Ledger) Note(owner desired.Owner, object objects.Reference, message string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.of[owner] = refusal{Refusal: Refusal{object, message}, until: l.now().Add(l.lasts)}
-}
-
-// Refused says what Kong refuses of an owner's wishes, for which a digest stands. The first digest after a Note is that
-// of what was refused; another one ends the refusal.
-func (l *Ledger) Refused(owner desired.Owner, digest string) (what Refusal, refused bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	one, found := l.of[owner]
 	if !found {
-		return Refusal{}, false
+		one.messages = map[objects.Reference]string{}
+	}
+	one.messages[object], one.until = message, l.now().Add(l.lasts)
+	l.of[owner] = one
+}
+
+// Refused says what Kong refuses of an owner's wishes, for which a digest stands; nothing where it refuses nothing. The
+// first digest after a Note is that of what was refused; another one ends the refusal.
+func (l *Ledger) Refused(owner desired.Owner, digest string) (all []Refusal) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	one, found := l.of[owner]
+	if !found {
+		return nil
 	}
 	if one.digest == "" {
 		one.digest = digest
@@ -61,9 +68,13 @@ func (l *Ledger) Refused(owner desired.Owner, digest string) (what Refusal, refu
 	}
 	if one.digest != digest || l.now().After(one.until) {
 		delete(l.of, owner)
-		return Refusal{}, false
+		return nil
 	}
-	return one.Refusal, true
+	for object, message := range one.messages {
+		all = append(all, Refusal{object, message})
+	}
+	slices.SortFunc(all, func(a, b Refusal) int { return strings.Compare(a.Message, b.Message) })
+	return all
 }
 
 // Forget drops what is remembered of an owner that is gone.
