@@ -189,6 +189,11 @@ func TestSecretsAtTheirBorders(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
+	for bits, taken := range map[int]bool{minRSABits - 1: false, minRSABits: true, maxRSABits: true, maxRSABits + 1: false} {
+		if err := checkBits(bits, "RS256"); (err == nil) != taken {
+			t.Errorf("%d bits: %v", bits, err)
+		}
+	}
 	if got := NewRecipe("RS256", v1alpha1.Generate{RSABits: 3072}).RSABits; got != 3072 {
 		t.Errorf("%d bits, though the spec says 3072", got)
 	}

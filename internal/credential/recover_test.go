@@ -35,11 +35,12 @@ func TestWhatIsTakenUp(t *testing.T) {
 		due  bool
 		told string
 	}{
-		"nothing to take up":              {history(one), primary(), Seen{}, false, ""},
-		"all is known":                    {history(one), primary(), Seen{InKong: []Holding{holding(1, named(1))}}, false, ""},
-		"all that there was is gone":      {History{Last: 3}, primary(), Seen{}, false, ""},
-		"it was there, and Kong has more": {history(one), primary(), Seen{InKong: []Holding{holding(2, named(2))}}, true, "1@1 Active, 2@2 Retiring, "},
-		"the same in another slot":        {history(one), primary(), Seen{InKong: []Holding{holding(5, named(1))}}, true, "1@1 Active, 5@5 Retiring, "},
+		"nothing to take up":                     {history(one), primary(), Seen{}, false, ""},
+		"all is known":                           {history(one), primary(), Seen{InKong: []Holding{holding(1, named(1))}}, false, ""},
+		"all that there was is gone":             {History{Last: 3}, primary(), Seen{}, false, ""},
+		"all is gone, and clients still have it": {History{Last: 3}, primary(), Seen{Clients: clients(2)}, false, ""},
+		"it was there, and Kong has more":        {history(one), primary(), Seen{InKong: []Holding{holding(2, named(2))}}, true, "1@1 Active, 2@2 Retiring, "},
+		"the same in another slot":               {history(one), primary(), Seen{InKong: []Holding{holding(5, named(1))}}, true, "1@1 Active, 5@5 Retiring, "},
 		"lost: what clients have is in use": {
 			History{}, primary(), Seen{Clients: clients(2), Last: 2, InKong: []Holding{holding(1, named(1)), holding(2, named(2))}}, true,
 			"1@1 Retiring, 2@2 Active, ",
