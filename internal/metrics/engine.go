@@ -4,6 +4,7 @@ package metrics
 
 import (
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,6 +21,8 @@ type Engine struct {
 	duration *prometheus.HistogramVec
 	drift    *prometheus.CounterVec
 	pruned   *prometheus.CounterVec
+	// known are the gateways whose counters have begun.
+	known sync.Map
 }
 
 // NewEngine makes the counters; it is a Collector to register.
@@ -47,12 +50,25 @@ func NewEngine() *Engine {
 
 // Observe counts a request; it is gateway.Options.Observe.
 func (e *Engine) Observe(gateway string, o kong.Observation) {
+	e.begin(gateway)
 	code := "none"
 	if o.Code != 0 {
 		code = strconv.Itoa(o.Code)
 	}
 	e.requests.WithLabelValues(gateway, o.Verb, string(o.Kind), code).Inc()
 	e.duration.WithLabelValues(gateway, o.Verb).Observe(float64(o.Duration) / float64(time.Second))
+}
+
+// begin has the counters of a gateway be there from its first request: Prometheus sees no increase where a counter's
+// first value is 1.
+func (e *Engine) begin(gateway string) {
+	if _, known := e.known.LoadOrStore(gateway, true); known {
+		return
+	}
+	for _, kind := range kong.Kinds() {
+		e.drift.WithLabelValues(gateway, string(kind))
+		e.pruned.WithLabelValues(gateway, string(kind))
+	}
 }
 
 // Drifted counts an entity that somebody else changed; it is gateway.Options.Drifted.

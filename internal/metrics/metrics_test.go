@@ -200,6 +200,9 @@ func TestEngineCounts(t *testing.T) {
 	engine := NewEngine()
 	engine.Observe("eu", kong.Observation{Verb: "PUT", Kind: kong.KindJWT, Code: 200, Duration: 20 * time.Millisecond})
 	engine.Observe("eu", kong.Observation{Verb: "PUT", Kind: kong.KindJWT, Duration: time.Second})
+	for _, name := range []string{"drift_total", "pruned_total"} {
+		g.Expect(testutil.CollectAndCount(engine, Prefix+name)).To(Equal(len(kong.Kinds())), "%s is there before it counts", name)
+	}
 	engine.Drifted("eu", kong.KindJWT)
 	g.Expect(testutil.ToFloat64(engine.requests.WithLabelValues("eu", "PUT", "jwts", "200"))).To(Equal(1.0))
 	g.Expect(testutil.ToFloat64(engine.requests.WithLabelValues("eu", "PUT", "jwts", "none"))).To(Equal(1.0))
@@ -221,6 +224,8 @@ func TestRotationsAreCountedByTheirSteps(t *testing.T) {
 	consumer := func(credentials []v1alpha1.CredentialStatus) *v1alpha1.JwtConsumer {
 		return &v1alpha1.JwtConsumer{Spec: gateway("eu"), Status: v1alpha1.JwtConsumerStatus{Credentials: credentials}}
 	}
+	rotations.begin("eu")
+	g.Expect(testutil.CollectAndCount(rotations)).To(Equal(3), "they are there before they count")
 	for i := range expected {
 		rotations.changed(consumer(steps[i]), consumer(steps[i+1]))
 		rotations.changed(consumer(steps[i+1]), consumer(steps[i+1]))

@@ -40,14 +40,29 @@ func (r *Rotations) Watch(ctx context.Context, informers cache.Informers) error 
 	if err != nil {
 		return fmt.Errorf("watch JwtConsumers for metrics: %w", err)
 	}
-	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{UpdateFunc: func(before, after any) {
-		former, ok := before.(*v1alpha1.JwtConsumer)
-		latter, fine := after.(*v1alpha1.JwtConsumer)
-		if ok && fine {
-			r.changed(former, latter)
-		}
-	}})
+	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+		AddFunc: func(added any) {
+			if consumer, ok := added.(*v1alpha1.JwtConsumer); ok {
+				r.begin(consumer.Spec.GatewayRef.Name)
+			}
+		},
+		UpdateFunc: func(before, after any) {
+			former, ok := before.(*v1alpha1.JwtConsumer)
+			latter, fine := after.(*v1alpha1.JwtConsumer)
+			if ok && fine {
+				r.changed(former, latter)
+			}
+		},
+	})
 	return err
+}
+
+// begin has the counters of a gateway be there before its first rotation: Prometheus sees no increase where a counter's
+// first value is 1.
+func (r *Rotations) begin(gateway string) {
+	for _, outcome := range []string{rotationStarted, rotationActive, rotationCompleted} {
+		r.counter.WithLabelValues(gateway, outcome)
+	}
 }
 
 func (r *Rotations) changed(before, after *v1alpha1.JwtConsumer) {
