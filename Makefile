@@ -99,6 +99,12 @@ bench: build ## The operator at scale, against bare clients; N, CONCURRENCY, KON
 	@$(all_in_one); export KJO_MANAGER="$(CURDIR)/bin/manager" KJO_KONGSIM="$(CURDIR)/bin/kongsim"; \
 	N="$(N)" CONCURRENCY="$(CONCURRENCY)" GROWTH="$(GROWTH)" WRITE="$(if $(N),,docs/performance.md)" bin/bench
 
+.PHONY: pictures
+pictures: build ## Draw the dashboard, as a real Prometheus fills it in five minutes of the operator's life: docs/pictures
+	@go build -o bin/pictures ./test/pictures && mkdir -p docs/pictures
+	@$(all_in_one); export KJO_MANAGER="$(CURDIR)/bin/manager" KJO_PROMETHEUS="$$(hack/prometheus.sh)"; \
+	bin/pictures > bin/pictures.json && go -C hack/pictures run . < bin/pictures.json > docs/pictures/dashboard.svg
+
 .PHONY: bench-claims
 bench-claims: ## What claims cost: in the tests' Lua, and on a Kong (KONG_ADMIN_URL, KONG_PROXY_URL) against a route without
 	go test ./internal/claims -run '^$$' -bench 'Program|Hostile'

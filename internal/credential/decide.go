@@ -100,8 +100,8 @@ type StepKind string
 const (
 	// StepBegin makes the first revision, Active.
 	StepBegin StepKind = "Begin"
-	// StepRevive makes a Retiring revision Active again: the spec is back at the source that it is of, and clients have
-	// it.
+	// StepRevive makes a Retiring revision Active again: the spec is back at the source that it is of, and clients
+	// have it.
 	StepRevive StepKind = "Revive"
 	// StepRecover takes up what Kong and clients hold, where the state is lost or older than they are.
 	StepRecover StepKind = "Recover"
