@@ -15,6 +15,7 @@ var (
 	elsewhere = map[string]string{
 		"CONTRIBUTING.md":                               "make targets: test/docs looks for each",
 		"docs/performance.md":                           "make targets: test/docs looks for each",
+		"docs/how-to/dashboard.md":                      "make targets: test/docs looks for each",
 		"docs/reliability.md":                           "make targets: test/docs looks for each",
 		"docs/reference/kubectl-kongjwt.md":             "written from the plugin's help, whose examples internal/cli parses; test/e2e has what they do",
 		"docs/operations/openshift.md":                  "it takes an OpenShift: test/chart has what the value changes",
