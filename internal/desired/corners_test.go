@@ -262,3 +262,21 @@ func TestConsumersAreNamedInOrder(t *testing.T) {
 	}
 	wantStalled(t, err, v1alpha1.ReasonPolicyViolation, "JwtConsumer team-a/first follows")
 }
+
+// The field that a person changes when Kong refuses a plugin.
+func TestFieldsOfPlugins(t *testing.T) {
+	service := testService(func(s *v1alpha1.JwtProtectedServiceSpec) {
+		s.Access, s.RateLimit = &v1alpha1.Access{Groups: []string{"g"}}, &v1alpha1.RateLimit{Minute: new(int32(1))}
+		s.Claims = &v1alpha1.ClaimChecks{Audiences: []string{"a"}}
+		s.Plugins = []v1alpha1.ServicePlugin{{PluginSpec: v1alpha1.PluginSpec{Name: "browser", Plugin: "cors"}}}
+	})
+	want := map[string]string{
+		"jwt": "spec.jwt", "acl": "spec.access", "post-function": "spec.claims", "rate-limiting": "spec.rateLimit", "cors": "spec.plugins[browser]",
+	}
+	for _, e := range ofKind(buildService(t, ServiceInput{Service: service}), kong.KindPlugin) {
+		owned, _ := ParseTags(e.Fields.Tags())
+		if name := e.Fields.Text("name"); PluginField(owned.Part) != want[name] {
+			t.Errorf("%s: %q, want %q", name, PluginField(owned.Part), want[name])
+		}
+	}
+}
