@@ -53,8 +53,10 @@ type controlled struct {
 	*world
 	second   *kongsim.Server
 	upstream *echo.Server
-	stop     context.CancelFunc
-	stopped  sync.WaitGroup
+	// nodes are the Admin APIs that the controller knows; both Kongs' by default.
+	nodes   []string
+	stop    context.CancelFunc
+	stopped sync.WaitGroup
 }
 
 func newControlled(ctx context.Context, change ...func(*v1alpha1.KongGateway)) *controlled {
@@ -89,8 +91,11 @@ func newControlledOn(ctx context.Context, version string, change ...func(*v1alph
 func (c *controlled) startController() {
 	running, stop := context.WithCancel(context.Background())
 	c.stop = stop
+	if c.nodes == nil {
+		c.nodes = []string{c.kong.AdminURL(), c.second.AdminURL()}
+	}
 	controller := kicsim.New(kicsim.Cluster{Client: kube}, kicsim.Options{
-		Class: c.name, Nodes: []string{c.kong.AdminURL(), c.second.AdminURL()}, Pod: c.namespace + "/controller",
+		Class: c.name, Nodes: c.nodes, Pod: c.namespace + "/controller",
 	})
 	c.stopped.Go(func() {
 		controller.Run(running, simulatedPeriod, func(err error) { GinkgoLogr.Error(err, "the stand-in failed") })

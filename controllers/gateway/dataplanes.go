@@ -15,6 +15,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/credential"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine"
+	"github.com/kongjwt/kong-jwt-operator/internal/objects"
 	"github.com/kongjwt/kong-jwt-operator/internal/probe"
 )
 
@@ -117,6 +118,24 @@ func (d *DataPlanes) Ask(gateway string, question probe.Question) (probe.Conclus
 		return probe.Unsure, "the route that data planes are asked by is not on all of them yet"
 	}
 	return p.poller.Ask(question)
+}
+
+// behind says which data planes of a gateway do not hold the credential of a barrier, by its key; nothing where each
+// does, or where the gateway names none. See internal/ingress.
+func (d *DataPlanes) behind(gateway, key string) string {
+	p, found := d.get(gateway)
+	if !found {
+		return ""
+	}
+	who := "barrier " + key
+	conclusion, message := p.poller.Ask(probe.Question{
+		Who: who, Material: credential.Material{Key: key, Algorithm: objects.BarrierAlgorithm}, Want: probe.Present, Wake: func() {},
+	})
+	if conclusion != probe.Confirmed {
+		return message
+	}
+	p.poller.Forget(who)
+	return ""
 }
 
 // ask asks all data planes of a gateway once.

@@ -36,7 +36,8 @@ func (r *Reconciler) connectIngress(ctx context.Context, object *v1alpha1.KongGa
 	}
 	//nolint:contextcheck // The engine lives as long as the registry, not as long as this reconcile.
 	return r.engines.EnsureOther(object.Name, settings, func(running context.Context, s engine.Start) engine.Programmer {
-		return ingress.Run(running, r.Objects, settings, pace, s)
+		ask := func(key string) string { return r.planes.behind(object.Name, key) }
+		return ingress.Run(running, r.Objects, settings, pace, ask, s)
 	}), nil
 }
 

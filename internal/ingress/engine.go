@@ -76,15 +76,18 @@ type rooms struct {
 }
 
 // Run starts an engine, which runs until ctx ends.
-func Run(ctx context.Context, kube client.WithWatch, settings Settings, pace Pace, s engine.Start) *Engine {
+// ask asks the gateway's data planes; nil asks none.
+func Run(
+	ctx context.Context, kube client.WithWatch, settings Settings, pace Pace, ask AskNodes, s engine.Start,
+) *Engine {
 	a := about{start: s, settings: settings, cluster: cluster{kube}, objects: objects.Settings{
 		Scope: s.Scope, Class: settings.Class, Namespace: settings.Namespace, Key: []byte(settings.Key),
 	}}
 	r := &rooms{
 		about: a, link: newLink(ctx.Done()), held: held.New(), orphans: prune.NewLedger(), targets: targets.New(),
-		barrier:  barrier.New(barrierObject{a}, pace.Pace, s.Now),
 		refusals: refusals.New(settings.DriftInterval, s.Now),
 	}
+	r.barrier = barrier.New(barrierObject{a, r.held, ask}, pace.Pace, s.Now)
 	r.others = holders.NewOthers(func(ctx context.Context) (map[desired.UniqueKey]holders.Holder, error) {
 		return r.cluster.holders(ctx, r.objects)
 	}, s.Now)

@@ -42,7 +42,7 @@ func TestWithoutDefinitionsTheGatewaySaysSoAndGoesOnWhenTheyCome(t *testing.T) {
 	})
 	events := make(chan engine.Event, 100)
 	e := Run(t.Context(), kube, Settings{Class: "kong", Namespace: "system", DriftInterval: time.Hour},
-		Pace{Look: time.Millisecond}, engine.Start{
+		Pace{Look: time.Millisecond}, nil, engine.Start{
 			Scope: desired.Scope{Installation: "i", Gateway: "g"}, Now: time.Now, Log: logr.Discard(),
 			Notify: func(event engine.Event) {
 				select {

@@ -2,8 +2,6 @@ package ingress
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,7 +11,6 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine"
-	"github.com/kongjwt/kong-jwt-operator/internal/ingress/barrier"
 	"github.com/kongjwt/kong-jwt-operator/internal/ingress/held"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 	"github.com/kongjwt/kong-jwt-operator/internal/objects"
@@ -192,44 +189,6 @@ func (m *monitor) say(now engine.State) {
 	if now.Ready && !former.Ready {
 		m.start.Log.Info("The ingress controller takes this gateway's objects")
 	}
-}
-
-// barrierObject is the KongConsumer that the barrier is.
-type barrierObject struct{ about }
-
-// Write implements barrier.Object.
-func (b barrierObject) Write(ctx context.Context) (generation int64, err error) {
-	var nonce [8]byte
-	_, _ = rand.Read(nonce[:]) // never fails, see its documentation
-	o := b.objects.Barrier(hex.EncodeToString(nonce[:]))
-	if _, err := b.cluster.apply(ctx, o); err != nil {
-		return 0, err
-	}
-	live, err := b.cluster.get(ctx, o.Reference)
-	if err != nil || live == nil {
-		return 0, err
-	}
-	return live.GetGeneration(), nil
-}
-
-// Read implements barrier.Object.
-func (b barrierObject) Read(ctx context.Context) (barrier.Answer, error) {
-	live, err := b.cluster.get(ctx, b.objects.Barrier("").Reference)
-	if err != nil || live == nil {
-		return barrier.Answer{}, err
-	}
-	answer := barrier.Answer{
-		Taken: live.GetAnnotations()[objects.AnnotationClass] == b.settings.Class, Generation: live.GetGeneration(),
-	}
-	if condition := programmed(live); condition["status"] == "True" {
-		answer.Programmed, _ = condition["observedGeneration"].(int64)
-	}
-	return answer, nil
-}
-
-// Remove implements barrier.Object.
-func (b barrierObject) Remove(ctx context.Context) error {
-	return b.cluster.remove(ctx, b.objects.Barrier("").Reference)
 }
 
 // forget drops what is remembered of an owner that is gone.

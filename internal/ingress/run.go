@@ -207,13 +207,20 @@ func (r *run) conclude() error {
 		return r.reattached()
 	}
 	message := "waiting until the ingress controller has given Kong what was written"
-	if b.Late {
+	switch {
+	case b.Late:
 		message = b.Lateness(r.settings.Class)
+	case b.Behind != "":
+		message = "waiting until every data plane has what was written: " + b.Behind
 	}
 	if lost {
 		message += "; until then " + withoutPlugins
 	}
-	wait := status.Wait(again, reasonOf(b.Late, r.held.LastAccess(r.owner) > confirmed), "%s", message)
+	reason := reasonOf(b.Late, r.held.LastAccess(r.owner) > confirmed)
+	if b.Behind != "" && reason != v1alpha1.ReasonRevocationPending {
+		reason = v1alpha1.ReasonAwaitingDataPlane
+	}
+	wait := status.Wait(again, reason, "%s", message)
 	wait.Quiet = !b.Late && !r.open && last <= b.Found && r.result.Writes == 0 // all was there when this process began
 	return wait
 }

@@ -149,15 +149,43 @@ func (b *builder) annotations(id string) map[string]string {
 	return map[string]string{AnnotationClass: b.Class, annotationPlugins: strings.Join(names, ",")}
 }
 
-// Barrier gives the KongConsumer whose content is another for each nonce; see internal/ingress.
-func (s Settings) Barrier(nonce string) Object {
+// LabelBarrier is on the Secrets of a barrier, with the scope of its gateway.
+const LabelBarrier = "kongjwt.dev/barrier"
+
+// BarrierAlgorithm is that of a barrier's credential.
+const BarrierAlgorithm = v1alpha1.Algorithm("ES256")
+
+// BarrierSecret is the credential of a barrier: a public key, whose private key nobody has. Data planes are asked for its
+// key, which is the custom_id of the KongConsumer that Barrier gives for the same nonce.
+func (s Settings) BarrierSecret(nonce, publicKeyPEM string) Object {
+	name := s.name(desired.GatewayOwner(s.Scope.Gateway), "barrier", nonce)
+	return Object{
+		Reference: Reference{groupCore, kindSecret, s.Namespace, name},
+		Content: map[string]any{
+			"apiVersion": groupCore, "kind": kindSecret, "type": "Opaque", "immutable": true,
+			"stringData": map[string]any{
+				"key": s.barrierID() + "." + nonce, "algorithm": string(BarrierAlgorithm), "rsa_public_key": publicKeyPEM,
+			},
+			"metadata": map[string]any{"name": name, "namespace": s.Namespace, "labels": map[string]any{
+				labelManagedBy: v1alpha1.ManagedBy, LabelBarrier: s.ScopeLabel(), LabelCredential: "jwt", labelSecret: "true",
+			}},
+		},
+	}
+}
+
+func (s Settings) barrierID() string { return "kongjwt-barrier." + s.ScopeLabel() }
+
+// Barrier gives the KongConsumer whose content is another for each nonce; see internal/ingress. credential is the name
+// of its Secret.
+func (s Settings) Barrier(nonce, credential string) Object {
 	owner := desired.GatewayOwner(s.Scope.Gateway)
-	id := "kongjwt-barrier." + s.ScopeLabel()
+	id := s.barrierID()
 	return Object{
 		Reference: Reference{GroupKong, KindConsumer, s.Namespace, s.name(owner, "barrier")},
 		Owner:     owner,
 		Content: map[string]any{
-			"apiVersion": GroupKong, "kind": KindConsumer, "username": id, "custom_id": id + "." + nonce, "credentials": []any{},
+			"apiVersion": GroupKong, "kind": KindConsumer, "username": id, "custom_id": id + "." + nonce,
+			"credentials": []any{credential},
 			"metadata": map[string]any{
 				"name": s.name(owner, "barrier"), "namespace": s.Namespace,
 				"labels":      map[string]any{labelManagedBy: v1alpha1.ManagedBy},

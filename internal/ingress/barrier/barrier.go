@@ -30,6 +30,9 @@ type Object interface {
 	Write(ctx context.Context) (generation int64, err error)
 	// Read gives the object as it is.
 	Read(ctx context.Context) (Answer, error)
+	// Behind says which data planes do not hold the object's key though the controller has given it to Kong, with all
+	// epochs up to pushed; nothing where each does, or none is asked.
+	Behind(key string, pushed uint64) string
 	// Remove deletes the object; one that is gone is no error.
 	Remove(ctx context.Context) error
 }
@@ -40,6 +43,8 @@ type Answer struct {
 	Taken bool
 	// Generation is that of the object, Programmed the one that is in Kong; zero where none is.
 	Generation, Programmed int64
+	// Key is what data planes are asked for.
+	Key string
 }
 
 // Barrier is that of one gateway. It may be used from many goroutines; Look is called from one.
@@ -74,6 +79,8 @@ type State struct {
 	Late bool
 	// Blame says what holds up the pushes, as far as it is known.
 	Blame string
+	// Behind says which data planes do not have what the controller says that it has given to Kong.
+	Behind string
 
 	written uint64
 	limit   time.Duration
@@ -117,6 +124,8 @@ func (b *Barrier) State() State {
 func (s State) Lateness(class string) string {
 	text := fmt.Sprintf("not taken for %s", s.limit)
 	switch {
+	case s.Behind != "":
+		return text + " by every data plane, while the ingress controller says that it gave it to Kong: " + s.Behind
 	case s.Blame != "":
 		return text + "; Kong refuses " + s.Blame
 	case s.Confirmed == 0:
@@ -166,7 +175,7 @@ func (b *Barrier) Look(ctx context.Context) (freed []desired.Owner, err error) {
 	case !answer.Taken || answer.Generation < generation:
 		return nil, b.ask(ctx, asked) // somebody took it away, or changed it
 	case answer.Programmed >= generation: // another process may have written it since
-		return b.confirm(asked), nil
+		return b.confirm(asked, b.object.Behind(answer.Key, asked)), nil
 	}
 	return nil, nil
 }
@@ -187,15 +196,19 @@ func (b *Barrier) ask(ctx context.Context, epoch uint64) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.asked, b.askedAt, b.generation, b.state.Blame = epoch, b.now(), generation, ""
+	b.asked, b.askedAt, b.generation, b.state.Blame, b.state.Behind = epoch, b.now(), generation, "", ""
 	return nil
 }
 
-// confirm notes that an epoch is in Kong, and gives the owners that waited for it.
-func (b *Barrier) confirm(epoch uint64) (freed []desired.Owner) {
+// confirm notes that an epoch is in Kong, unless a data plane is behind, and gives the owners that waited for it.
+func (b *Barrier) confirm(epoch uint64, behind string) (freed []desired.Owner) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.state.Confirmed, b.state.Blame, b.asked = epoch, "", 0
+	b.state.Blame, b.state.Behind = "", behind
+	if behind != "" {
+		return nil
+	}
+	b.state.Confirmed, b.asked = epoch, 0
 	for owner, at := range b.waiting {
 		if at <= epoch {
 			freed = append(freed, owner)
@@ -209,7 +222,7 @@ func (b *Barrier) confirm(epoch uint64) (freed []desired.Owner) {
 func (b *Barrier) Overdue() (since time.Time, overdue bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.askedAt, b.asked > 0 && b.now().Sub(b.askedAt) > b.pace.Blame
+	return b.askedAt, b.asked > 0 && b.state.Behind == "" && b.now().Sub(b.askedAt) > b.pace.Blame
 }
 
 // Blame notes what holds up the pushes.

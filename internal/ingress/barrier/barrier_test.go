@@ -19,6 +19,9 @@ type object struct {
 	answer barrier.Answer
 	failed error
 	writes int
+	// behind are the data planes that lag, and askedFor and pushed what they were asked for.
+	behind, askedFor string
+	pushed           uint64
 	// writing is called while it is written.
 	writing func()
 }
@@ -37,6 +40,11 @@ func (o *object) Write(context.Context) (int64, error) {
 }
 
 func (o *object) Read(context.Context) (barrier.Answer, error) { return o.answer, o.failed }
+
+func (o *object) Behind(key string, pushed uint64) string {
+	o.askedFor, o.pushed = key, pushed
+	return o.behind
+}
 
 func (o *object) Remove(context.Context) error {
 	o.answer.Taken = false
@@ -94,6 +102,33 @@ func TestAWriteIsConfirmedByTheBarrierThatWasWrittenAfterIt(t *testing.T) {
 	r.look(t)
 	if r.Confirmed() != later {
 		t.Fatal("the later write is not confirmed")
+	}
+}
+
+func TestNothingIsConfirmedBeforeEveryDataPlaneHasIt(t *testing.T) {
+	r := newRig()
+	owner := desired.ConsumerOwner("team", "app")
+	epoch := r.Wrote()
+	r.Await(owner, epoch)
+	r.now = r.now.Add(pace.Settle)
+	r.look(t)
+	r.answer.Programmed, r.answer.Key, r.behind = r.answer.Generation, "key", "node b does not hold it"
+	if freed := r.look(t); len(freed) != 0 || r.Confirmed() != 0 || r.State().Behind != r.behind {
+		t.Fatalf("%v are freed, %+v", freed, r.State())
+	}
+	if r.askedFor != "key" || r.pushed != epoch {
+		t.Errorf("asked for %s of epoch %d", r.askedFor, r.pushed)
+	}
+	r.now = r.now.Add(pace.Late + time.Second)
+	if _, overdue := r.Overdue(); overdue {
+		t.Error("it is looked for what holds up the pushes, which holds up none")
+	}
+	if state := r.State(); !state.Late || !strings.Contains(state.Lateness("kong"), r.behind) {
+		t.Errorf("%+v: %s", state, state.Lateness("kong"))
+	}
+	r.behind = ""
+	if freed := r.look(t); len(freed) != 1 || r.Confirmed() != epoch || r.State().Behind != "" {
+		t.Errorf("%v are freed, %+v", freed, r.State())
 	}
 }
 
