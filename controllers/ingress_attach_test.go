@@ -204,7 +204,12 @@ var _ = Describe("attachTo on a Kong of an ingress controller", func() {
 		taken(ctx, guard)
 		c.answering(ctx, "", 401)
 		opened := c.watchOpen(ctx)
+		c.stopController()
 		change(ctx, guard, func(o *v1alpha1.JwtProtectedService) { o.Spec.AttachTo = &v1alpha1.AttachTo{HTTPRoute: "orders"} })
+		Eventually(func() string { return c.plugins(ctx, theRoute()) }).WithTimeout(pushed).ShouldNot(BeEmpty())
+		reconciling(ctx, guard, v1alpha1.ReasonProgressing, ContainSubstring("waiting until the ingress controller"))
+		Expect(c.plugins(ctx, &corev1.Service{})).NotTo(BeEmpty(), "it is protected until Kong has the other")
+		c.startController()
 		Eventually(func() string { return c.plugins(ctx, &corev1.Service{}) }).WithTimeout(pushed).Should(BeEmpty())
 		taken(ctx, guard)
 		Expect(c.answers(ctx, "")).To(Equal([]int{401, 401}))
@@ -271,6 +276,14 @@ var _ = Describe("attachTo on a Kong of an ingress controller", func() {
 		stalled(ctx, other, v1alpha1.ReasonInvalidSpec, ContainSubstring("spec.attachTo.service: Service orders"))
 	})
 })
+
+// theRoute is an HTTPRoute to read into.
+func theRoute() *unstructured.Unstructured {
+	o := &unstructured.Unstructured{}
+	o.SetAPIVersion("gateway.networking.k8s.io/v1")
+	o.SetKind("HTTPRoute")
+	return o
+}
 
 // clusterPlugins are the operator's of the gateway.
 func (c *controlled) clusterPlugins(ctx context.Context, g Gomega) []string {

@@ -158,7 +158,7 @@ func (r *run) takeAway(ctx context.Context, rank objects.Rank) error {
 		if _, wanted := r.want[reference]; wanted || is.Rank() != rank {
 			continue
 		}
-		if !unnamed {
+		if !unnamed || is.Attached && r.attaches() {
 			r.open = true
 			continue
 		}
@@ -174,6 +174,17 @@ func (r *run) takeAway(ctx context.Context, rank objects.Rank) error {
 		r.result.Writes++
 	}
 	return nil
+}
+
+// attaches says whether the plugins are on their way to another object: they stay on the former until they are there.
+func (r *run) attaches() bool {
+	confirmed := r.barrier.Confirmed()
+	for reference, o := range r.want {
+		if is, there := r.own[reference]; o.Attached && (!there || is.Epoch > confirmed) {
+			return true
+		}
+	}
+	return false
 }
 
 // unnamed says whether what may name objects of a rank is in Kong as it is now, or out of it.
