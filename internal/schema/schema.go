@@ -103,12 +103,8 @@ func Check(ctx context.Context, kind string, object map[string]any) ([]Fault, er
 	if d == nil {
 		return nil, ErrKind
 	}
-	object = runtime.DeepCopyJSON(object)
-	delete(object, "status")
-	faults := unknownFields(object, d.structural)
+	object, faults := d.admit(object)
 	faults = append(faults, nameFaults(object)...)
-	defaulting.PruneNonNullableNullsWithoutDefaults(object, d.structural)
-	defaulting.Default(object, d.structural)
 	found := validation.ValidateCustomResource(nil, object, d.openAPI)
 	found = append(found, listtype.ValidateListSetsAndMaps(nil, d.structural, object)...)
 	if !slices.ContainsFunc(found, blocks) {
@@ -119,6 +115,31 @@ func Check(ctx context.Context, kind string, object map[string]any) ([]Fault, er
 		faults = append(faults, Fault{Field: strings.TrimPrefix(fault.Field, "<nil>."), Message: message(fault)})
 	}
 	return oneAField(faults), nil
+}
+
+// Admitted is a copy of an object as admission policies see it when it is created: without status, unknown fields and
+// nulls, and with defaults.
+func Admitted(kind string, object map[string]any) (map[string]any, error) {
+	all, err := definitions()
+	if err != nil {
+		return nil, err
+	}
+	d := all[kind]
+	if d == nil {
+		return nil, ErrKind
+	}
+	object, _ = d.admit(object)
+	return object, nil
+}
+
+// admit makes the copy; the faults are the unknown fields.
+func (d *definition) admit(object map[string]any) (map[string]any, []Fault) {
+	object = runtime.DeepCopyJSON(object)
+	delete(object, "status")
+	faults := unknownFields(object, d.structural)
+	defaulting.PruneNonNullableNullsWithoutDefaults(object, d.structural)
+	defaulting.Default(object, d.structural)
+	return object, faults
 }
 
 // pattern begins what the OpenAPI schema says of a text: a rule says it in words.

@@ -46,11 +46,15 @@ func (l linter) judge(ctx context.Context, object map[string]any) ([]Finding, er
 	for _, fault := range faults {
 		found = append(found, Finding{ruleInvalid, Error, fault.String()})
 	}
-	warned, err := l.policy.findings(kind, object)
-	if err != nil && len(faults) == 0 { // the policy may rely on what is wrong
+	admitted, err := schema.Admitted(kind, object)
+	if err != nil {
 		return nil, err
 	}
+	warned, failed := l.policy.findings(kind, admitted)
 	found = append(found, warned...)
+	if len(faults) == 0 { // a rule may rely on what is wrong
+		found = append(found, failed...)
+	}
 	typed := l.typed(object)
 	found = append(found, l.set.findings(typed)...)
 	found = append(found, unsupported(typed, l.kongVersion)...)

@@ -129,6 +129,32 @@ func TestEveryRuleFindsWhatBreaksItAlone(t *testing.T) {
 	}
 }
 
+// TestNullsAreLeftOut: a null is a field that is not there, as for the API server, and ends no run.
+func TestNullsAreLeftOut(t *testing.T) {
+	fine := service(upstream + ", " + strict)
+	for name, c := range map[string]struct{ manifest, rule string }{
+		"a rotation":      {consumer("generate: {secretName: s, rotation: null}"), "no-rotation"},
+		"an interval":     {consumer("generate: {secretName: s, rotation: {interval: null}}"), "invalid"},
+		"an overlap":      {consumer("generate: {secretName: s, rotation: {interval: 3m, overlap: null}}"), "short-overlap"},
+		"routes":          {service(`upstream: {url: "https://a.example.com"}, routes: null, ` + strict), "no-routes"},
+		"protocols":       {service(strings.Replace(upstream, "[https]", "null", 1) + ", " + strict), "default-http"},
+		"claimsToVerify":  {service(upstream + ", " + strings.Replace(strict, "[exp]", "null", 1)), "no-expiry"},
+		"access.from":     {strings.Replace(fine, "{groups: [g]}", "{groups: [g], from: null}", 1), ""},
+		"jwt.anonymous":   {strings.Replace(fine, "[exp]", "[exp], anonymous: null", 1), ""},
+		"credentials":     {head + "kind: JwtConsumer\nspec: {credentials: null}\n", ""},
+		"spec":            {head + "kind: JwtProtectedService\nspec: null\n", "invalid"},
+		"a route":         {strings.Replace(fine, "[{name: r", "[null, {name: r", 1), "invalid"},
+		"a policy's list": {gateway(goodGateway + ", adoption: null"), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			found := findings(t, c.manifest)
+			if _, is := found[c.rule]; c.rule != "" && !is || c.rule == "" && len(found) > 0 {
+				t.Errorf("found %v, want %q", found, c.rule)
+			}
+		})
+	}
+}
+
 // What a version does not take is said as the operator would say it, and nothing where no version is named.
 func TestKongVersions(t *testing.T) {
 	realm := service(upstream + ", " + strings.Replace(strict, "[exp]", "[exp], realm: shop", 1))

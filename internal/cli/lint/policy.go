@@ -2,14 +2,15 @@ package lint
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/ext"
 	"sigs.k8s.io/yaml"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/charts"
+	"github.com/kongjwt/kong-jwt-operator/internal/schema"
 )
 
 // policyRules are the ids of the admission policy's validations, in its order.
@@ -84,48 +85,55 @@ func newPolicy(content []byte, ids []string) (*policy, error) {
 // chartPolicy is the one that the chart installs.
 func chartPolicy() (*policy, error) { return newPolicy(charts.Warnings, policyRules) }
 
-// findings are what the API server would warn of when the object is applied.
-func (p *policy) findings(kind string, object map[string]any) ([]Finding, error) {
+// findings are what the API server would warn of when the object, as it admits it, is applied. Each of failed is a rule
+// that could not be evaluated.
+func (p *policy) findings(kind string, admitted map[string]any) (found, failed []Finding) {
 	resource, known := resourceOf[kind]
 	if !known {
 		return nil, nil
 	}
 	// The policy may read spec as it is with its defaults; what has none has an empty one.
-	if object["spec"] == nil {
-		object = map[string]any{"metadata": object["metadata"], "spec": map[string]any{}}
+	if admitted["spec"] == nil {
+		admitted = map[string]any{"metadata": admitted["metadata"], "spec": map[string]any{}}
 	}
 	variables := map[string]any{}
 	input := map[string]any{
-		"object": object, "variables": variables,
+		"object": admitted, "variables": variables,
 		"request": map[string]any{"operation": "CREATE", "resource": map[string]any{"resource": resource}},
 	}
 	for _, v := range p.variables {
 		value, _, err := v.program.Eval(input)
-		if err != nil {
-			return nil, fmt.Errorf("the policy's variable %s: %w", v.name, err)
+		if err != nil { // it fails the rules alone that use it, as in the API server
+			value = types.WrapErr(fmt.Errorf("variable %s: %w", v.name, err))
 		}
 		variables[v.name] = value
 	}
-	var found []Finding
 	for _, v := range p.validations {
-		holds, _, err := v.holds.Eval(input)
-		if err != nil {
-			return nil, fmt.Errorf("rule %s: %w", v.rule, err)
+		message, err := v.violation(input)
+		switch {
+		case err != nil:
+			failed = append(failed, Finding{v.rule, Warning, fmt.Sprintf("spec: the rule cannot be evaluated: %s", err)})
+		case message != "":
+			found = append(found, Finding{v.rule, Warning, message})
 		}
-		if holds.Value() == true {
-			continue
-		}
-		message := v.message
-		if v.say != nil {
-			said, _, err := v.say.Eval(input)
-			if err != nil {
-				return nil, fmt.Errorf("rule %s: %w", v.rule, err)
-			}
-			message = fmt.Sprint(said.Value())
-		}
-		found = append(found, Finding{Rule: v.rule, Severity: Warning, Message: message})
 	}
-	return slices.Clip(found), nil
+	return found, failed
+}
+
+// violation is the message of a validation that does not hold; empty where it holds.
+func (v validation) violation(input map[string]any) (string, error) {
+	holds, _, err := v.holds.Eval(input)
+	if err != nil || holds.Value() == true {
+		return "", err
+	}
+	if v.say == nil {
+		return v.message, nil
+	}
+	said, _, err := v.say.Eval(input)
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprint(said.Value()), nil
 }
 
 // Warnings are the texts that the chart's admission policy has for an object that is created, in its order: what the
@@ -136,10 +144,14 @@ func Warnings(object map[string]any) ([]string, error) {
 		return nil, err
 	}
 	kind, _ := object["kind"].(string)
-	found, err := p.findings(kind, object)
+	admitted, err := schema.Admitted(kind, object)
+	if err != nil {
+		return nil, err
+	}
+	found, failed := p.findings(kind, admitted)
 	var texts []string
-	for _, f := range found {
+	for _, f := range append(found, failed...) {
 		texts = append(texts, f.Message)
 	}
-	return texts, err
+	return texts, nil
 }
