@@ -74,7 +74,9 @@ var _ = Describe("A JwtToken", Ordered, func() {
 		signedWith(ctx, t, hmac(other))
 		ready(ctx, t)
 		change(ctx, consumer, func(c *v1alpha1.JwtConsumer) { c.Spec.Revoked = true })
-		reconciling(ctx, t, v1alpha1.ReasonConsumerNotReady, ContainSubstring("revoked"))
+		reconciling(ctx, t, v1alpha1.ReasonConsumerRevoked, ContainSubstring("spec.revoked is false"))
+		change(ctx, consumer, func(c *v1alpha1.JwtConsumer) { c.Spec.Revoked = false })
+		ready(ctx, t)
 	})
 
 	It("is signed with a private key out of a Secret", func(ctx SpecContext) {

@@ -92,7 +92,8 @@ func (r *reconciliation) readToken(ctx context.Context) error {
 // checkLive lets nothing be signed with what Kong does not hold.
 func (r *reconciliation) checkLive(ctx context.Context) error {
 	if r.consumer.Spec.Revoked {
-		return status.Wait(0, v1alpha1.ReasonConsumerNotReady, "the credentials of JwtConsumer %s are revoked", r.consumer.Name)
+		return status.Wait(0, v1alpha1.ReasonConsumerRevoked,
+			"the credentials of JwtConsumer %s are revoked, and no token is signed until its spec.revoked is false", r.consumer.Name)
 	}
 	to, err := r.Gateways.Resolve(ctx, r.consumer.Namespace, r.consumer.Spec.GatewayRef.Name)
 	var wait *status.WaitError

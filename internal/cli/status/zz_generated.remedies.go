@@ -31,6 +31,7 @@ var remedies = map[string]string{
 	v1alpha1.ReasonCredentialCannotSign: "Let the token use a credential that is generated, or whose Secret holds the secret or the private key.",
 	v1alpha1.ReasonConsumerNotFound:     "Create the JwtConsumer in the namespace of the token, or correct the names in spec.consumerRef.",
 	v1alpha1.ReasonConsumerNotReady:     "Look at the JwtConsumer: kubectl describe jwtconsumer NAME. The token is signed once its credential is in Kong.",
+	v1alpha1.ReasonConsumerRevoked:      "Set spec.revoked of the JwtConsumer to false once the leaked material is replaced. The token is signed again by itself.",
 	v1alpha1.ReasonKeySetUnreachable:    "Look whether the URL is right and the issuer answers; the message says what failed. It asks again by itself.",
 	v1alpha1.ReasonKeySetInvalid:        "Name the key set itself, jwks_uri of the discovery document, and look at what the issuer publishes.",
 	v1alpha1.ReasonDeleting:             "Wait, or take away what the message names.",

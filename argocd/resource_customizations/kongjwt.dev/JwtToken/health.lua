@@ -30,6 +30,9 @@ end
 health.message = ready.message
 if ready.status == "True" then
   health.status = "Healthy"
+elseif ready.reason == "ConsumerRevoked" then
+  -- Somebody has revoked its JwtConsumer: it waits for a decision, as what is suspended does.
+  health.status = "Suspended"
 elseif stalled ~= nil then
   health.status = "Degraded"
 end

@@ -1,5 +1,6 @@
 local suspended = obj.spec.suspend == true
 return {
+  reconcile = {disabled = suspended},
   suspend = {disabled = suspended},
   resume = {disabled = not suspended},
 }
