@@ -74,12 +74,14 @@ func New(e *env.Env) *cobra.Command {
 
 Reads and writes with your own rights. Exit codes: 0 for yes or done, 1 where the
 answer is no (a token refused, a difference, a finding), 2 for an error.`,
-		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl kongjwt"},
-		Version:       e.Version,
-		Args:          usage.Subcommand,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		SilenceUsage:  true,
-		SilenceErrors: true,
+		Annotations: map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl kongjwt"},
+		Version:     e.Version,
+		Args:        usage.Subcommand,
+		// The order is cobra's: arguments, this, its own check of flags.
+		PersistentPreRunE: usage.Flags,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		SilenceUsage:      true,
+		SilenceErrors:     true,
 	}
 	root.SetIn(e.In)
 	root.SetOut(e.Out)

@@ -18,6 +18,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/material"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/output"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/tokeninput"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/usage"
 	"github.com/kongjwt/kong-jwt-operator/internal/credential"
 	"github.com/kongjwt/kong-jwt-operator/internal/token"
 )
@@ -64,7 +65,7 @@ Why a service refuses a token is more than this: see kubectl kongjwt explain.`,
 
   # Against a public key in a file, with no cluster
   kubectl kongjwt token verify --public-key issuer.pem --token-file token.jwt`,
-		Args:              cobra.MaximumNArgs(1),
+		Args:              usage.AtMostOne("CONSUMER"),
 		ValidArgsFunction: complete.Consumer(e),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.run(cmd.Context(), e, args)
