@@ -4,12 +4,14 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/cli-utils/pkg/kstatus/status"
@@ -121,14 +123,65 @@ var _ = Describe("What GitOps applies", func() {
 	})
 
 	It("are Argo CD's own kinds by its schemas, and the operator's values by the chart's", func(ctx SpecContext) {
-		applications := samples("../../argocd/examples/application.yaml", "../../argocd/examples/applicationset.yaml")
+		applications := samples("../../argocd/examples/application.yaml", "../../argocd/examples/applicationset.yaml",
+			"../../argocd/examples/appproject.yaml", operatorProject)
 		takesStrictly(ctx, applications)
+		project := samples(operatorProject)[0]
 		for _, object := range renderValues(ctx, applications[0], "spec", "source", "helm", "valuesObject") {
+			if object.GetAnnotations()["helm.sh/hook"] == "test" {
+				continue // Argo CD makes none of Helm's tests.
+			}
 			Expect(object.GetAnnotations()).NotTo(HaveKey("helm.sh/hook"), "Argo CD orders objects itself")
+			if object.GetNamespace() == "" {
+				kind := object.GroupVersionKind().GroupKind()
+				Expect(listed(project, "clusterResourceWhitelist")).To(ContainElement(map[string]any{"group": kind.Group, "kind": kind.Kind}))
+			} else {
+				Expect(listed(project, "destinations")).To(ContainElement(HaveKeyWithValue("namespace", object.GetNamespace())))
+			}
 		}
 		version, _, _ := unstructured.NestedString(read(chartPath+"/Chart.yaml"), "version")
 		asked, _, _ := unstructured.NestedString(applications[0].Object, "spec", "source", "targetRevision")
 		Expect(asked).To(Equal(version))
+	}, SpecTimeout(patience))
+
+	It("leaves nothing that the AppProject of the operator calls an orphan", func(ctx SpecContext) {
+		Expect(testenv.InstallCRDs(config)).To(Succeed())
+		kong, err := kongsim.Start(kongsim.Options{})
+		Expect(err).NotTo(HaveOccurred())
+		DeferCleanup(kong.Close)
+		ignored := listed(samples(operatorProject)[0], "orphanedResources", "ignore")
+		seeds := []string{"kong-jwt-operator-probe", "kong-jwt-operator-state"}
+		for _, name := range seeds {
+			seed := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+			Expect(client.IgnoreNotFound(kube.Delete(ctx, seed))).To(Succeed())
+		}
+		before := secretNames(ctx, Default)
+		startOperator(ctx, "values/default.yaml")
+		gateway := &v1alpha1.KongGateway{ObjectMeta: metav1.ObjectMeta{Name: "orphans"}, Spec: v1alpha1.KongGatewaySpec{
+			AdminAPI:          v1alpha1.AdminAPI{URL: kong.AdminURL()},
+			DataPlanes:        &v1alpha1.DataPlanes{URLs: []string{kong.ProxyURL()}},
+			AllowedNamespaces: v1alpha1.AllowedNamespaces{From: v1alpha1.NamespacesAll},
+		}}
+		consumer := &v1alpha1.JwtConsumer{ObjectMeta: metav1.ObjectMeta{Namespace: "team-a", Name: "orphans"}, Spec: v1alpha1.JwtConsumerSpec{
+			GatewayRef:  v1alpha1.GatewayReference{Name: gateway.Name},
+			Credentials: []v1alpha1.Credential{{Name: "a", Algorithm: "HS256", Generate: &v1alpha1.Generate{SecretName: "orphans"}}},
+		}}
+		for _, object := range []client.Object{gateway, consumer} {
+			Expect(kube.Create(ctx, object)).To(Succeed())
+			DeferCleanup(func(ctx SpecContext) {
+				Expect(kube.Delete(ctx, object)).To(Succeed())
+				Eventually(func() error { return kube.Get(ctx, client.ObjectKeyFromObject(object), object) }).
+					WithContext(ctx).Should(MatchError(apierrors.IsNotFound, "is gone"))
+			})
+		}
+		var made []string
+		Eventually(func(g Gomega) {
+			made = slices.DeleteFunc(secretNames(ctx, g), func(name string) bool { return slices.Contains(before, name) })
+			g.Expect(made).To(ContainElements(seeds))
+		}).WithContext(ctx).Should(Succeed())
+		for _, name := range made {
+			Expect(ignored).To(ContainElement(map[string]any{"group": "", "kind": "Secret", "name": name}))
+		}
 	}, SpecTimeout(patience))
 
 	It("are Flux's own kinds by its schemas, and the operator's values by the chart's", func(ctx SpecContext) {
@@ -176,6 +229,31 @@ spec: {consumerRef: {name: nobody, credential: a}, secretName: lost}
 		}
 	}, SpecTimeout(2*patience))
 })
+
+// operatorProject is the AppProject of the operator itself.
+const operatorProject = "../../argocd/examples/operator-appproject.yaml"
+
+// listed gives a list of an object's spec.
+func listed(object *unstructured.Unstructured, path ...string) []any {
+	GinkgoHelper()
+	list, found, err := unstructured.NestedSlice(object.Object, append([]string{"spec"}, path...)...)
+	Expect(err).NotTo(HaveOccurred())
+	Expect(found).To(BeTrue(), "%s", path)
+	return list
+}
+
+// secretNames are the names of the Secrets of the operator's namespace that have no owner.
+func secretNames(ctx context.Context, g Gomega) []string {
+	var secrets corev1.SecretList
+	g.Expect(kube.List(ctx, &secrets, client.InNamespace(namespace))).To(Succeed())
+	var names []string
+	for i := range secrets.Items {
+		if len(secrets.Items[i].OwnerReferences) == 0 {
+			names = append(names, secrets.Items[i].Name)
+		}
+	}
+	return names
+}
 
 // takesStrictly holds objects to the schemas of their kinds: no field is unknown.
 func takesStrictly(ctx context.Context, objects []*unstructured.Unstructured) {
