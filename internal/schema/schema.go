@@ -45,24 +45,35 @@ type definition struct {
 	rules      *cel.Validator
 }
 
-// definitions are those of all kinds, read once.
-var definitions = sync.OnceValues(func() (map[string]*definition, error) {
-	all := map[string]*definition{}
+// Definitions are the CustomResourceDefinitions that are built in.
+func Definitions() ([]apiextensionsv1.CustomResourceDefinition, error) {
 	files, err := charts.CRDs.ReadDir(charts.CRDDir)
 	if err != nil {
 		return nil, fmt.Errorf("list CustomResourceDefinitions: %w", err)
 	}
-	for _, file := range files {
+	crds := make([]apiextensionsv1.CustomResourceDefinition, len(files))
+	for i, file := range files {
 		content, err := charts.CRDs.ReadFile(charts.CRDDir + "/" + file.Name())
+		if err == nil {
+			err = yaml.Unmarshal(content, &crds[i])
+		}
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", file.Name(), err)
 		}
-		var crd apiextensionsv1.CustomResourceDefinition
-		if err := yaml.Unmarshal(content, &crd); err != nil {
-			return nil, fmt.Errorf("read %s: %w", file.Name(), err)
-		}
+	}
+	return crds, nil
+}
+
+// definitions are those of all kinds, compiled once.
+var definitions = sync.OnceValues(func() (map[string]*definition, error) {
+	all := map[string]*definition{}
+	crds, err := Definitions()
+	if err != nil {
+		return nil, err
+	}
+	for _, crd := range crds {
 		if all[crd.Spec.Names.Kind], err = compile(crd); err != nil {
-			return nil, fmt.Errorf("compile %s: %w", file.Name(), err)
+			return nil, fmt.Errorf("compile %s: %w", crd.Name, err)
 		}
 	}
 	return all, nil

@@ -10,17 +10,18 @@ import (
 	"runtime"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/inventory"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/operatorpods"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/usage"
 )
 
 type options struct {
-	all                              bool
-	file, operatorNamespace, matches string
-	tail                             int64
+	all      bool
+	file     string
+	tail     int64
+	operator operatorpods.Flags
 }
 
 // Command returns the subcommand.
@@ -47,17 +48,16 @@ What you may not read is left out, and named in problems.txt.`,
 	flags := cmd.Flags()
 	flags.BoolVarP(&o.all, "all-namespaces", "A", false, "Look at all namespaces")
 	flags.StringVarP(&o.file, "file", "f", "", `File to write; "-" is standard output (default kongjwt-bundle-TIME.tar.gz)`)
-	flags.StringVar(&o.operatorNamespace, "operator-namespace", "", "Where the operator's pods are (default: all namespaces)")
-	flags.StringVar(&o.matches, "selector", "app.kubernetes.io/name=kong-jwt-operator", "Labels of the operator's pods")
+	o.operator.Add(cmd)
 	flags.Int64Var(&o.tail, "tail", 5000, "How many lines of each log")
 	cobra.CheckErr(cmd.MarkFlagFilename("file", "tar.gz", "tgz"))
 	return cmd
 }
 
 func (o *options) run(ctx context.Context, e *env.Env) error {
-	selector, err := labels.Parse(o.matches)
+	err := o.operator.Check()
 	if err != nil {
-		return fmt.Errorf("--selector: %w", err)
+		return err
 	}
 	namespace := ""
 	if !o.all {
@@ -75,7 +75,7 @@ func (o *options) run(ctx context.Context, e *env.Env) error {
 	}
 	c := &collector{
 		kube: kube, clientset: clientset, files: &files{content: map[string]string{}}, guard: &scrubber{},
-		namespace: namespace, operator: o.operatorNamespace, selector: selector, tail: o.tail,
+		namespace: namespace, operator: o.operator, tail: o.tail,
 	}
 	switch err := c.resources(ctx); {
 	case errors.Is(err, inventory.ErrNotInstalled): // which is when a bundle is asked for: the operator's pods say why

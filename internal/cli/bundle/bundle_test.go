@@ -233,7 +233,7 @@ func TestWhatCannotBeReadIsNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	problems := strings.Split(unpack(t, s.Out)["problems.txt"], "\n")
-	for _, expected := range []string{"the API server's version", "none match app=none"} {
+	for _, expected := range []string{"the API server's version", "no pod has the labels app=none"} {
 		if !slices.ContainsFunc(problems, func(p string) bool { return strings.Contains(p, expected) }) || !strings.Contains(s.ErrOut.String(), expected) {
 			t.Errorf("%q is told neither in %q nor in %q", expected, problems, s.ErrOut)
 		}

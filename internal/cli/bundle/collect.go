@@ -12,13 +12,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/inventory"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/operatorpods"
 	"github.com/kongjwt/kong-jwt-operator/internal/credential"
 	"github.com/kongjwt/kong-jwt-operator/internal/index"
 )
@@ -31,10 +31,8 @@ type collector struct {
 	guard     *scrubber
 	// namespace to look at; empty for all.
 	namespace string
-	// operator is where its pods are; empty for all namespaces. selector matches them.
-	operator string
-	selector labels.Selector
-	tail     int64
+	operator  operatorpods.Flags
+	tail      int64
 }
 
 // resources are ours, as they are but for what redact takes out.
@@ -197,16 +195,16 @@ func (c *collector) events(ctx context.Context) {
 
 // pods are the operator's: how they are, what they log, what they measure.
 func (c *collector) pods(ctx context.Context) (images []string) {
-	var pods corev1.PodList
-	if err := c.kube.List(ctx, &pods, client.InNamespace(c.operator), client.MatchingLabelsSelector{Selector: c.selector}); err != nil {
+	pods, err := c.operator.List(ctx, c.kube)
+	if err != nil {
 		c.files.lacks("the operator's pods", err)
 		return nil
 	}
-	if len(pods.Items) == 0 {
-		c.files.problems = append(c.files.problems, "the operator's pods: none match "+c.selector.String()+"; see --operator-namespace and --selector")
+	if len(pods) == 0 {
+		c.files.problems = append(c.files.problems, "the operator's pods: "+c.operator.None())
 	}
-	for i := range pods.Items {
-		pod := &pods.Items[i]
+	for i := range pods {
+		pod := &pods[i]
 		place := "operator/" + pod.Namespace + "_" + pod.Name
 		object, err := runtime.DefaultUnstructuredConverter.ToUnstructured(pod)
 		if err == nil {
@@ -214,13 +212,11 @@ func (c *collector) pods(ctx context.Context) (images []string) {
 			c.files.addYAML(place+".yaml", object)
 		}
 		for _, container := range pod.Spec.Containers {
-			images = append(images, container.Image)
 			c.logs(ctx, pod, container.Name, place)
 			c.metrics(ctx, pod, container, place)
 		}
 	}
-	slices.Sort(images)
-	return slices.Compact(images)
+	return operatorpods.Images(pods)
 }
 
 // logs of a container, and of the one before it where that ended.

@@ -4,6 +4,7 @@ package check
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -21,14 +22,12 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/inventory"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/operatorpods"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/output"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/usage"
 )
 
-// operatorLabels are those of the operator's pods, and leasePrefix begins the names of its Leases: one for each part
-// of an installation.
-var operatorLabels = client.MatchingLabels{"app.kubernetes.io/name": "kong-jwt-operator"}
-
+// leasePrefix begins the names of the operator's Leases: one for each part of an installation.
 const leasePrefix = "kong-jwt-operator"
 
 // skew is how far clocks may be apart before tokens are refused by it.
@@ -56,8 +55,8 @@ type Report struct {
 }
 
 type options struct {
-	output    output.Flags
-	namespace string
+	output   output.Flags
+	operator operatorpods.Flags
 }
 
 // Command returns the subcommand.
@@ -66,20 +65,21 @@ func Command(e *env.Env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Say whether all that the operator needs is there",
-		Long: `Say whether all that the operator needs is there: its kinds, its pods and the one that leads, each Kong and its
-version, and clocks. What you may not read is unknown. Exits with 1 where a check failed.`,
+		Long: `Say whether all that the operator needs is there: its kinds, as this plugin knows them, its pods and the one that
+leads, rights that it cannot do without, each Kong and its version, and clocks. What you may not read or ask is
+unknown. Exits with 1 where a check failed.`,
 		Example: `  kubectl kongjwt check
   kubectl kongjwt check --operator-namespace kong-jwt-system -o json`,
 		Args: usage.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), e) },
 	}
-	cmd.Flags().StringVar(&o.namespace, "operator-namespace", "", "Where the operator's pods are (default: all namespaces)")
+	o.operator.Add(cmd)
 	o.output.Add(cmd, output.JSON, output.YAML)
 	return cmd
 }
 
 func (o *options) run(ctx context.Context, e *env.Env) error {
-	if err := o.output.Check(); err != nil {
+	if err := errors.Join(o.output.Check(), o.operator.Check()); err != nil {
 		return err
 	}
 	kube, err := e.Client()
@@ -91,7 +91,10 @@ func (o *options) run(ctx context.Context, e *env.Env) error {
 		return err
 	}
 	report := Report{Passed: true, Findings: kinds(clientset.Discovery())}
-	report.Findings = append(report.Findings, o.pods(ctx, kube)...)
+	report.Findings = append(report.Findings, definitions(ctx, kube)...)
+	pods, err := o.operator.List(ctx, kube)
+	report.Findings = append(report.Findings, o.ready(pods, err))
+	report.Findings = append(report.Findings, rights(ctx, clientset, pods)...)
 	report.Findings = append(report.Findings, o.leader(ctx, kube, e.Clock.Now())...)
 	report.Findings = append(report.Findings, gateways(ctx, kube)...)
 	report.Passed = !slices.ContainsFunc(report.Findings, func(f Finding) bool { return f.Outcome == failed })
@@ -123,38 +126,37 @@ func kinds(api discovery.DiscoveryInterface) []Finding {
 	return []Finding{f}
 }
 
-// pods says whether one of the operator's is Ready.
-func (o *options) pods(ctx context.Context, kube client.Reader) []Finding {
+// ready says whether one of the operator's pods is Ready; err is why they are not known.
+func (o *options) ready(pods []corev1.Pod, err error) Finding {
 	f := Finding{Name: "operator", Outcome: passed}
-	var pods corev1.PodList
-	if err := kube.List(ctx, &pods, client.InNamespace(o.namespace), operatorLabels); err != nil {
+	if err != nil {
 		f.Outcome, f.Detail, f.Remedy = unknown, err.Error(), "Name a namespace that you may read with --operator-namespace."
-		return []Finding{f}
+		return f
 	}
 	var ready []string
-	for _, pod := range pods.Items {
+	for _, pod := range pods {
 		if slices.ContainsFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool {
 			return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
 		}) {
 			ready = append(ready, pod.Namespace+"/"+pod.Name)
 		}
 	}
-	f.Detail = fmt.Sprintf("%d of %d pods are Ready: %s", len(ready), len(pods.Items), strings.Join(ready, ", "))
+	f.Detail = fmt.Sprintf("%d of %d pods are Ready: %s", len(ready), len(pods), strings.Join(ready, ", "))
 	switch {
-	case len(pods.Items) == 0:
-		f.Outcome, f.Detail, f.Remedy = failed, "there is no pod of it", "Install the chart, or see --operator-namespace."
+	case len(pods) == 0:
+		f.Outcome, f.Detail, f.Remedy = failed, o.operator.None(), "Install the chart, or name what its pods have."
 	case len(ready) == 0:
-		f.Outcome, f.Detail = failed, fmt.Sprintf("none of %d pods is Ready", len(pods.Items))
-		f.Remedy = "Look at them: kubectl describe pod -A -l app.kubernetes.io/name=kong-jwt-operator"
+		f.Outcome, f.Detail = failed, fmt.Sprintf("none of %d pods is Ready", len(pods))
+		f.Remedy = "Look at them: kubectl describe pod -n " + pods[0].Namespace
 	}
-	return []Finding{f}
+	return f
 }
 
 // leader says whether a replica leads, and whether its clock is this machine's.
 func (o *options) leader(ctx context.Context, kube client.Reader, now time.Time) []Finding {
 	f := Finding{Name: "leader", Outcome: passed}
 	var leases coordinationv1.LeaseList
-	if err := kube.List(ctx, &leases, client.InNamespace(o.namespace)); err != nil {
+	if err := kube.List(ctx, &leases, client.InNamespace(o.operator.Namespace)); err != nil {
 		f.Outcome, f.Detail, f.Remedy = unknown, err.Error(), "Name a namespace that you may read with --operator-namespace."
 		return []Finding{f}
 	}

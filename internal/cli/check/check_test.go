@@ -2,21 +2,32 @@ package check_test
 
 import (
 	"errors"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/spf13/cobra"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
+	clienttesting "k8s.io/client-go/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/check"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/clitest"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
+	"github.com/kongjwt/kong-jwt-operator/internal/schema"
 )
 
 func gateway(ready metav1.ConditionStatus) *v1alpha1.KongGateway {
@@ -31,8 +42,10 @@ func gateway(ready metav1.ConditionStatus) *v1alpha1.KongGateway {
 func pod(ready corev1.ConditionStatus) *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "operator", Name: "manager-0", Labels: map[string]string{"app.kubernetes.io/name": "kong-jwt-operator"}},
-		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "manager", Image: "kong-jwt-operator:v1"}}},
-		Status:     corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: ready}}},
+		Spec: corev1.PodSpec{ServiceAccountName: "manager", Containers: []corev1.Container{
+			{Name: "manager", Image: "kong-jwt-operator:v1"}, {Name: "mesh", Image: "mesh:v2"},
+		}},
+		Status: corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: ready}}},
 	}
 }
 
@@ -49,6 +62,9 @@ func session(t *testing.T, served bool, objects ...client.Object) *clitest.Sessi
 	t.Helper()
 	s := clitest.New(t, objects...)
 	clientset := fake.NewClientset()
+	clientset.PrependReactor("create", "subjectaccessreviews", func(clienttesting.Action) (bool, runtime.Object, error) {
+		return true, &authorizationv1.SubjectAccessReview{Status: authorizationv1.SubjectAccessReviewStatus{Allowed: true}}, nil
+	})
 	if served {
 		list := &metav1.APIResourceList{GroupVersion: v1alpha1.GroupVersion.String()}
 		for _, kind := range v1alpha1.ResourceKinds() {
@@ -73,7 +89,7 @@ func TestCheck(t *testing.T) {
 			[]string{"1 of 1 pods are Ready: operator/manager-0", "manager-0_1, seen 3s ago", "Ready, Kong 3.9.3 Database", "this machine's is the operator's"}, false,
 		},
 		"nothing is there": {
-			false, nil, []string{"the cluster has no KongGateway, JwtConsumer, JwtProtectedService, JwtToken", "there is no pod of it", "there is no KongGateway"}, true,
+			false, nil, []string{"the cluster has no KongGateway, JwtConsumer, JwtProtectedService, JwtToken", "no pod has the labels app.kubernetes.io/name=kong-jwt-operator", "there is no KongGateway"}, true,
 		},
 		"nobody leads": {
 			true, []client.Object{gateway(metav1.ConditionTrue), pod(corev1.ConditionTrue), lease(-5 * time.Minute)},
@@ -108,7 +124,151 @@ func TestVersion(t *testing.T) {
 		t.Errorf("%v, %s", err, s.Out)
 	}
 	s = session(t, true)
-	if err := s.Run(t, check.Version); err != nil || !strings.Contains(s.Out.String(), "operator  unknown: there is no pod of it") {
+	if err := s.Run(t, check.Version); err != nil || !strings.Contains(s.Out.String(), "operator  unknown: no pod has the labels") {
 		t.Errorf("%v, %s", err, s.Out)
 	}
+}
+
+// TestOthersLabels: nameOverride of the chart gives the pods another label.
+func TestOthersLabels(t *testing.T) {
+	p := pod(corev1.ConditionTrue)
+	p.Labels["app.kubernetes.io/name"] = "jwt"
+	s := session(t, true, gateway(metav1.ConditionTrue), p, lease(0))
+	if err := s.Run(t, check.Command); !errors.Is(err, env.ErrNegative) || !strings.Contains(s.Out.String(), "--selector") {
+		t.Errorf("%v, %s", err, s.Out)
+	}
+	if err := s.Run(t, check.Command, "--selector", "app.kubernetes.io/name=jwt"); err != nil {
+		t.Errorf("%v, %s", err, s.Out)
+	}
+	if err := s.Run(t, check.Version, "--selector", "app.kubernetes.io/name=jwt"); err != nil || !strings.Contains(s.Out.String(), "operator:v1") {
+		t.Errorf("%v, %s", err, s.Out)
+	}
+	for _, command := range []func(*env.Env) *cobra.Command{check.Command, check.Version} {
+		if err := s.Run(t, command, "--selector", "a in"); err == nil || !strings.Contains(err.Error(), "--selector: ") {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
+// TestDefinitions: fields that the cluster does not know are named; what is less is said.
+func TestDefinitions(t *testing.T) {
+	spec := func(crd *apiextensionsv1.CustomResourceDefinition) *apiextensionsv1.JSONSchemaProps {
+		return crd.Spec.Versions[0].Schema.OpenAPIV3Schema
+	}
+	for name, c := range map[string]struct {
+		change func(*apiextensionsv1.CustomResourceDefinition)
+		want   string
+		fails  bool
+	}{
+		"those of the plugin": {func(*apiextensionsv1.CustomResourceDefinition) {}, "ok       definitions       they are those of this plugin", false},
+		"a default that is written in another way": {func(crd *apiextensionsv1.CustomResourceDefinition) {
+			for _, version := range crd.Spec.Versions {
+				reformat(version.Schema.OpenAPIV3Schema)
+			}
+		}, "ok       definitions", false},
+		"a field less": {func(crd *apiextensionsv1.CustomResourceDefinition) {
+			properties := spec(crd).Properties["spec"].Properties
+			delete(properties, "gatewayRef")
+			delete(properties, "adoption")
+		}, "FAILED   definitions       they are older than this plugin: JwtConsumer has no spec.gatewayRef; JwtProtectedService has no spec.gatewayRef; " +
+			"KongGateway has no spec.adoption", true},
+		"a field more": {func(crd *apiextensionsv1.CustomResourceDefinition) {
+			spec(crd).Properties["other"] = apiextensionsv1.JSONSchemaProps{Type: "string"}
+		}, "unknown  definitions       they are others than this plugin's: JwtConsumer, JwtProtectedService, JwtToken, KongGateway", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			objects := []client.Object{gateway(metav1.ConditionTrue), pod(corev1.ConditionTrue), lease(0)}
+			crds, err := schema.Definitions()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range crds {
+				c.change(&crds[i])
+				objects = append(objects, &crds[i])
+			}
+			s := session(t, true, objects...)
+			if err := s.Run(t, check.Command); errors.Is(err, env.ErrNegative) != c.fails || !strings.Contains(s.Out.String(), c.want) {
+				t.Errorf("%v, want %q in\n%s", err, c.want, s.Out)
+			}
+		})
+	}
+}
+
+// reformat puts a space before each default.
+func reformat(s *apiextensionsv1.JSONSchemaProps) {
+	if s.Default != nil {
+		s.Default.Raw = append([]byte(" "), s.Default.Raw...)
+	}
+	for name, property := range s.Properties {
+		reformat(&property)
+		s.Properties[name] = property
+	}
+}
+
+// TestRights: each right of the ServiceAccount that the operator cannot do without is asked for, where it watches.
+func TestRights(t *testing.T) {
+	answer := func(s *clitest.Session, allowed func(authorizationv1.SubjectAccessReviewSpec) (bool, error)) {
+		clientset, _ := s.Env.NewClientset()
+		clientset.(*fake.Clientset).PrependReactor("create", "subjectaccessreviews", func(action clienttesting.Action) (bool, runtime.Object, error) {
+			review := action.(clienttesting.CreateAction).GetObject().(*authorizationv1.SubjectAccessReview).DeepCopy()
+			var err error
+			review.Status.Allowed, err = allowed(review.Spec)
+			return true, review, err
+		})
+	}
+	watching := pod(corev1.ConditionTrue)
+	watching.Spec.Containers[0].Args = []string{"--leader-elect", "--watch-namespaces=team-a,team-b"}
+	for name, c := range map[string]struct {
+		pod     *corev1.Pod
+		allowed func(authorizationv1.SubjectAccessReviewSpec) (bool, error)
+		want    string
+		fails   bool
+	}{
+		"all": {pod(corev1.ConditionTrue), func(spec authorizationv1.SubjectAccessReviewSpec) (bool, error) {
+			return spec.User == "system:serviceaccount:operator:manager" && slices.Contains(spec.Groups, "system:serviceaccounts:operator"), nil
+		}, "ok       rights            ServiceAccount operator/manager has each of 10 ", false},
+		"none of a rule": {pod(corev1.ConditionTrue), func(spec authorizationv1.SubjectAccessReviewSpec) (bool, error) {
+			return spec.ResourceAttributes.Resource != "secrets" && spec.ResourceAttributes.Subresource != "status", nil
+		}, "may not patch konggateways.kongjwt.dev/status, patch jwtconsumers.kongjwt.dev/status, update secrets\n", true},
+		"none in one of two namespaces": {watching, func(spec authorizationv1.SubjectAccessReviewSpec) (bool, error) {
+			return spec.ResourceAttributes.Resource != "secrets" || spec.ResourceAttributes.Namespace == "team-a", nil
+		}, "may not update secrets in team-b\n", true},
+		"it may not be asked": {pod(corev1.ConditionTrue), func(authorizationv1.SubjectAccessReviewSpec) (bool, error) {
+			return false, apierrors.NewForbidden(authorizationv1.Resource("subjectaccessreviews"), "", errors.New("not you"))
+		}, "unknown  rights ", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := session(t, true, gateway(metav1.ConditionTrue), c.pod, lease(0))
+			answer(s, c.allowed)
+			if err := s.Run(t, check.Command); errors.Is(err, env.ErrNegative) != c.fails || !strings.Contains(s.Out.String(), c.want) {
+				t.Errorf("%v, want %q in\n%s", err, c.want, s.Out)
+			}
+		})
+	}
+
+	t.Run("no more than the operator's role has", func(t *testing.T) {
+		content, err := os.ReadFile("../../../config/rbac/role.yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var rules []rbacv1.PolicyRule
+		for _, document := range strings.Split(string(content), "---\n") {
+			var role rbacv1.ClusterRole
+			if err := yaml.Unmarshal([]byte(document), &role); err != nil {
+				t.Fatal(err)
+			}
+			rules = append(rules, role.Rules...)
+		}
+		s := session(t, true, gateway(metav1.ConditionTrue), pod(corev1.ConditionTrue), lease(0))
+		answer(s, func(spec authorizationv1.SubjectAccessReviewSpec) (bool, error) {
+			right := spec.ResourceAttributes
+			resource := strings.TrimSuffix(right.Resource+"/"+right.Subresource, "/")
+			return slices.ContainsFunc(rules, func(r rbacv1.PolicyRule) bool {
+				return slices.Contains(r.APIGroups, right.Group) && slices.Contains(r.Resources, resource) && slices.Contains(r.Verbs, right.Verb)
+			}), nil
+		})
+		if err := s.Run(t, check.Command); err != nil {
+			t.Errorf("%v\n%s", err, s.Out)
+		}
+	})
 }

@@ -2,15 +2,15 @@ package check
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
-	"slices"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/operatorpods"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/output"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/usage"
 )
@@ -18,7 +18,7 @@ import (
 // Versions are those of the plugin and of the operator's pods.
 type Versions struct {
 	Client string `json:"client"`
-	// Operator has the images of the operator's pods, each once.
+	// Operator has the images of the operator's containers, each once.
 	Operator []string `json:"operator,omitempty"`
 	// Problem says why the operator's are not known.
 	Problem string `json:"problem,omitempty"`
@@ -27,7 +27,7 @@ type Versions struct {
 // Version returns the subcommand version.
 func Version(e *env.Env) *cobra.Command {
 	var format output.Flags
-	var namespace string
+	var operator operatorpods.Flags
 	cmd := &cobra.Command{
 		Use:     "version",
 		Short:   "Say the versions of the plugin and of the operator",
@@ -35,39 +35,32 @@ func Version(e *env.Env) *cobra.Command {
 		Example: `  kubectl kongjwt version`,
 		Args:    usage.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := format.Check(); err != nil {
+			if err := errors.Join(format.Check(), operator.Check()); err != nil {
 				return err
 			}
-			versions := versionsOf(cmd.Context(), e, namespace)
+			versions := versionsOf(cmd.Context(), e, operator)
 			return format.Print(e.Out, output.Answer{Kind: "Versions", Value: versions, Text: versions.print})
 		},
 	}
-	cmd.Flags().StringVar(&namespace, "operator-namespace", "", "Where the operator's pods are (default: all namespaces)")
+	operator.Add(cmd)
 	format.Add(cmd, output.JSON, output.YAML)
 	return cmd
 }
 
-func versionsOf(ctx context.Context, e *env.Env, namespace string) Versions {
+func versionsOf(ctx context.Context, e *env.Env, operator operatorpods.Flags) Versions {
 	versions := Versions{Client: e.Version}
 	kube, err := e.Client()
-	var pods corev1.PodList
+	var pods []corev1.Pod
 	if err == nil {
-		err = kube.List(ctx, &pods, client.InNamespace(namespace), operatorLabels)
+		pods, err = operator.List(ctx, kube)
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		versions.Problem = err.Error()
-		return versions
+	case len(pods) == 0:
+		versions.Problem = operator.None()
 	}
-	for _, pod := range pods.Items {
-		for _, container := range pod.Spec.Containers {
-			versions.Operator = append(versions.Operator, container.Image)
-		}
-	}
-	slices.Sort(versions.Operator)
-	versions.Operator = slices.Compact(versions.Operator)
-	if len(pods.Items) == 0 {
-		versions.Problem = "there is no pod of it; see --operator-namespace"
-	}
+	versions.Operator = operatorpods.Images(pods)
 	return versions
 }
 
