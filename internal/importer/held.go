@@ -79,6 +79,9 @@ func (m *importing) holdConsumer(c *v1alpha1.JwtConsumer) bool {
 		elements, whole := elementsOf(faults(c))
 		switch {
 		case len(elements) == 0 && whole == "":
+			for _, p := range c.Spec.Plugins {
+				m.allow(p.Plugin, c.Name)
+			}
 			return true
 		case len(elements) == 0:
 			m.leave(what, "no JwtConsumer can be it: %s", whole)
@@ -119,6 +122,7 @@ func (m *importing) holdService(s *v1alpha1.JwtProtectedService, name string) bo
 		elements, whole := elementsOf(faults(s))
 		switch {
 		case len(elements) == 0 && whole == "":
+			m.allowAll(s)
 			return true
 		case len(elements) > 0:
 			s.Spec.Plugins = without(s.Spec.Plugins, elements["plugins"], func(p v1alpha1.ServicePlugin, why string) {
@@ -142,9 +146,25 @@ func (m *importing) holdService(s *v1alpha1.JwtProtectedService, name string) bo
 	}
 }
 
+// allowAll says of what a service has now what its gateway has to allow.
+func (m *importing) allowAll(s *v1alpha1.JwtProtectedService) {
+	for _, p := range s.Spec.Plugins {
+		m.allow(p.Plugin, s.Name)
+	}
+	if limit := s.Spec.RateLimit; limit != nil && limit.Redis != "" {
+		m.leave("plugin rate-limiting on "+s.Name, "it is imported; list the Redis on %s in spec.policy.redis of the KongGateway, as %s",
+			m.redis[limit.Redis], limit.Redis)
+	}
+}
+
+// stays says of a service that its plugins alone are taken over.
+func (m *importing) stays(what, why string) {
+	m.leave(what, "the service and its routes stay as they are, and are nobody's: %s. Its plugins are taken over", strings.TrimSuffix(why, "."))
+}
+
 // attach makes a service one that is attached to what there is: its plugins are taken over, the rest is left.
 func (m *importing) attach(s *v1alpha1.JwtProtectedService, name, why string) {
-	m.leave("service "+name, "the service and its routes stay as they are, and are nobody's: %s. Its plugins are taken over", why)
+	m.stays("service "+name, why)
 	s.Spec.Upstream, s.Spec.Routes, s.Spec.ServiceName = nil, nil, ""
 	s.Spec.AttachTo = &v1alpha1.AttachTo{ServiceName: name}
 	s.Spec.Plugins = slices.DeleteFunc(s.Spec.Plugins, func(p v1alpha1.ServicePlugin) bool {

@@ -61,6 +61,9 @@ func TestWhatRealKongsHold(t *testing.T) {
 			"service manyroutes: the service and its routes stay as they are, and are nobody's: spec.routes: ",
 			"service wss: the service and its routes stay as they are, and are nobody's: protocol wss",
 			"plugin my_rewrite: on service customplugin: ",
+			"service ipv6bare: the service and its routes stay as they are, and are nobody's: host: no URL has an IPv6 address without brackets",
+			"plugin acl on manygroups: it is imported, and has to be in spec.policy.plugins",
+			"plugin rate-limiting on limits: it is imported; list the Redis on redis.infra.svc in spec.policy.redis",
 		},
 	} {
 		t.Run(file, func(t *testing.T) {
@@ -81,6 +84,11 @@ func TestWhatRealKongsHold(t *testing.T) {
 			for _, beginning := range want {
 				if !slices.ContainsFunc(lines, func(line string) bool { return strings.HasPrefix(line, beginning) }) {
 					t.Errorf("%q is not in\n%s", beginning, strings.Join(lines, "\n"))
+				}
+			}
+			for _, line := range lines {
+				if strings.Contains(line, "..") || strings.Contains(line, "on customplugin: it is imported") || strings.Contains(line, "IPv4") {
+					t.Errorf("%q contradicts another, or is no sentence", line)
 				}
 			}
 			for _, s := range result.Secrets {

@@ -49,7 +49,9 @@ type Left struct {
 
 // Import makes the resources. The entities are in the Admin API's form, with everything that they refer to.
 func Import(entities []kong.Entity, options Options) Result {
-	m := &importing{options: options, names: map[string]bool{}, children: map[string][]kong.Entity{}, ids: map[string]bool{}}
+	m := &importing{
+		options: options, names: map[string]bool{}, children: map[string][]kong.Entity{}, ids: map[string]bool{}, redis: map[string]string{},
+	}
 	for _, e := range entities {
 		e.Fields = e.Fields.WithoutNulls()
 		m.ids[e.ID] = len(unsaid(e)) == 0
@@ -115,6 +117,8 @@ type importing struct {
 	ids map[string]bool
 	// names of resources and Secrets that are taken, by kind and name.
 	names map[string]bool
+	// redis are the hosts of servers that rate limits count in, by their names in spec.policy.redis.
+	redis map[string]string
 }
 
 // index puts an entity below what it hangs on.

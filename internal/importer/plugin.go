@@ -51,8 +51,13 @@ func (m *importing) plugin(e kong.Entity, route, owner string) (v1alpha1.Service
 		}
 		p.Config = &apiextensionsv1.JSON{Raw: raw}
 	}
-	m.leave("plugin "+name+" on "+owner, "it is imported, and has to be in spec.policy.plugins of the KongGateway; move what is secret of its config to configFrom")
 	return p, true
+}
+
+// allow says of a plugin that a resource has now what is left to do: the gateway has to allow it.
+func (m *importing) allow(name, owner string) {
+	m.leave("plugin "+name+" on "+owner, "it is imported, and has to be in spec.policy.plugins of the KongGateway; "+
+		"move what is secret of its config to configFrom")
 }
 
 // jwt reads a jwt plugin's configuration; the reason says why it cannot be said.

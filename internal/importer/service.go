@@ -53,7 +53,7 @@ func (m *importing) service(e kong.Entity) {
 		m.sameTags(e, slices.Concat(routes, plugins)...)
 	} else {
 		s.Spec.AttachTo = &v1alpha1.AttachTo{ServiceName: nameOf(e)}
-		m.left(e, "the service and its routes stay as they are, and are nobody's: %s. Its plugins are taken over", reason)
+		m.stays("service "+display(e), reason)
 		m.add(s, plugins, "")
 		for _, route := range routes {
 			for _, p := range routePlugins[route.ID] {
@@ -132,7 +132,7 @@ func (m *importing) add(s *v1alpha1.JwtProtectedService, plugins []kong.Entity, 
 				break
 			}
 			if server != nil {
-				m.leave("plugin rate-limiting on "+s.Name, "it is imported; list the Redis on %s in spec.policy.redis of the KongGateway, as %s", server.Host, limit.Redis)
+				m.redis[limit.Redis] = server.Host
 			}
 			s.Spec.RateLimit = limit
 			continue
@@ -160,6 +160,9 @@ func upstreamOf(e kong.Entity) (upstream *v1alpha1.Upstream, reason string) {
 	}
 	if e.Fields["enabled"] == false {
 		return nil, "it is disabled"
+	}
+	if host := e.Fields.Text("host"); strings.Contains(host, ":") && !strings.HasPrefix(host, "[") {
+		return nil, "host: no URL has an IPv6 address without brackets; write them in Kong, and import again"
 	}
 	protocol, host, port := e.Fields.Text("protocol"), e.Fields.Text("host"), int(number(e.Fields["port"]))
 	if !slices.Contains([]string{"http", "https", "grpc", "grpcs"}, protocol) {
