@@ -57,7 +57,7 @@ func (m *monitor) fill(ctx context.Context) bool {
 		return false
 	}
 	if !m.link.isFilled() {
-		m.barrier.Wrote() // the first barrier: is there a controller at all?
+		m.held.Began(m.barrier.Wrote()) // the first barrier: is there a controller at all?
 	}
 	changed := m.held.Replace(found, m.barrier.Wrote)
 	maps.Copy(changed, m.held.Hide(plugins))

@@ -227,13 +227,28 @@ func (r *run) conclude() error {
 	if lost {
 		message += "; until then " + withoutPlugins
 	}
-	reason := reasonOf(b.Late, r.held.LastAccess(r.owner) > confirmed)
+	reason := reasonOf(b.Late, r.mayAccept(confirmed))
 	if b.Behind != "" && reason != v1alpha1.ReasonRevocationPending {
 		reason = v1alpha1.ReasonAwaitingDataPlane
 	}
 	wait := status.Wait(again, reason, "%s", message)
 	wait.Quiet = !b.Late && !r.open && last <= b.Found && r.result.Writes == 0 // all was there when this process began
 	return wait
+}
+
+// mayAccept says whether Kong may still accept what was taken away. Of what a former process took away, something is
+// left that nobody wants: it goes once the controller has confirmed.
+func (r *run) mayAccept(confirmed uint64) bool {
+	last := r.held.LastAccess(r.owner)
+	if last <= confirmed || last > r.held.Begun() {
+		return last > confirmed
+	}
+	for reference := range r.own {
+		if _, wanted := r.want[reference]; !wanted {
+			return true
+		}
+	}
+	return false
 }
 
 // reasonOf is the reason of a wait.

@@ -37,6 +37,8 @@ type Store struct {
 	byKey map[lookupKey]map[objects.Reference]bool
 	// removed is when anything of an owner was taken away last, and access when a credential or a route was.
 	removed, access map[desired.Owner]uint64
+	// began is the epoch that the first listing has. What a former process took away before it, nobody knows.
+	began uint64
 	// hiddenBy are the KongPlugins that are taken instead of an owner's KongClusterPlugin.
 	hiddenBy map[desired.Owner]objects.Reference
 	// dropped are the KongConsumers of which the controller says that Kong has them not.
@@ -99,6 +101,21 @@ func (s *Store) Replace(found []Object, wrote func() uint64) map[desired.Owner]b
 		}
 	}
 	return changed
+}
+
+// Began notes the epoch of the first listing: until it is confirmed, everything may be in Kong that a former process
+// took away.
+func (s *Store) Began(epoch uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.began = epoch
+}
+
+// Begun gives the epoch of the first listing.
+func (s *Store) Begun() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.began
 }
 
 // Put records an object as it is now. It gives the unique keys that it no longer has.
@@ -193,25 +210,25 @@ func (s *Store) Of(owner desired.Owner) []Object {
 func (s *Store) LastWrite(owner desired.Owner) uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	last := max(s.removed[owner], s.access[owner])
+	last := max(s.removed[owner], s.access[owner], s.began)
 	for _, o := range s.owners[owner] {
 		last = max(last, o.Epoch)
 	}
 	return last
 }
 
-// LastRemoved is when anything of an owner was taken away last that named something.
+// LastRemoved is when anything of an owner may have been taken away last that named something.
 func (s *Store) LastRemoved(owner desired.Owner) uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.removed[owner]
+	return max(s.removed[owner], s.began)
 }
 
-// LastAccess is when access of an owner was taken away last.
+// LastAccess is when access of an owner may have been taken away last.
 func (s *Store) LastAccess(owner desired.Owner) uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.access[owner]
+	return max(s.access[owner], s.began)
 }
 
 // Forget drops what is remembered of an owner that is gone.

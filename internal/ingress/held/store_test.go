@@ -114,6 +114,18 @@ func TestWhatWasTakenAwayHasAnEpochUntilItsOwnerIsForgotten(t *testing.T) {
 	}
 }
 
+func TestNobodyKnowsWhatAFormerProcessTookAway(t *testing.T) {
+	s := held.New()
+	s.Began(1)
+	if s.LastRemoved(app) != 1 || s.LastAccess(app) != 1 || s.LastWrite(app) != 1 {
+		t.Error("an owner of whom nothing is there is taken for one of whom nothing was there")
+	}
+	s.Withdrew(app, 6)
+	if s.LastRemoved(app) != 1 || s.LastAccess(app) != 6 || s.LastWrite(app) != 6 {
+		t.Error("what is known is later than what is not")
+	}
+}
+
 func TestAKongPluginHidesAKongClusterPluginOfItsNameInItsNamespace(t *testing.T) {
 	s := held.New()
 	plugin := reference(objects.KindClusterPlugin, "", "api-1")
