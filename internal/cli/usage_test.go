@@ -27,7 +27,8 @@ var refusals = map[string][]struct{ args, says string }{
 	"token":        {{"x", "there is no such command."}},
 	"import": {
 		{"x", "kubectl kongjwt import takes no arguments. Leave them out; for the flags see kubectl kongjwt import --help"},
-		{"", "--from-kong or --from-deck or --from-kic, --gateway, --output-dir: missing. For what they are see kubectl kongjwt import --help"},
+		{"", "--from-kong or --from-deck or --from-kic, --gateway, --output-dir: missing. " +
+			"For what they are see kubectl kongjwt import --help"},
 		{"--from-kic a", "--gateway, --output-dir: missing. "},
 		{"--gateway a --output-dir b", "--from-kong or --from-deck or --from-kic: missing. "},
 		{"--from-kic a --from-deck b --gateway a --output-dir b", "--from-deck, --from-kic: only one of them can be given. "},

@@ -152,14 +152,15 @@ func (m *importing) allowAll(s *v1alpha1.JwtProtectedService) {
 		m.allow(p.Plugin, s.Name)
 	}
 	if limit := s.Spec.RateLimit; limit != nil && limit.Redis != "" {
-		m.leave("plugin rate-limiting on "+s.Name, "it is imported; list the Redis on %s in spec.policy.redis of the KongGateway, as %s",
-			m.redis[limit.Redis], limit.Redis)
+		m.leave("plugin rate-limiting on "+s.Name,
+			"it is imported; list the Redis on %s in spec.policy.redis of the KongGateway, as %s", m.redis[limit.Redis], limit.Redis)
 	}
 }
 
 // stays says of a service that its plugins alone are taken over.
 func (m *importing) stays(what, why string) {
-	m.leave(what, "the service and its routes stay as they are, and are nobody's: %s. Its plugins are taken over", strings.TrimSuffix(why, "."))
+	m.leave(what, "the service and its routes stay as they are, and are nobody's: %s. Its plugins are taken over",
+		strings.TrimSuffix(why, "."))
 }
 
 // attach makes a service one that is attached to what there is: its plugins are taken over, the rest is left.

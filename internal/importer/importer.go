@@ -50,7 +50,8 @@ type Left struct {
 // Import makes the resources. The entities are in the Admin API's form, with everything that they refer to.
 func Import(entities []kong.Entity, options Options) Result {
 	m := &importing{
-		options: options, names: map[string]bool{}, children: map[string][]kong.Entity{}, ids: map[string]bool{}, redis: map[string]string{},
+		options: options, names: map[string]bool{}, children: map[string][]kong.Entity{}, ids: map[string]bool{},
+		redis: map[string]string{},
 	}
 	for _, e := range entities {
 		e.Fields = e.Fields.WithoutNulls()

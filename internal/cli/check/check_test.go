@@ -89,7 +89,7 @@ func TestCheck(t *testing.T) {
 			[]string{"1 of 1 pods are Ready: operator/manager-0", "manager-0_1, seen 3s ago", "Ready, Kong 3.9.3 Database", "this machine's is the operator's"}, false,
 		},
 		"nothing is there": {
-			false, nil, []string{"the cluster has no KongGateway, JwtConsumer, JwtProtectedService, JwtToken", "no pod has the labels app.kubernetes.io/name=kong-jwt-operator", "there is no KongGateway"}, true,
+			false, nil, []string{"the cluster has no KongGateway, JwtConsumer, JwtProtectedService, JwtToken", "no pod has the labels app.", "there is no KongGateway"}, true,
 		},
 		"nobody leads": {
 			true, []client.Object{gateway(metav1.ConditionTrue), pod(corev1.ConditionTrue), lease(-5 * time.Minute)},
@@ -140,7 +140,8 @@ func TestOthersLabels(t *testing.T) {
 	if err := s.Run(t, check.Command, "--selector", "app.kubernetes.io/name=jwt"); err != nil {
 		t.Errorf("%v, %s", err, s.Out)
 	}
-	if err := s.Run(t, check.Version, "--selector", "app.kubernetes.io/name=jwt"); err != nil || !strings.Contains(s.Out.String(), "operator:v1") {
+	err := s.Run(t, check.Version, "--selector", "app.kubernetes.io/name=jwt")
+	if err != nil || !strings.Contains(s.Out.String(), "operator:v1") {
 		t.Errorf("%v, %s", err, s.Out)
 	}
 	for _, command := range []func(*env.Env) *cobra.Command{check.Command, check.Version} {
@@ -160,7 +161,10 @@ func TestDefinitions(t *testing.T) {
 		want   string
 		fails  bool
 	}{
-		"those of the plugin": {func(*apiextensionsv1.CustomResourceDefinition) {}, "ok       definitions       they are those of this plugin", false},
+		"those of the plugin": {
+			func(*apiextensionsv1.CustomResourceDefinition) {},
+			"ok       definitions       they are those of this plugin", false,
+		},
 		"a default that is written in another way": {func(crd *apiextensionsv1.CustomResourceDefinition) {
 			for _, version := range crd.Spec.Versions {
 				reformat(version.Schema.OpenAPIV3Schema)
@@ -170,11 +174,12 @@ func TestDefinitions(t *testing.T) {
 			properties := spec(crd).Properties["spec"].Properties
 			delete(properties, "gatewayRef")
 			delete(properties, "adoption")
-		}, "FAILED   definitions       they are older than this plugin: JwtConsumer has no spec.gatewayRef; JwtProtectedService has no spec.gatewayRef; " +
-			"KongGateway has no spec.adoption", true},
+		}, "FAILED   definitions       they are older than this plugin: JwtConsumer has no spec.gatewayRef; " +
+			"JwtProtectedService has no spec.gatewayRef; KongGateway has no spec.adoption", true},
 		"a field more": {func(crd *apiextensionsv1.CustomResourceDefinition) {
 			spec(crd).Properties["other"] = apiextensionsv1.JSONSchemaProps{Type: "string"}
-		}, "unknown  definitions       they are others than this plugin's: JwtConsumer, JwtProtectedService, JwtToken, KongGateway", false},
+		}, "unknown  definitions       they are others than this plugin's: " +
+			"JwtConsumer, JwtProtectedService, JwtToken, KongGateway", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			objects := []client.Object{gateway(metav1.ConditionTrue), pod(corev1.ConditionTrue), lease(0)}
@@ -187,7 +192,8 @@ func TestDefinitions(t *testing.T) {
 				objects = append(objects, &crds[i])
 			}
 			s := session(t, true, objects...)
-			if err := s.Run(t, check.Command); errors.Is(err, env.ErrNegative) != c.fails || !strings.Contains(s.Out.String(), c.want) {
+			err = s.Run(t, check.Command)
+			if errors.Is(err, env.ErrNegative) != c.fails || !strings.Contains(s.Out.String(), c.want) {
 				t.Errorf("%v, want %q in\n%s", err, c.want, s.Out)
 			}
 		})
@@ -209,12 +215,13 @@ func reformat(s *apiextensionsv1.JSONSchemaProps) {
 func TestRights(t *testing.T) {
 	answer := func(s *clitest.Session, allowed func(authorizationv1.SubjectAccessReviewSpec) (bool, error)) {
 		clientset, _ := s.Env.NewClientset()
-		clientset.(*fake.Clientset).PrependReactor("create", "subjectaccessreviews", func(action clienttesting.Action) (bool, runtime.Object, error) {
+		react := func(action clienttesting.Action) (bool, runtime.Object, error) {
 			review := action.(clienttesting.CreateAction).GetObject().(*authorizationv1.SubjectAccessReview).DeepCopy()
 			var err error
 			review.Status.Allowed, err = allowed(review.Spec)
 			return true, review, err
-		})
+		}
+		clientset.(*fake.Clientset).PrependReactor("create", "subjectaccessreviews", react)
 	}
 	watching := pod(corev1.ConditionTrue)
 	watching.Spec.Containers[0].Args = []string{"--leader-elect", "--watch-namespaces=team-a,team-b"}
@@ -225,7 +232,8 @@ func TestRights(t *testing.T) {
 		fails   bool
 	}{
 		"all": {pod(corev1.ConditionTrue), func(spec authorizationv1.SubjectAccessReviewSpec) (bool, error) {
-			return spec.User == "system:serviceaccount:operator:manager" && slices.Contains(spec.Groups, "system:serviceaccounts:operator"), nil
+			return spec.User == "system:serviceaccount:operator:manager" &&
+				slices.Contains(spec.Groups, "system:serviceaccounts:operator"), nil
 		}, "ok       rights            ServiceAccount operator/manager has each of 10 ", false},
 		"none of a rule": {pod(corev1.ConditionTrue), func(spec authorizationv1.SubjectAccessReviewSpec) (bool, error) {
 			return spec.ResourceAttributes.Resource != "secrets" && spec.ResourceAttributes.Subresource != "status", nil
@@ -240,7 +248,8 @@ func TestRights(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := session(t, true, gateway(metav1.ConditionTrue), c.pod, lease(0))
 			answer(s, c.allowed)
-			if err := s.Run(t, check.Command); errors.Is(err, env.ErrNegative) != c.fails || !strings.Contains(s.Out.String(), c.want) {
+			err := s.Run(t, check.Command)
+			if errors.Is(err, env.ErrNegative) != c.fails || !strings.Contains(s.Out.String(), c.want) {
 				t.Errorf("%v, want %q in\n%s", err, c.want, s.Out)
 			}
 		})
@@ -264,7 +273,8 @@ func TestRights(t *testing.T) {
 			right := spec.ResourceAttributes
 			resource := strings.TrimSuffix(right.Resource+"/"+right.Subresource, "/")
 			return slices.ContainsFunc(rules, func(r rbacv1.PolicyRule) bool {
-				return slices.Contains(r.APIGroups, right.Group) && slices.Contains(r.Resources, resource) && slices.Contains(r.Verbs, right.Verb)
+				return slices.Contains(r.APIGroups, right.Group) && slices.Contains(r.Resources, resource) &&
+					slices.Contains(r.Verbs, right.Verb)
 			}), nil
 		})
 		if err := s.Run(t, check.Command); err != nil {

@@ -22,7 +22,8 @@ func definitions(ctx context.Context, kube client.Reader) []Finding {
 	f := Finding{Name: "definitions", Outcome: passed, Detail: "they are those of this plugin"}
 	embedded, err := schema.Definitions()
 	if err != nil {
-		return []Finding{{Name: f.Name, Outcome: unknown, Detail: err.Error()}}
+		f.Outcome, f.Detail = unknown, err.Error()
+		return []Finding{f}
 	}
 	var older, other []string
 	for _, want := range embedded {
@@ -31,7 +32,9 @@ func definitions(ctx context.Context, kube client.Reader) []Finding {
 		case apierrors.IsNotFound(err):
 			continue
 		case err != nil:
-			return []Finding{{Name: f.Name, Outcome: unknown, Detail: err.Error(), Remedy: "To ask takes the right to get customresourcedefinitions."}}
+			f.Outcome, f.Detail = unknown, err.Error()
+			f.Remedy = "To ask takes the right to get customresourcedefinitions."
+			return []Finding{f}
 		}
 		kind := want.Spec.Names.Kind
 		wanted, had := schemaOf(want), schemaOf(have)
@@ -45,7 +48,8 @@ func definitions(ctx context.Context, kube client.Reader) []Finding {
 	switch {
 	case len(older) > 0:
 		f.Outcome, f.Detail = failed, "they are older than this plugin: "+strings.Join(older, "; ")
-		f.Remedy = "Bring the CustomResourceDefinitions to the operator's version (kubectl kongjwt version), or take the plugin of that version."
+		f.Remedy = "Bring the CustomResourceDefinitions to the operator's version (kubectl kongjwt version), " +
+			"or take the plugin of that version."
 	case len(other) > 0:
 		f.Outcome, f.Detail = unknown, "they are others than this plugin's: "+strings.Join(other, ", ")
 		f.Remedy = "Take the plugin of the operator's version: kubectl kongjwt version."

@@ -27,12 +27,12 @@ func needed(own string, watched []string) []authorizationv1.ResourceAttributes {
 		{Namespace: own, Group: "coordination.k8s.io", Resource: "leases", Verb: "update"},
 	}
 	for _, namespace := range watched {
-		rights = append(rights,
-			authorizationv1.ResourceAttributes{Namespace: namespace, Group: ours, Resource: "jwtconsumers", Verb: "patch"},
-			authorizationv1.ResourceAttributes{Namespace: namespace, Group: ours, Resource: "jwtconsumers", Subresource: "status", Verb: "patch"},
-			authorizationv1.ResourceAttributes{Namespace: namespace, Group: ours, Resource: "jwttokens", Verb: "watch"},
-			authorizationv1.ResourceAttributes{Namespace: namespace, Resource: "secrets", Verb: "update"},
-		)
+		rights = append(rights, []authorizationv1.ResourceAttributes{
+			{Namespace: namespace, Group: ours, Resource: "jwtconsumers", Verb: "patch"},
+			{Namespace: namespace, Group: ours, Resource: "jwtconsumers", Subresource: "status", Verb: "patch"},
+			{Namespace: namespace, Group: ours, Resource: "jwttokens", Verb: "watch"},
+			{Namespace: namespace, Resource: "secrets", Verb: "update"},
+		}...)
 	}
 	return rights
 }
@@ -68,30 +68,33 @@ func rights(ctx context.Context, api kubernetes.Interface, pods []corev1.Pod) []
 }
 
 func rightsOf(ctx context.Context, api kubernetes.Interface, pod corev1.Pod) Finding {
+	f := Finding{Name: "rights", Outcome: passed}
 	account := pod.Namespace + "/" + pod.Spec.ServiceAccountName
+	groups := []string{"system:serviceaccounts", "system:serviceaccounts:" + pod.Namespace, "system:authenticated"}
 	all := needed(pod.Namespace, watchedBy(pod))
 	var refused []string
 	for _, right := range all {
 		review, err := api.AuthorizationV1().SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{
 			Spec: authorizationv1.SubjectAccessReviewSpec{
-				User:   "system:serviceaccount:" + pod.Namespace + ":" + pod.Spec.ServiceAccountName,
-				Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + pod.Namespace, "system:authenticated"}, ResourceAttributes: &right,
+				User: "system:serviceaccount:" + strings.Replace(account, "/", ":", 1), Groups: groups, ResourceAttributes: &right,
 			},
 		}, metav1.CreateOptions{})
 		if err != nil {
-			return Finding{Name: "rights", Outcome: unknown, Detail: err.Error(), Remedy: "To ask takes the right to create subjectaccessreviews."}
+			f.Outcome, f.Detail = unknown, err.Error()
+			f.Remedy = "To ask takes the right to create subjectaccessreviews."
+			return f
 		}
 		if !review.Status.Allowed {
 			refused = append(refused, inWords(right))
 		}
 	}
+	f.Detail = fmt.Sprintf("ServiceAccount %s has each of %d that were asked for", account, len(all))
 	if len(refused) > 0 {
-		return Finding{
-			Name: "rights", Outcome: failed, Detail: fmt.Sprintf("ServiceAccount %s may not %s", account, strings.Join(refused, ", ")),
-			Remedy: "Install the roles of the chart (rbac.create: true), or bind roles with their rules to the ServiceAccount.",
-		}
+		f.Outcome = failed
+		f.Detail = fmt.Sprintf("ServiceAccount %s may not %s", account, strings.Join(refused, ", "))
+		f.Remedy = "Install the roles of the chart (rbac.create: true), or bind roles with their rules to it."
 	}
-	return Finding{Name: "rights", Outcome: passed, Detail: fmt.Sprintf("ServiceAccount %s has each of %d that were asked for", account, len(all))}
+	return f
 }
 
 // inWords is a right as kubectl auth can-i takes it.

@@ -20,7 +20,8 @@ func NoArguments(cmd *cobra.Command, args []string) error {
 	path := cmd.CommandPath()
 	switch {
 	case cmd.Flags().Lookup("token-file") != nil: // --token is a flag of kubectl's as well, on each command
-		return fmt.Errorf("%s takes no arguments. Pipe the token, which no argument may be: echo \"$TOKEN\" | %s", path, path)
+		return fmt.Errorf("%s takes no arguments. Pipe the token, which no argument may be: "+
+			"echo \"$TOKEN\" | %s", path, path)
 	case cmd.Flags().Lookup("filename") != nil:
 		return fmt.Errorf("%s takes no arguments. Write -f before each file: %s -f FILE", path, path)
 	}
@@ -54,7 +55,8 @@ func Flags(cmd *cobra.Command, _ []string) error {
 				case kind == oneRequired && len(given) == 0:
 					missing = append(missing, strings.Join(all, " or "))
 				case kind == exclusive && len(given) > 1 && err == nil:
-					err = fmt.Errorf("%s: only one of them can be given. Leave the others out", strings.Join(given, ", "))
+					err = fmt.Errorf("%s: only one of them can be given. Leave the others out",
+						strings.Join(given, ", "))
 				}
 			}
 		}
