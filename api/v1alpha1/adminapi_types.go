@@ -111,16 +111,16 @@ type ClientTLS struct {
 
 // DataPlanes says where the data planes (Kong's proxies) are.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.urls) != has(self.serviceRef)",message="set exactly one of urls and serviceRef"
+// +kubebuilder:validation:XValidation:rule="(has(self.urls) && size(self.urls) > 0) != has(self.serviceRef)",message="set exactly one of urls and serviceRef"
 type DataPlanes struct {
 	// urls of the data planes' proxies.
-	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
 	// +kubebuilder:validation:items:MinLength=8
 	// +kubebuilder:validation:items:MaxLength=2048
 	// +kubebuilder:validation:items:XValidation:rule="!self.matches('^https?://[^/]+:(6553[6-9]|655[4-9][0-9]|65[6-9][0-9]{2}|6[6-9][0-9]{3}|[7-9][0-9]{4})(/|$)')",message="a port is at most 65535; lower it"
 	// +kubebuilder:validation:items:XValidation:rule="self.matches('^https?://([^/?#@:[:space:]]+|[[][0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*[]])(:[1-9][0-9]{0,4})?/?$')",message="must be http or https, a host and perhaps a port, such as https://kong.example.com:8443; no path"
 	// +listType=set
+	// +nullable
 	// +optional
 	URLs []string `json:"urls,omitempty"`
 	// serviceRef names the Service of the proxies; each ready endpoint is one data plane.

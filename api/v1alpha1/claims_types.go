@@ -8,11 +8,12 @@ import (
 // program of the operator checks them in Kong's post-function plugin, which runs after the jwt and acl plugins. A token
 // that the program cannot read is refused. The answer is 401, or 403 where a claim of required is not met.
 //
-// +kubebuilder:validation:XValidation:rule="[has(self.issuers), has(self.audiences), has(self.required), has(self.headers), has(self.notIssuedInFuture) && self.notIssuedInFuture].exists(x, x)",message="nothing is checked; set issuers, audiences, required, headers or notIssuedInFuture, or remove claims"
+// +kubebuilder:validation:XValidation:rule="[has(self.issuers), has(self.audiences), has(self.required) && size(self.required) > 0, has(self.headers) && size(self.headers) > 0, has(self.notIssuedInFuture) && self.notIssuedInFuture].exists(x, x)",message="nothing is checked; set issuers, audiences, required, headers or notIssuedInFuture, or remove claims"
 // +kubebuilder:validation:XValidation:rule="!has(self.clockSkew) || (has(self.notIssuedInFuture) && self.notIssuedInFuture)",fieldPath=".clockSkew",message="goes with notIssuedInFuture: true; set that too, or remove clockSkew"
 // +kubebuilder:validation:XValidation:rule="!has(self.headers) || self.headers.all(h, self.headers.exists_one(o, o.header.lowerAscii() == h.header.lowerAscii()))",fieldPath=".headers",message="a header is made of one claim; remove the second of the same name, capitals or not"
 type ClaimChecks struct {
-	// issuers are the allowed values of the claim iss. They are compared exactly.
+	// issuers are the allowed values of the claim iss. They are compared exactly. An empty list is refused: it could
+	// mean all or none.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=8
 	// +kubebuilder:validation:items:MinLength=1
@@ -20,7 +21,8 @@ type ClaimChecks struct {
 	// +listType=set
 	// +optional
 	Issuers []string `json:"issuers,omitempty"`
-	// audiences are the allowed values of the claim aud. If aud is a list, one element must be allowed.
+	// audiences are the allowed values of the claim aud. If aud is a list, one element must be allowed. An empty list
+	// is refused, as of issuers.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:items:MinLength=1
@@ -29,15 +31,15 @@ type ClaimChecks struct {
 	// +optional
 	Audiences []string `json:"audiences,omitempty"`
 	// required are conditions on other claims. If one of them is not met, the answer is 403.
-	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	// +listType=atomic
+	// +nullable
 	// +optional
 	Required []RequiredClaim `json:"required,omitempty"`
 	// headers that the upstream gets, made of claims. A client's own header of such a name is always removed.
-	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	// +listType=atomic
+	// +nullable
 	// +optional
 	Headers []ClaimHeader `json:"headers,omitempty"`
 	// notIssuedInFuture refuses tokens of which the claim iat is missing, or in the future. Default false.

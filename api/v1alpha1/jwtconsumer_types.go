@@ -37,6 +37,7 @@ type JwtConsumerSpec struct {
 	// tags are added to every entity that this resource makes in Kong.
 	// +kubebuilder:validation:MaxItems=16
 	// +listType=set
+	// +nullable
 	// +optional
 	Tags []Tag `json:"tags,omitempty"`
 	// groups are the Kong ACL groups of the consumer. Those that begin with "kongjwt:" are the operator's own.
@@ -47,18 +48,21 @@ type JwtConsumerSpec struct {
 	// +kubebuilder:validation:items:XValidation:rule="!self.matches('[,[:cntrl:]]')",message="must hold no comma and no control character: upstreams get the groups as one list with commas"
 	// +kubebuilder:validation:items:XValidation:rule="!self.startsWith('kongjwt:')",message="groups that begin with kongjwt: are the operator's own; choose another"
 	// +listType=set
+	// +nullable
 	// +optional
 	Groups []string `json:"groups,omitempty"`
 	// credentials are the keys and secrets that verify the tokens of this consumer.
 	// +kubebuilder:validation:MaxItems=16
 	// +listType=map
 	// +listMapKey=name
+	// +nullable
 	// +optional
 	Credentials []Credential `json:"credentials,omitempty"`
 	// plugins run for the requests of this consumer.
 	// +kubebuilder:validation:MaxItems=16
 	// +listType=map
 	// +listMapKey=name
+	// +nullable
 	// +optional
 	Plugins []PluginSpec `json:"plugins,omitempty"`
 	// revoked takes every credential out of Kong at once. The consumer, its groups and its Secrets stay.

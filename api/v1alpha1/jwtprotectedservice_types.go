@@ -32,6 +32,7 @@ type JwtProtectedServiceSpec struct {
 	// tags are added to every entity that this resource makes in Kong.
 	// +kubebuilder:validation:MaxItems=16
 	// +listType=set
+	// +nullable
 	// +optional
 	Tags []Tag `json:"tags,omitempty"`
 	// upstream is where requests go.
@@ -41,6 +42,7 @@ type JwtProtectedServiceSpec struct {
 	// +kubebuilder:validation:MaxItems=16
 	// +listType=map
 	// +listMapKey=name
+	// +nullable
 	// +optional
 	Routes []Route `json:"routes,omitempty"`
 	// attachTo puts the plugins on what the operator does not manage: a service or route in Kong, or, where the
@@ -67,6 +69,7 @@ type JwtProtectedServiceSpec struct {
 	// +kubebuilder:validation:MaxItems=16
 	// +listType=map
 	// +listMapKey=name
+	// +nullable
 	// +optional
 	Plugins []ServicePlugin `json:"plugins,omitempty"`
 	// deletionPolicy says what happens in Kong when this resource is deleted. Default Delete.
@@ -127,9 +130,9 @@ type ServicePlugin struct {
 	// +optional
 	Route string `json:"route,omitempty"`
 	// protocols the plugin runs for. Default: all that it can.
-	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=4
 	// +listType=set
+	// +nullable
 	// +optional
 	Protocols []Protocol `json:"protocols,omitempty"`
 }

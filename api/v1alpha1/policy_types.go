@@ -135,7 +135,7 @@ type UpstreamPolicy struct {
 
 // AllowedUpstream opens places for some namespaces.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.cidrs) || has(self.hosts)",message="set cidrs, hosts or both"
+// +kubebuilder:validation:XValidation:rule="(has(self.cidrs) && size(self.cidrs) > 0) || (has(self.hosts) && size(self.hosts) > 0)",message="set cidrs, hosts or both"
 type AllowedUpstream struct {
 	// namespaces that it is for. Default: all.
 	// +kubebuilder:validation:MaxItems=64
@@ -146,7 +146,6 @@ type AllowedUpstream struct {
 	// +optional
 	Namespaces []string `json:"namespaces,omitzero"`
 	// cidrs are networks, such as 10.20.0.0/16. They are for addresses as they are written: no name is looked up.
-	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=64
@@ -156,7 +155,6 @@ type AllowedUpstream struct {
 	CIDRs []string `json:"cidrs,omitempty"`
 	// hosts are names, where *.corp.internal stands for all below it and * for every name. A name in the cluster is
 	// written in full, such as otel.monitoring.svc.
-	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=253

@@ -77,12 +77,12 @@ type UpstreamServiceReference struct {
 }
 
 // Route says which requests go to the service. A request must match every field that is set, and one element of each
-// list.
+// list. An empty list is as none.
 //
-// +kubebuilder:validation:XValidation:rule="[has(self.paths), has(self.hosts), has(self.methods), has(self.headers), has(self.snis)].exists(x, x)",message="a route has to match on something: set paths, hosts, methods, headers or snis"
-// +kubebuilder:validation:XValidation:rule="!has(self.snis) || (has(self.protocols) && self.protocols.all(p, p in ['https', 'grpcs']))",fieldPath=".snis",message="set protocols to [https] or [grpcs]: requests without TLS would be taken whatever the SNI"
+// +kubebuilder:validation:XValidation:rule="[has(self.paths) && size(self.paths) > 0, has(self.hosts) && size(self.hosts) > 0, has(self.methods) && size(self.methods) > 0, has(self.headers) && size(self.headers) > 0, has(self.snis) && size(self.snis) > 0].exists(x, x)",message="a route has to match on something: set paths, hosts, methods, headers or snis"
+// +kubebuilder:validation:XValidation:rule="!has(self.snis) || size(self.snis) == 0 || (has(self.protocols) && size(self.protocols) > 0 && self.protocols.all(p, p in ['https', 'grpcs']))",fieldPath=".snis",message="set protocols to [https] or [grpcs]: requests without TLS would be taken whatever the SNI"
 // +kubebuilder:validation:XValidation:rule="!has(self.protocols) || self.protocols.all(p, p in ['grpc', 'grpcs']) || self.protocols.all(p, p in ['http', 'https'])",fieldPath=".protocols",message="http and https go together, grpc and grpcs go together; use two routes for both"
-// +kubebuilder:validation:XValidation:rule="!has(self.protocols) || !self.protocols.exists(p, p in ['grpc', 'grpcs']) || (!has(self.methods) && !(has(self.stripPath) && self.stripPath))",fieldPath=".protocols",message="a grpc route takes neither methods nor stripPath: true; remove them, or use http and https"
+// +kubebuilder:validation:XValidation:rule="!has(self.protocols) || !self.protocols.exists(p, p in ['grpc', 'grpcs']) || ((!has(self.methods) || size(self.methods) == 0) && !(has(self.stripPath) && self.stripPath))",fieldPath=".protocols",message="a grpc route takes neither methods nor stripPath: true; remove them, or use http and https"
 type Route struct {
 	// name tells the routes of one service apart; in Kong it is <serviceName>.<name>.
 	// +kubebuilder:validation:MinLength=1
@@ -91,7 +91,6 @@ type Route struct {
 	// +required
 	Name string `json:"name"`
 	// paths that a request's path begins with, or, after ~, a regular expression that it matches.
-	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=1024
@@ -101,10 +100,10 @@ type Route struct {
 	// +kubebuilder:validation:items:XValidation:rule="self.startsWith('~') || !self.matches('/[.][.]?(/|$)')",message="Kong takes paths in normalized form: leave . and .. out"
 	// +kubebuilder:validation:XValidation:rule="self.all(p, !p.contains('//'))",message="Kong takes no empty segments (//) in a path"
 	// +listType=set
+	// +nullable
 	// +optional
 	Paths []string `json:"paths,omitempty"`
 	// hosts that the route serves; a * may stand for the first or the last label.
-	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=253
@@ -112,41 +111,42 @@ type Route struct {
 	// +kubebuilder:validation:items:XValidation:rule="!self.matches('^[^:]*:(6553[6-9]|655[4-9][0-9]|65[6-9][0-9]{2}|6[6-9][0-9]{3}|[7-9][0-9]{4})$|[]]:(6553[6-9]|655[4-9][0-9]|65[6-9][0-9]{2}|6[6-9][0-9]{3}|[7-9][0-9]{4})$')",message="a port is at most 65535; lower it"
 	// +kubebuilder:validation:items:XValidation:rule="!self.matches('^[0-9.]+(:|$)') || self.matches('^((25[0-5]|2[0-4][0-9]|[01]?[0-9]{1,2})[.]){3}(25[0-5]|2[0-4][0-9]|[01]?[0-9]{1,2})(:|$)')",message="is no IPv4 address: write four numbers from 0 to 255, or a name with a letter in it"
 	// +listType=set
+	// +nullable
 	// +optional
 	Hosts []string `json:"hosts,omitempty"`
 	// methods that the route serves, in capital letters.
-	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=32
 	// +kubebuilder:validation:items:Pattern=`^[A-Z]+$`
 	// +kubebuilder:validation:items:XValidation:rule="self.matches('^[A-Z]+$')",message="must be capital letters, such as GET"
 	// +listType=set
+	// +nullable
 	// +optional
 	Methods []string `json:"methods,omitempty"`
 	// headers by name; of each list one value has to match. A single value that begins with ~* is a regular
 	// expression. Host is matched by hosts.
-	// +kubebuilder:validation:MinProperties=1
 	// +kubebuilder:validation:MaxProperties=8
 	// +kubebuilder:validation:XValidation:rule="self.all(k, size(k) <= 64 && k.matches('^[0-9A-Za-z_-]+$'))",message="header names are letters, digits, - and _, at most 64"
 	// +kubebuilder:validation:XValidation:rule="self.all(k, k.lowerAscii() != 'host')",message="the Host header is matched by hosts"
+	// +nullable
 	// +optional
 	Headers map[string]HeaderValues `json:"headers,omitempty"`
 	// snis of the TLS connection. They go with protocols [https] or [grpcs].
-	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:items:MinLength=1
 	// +kubebuilder:validation:items:MaxLength=253
 	// +kubebuilder:validation:items:XValidation:rule="self.matches('^([*]|([0-9A-Za-z_-]*[0-9A-Za-z_][.])+[*]|([*][.])?[0-9A-Za-z_-]*[0-9A-Za-z_]([.][0-9A-Za-z_-]*[0-9A-Za-z_])*[.]?|[0-9.]+)$')",message="must be a name, such as api.example.com, *.example.com or api.*; no port, no empty label and none that ends in -"
 	// +kubebuilder:validation:items:XValidation:rule="!self.matches('^[0-9.]+$')",message="must be a name: Kong takes no address as SNI"
 	// +listType=set
+	// +nullable
 	// +optional
 	SNIs []string `json:"snis,omitempty"`
 	// protocols are http and https, or grpc and grpcs. Default: https, and http, which tokens should not travel
 	// over.
-	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=2
 	// +listType=set
+	// +nullable
 	// +optional
 	Protocols []Protocol `json:"protocols,omitempty"`
 	// stripPath takes the matched path off before the request goes upstream. Default true.

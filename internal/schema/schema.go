@@ -140,7 +140,26 @@ func Admitted(kind string, object map[string]any) (map[string]any, error) {
 		return nil, ErrKind
 	}
 	object, _ = d.admit(object)
+	leaveOutNulls(object)
 	return object, nil
+}
+
+// leaveOutNulls takes out the nulls that a schema lets be, which are as fields that are not there.
+func leaveOutNulls(object map[string]any) {
+	for name, value := range object {
+		switch typed := value.(type) {
+		case nil:
+			delete(object, name)
+		case map[string]any:
+			leaveOutNulls(typed)
+		case []any:
+			for _, item := range typed {
+				if inner, is := item.(map[string]any); is {
+					leaveOutNulls(inner)
+				}
+			}
+		}
+	}
 }
 
 // admit makes the copy; the faults are the unknown fields.

@@ -88,6 +88,7 @@ func refusals() []refusal {
 		{"upstream and attachTo", "JwtProtectedService", `{"spec": {"attachTo": {"serviceName": "x"}}}`, "spec", "exactly one of upstream"},
 		{"neither upstream nor attachTo", "JwtProtectedService", `{"spec": {"upstream": null}}`, "spec", "exactly one of upstream"},
 		{"route that matches on nothing", "JwtProtectedService", route(`"protocols": ["https"]`), "spec.routes[0]", "match on something"},
+		{"route with empty lists alone", "JwtProtectedService", route(`"paths": [], "hosts": [], "methods": [], "headers": {}, "snis": []`), "spec.routes[0]", "match on something"},
 		{"path without slash", "JwtProtectedService", route(`"paths": ["api"]`), "spec.routes[0].paths[0]", "must begin with /"},
 		{"path with an empty segment", "JwtProtectedService", route(`"paths": ["/a//b"]`), "spec.routes[0].paths", "empty segments"},
 		{"protocol that jwt does not know", "JwtProtectedService", route(`"paths": ["/a"], "protocols": ["tcp"]`), "spec.routes[0].protocols[0]", "https"},
@@ -145,6 +146,7 @@ func refusals() []refusal {
 		{"bad host", "JwtProtectedService", route(`"hosts": ["*.*.example.com"]`), "spec.routes[0].hosts[0]", "*.example.com"},
 		{"SNI that is an address", "JwtProtectedService", route(`"snis": ["10.0.0.1"], "protocols": ["https"]`), "spec.routes[0].snis[0]", "no address"},
 		{"snis without protocols", "JwtProtectedService", route(`"snis": ["a.example.com"]`), "spec.routes[0].snis", "set protocols"},
+		{"snis with empty protocols", "JwtProtectedService", route(`"snis": ["a.example.com"], "protocols": []`), "spec.routes[0].snis", "set protocols"},
 		{"methods on grpc", "JwtProtectedService", route(`"paths": ["/a"], "methods": ["GET"], "protocols": ["grpc"]`), "spec.routes[0].protocols", "neither methods"},
 		{"a comma in an access group", "JwtProtectedService", `{"spec": {"access": {"groups": ["a,b"]}}}`, "spec.access.groups[0]", "no comma"},
 
@@ -176,6 +178,10 @@ func refusals() []refusal {
 		{"long name", "KongGateway", `{"metadata": {"name": "` + strings.Repeat("x", 64) + `"}}`, wholeObject, "at most 63 characters"},
 		{"bad header of the Admin API", "KongGateway", `{"spec": {"adminAPI": {"auth": {"header": "a b", "secretRef": {"namespace": "a", "name": "b", "key": "c"}}}}}`, "spec.adminAPI.auth.header", "letters, digits"},
 		{"no data planes", "KongGateway", `{"spec": {"dataPlanes": {"tls": {}}}}`, "spec.dataPlanes", "exactly one of urls and serviceRef"},
+		{"an empty list of data planes", "KongGateway", `{"spec": {"dataPlanes": {"urls": []}}}`, "spec.dataPlanes", "exactly one of urls and serviceRef"},
+		{"an exception with empty lists", "KongGateway", `{"spec": {"policy": {"upstreams": {"allow": [{"cidrs": [], "hosts": []}]}}}}`, "spec.policy.upstreams.allow[0]", "set cidrs, hosts or both"},
+		{"an empty list of audiences", "JwtProtectedService", checks(`"audiences": [], "notIssuedInFuture": true`), "spec.claims.audiences", "at least 1"},
+		{"checks with empty lists", "JwtProtectedService", checks(`"required": [], "headers": []`), "spec.claims", "nothing is checked"},
 		{"a port in the deny list", "KongGateway", `{"spec": {"policy": {"upstreams": {"deny": ["a.example.com:80"]}}}}`, "spec.policy.upstreams.deny[0]", "no port"},
 
 		{"path in a data plane's URL", "KongGateway", `{"spec": {"dataPlanes": {"urls": ["https://kong.example.com/x"]}}}`, "spec.dataPlanes.urls[0]", "no path"},
