@@ -100,10 +100,11 @@ bench: build ## The operator at scale, against bare clients; N, CONCURRENCY, KON
 	N="$(N)" CONCURRENCY="$(CONCURRENCY)" GROWTH="$(GROWTH)" WRITE="$(if $(N),,docs/performance.md)" bin/bench
 
 .PHONY: pictures
-pictures: build ## Draw the dashboard, as a real Prometheus fills it in five minutes of the operator's life: docs/pictures
+pictures: build ## Draw who may call what, and the dashboard as a real Prometheus fills it in five minutes of the operator's life: docs/pictures
 	@go build -o bin/pictures ./test/pictures && mkdir -p docs/pictures
-	@$(all_in_one); export KJO_MANAGER="$(CURDIR)/bin/manager" KJO_PROMETHEUS="$$(hack/prometheus.sh)"; \
-	bin/pictures > bin/pictures.json && go -C hack/pictures run . < bin/pictures.json > docs/pictures/dashboard.svg
+	@$(all_in_one); export KJO_MANAGER="$(CURDIR)/bin/manager" KJO_PLUGIN="$(CURDIR)/bin/kubectl-kongjwt" KJO_PROMETHEUS="$$(hack/prometheus.sh)"; \
+	bin/pictures && cd hack/pictures && go run . dashboard < ../../bin/pictured/dashboard.json > ../../docs/pictures/dashboard.svg && \
+	go run . graph < ../../bin/pictured/graph.dot > ../../docs/pictures/graph.svg
 
 .PHONY: bench-claims
 bench-claims: ## What claims cost: in the tests' Lua, and on a Kong (KONG_ADMIN_URL, KONG_PROXY_URL) against a route without

@@ -1,17 +1,20 @@
-// Command pictures draws a dashboard: it reads panels and what Prometheus answered to them, in JSON, and writes SVG.
-// test/pictures asks Prometheus; this module of its own keeps the library that draws out of the operator's.
+// Command pictures draws, in SVG: "dashboard" what panels show, of JSON, and "graph" a graph, of Graphviz's text. What
+// it reads is made by test/pictures; a module of its own keeps the libraries that draw out of the operator's.
 package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"image/color"
+	"io"
 	"math"
 	"os"
 	"strings"
 	"time"
 
+	"github.com/goccy/go-graphviz"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/plotter"
@@ -43,15 +46,40 @@ const (
 )
 
 func main() {
-	if err := run(); err != nil {
+	pictures := map[string]func(io.Reader, io.Writer) error{"dashboard": dashboard, "graph": graph}
+	picture := pictures[strings.Join(os.Args[1:], " ")]
+	if picture == nil {
+		fmt.Fprintln(os.Stderr, "pictures: dashboard or graph?")
+		os.Exit(2)
+	}
+	if err := picture(os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "pictures:", err)
 		os.Exit(1)
 	}
 }
 
-func run() error {
+// graph draws Graphviz's text.
+func graph(in io.Reader, out io.Writer) error {
+	text, err := io.ReadAll(in)
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	engine, err := graphviz.New(ctx)
+	if err != nil {
+		return err
+	}
+	parsed, err := graphviz.ParseBytes(text)
+	if err != nil {
+		return err
+	}
+	return engine.Render(ctx, parsed, graphviz.SVG, out)
+}
+
+// dashboard draws panels, in JSON.
+func dashboard(in io.Reader, out io.Writer) error {
 	var panels []Panel
-	if err := json.NewDecoder(os.Stdin).Decode(&panels); err != nil {
+	if err := json.NewDecoder(in).Decode(&panels); err != nil {
 		return err
 	}
 	height, from, to := 0, math.Inf(1), math.Inf(-1)
@@ -72,7 +100,7 @@ func run() error {
 			return fmt.Errorf("panel %s: %w", p.Title, err)
 		}
 	}
-	_, err := svg.WriteTo(os.Stdout)
+	_, err := svg.WriteTo(out)
 	return err
 }
 

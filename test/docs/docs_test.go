@@ -78,6 +78,27 @@ var (
 	anchored = regexp.MustCompile(`<a id="([^"]*)"`)
 )
 
+// gatewaySecret is a reference of a KongGateway to a Secret, whose namespace it names.
+var gatewaySecret = regexp.MustCompile(`\w*[sS]ecretRef: *\{namespace: *([\w-]+)`)
+
+// A KongGateway may name Secrets of the operator's namespace only, unless the chart's gatewaySecretNamespaces says
+// more: what a reader copies has to work after an install as written.
+func TestGatewaysNameSecretsThatTheOperatorMayRead(t *testing.T) {
+	named := 0
+	for _, page := range pages(t) {
+		for _, block := range page.Blocks {
+			for _, reference := range gatewaySecret.FindAllStringSubmatch(block.Text, -1) {
+				if named++; reference[1] != "kong-jwt-system" {
+					t.Errorf("%s:%d: a Secret of namespace %s is not readable where the operator is installed as written", page.Path, block.Line, reference[1])
+				}
+			}
+		}
+	}
+	if named == 0 {
+		t.Error("no page has a KongGateway that names a Secret")
+	}
+}
+
 func TestLinksLeadSomewhere(t *testing.T) {
 	all := pages(t)
 	anchors := map[string]map[string]bool{}

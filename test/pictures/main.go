@@ -1,5 +1,6 @@
 // Command pictures runs the operator for a few minutes of a small shop's life, asks a Prometheus that reads its metrics
-// what each panel of the dashboard shows, and prints it for hack/pictures to draw.
+// what each panel of the dashboard shows, and the plugin who may call what. It writes both into a folder, for
+// hack/pictures to draw.
 package main
 
 import (
@@ -71,8 +72,22 @@ func run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	return json.NewEncoder(os.Stdout).Encode(panels)
+	content, err := json.Marshal(panels)
+	if err != nil {
+		return err
+	}
+	graph := exec.CommandContext(ctx, os.Getenv("KJO_PLUGIN"), "graph", "-A", "-o", "dot") //nolint:gosec // Ours.
+	graph.Env, graph.Stderr = append(os.Environ(), "KUBECONFIG="+env.Kubeconfig), os.Stderr
+	text, err := graph.Output()
+	if err != nil {
+		return err
+	}
+	return errors.Join(os.MkdirAll(folder, 0o750), os.WriteFile(filepath.Join(folder, "dashboard.json"), content, 0o600),
+		os.WriteFile(filepath.Join(folder, "graph.dot"), text, 0o600))
 }
+
+// folder takes what is to be drawn.
+const folder = "bin/pictured"
 
 // startPrometheus starts the Prometheus in the folder that KJO_PROMETHEUS names.
 func startPrometheus(ctx context.Context, dir, target string) (server prometheus, stop func(), err error) {
@@ -141,16 +156,26 @@ func shop(env *stack.Stack) []client.Object {
 	gateway.Spec.DataPlanes = &v1alpha1.DataPlanes{URLs: []string{env.ProxyURL}}
 	gateway.Spec.Drift.Interval = "10s"
 	gateway.Spec.AllowedNamespaces.From = v1alpha1.NamespacesAll
+	access := map[string]*v1alpha1.Access{
+		"orders":   {Groups: []string{"clients"}},
+		"payments": {Groups: []string{"clients"}, Consumers: []v1alpha1.ConsumerReference{{Name: "till"}}},
+		"stock":    {Consumers: []v1alpha1.ConsumerReference{{Name: "till"}}},
+	}
 	objects := []client.Object{&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, gateway}
 	for _, name := range []string{"orders", "payments", "stock"} {
 		service := &v1alpha1.JwtProtectedService{ObjectMeta: meta(name)}
 		service.Spec.GatewayRef.Name = gateway.Name
 		service.Spec.Upstream = &v1alpha1.Upstream{URL: "http://" + name + ".example.com"}
 		service.Spec.Routes = []v1alpha1.Route{{Name: "all", Paths: []string{"/" + name}}}
+		service.Spec.Access = access[name]
 		objects = append(objects, service)
 	}
 	for _, name := range []string{"mobile", "till", "web"} {
-		objects = append(objects, consumer(name, ""))
+		one := consumer(name, "")
+		if name != "till" {
+			one.Spec.Groups = []string{"clients"}
+		}
+		objects = append(objects, one)
 	}
 	token := &v1alpha1.JwtToken{ObjectMeta: meta("batch")}
 	token.Spec.ConsumerRef = v1alpha1.CredentialReference{Name: "mobile", Credential: "primary"}
