@@ -123,7 +123,7 @@ func live(ctx context.Context, env *stack.Stack) error {
 	}
 	for _, object := range objects[1:] {
 		if err := awaitReady(ctx, env.Client, object); err != nil {
-			return err
+			return fmt.Errorf("%T %s is not Ready: %w", object, object.GetName(), err)
 		}
 	}
 	web := objects[len(objects)-1]
@@ -157,8 +157,8 @@ func shop(env *stack.Stack) []client.Object {
 	gateway.Spec.Drift.Interval = "10s"
 	gateway.Spec.AllowedNamespaces.From = v1alpha1.NamespacesAll
 	access := map[string]*v1alpha1.Access{
-		"orders":   {Groups: []string{"clients"}},
-		"payments": {Groups: []string{"clients"}, Consumers: []v1alpha1.ConsumerReference{{Name: "till"}}},
+		"orders":   {Groups: []string{"shop.clients"}},
+		"payments": {Groups: []string{"shop.clients"}, Consumers: []v1alpha1.ConsumerReference{{Name: "till"}}},
 		"stock":    {Consumers: []v1alpha1.ConsumerReference{{Name: "till"}}},
 	}
 	objects := []client.Object{&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, gateway}
@@ -173,7 +173,7 @@ func shop(env *stack.Stack) []client.Object {
 	for _, name := range []string{"mobile", "till", "web"} {
 		one := consumer(name, "")
 		if name != "till" {
-			one.Spec.Groups = []string{"clients"}
+			one.Spec.Groups = []string{"shop.clients"}
 		}
 		objects = append(objects, one)
 	}
