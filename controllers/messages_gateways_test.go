@@ -1,6 +1,7 @@
 package controllers_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -19,6 +20,8 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
 )
 
 func gatewayAt(place string) string {
@@ -36,6 +39,8 @@ var gatewayMistakes = []mistake{
 	{"A mesh that lets nobody through", gatewayAt("<a mesh>"), v1alpha1.ConditionStalled},
 	{"No token for an Admin API that asks for one", gatewayAt("<an Admin API that asks for a token>"), v1alpha1.ConditionStalled},
 	{"Nobody listens", gatewayAt("http://127.0.0.1:1"), v1alpha1.ConditionStalled},
+	{"A Kong without a database that runs what somebody else gave it", gatewayAt("<a Kong with a configuration>"), v1alpha1.ConditionStalled},
+	{"A Kong without a database that an ingress controller owns", gatewayAt("<a Kong of an ingress controller>"), v1alpha1.ConditionStalled},
 }
 
 // servePlaces starts what a wrong address may lead to.
@@ -69,8 +74,23 @@ func (w *world) servePlaces() {
 	placeholders["<Kong's own certificate>"] = begin(own, own.StartTLS)
 	placeholders["<a login page>"] = plain(http.StatusOK, "text/html", "<form>Log in</form>")
 	placeholders["<a redirect>"] = plain(http.StatusFound, "text/html", "")
+	placeholders["<a Kong with a configuration>"] = declared("theirs")
+	placeholders["<a Kong of an ingress controller>"] = declared("theirs", "k8s-name:theirs", "k8s-kind:KongConsumer")
 	placeholders["<a mesh>"] = plain(http.StatusForbidden, "text/plain", "RBAC: access denied")
 	placeholders["<an Admin API that asks for a token>"] = plain(http.StatusUnauthorized, "application/json", `{"message":"Invalid RBAC credentials"}`)
+}
+
+// declared starts a Kong without a database that has a consumer, with the tags that whoever made it gave it.
+func declared(username string, tags ...string) string {
+	GinkgoHelper()
+	server, err := kongsim.Start(kongsim.Options{Database: "off"})
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(server.Close)
+	admin, err := kong.New(kong.Config{URL: server.AdminURL()})
+	Expect(err).NotTo(HaveOccurred())
+	consumer := kong.Entity{Kind: kong.KindConsumer, ID: "00000000-0000-4000-8000-000000000001", Fields: kong.Fields{"username": username, "tags": tags}}
+	Expect(admin.PostConfig(context.Background(), []kong.Entity{consumer})).To(Succeed())
+	return server.AdminURL()
 }
 
 // kongsOwnCertificate is as the one that Kong makes where it is given none (kong/cmd/utils/prefix_handler.lua): it has
