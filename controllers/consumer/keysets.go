@@ -127,19 +127,21 @@ func (r *keySets) readAll(ctx context.Context) error {
 }
 
 // keepReplaced keeps the record of sets whose keys serve on until the spec's new source has something: a spec that goes
-// back meanwhile finds which of them leave, and when.
+// back meanwhile finds which there were. What their issuer has withdrawn does not serve on.
 func (r *keySets) keepReplaced() {
 	for name, kept := range r.kept.ByName {
-		if _, followed := r.next.ByName[name]; !followed && r.hasCredential(name) && !r.has(kept.Part) && len(r.inKong(name)) > 0 {
-			r.next.ByName[name] = kept
-			r.replaced = append(r.replaced, name)
+		if _, followed := r.next.ByName[name]; followed || !r.hasCredential(name) || len(r.serving(name, nil)) == 0 {
+			continue
 		}
+		kept.Held = slices.DeleteFunc(slices.Clone(kept.Held), jwks.Held.Leaving)
+		r.next.ByName[name] = kept
+		r.replaced = append(r.replaced, name)
 	}
 }
 
 // forgetReplaced drops the record of what keepReplaced kept, once none of its keys is in Kong.
 func (r *keySets) forgetReplaced(ctx context.Context) error {
-	gone := slices.DeleteFunc(r.replaced, func(name string) bool { return len(r.inKong(name)) > 0 })
+	gone := slices.DeleteFunc(r.replaced, func(name string) bool { return len(r.serving(name, nil)) > 0 })
 	if len(gone) == 0 {
 		return nil
 	}
@@ -149,16 +151,27 @@ func (r *keySets) forgetReplaced(ctx context.Context) error {
 	return r.write(ctx)
 }
 
-// inKong lists the keys that Kong has of the issuer that a credential follows, or followed before.
-func (r *keySets) inKong(name string) []string {
-	return r.gateway.Engine.CredentialIDs(r.owner(), func(part string) bool { return r.gave(name, part) })
-}
-
-// gave says whether a part is a key of the issuer that a credential follows, or followed before.
-func (r *keySets) gave(name, part string) bool {
-	of, found := desired.CredentialOf(part)
-	_, isSlot := desired.CredentialSlot(part)
-	return found && !isSlot && of == cmp.Or(r.kept.ByName[name].Part, name)
+// serving lists the keys in Kong, by id, of the issuer that a credential followed before, or follows and cannot know
+// now: those that the issuer had last, and that nothing else of the consumer has by now.
+func (r *keySets) serving(name string, wanted map[string]bool) []string {
+	kept, recorded := r.kept.ByName[name]
+	from, follows := cmp.Or(kept.Part, name), slices.Contains(r.followed(), name)
+	if !follows && r.has(from) {
+		return nil // they are another credential's, which has another name now
+	}
+	had := map[string]bool{}
+	for _, held := range kept.Held {
+		had[desired.KeySetPart(from, held.ID)] = follows || !held.Leaving()
+	}
+	taken := map[string]bool{}
+	for key := range wanted {
+		taken[desired.KeySetPart(from, key)] = true
+	}
+	return r.gateway.Engine.CredentialIDs(r.owner(), func(part string) bool {
+		of, found := desired.CredentialOf(part)
+		_, isSlot := desired.CredentialSlot(part)
+		return found && !isSlot && of == from && !taken[part] && (had[part] || !recorded)
+	})
 }
 
 // followed lists the credentials that follow an issuer.
@@ -171,12 +184,19 @@ func (r *keySets) followed() (names []string) {
 	return names
 }
 
-// exist says whether there are key sets, or were.
+// exist says whether there are key sets, or were. An operator that was killed may have told nobody of them.
 func (r *keySets) exist() bool {
-	return slices.ContainsFunc(r.consumer.Spec.Credentials, func(c v1alpha1.Credential) bool { return c.JWKS != nil }) ||
+	return r.isNews() && r.consumer.Generation > 1 && slices.ContainsFunc(r.consumer.Spec.Credentials, r.isUntold) || slices.ContainsFunc(r.consumer.Spec.Credentials, func(c v1alpha1.Credential) bool { return c.JWKS != nil }) ||
 		slices.ContainsFunc(r.consumer.Status.Credentials, func(s v1alpha1.CredentialStatus) bool {
 			return s.SecretName == credential.JWKSSecretName(r.consumer.Name)
 		})
+}
+
+// isUntold says whether the status tells nothing of a credential as it is in the spec.
+func (r *keySets) isUntold(c v1alpha1.Credential) bool {
+	return !slices.ContainsFunc(r.former, func(s v1alpha1.CredentialStatus) bool {
+		return s.Name == c.Name && s.SecretName == secretName(c)
+	})
 }
 
 // readOne looks one set up, and decides about its keys. The error says what somebody has to change; the last good
@@ -316,6 +336,9 @@ func (r *keySets) assignKids(field string, set *keySet) error {
 // write writes down what was decided, before anything rests on it.
 func (r *keySets) write(ctx context.Context) error {
 	name := credential.JWKSSecretName(r.consumer.Name)
+	if len(r.next.ByName) == 0 && !r.snapshot.Found() {
+		return nil
+	}
 	if len(r.next.ByName) == 0 {
 		return r.Secrets.Drop(ctx, r.secretOwner(), name)
 	}

@@ -107,7 +107,7 @@ func (r *reconciliation) rotate(ctx context.Context) error {
 		}
 		moved, err := r.revisions.advance(ctx)
 		r.report.credentials(ctx)
-		if err != nil || refused != nil || !moved && !r.sync.arriving {
+		if err != nil || refused != nil || !moved && !r.sync.hasArrived() {
 			return errors.Join(refused, err, r.keySets.forgetReplaced(ctx))
 		}
 	}

@@ -25,8 +25,9 @@ type kongSync struct {
 	input desired.ConsumerInput
 	// keep are the ids of credentials whose material cannot be read now.
 	keep []string
-	// arriving says that what an issuer gave stays until what the spec has instead is in Kong.
-	arriving bool
+	// arriving are the ids of what a credential has now, by its name: what an issuer gave stays until that is in
+	// Kong.
+	arriving map[string][]string
 	// renamed are the parts of credentials that the spec calls otherwise now.
 	renamed map[string]bool
 	// clash says which credentials are left out, since another has their key.
@@ -97,7 +98,8 @@ func (k *kongSync) reportIdentity() {
 
 // wantCredentials lists what shall be in Kong now.
 func (k *kongSync) wantCredentials() {
-	k.input.Credentials, k.keep, k.arriving, k.renamed = nil, nil, false, map[string]bool{}
+	k.input.Credentials, k.keep, k.arriving, k.renamed = nil, nil, map[string][]string{}, map[string]bool{}
+	var serving []string // the names of credentials whose former keys of an issuer stay
 	var weak []string
 	noteWeakness := func(name string, material credential.Material) {
 		if weakness := material.Weakness(); weakness != "" {
@@ -107,8 +109,11 @@ func (k *kongSync) wantCredentials() {
 	for _, c := range k.sources.credentials {
 		name := c.spec.Name
 		if c.spec.JWKS != nil {
-			if k.keySets.awaitsIssuer(name) || k.revisions.unread {
+			if k.keySets.awaitsIssuer(name) {
 				k.keepInKong(name)
+				serving = append(serving, name)
+			} else if k.revisions.unread {
+				k.keepSlots(name) // what it was before it followed the issuer
 			}
 			k.input.Credentials = append(k.input.Credentials, k.keySets.wanted(c)...)
 			k.wantRevisions(c, desired.Credential{Field: c.field})
@@ -121,49 +126,73 @@ func (k *kongSync) wantCredentials() {
 		if _, active := state.Active(); c.missing && !active {
 			// What another source gave, an issuer say, serves on until there is something else.
 			k.keepInKong(name)
+			serving = append(serving, name)
 			k.wantRevisions(c, entity)
 			continue
 		}
-		own := len(k.input.Credentials)
 		if !c.stateful {
 			noteWeakness(name, c.material)
 			if !k.consumer.Spec.Revoked {
 				k.input.Credentials = append(k.input.Credentials, entity)
 			}
-			k.keepIssued(name, k.input.Credentials[own:])
+			k.arriving[name] = []string{desired.CredentialID(k.gateway.Scope, k.owner(), entity.Part)}
 			continue
 		}
-		k.wantRevisions(c, entity)
-		k.keepIssued(name, k.input.Credentials[own:])
+		k.arriving[name] = k.wantRevisions(c, entity)
 		if active, found := state.Active(); found {
 			noteWeakness(name, active.Material)
 		}
 	}
+	k.keepServing(serving)
 	// RFC 7518 section 3.2 says how long a secret has to be.
 	status.Flag(&k.consumer.Status.Conditions, k.consumer.Generation,
 		v1alpha1.ConditionWeakSecret, v1alpha1.ReasonShortSecret, strings.Join(weak, "; "))
 }
 
-// keepIssued leaves the keys of an issuer that a credential followed before in Kong, until any of what it has now is
-// there: what is taken away goes first, and an operator that is killed then would leave nothing.
-func (k *kongSync) keepIssued(name string, now []desired.Credential) {
-	if k.consumer.Spec.Revoked || slices.ContainsFunc(now, func(c desired.Credential) bool {
-		return k.holds(desired.CredentialID(k.gateway.Scope, k.owner(), c.Part))
-	}) {
+// keepServing leaves the keys of issuers that credentials followed before in Kong, until what these have now is there:
+// what is taken away goes first, and an operator that is killed then would leave nothing.
+func (k *kongSync) keepServing(serving []string) {
+	if k.consumer.Spec.Revoked {
 		return
 	}
-	issued := k.keySets.inKong(name)
-	k.keep = append(k.keep, issued...)
-	k.arriving = k.arriving || len(issued) > 0
+	keys := map[string]bool{}
+	for _, c := range k.input.Credentials {
+		keys[c.Material.Key] = true
+	}
+	for name, ids := range k.arriving {
+		if slices.ContainsFunc(ids, k.holds) || len(k.keySets.serving(name, keys)) == 0 {
+			delete(k.arriving, name)
+			continue
+		}
+		serving = append(serving, name)
+	}
+	for _, name := range serving {
+		k.keep = append(k.keep, k.keySets.serving(name, keys)...)
+	}
 }
 
-// wantRevisions adds the revisions of a credential that shall be in Kong now.
-func (k *kongSync) wantRevisions(c resolvedCredential, entity desired.Credential) {
+// hasArrived says whether anything is in Kong now that an issuer's keys stayed there for.
+func (k *kongSync) hasArrived() bool {
+	for _, ids := range k.arriving {
+		if slices.ContainsFunc(ids, k.holds) {
+			return true
+		}
+	}
+	return false
+}
+
+// wantRevisions adds the revisions of a credential that shall be in Kong now, and gives the ids of those that do not
+// retire.
+func (k *kongSync) wantRevisions(c resolvedCredential, entity desired.Credential) (current []string) {
 	for _, revision := range k.revisions.outcome(c.spec.Name).Kong {
 		entity.Part, entity.Material = desired.CredentialPart(revision.Slot), revision.Material
 		entity.Pending = revision.State == v1alpha1.CredentialPending
 		k.input.Credentials = append(k.input.Credentials, entity)
+		if revision.State != v1alpha1.CredentialRetiring {
+			current = append(current, k.credentialID(revision.Slot))
+		}
 	}
+	return current
 }
 
 // distinctKeys leaves out what another credential of the consumer has the key of.
@@ -203,9 +232,17 @@ func (k *kongSync) keepInKong(name string) {
 			k.partOf(name, resolve.CredentialKey(k.consumer, c))
 		}
 	}
+	k.keepSlots(name)
+}
+
+// keepSlots leaves what Kong holds of a credential, but for an issuer's keys, and that the state does not know.
+func (k *kongSync) keepSlots(name string) {
+	if k.consumer.Spec.Revoked {
+		return
+	}
 	k.keep = append(k.keep, k.gateway.Engine.CredentialIDs(k.owner(), func(part string) bool {
 		slot, isSlot := desired.CredentialSlot(part)
-		return k.renamed[part] || k.keySets.gave(name, part) || isSlot && slot.Credential == name && !k.revisions.state.Known(slot)
+		return k.renamed[part] || isSlot && slot.Credential == name && !k.revisions.state.Known(slot)
 	})...)
 }
 

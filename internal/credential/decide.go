@@ -292,9 +292,13 @@ func (h History) revivable(want Want, seen Seen) int64 {
 }
 
 // bound is the newest revision that a request to rotate can mean. What is on its way and was never published is new
-// enough, unless the consumer is revoked: then whatever was made may have leaked.
+// enough, unless the consumer is revoked: then whatever was made may have leaked. Where none is in use, all that there
+// was is meant: it may come back.
 func (h History) bound(want Want, seen Seen) int64 {
-	newest, _ := h.current()
+	newest, lives := h.current()
+	if !lives {
+		return h.Last
+	}
 	active, found := h.Active()
 	if found && newest.State == v1alpha1.CredentialPending && !want.Revoked && h.Published(seen) != newest.Number {
 		return active.Number

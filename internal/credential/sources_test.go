@@ -244,6 +244,10 @@ func TestWhatClientsHaveIsInUseAgainWhereTheSpecGoesBack(t *testing.T) {
 		"with another recipe":         {back: shorter, steps: []credential.StepKind{credential.StepRevive, credential.StepGenerate}},
 		"after the overlap":           {back: want, after: 11 * time.Hour, steps: []credential.StepKind{credential.StepBegin}},
 		"to a Secret that is deleted": {back: want, spoils: func(l *life) { l.seen.Clients = nil }, steps: []credential.StepKind{credential.StepBegin}},
+		"after a rotation was asked for": {
+			back: want, spoils: func(l *life) { l.rotate = "1"; l.steps(elsewhere, noon) },
+			steps: []credential.StepKind{credential.StepRevive, credential.StepGenerate},
+		},
 		"with the overlap ended": {
 			back: want, spoils: func(l *life) { l.revokePrevious = "1"; l.steps(elsewhere, noon) },
 			steps: []credential.StepKind{credential.StepBegin},

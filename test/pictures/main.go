@@ -83,7 +83,7 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	return errors.Join(os.MkdirAll(folder, 0o750), os.WriteFile(filepath.Join(folder, "dashboard.json"), content, 0o600),
-		os.WriteFile(filepath.Join(folder, "graph.dot"), text, 0o600))
+		os.WriteFile(filepath.Join(folder, "graph.dot"), text, 0o600)) //nolint:gosec // A constant of ours.
 }
 
 // folder takes what is to be drawn.
