@@ -10,6 +10,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -26,46 +27,106 @@ import (
 // holds it, or where the gateway names none. It answers at once: the data planes are asked in the background.
 type AskNodes func(key string) (behind string)
 
-// barrierObject is the KongConsumer that the barrier is, with a credential that data planes are asked for.
+// barrierObject is the KongConsumer that the barrier is, with a credential that data planes are asked for. It is used by
+// one goroutine at a time.
 type barrierObject struct {
 	about
 	held *held.Store
 	ask  AskNodes
+	// secret is the credential of a KongConsumer that is not written yet, and nonce what both are made of.
+	nonce  string
+	secret objects.Object
+	// unswept says that there may be Secrets that nothing names.
+	unswept bool
 }
 
-// Write implements barrier.Object. The Secret of the former credential goes once nothing names it.
-func (b barrierObject) Write(ctx context.Context) (generation int64, err error) {
+// Write implements barrier.Object. The Secret of the former credential goes once nothing names it. While the
+// KongConsumer cannot be written, its Secret stays the same.
+func (b *barrierObject) Write(ctx context.Context) (generation int64, err error) {
 	former, err := b.cluster.get(ctx, b.reference())
 	if err != nil {
 		return 0, err
 	}
-	public, err := publicKeyOfNobody()
-	if err != nil {
-		return 0, err
+	var named []string
+	if former != nil {
+		named = credentialNames(former)
 	}
-	var random [8]byte
-	_, _ = rand.Read(random[:]) // never fails, see its documentation
-	nonce := hex.EncodeToString(random[:])
-	secret := b.objects.BarrierSecret(nonce, public)
-	consumer := b.objects.Barrier(nonce, secret.Name)
-	for _, o := range []objects.Object{secret, consumer} {
+	// One that is named already was written though its answer was lost: nothing that was written since is confirmed by it.
+	if b.nonce == "" || slices.Contains(named, b.secret.Name) {
+		if err := b.renew(); err != nil {
+			return 0, err
+		}
+	}
+	if b.unswept {
+		b.unswept = !b.sweep(ctx, append(named, b.secret.Name))
+	}
+	consumer := b.objects.Barrier(b.nonce, b.secret.Name)
+	for _, o := range []objects.Object{b.secret, consumer} {
 		if _, err := b.cluster.apply(ctx, o); err != nil {
 			return 0, err
 		}
 	}
-	if former != nil {
-		for _, name := range credentialNames(former) {
-			secret.Name = name
-			if err := b.cluster.remove(ctx, secret.Reference); err != nil {
-				return 0, err
-			}
-		}
+	b.nonce = ""
+	if !b.sweepNamed(ctx, named) {
+		b.unswept = true
 	}
 	live, err := b.cluster.get(ctx, consumer.Reference)
 	if err != nil || live == nil {
 		return 0, err
 	}
 	return live.GetGeneration(), nil
+}
+
+// renew makes another credential.
+func (b *barrierObject) renew() error {
+	public, err := publicKeyOfNobody()
+	if err != nil {
+		return err
+	}
+	var random [8]byte
+	_, _ = rand.Read(random[:]) // never fails, see its documentation
+	b.nonce = hex.EncodeToString(random[:])
+	b.secret = b.objects.BarrierSecret(b.nonce, public)
+	return nil
+}
+
+// sweep deletes the barrier's Secrets but for some, and says whether all of them are gone.
+func (b *barrierObject) sweep(ctx context.Context, but []string) bool {
+	var unnamed []string
+	err := b.secrets(ctx, func(r objects.Reference) {
+		if !slices.Contains(but, r.Name) {
+			unnamed = append(unnamed, r.Name)
+		}
+	})
+	if err != nil {
+		b.start.Log.Error(err, "Cannot list the Secrets that the ingress controller was asked with")
+		return false
+	}
+	return b.sweepNamed(ctx, unnamed)
+}
+
+// sweepNamed deletes the barrier's Secrets that have names, and says whether all of them are gone.
+func (b *barrierObject) sweepNamed(ctx context.Context, names []string) bool {
+	swept, r := true, b.objects.BarrierSecret("", "").Reference
+	for _, name := range names {
+		r.Name = name
+		if err := b.cluster.remove(ctx, r); err != nil {
+			b.start.Log.Error(err, "Cannot delete a Secret that nothing names", "secret", r.String())
+			swept = false
+		}
+	}
+	return swept
+}
+
+// secrets lists the barrier's Secrets.
+func (b *barrierObject) secrets(ctx context.Context, each func(objects.Reference)) error {
+	kind := schema.GroupVersionKind{Version: "v1", Kind: "Secret"}
+	return b.cluster.pages(ctx, kind, client.MatchingLabels{objects.LabelBarrier: b.objects.ScopeLabel()},
+		func(m *metav1.PartialObjectMetadata) {
+			if m.Namespace == b.objects.Namespace {
+				each(objects.Reference{APIVersion: "v1", Kind: "Secret", Namespace: m.Namespace, Name: m.Name})
+			}
+		})
 }
 
 // publicKeyOfNobody makes a public key whose private key nobody has: with the credential nobody gets in anywhere.
@@ -81,10 +142,10 @@ func publicKeyOfNobody() (string, error) {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), nil
 }
 
-func (b barrierObject) reference() objects.Reference { return b.objects.Barrier("", "").Reference }
+func (b *barrierObject) reference() objects.Reference { return b.objects.Barrier("", "").Reference }
 
 // Read implements barrier.Object.
-func (b barrierObject) Read(ctx context.Context) (barrier.Answer, error) {
+func (b *barrierObject) Read(ctx context.Context) (barrier.Answer, error) {
 	live, err := b.cluster.get(ctx, b.reference())
 	if err != nil || live == nil {
 		return barrier.Answer{}, err
@@ -101,7 +162,7 @@ func (b barrierObject) Read(ctx context.Context) (barrier.Answer, error) {
 
 // Behind implements barrier.Object: data planes are asked once the route that asks them is in Kong, as far as the
 // controller says. That route itself needs a push.
-func (b barrierObject) Behind(key string, pushed uint64) string {
+func (b *barrierObject) Behind(key string, pushed uint64) string {
 	route, found := b.held.Find(desired.ProbeRouteID(b.start.Scope))
 	if b.ask == nil || !found || route.Guarded || route.Epoch > pushed {
 		return ""
@@ -110,16 +171,8 @@ func (b barrierObject) Behind(key string, pushed uint64) string {
 }
 
 // Remove implements barrier.Object.
-func (b barrierObject) Remove(ctx context.Context) error {
+func (b *barrierObject) Remove(ctx context.Context) error {
 	errs := []error{b.cluster.remove(ctx, b.reference())}
-	kind := schema.GroupVersionKind{Version: "v1", Kind: "Secret"}
-	err := b.cluster.pages(ctx, kind, client.MatchingLabels{objects.LabelBarrier: b.objects.ScopeLabel()},
-		func(m *metav1.PartialObjectMetadata) {
-			if m.Namespace == b.objects.Namespace {
-				errs = append(errs, b.cluster.remove(ctx, objects.Reference{
-					APIVersion: "v1", Kind: "Secret", Namespace: m.Namespace, Name: m.Name,
-				}))
-			}
-		})
+	err := b.secrets(ctx, func(r objects.Reference) { errs = append(errs, b.cluster.remove(ctx, r)) })
 	return errors.Join(append(errs, err)...)
 }

@@ -1,12 +1,24 @@
 package ingress
 
 import (
+	"context"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"slices"
 	"testing"
 
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine"
 	"github.com/kongjwt/kong-jwt-operator/internal/ingress/held"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 	"github.com/kongjwt/kong-jwt-operator/internal/objects"
@@ -40,7 +52,7 @@ func TestTheCredentialOfABarrierIsAPublicKeyAndNothingThatSigns(t *testing.T) {
 func TestDataPlanesAreAskedForABarrierOnceTheRouteThatAsksIsInKong(t *testing.T) {
 	scope := desired.Scope{Installation: "i", Gateway: "g"}
 	var asked []string
-	b := barrierObject{held: held.New(), ask: func(key string) string {
+	b := &barrierObject{held: held.New(), ask: func(key string) string {
 		asked = append(asked, key)
 		return "behind"
 	}}
@@ -67,5 +79,123 @@ func TestDataPlanesAreAskedForABarrierOnceTheRouteThatAsksIsInKong(t *testing.T)
 	b.ask = nil
 	if behind := b.Behind("nobody", 5); behind != "" {
 		t.Error(behind)
+	}
+}
+
+// barrierCluster is one whose KongConsumers are refused, or written without an answer.
+type barrierCluster struct {
+	client.WithWatch
+	refuses, mute bool
+	consumer      *unstructured.Unstructured
+}
+
+func newBarrier(t *testing.T) (*barrierObject, *barrierCluster) {
+	t.Helper()
+	settings := objects.Settings{Scope: desired.Scope{Gateway: "g"}, Namespace: "system", Key: []byte("k")}
+	c := &barrierCluster{}
+	c.WithWatch = interceptor.NewClient(fake.NewClientBuilder().Build(), interceptor.Funcs{
+		Get: func(_ context.Context, kube client.WithWatch, key client.ObjectKey, o client.Object, _ ...client.GetOption) error {
+			if c.consumer == nil {
+				return kube.Get(t.Context(), key, &corev1.Secret{}) // not found
+			}
+			c.consumer.DeepCopyInto(o.(*unstructured.Unstructured))
+			return nil
+		},
+		Apply: func(_ context.Context, kube client.WithWatch, a runtime.ApplyConfiguration, _ ...client.ApplyOption) error {
+			raw, err := runtime.DefaultUnstructuredConverter.ToUnstructured(a)
+			o := &unstructured.Unstructured{Object: raw}
+			switch {
+			case err != nil:
+				return err
+			case o.GetKind() == "Secret":
+				err := kube.Create(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
+					Name: o.GetName(), Namespace: o.GetNamespace(), Labels: o.GetLabels(),
+				}})
+				return client.IgnoreAlreadyExists(err)
+			case c.refuses:
+				return errors.New("the webhook is down")
+			}
+			if o.SetGeneration(1); c.consumer != nil {
+				o.SetGeneration(c.consumer.GetGeneration() + 1)
+			}
+			if c.consumer = o; c.mute {
+				return errors.New("the answer is lost")
+			}
+			return nil
+		},
+	})
+	return &barrierObject{
+		about: about{cluster: cluster{c}, objects: settings, start: engine.Start{Log: logr.Discard()}}, unswept: true,
+	}, c
+}
+
+// secretNames are those of the barrier's Secrets.
+func (c *barrierCluster) secretNames(t *testing.T) []string {
+	t.Helper()
+	var list corev1.SecretList
+	if err := c.List(t.Context(), &list); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for i := range list.Items {
+		names = append(names, list.Items[i].Name)
+	}
+	return names
+}
+
+func TestWhileABarrierCannotBeWrittenItsSecretStaysTheSame(t *testing.T) {
+	b, c := newBarrier(t)
+	c.refuses = true
+	for range 10 {
+		if _, err := b.Write(t.Context()); err == nil {
+			t.Fatal("written")
+		}
+	}
+	names := c.secretNames(t)
+	if len(names) != 1 {
+		t.Errorf("Secrets %v", names)
+	}
+	c.refuses = false
+	if _, err := b.Write(t.Context()); err != nil || !slices.Equal(credentialNames(c.consumer), names) {
+		t.Errorf("%v, Secrets %v", err, names)
+	}
+	if _, err := b.Write(t.Context()); err != nil || !slices.Equal(c.secretNames(t), credentialNames(c.consumer)) {
+		t.Errorf("%v, Secrets %v, and the consumer names %v", err, c.secretNames(t), credentialNames(c.consumer))
+	}
+}
+
+func TestABarrierWhoseAnswerWasLostConfirmsNothingThatWasWrittenSince(t *testing.T) {
+	b, c := newBarrier(t)
+	c.mute = true
+	if _, err := b.Write(t.Context()); err == nil {
+		t.Fatal("answered")
+	}
+	first := c.consumer
+	c.mute = false
+	generation, err := b.Write(t.Context())
+	if err != nil || generation != 2 || slices.Equal(credentialNames(first), credentialNames(c.consumer)) {
+		t.Errorf("generation %d, %v", generation, err)
+	}
+	if names := c.secretNames(t); !slices.Equal(names, credentialNames(c.consumer)) {
+		t.Errorf("Secrets %v", names)
+	}
+}
+
+func TestTheFirstBarrierSweepsTheSecretsThatNothingNames(t *testing.T) {
+	b, c := newBarrier(t)
+	for _, namespace := range []string{"system", "elsewhere"} {
+		err := c.Create(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
+			Name: "left-" + namespace, Namespace: namespace, Labels: map[string]string{objects.LabelBarrier: b.objects.ScopeLabel()},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.refuses = true
+	if _, err := b.Write(t.Context()); err == nil {
+		t.Fatal("written")
+	}
+	if names := c.secretNames(t); len(names) != 2 || slices.Contains(names, "left-system") {
+		t.Errorf("Secrets %v", names)
 	}
 }

@@ -87,13 +87,13 @@ func Run(
 		about: a, link: newLink(ctx.Done()), held: held.New(), orphans: prune.NewLedger(), targets: targets.New(),
 		refusals: refusals.New(settings.DriftInterval, s.Now),
 	}
-	r.barrier = barrier.New(barrierObject{a, r.held, ask}, pace.Pace, s.Now)
+	r.barrier = barrier.New(&barrierObject{about: a, held: r.held, ask: ask, unswept: true}, pace.Pace, s.Now)
 	r.others = holders.NewOthers(func(ctx context.Context) (map[desired.UniqueKey]holders.Holder, error) {
 		return r.cluster.holders(ctx, r.objects)
 	}, s.Now)
 	r.arbiter = arbiter.New(func(owner desired.Owner) { r.wake(owner, engine.EventFreed) }, settings.DriftInterval)
 	r.link.set(engine.State{Reason: v1alpha1.ReasonProgressing, Message: "looking for the objects of this gateway"})
-	go (&monitor{rooms: r}).run(ctx, pace.Look)
+	go (&monitor{rooms: r, pace: pace}).run(ctx)
 	return &Engine{r}
 }
 

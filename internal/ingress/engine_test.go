@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/go-logr/logr/funcr"
 	corev1 "k8s.io/api/core/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -20,6 +21,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine"
+	"github.com/kongjwt/kong-jwt-operator/internal/ingress/barrier"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
@@ -100,5 +102,75 @@ func TestWhatAFallbackServesWithoutItsPluginsIsSaidOfTheGateway(t *testing.T) {
 	want := "HTTPRoute shop/a; HTTPRoute shop/b; HTTPRoute shop/c; and 1 more"
 	if state := m.link.get(); state.LeftOut != want || !state.Ready {
 		t.Errorf("%+v", state)
+	}
+}
+
+func TestAListingThatFailsLaterIsSaidOnceItLastsAndPausesLonger(t *testing.T) {
+	var broken atomic.Bool
+	var lists atomic.Int64
+	kube := interceptor.NewClient(fake.NewClientBuilder().Build(), interceptor.Funcs{
+		List: func(context.Context, client.WithWatch, client.ObjectList, ...client.ListOption) error {
+			if !broken.Load() {
+				return nil
+			}
+			lists.Add(1)
+			return errors.New("no quorum")
+		},
+		Apply: func(context.Context, client.WithWatch, runtime.ApplyConfiguration, ...client.ApplyOption) error {
+			return nil
+		},
+	})
+	var logged atomic.Int64
+	events := make(chan engine.Event, 100)
+	e := Run(t.Context(), kube, Settings{Class: "kong", Namespace: "system"},
+		Pace{Look: time.Millisecond, Pace: barrier.Pace{Late: 200 * time.Millisecond, Settle: time.Hour}}, nil, engine.Start{
+			Scope: desired.Scope{Installation: "i", Gateway: "g"}, Now: time.Now, Pruned: func(kong.Kind) {},
+			Log: funcr.New(func(_, text string) {
+				if strings.Contains(text, "Cannot list") {
+					logged.Add(1)
+				}
+			}, funcr.Options{}),
+			Notify: func(event engine.Event) { events <- event },
+		})
+	for (<-events).Reason != engine.EventConnected {
+		continue
+	}
+	begun := time.Now()
+	broken.Store(true)
+	for !strings.Contains(e.State().Message, "cannot be listed: list Secret: no quorum") {
+		<-events
+	}
+	if lasted := time.Since(begun); lasted < 200*time.Millisecond || lists.Load() > 20 {
+		t.Errorf("said after %s and %d attempts", lasted, lists.Load())
+	}
+	if logged.Load() == 0 {
+		t.Error("not logged")
+	}
+	broken.Store(false)
+	for strings.Contains(e.State().Message, "cannot be listed") {
+		<-events
+	}
+}
+
+func TestABarrierThatCannotBeWrittenIsSaidAndPausesLonger(t *testing.T) {
+	var attempts atomic.Int64
+	kube := interceptor.NewClient(fake.NewClientBuilder().Build(), interceptor.Funcs{
+		List: func(context.Context, client.WithWatch, client.ObjectList, ...client.ListOption) error { return nil },
+		Apply: func(context.Context, client.WithWatch, runtime.ApplyConfiguration, ...client.ApplyOption) error {
+			attempts.Add(1)
+			return errors.New("the webhook is down")
+		},
+	})
+	events := make(chan engine.Event, 100)
+	e := Run(t.Context(), kube, Settings{Class: "kong", Namespace: "system", DriftInterval: time.Hour},
+		Pace{Look: time.Millisecond, Pace: barrier.Pace{Late: 200 * time.Millisecond}}, nil, engine.Start{
+			Scope: desired.Scope{Installation: "i", Gateway: "g"}, Now: time.Now, Pruned: func(kong.Kind) {},
+			Log: logr.Discard(), Notify: func(event engine.Event) { events <- event },
+		})
+	for !strings.Contains(e.State().Message, "cannot be written that tells what is taken: the webhook") {
+		<-events
+	}
+	if attempts.Load() > 20 {
+		t.Errorf("%d attempts", attempts.Load())
 	}
 }

@@ -19,19 +19,23 @@ import (
 // monitor lists the objects of a gateway now and then, and sees to its barrier.
 type monitor struct {
 	*rooms
+	pace Pace
+	// listing and asking are the troubles with listings, and with the barrier.
+	listing, asking trouble
 	// complaints are what Kong refused of objects when that was read last.
 	complaints map[objects.Reference]complaint
 }
 
 // run looks again and again, until ctx ends.
-func (m *monitor) run(ctx context.Context, pause time.Duration) {
+func (m *monitor) run(ctx context.Context) {
 	m.watches(ctx)
-	ticker := time.NewTicker(pause)
+	ticker := time.NewTicker(m.pace.Look)
 	defer ticker.Stop()
 	var listed time.Time
 	for {
 		filled, now := m.link.isFilled(), m.start.Now()
-		if !filled || now.Sub(listed) > m.settings.DriftInterval || m.link.wantsList() {
+		due := !filled || now.Sub(listed) > m.settings.DriftInterval || m.listing.err != nil
+		if !m.listing.pauses(now) && (due || m.link.wantsList()) {
 			if m.fill(ctx) {
 				listed = now
 			}
@@ -50,8 +54,13 @@ func (m *monitor) run(ctx context.Context, pause time.Duration) {
 // fill lists all objects of the gateway. What somebody else changed is applied again by its owner.
 func (m *monitor) fill(ctx context.Context) bool {
 	found, plugins, err := m.list(ctx)
+	if ctx.Err() != nil {
+		return false
+	}
+	m.listing.note(err, m.start.Now(), m.pace.Look)
 	if err != nil {
-		if ctx.Err() == nil && !m.link.isFilled() {
+		m.start.Log.Error(err, "Cannot list the objects of this gateway; trying again", "pause", m.listing.pause)
+		if !m.link.isFilled() {
 			m.say(engine.State{Reason: v1alpha1.ReasonGatewayNotReady, Message: unavailable(err)})
 		}
 		return false
@@ -103,12 +112,15 @@ func unavailable(err error) string {
 
 // look sees to the barrier.
 func (m *monitor) look(ctx context.Context) {
-	freed, err := m.barrier.Look(ctx)
-	if err != nil {
-		m.start.Log.Error(err, "Cannot tell what the ingress controller takes")
-	}
-	for _, owner := range freed {
-		m.wake(owner, engine.EventFreed)
+	if !m.asking.pauses(m.start.Now()) {
+		freed, err := m.barrier.Look(ctx)
+		if err != nil {
+			m.start.Log.Error(err, "Cannot tell what the ingress controller takes")
+		}
+		m.asking.note(err, m.start.Now(), m.pace.Look)
+		for _, owner := range freed {
+			m.wake(owner, engine.EventFreed)
+		}
 	}
 	if since, overdue := m.barrier.Overdue(); overdue {
 		m.findBlame(ctx, since)
@@ -166,6 +178,8 @@ func (m *monitor) judge() {
 	}
 	state := engine.State{Counts: counts, Reported: counts}
 	switch {
+	case m.listing.lasts(m.start.Now(), m.pace.Late):
+		state.Reason, state.Message = v1alpha1.ReasonGatewayNotReady, unavailable(m.listing.err)
 	case b.Late:
 		state.Reason = v1alpha1.ReasonAwaitingController
 		state.Message = "spec.ingressController: " + b.Lateness(m.settings.Class)

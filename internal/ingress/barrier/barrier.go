@@ -81,6 +81,8 @@ type State struct {
 	Blame string
 	// Behind says which data planes do not have what the controller says that it has given to Kong.
 	Behind string
+	// Failed says why the barrier cannot be written.
+	Failed string
 
 	written uint64
 	limit   time.Duration
@@ -116,7 +118,8 @@ func (b *Barrier) State() State {
 	defer b.mu.Unlock()
 	state := b.state
 	state.limit = b.pace.Late
-	state.Late = b.asked > 0 && b.now().Sub(b.askedAt) > b.pace.Late
+	state.Late = b.asked > 0 && b.now().Sub(b.askedAt) > b.pace.Late ||
+		state.Failed != "" && b.now().Sub(b.lastWrite) > b.pace.Late
 	return state
 }
 
@@ -126,6 +129,8 @@ func (s State) Lateness(class string) string {
 	switch {
 	case s.Behind != "":
 		return text + " by every data plane, while the ingress controller says that it gave it to Kong: " + s.Behind
+	case s.Failed != "":
+		return text + ", as the KongConsumer cannot be written that tells what is taken: " + s.Failed
 	case s.Blame != "":
 		return text + "; Kong refuses " + s.Blame
 	case s.Confirmed == 0:
@@ -191,11 +196,13 @@ func (b *Barrier) End(ctx context.Context) error {
 // ask writes a barrier that confirms all up to an epoch.
 func (b *Barrier) ask(ctx context.Context, epoch uint64) error {
 	generation, err := b.object.Write(ctx)
-	if err != nil {
-		return fmt.Errorf("write the barrier: %w", err)
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if err != nil {
+		b.state.Failed = err.Error()
+		return fmt.Errorf("write the barrier: %w", err)
+	}
+	b.state.Failed = ""
 	b.asked, b.askedAt, b.generation, b.state.Blame, b.state.Behind = epoch, b.now(), generation, "", ""
 	return nil
 }
