@@ -102,6 +102,13 @@ func (b *Barrier) Wrote() uint64 {
 	return b.state.written
 }
 
+// Written gives the epoch of the last write.
+func (b *Barrier) Written() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.state.written
+}
+
 // Found notes that everything that was written so far was there when this process began.
 func (b *Barrier) Found() {
 	b.mu.Lock()

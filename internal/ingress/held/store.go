@@ -67,22 +67,27 @@ func (s *Store) clear() {
 	s.counts = map[kong.Kind]int{}
 }
 
-// Replace takes what a listing found. wrote gives the epoch of what was not known: nobody knows yet whether the
-// controller has it. It gives the owners whose objects somebody else changed or deleted.
-func (s *Store) Replace(found []Object, wrote func() uint64) map[desired.Owner]bool {
+// Replace takes what a listing found. What was written after the epoch since, when the listing began, stays as it was
+// written. wrote gives the epoch of what was not known: nobody knows yet whether the controller has it. It gives the
+// owners whose objects somebody else changed or deleted.
+func (s *Store) Replace(found []Object, since uint64, wrote func() uint64) map[desired.Owner]bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	former, changed, epoch := s.owners, map[desired.Owner]bool{}, uint64(0)
 	first := len(s.owner) == 0
 	s.clear()
 	for _, one := range found {
-		if before, known := former[one.Owner][one.Reference]; known {
+		before, known := former[one.Owner][one.Reference]
+		switch {
+		case known && before.Epoch > since:
+			continue // it is added below
+		case known:
 			one.Epoch, one.Stale = before.Epoch, before.Stale
 			if before.Print != one.Print {
 				one.Stale = true
 				changed[one.Owner] = true
 			}
-		} else {
+		default:
 			if epoch == 0 {
 				epoch = wrote()
 			}
@@ -94,10 +99,15 @@ func (s *Store) Replace(found []Object, wrote func() uint64) map[desired.Owner]b
 		s.add(one)
 	}
 	for owner, objects := range former {
-		for reference := range objects {
-			if _, there := s.owners[owner][reference]; !there {
-				changed[owner] = true
+		for reference, before := range objects {
+			if _, there := s.owners[owner][reference]; there {
+				continue
 			}
+			if before.Epoch > since {
+				s.add(before)
+				continue
+			}
+			changed[owner] = true
 		}
 	}
 	return changed

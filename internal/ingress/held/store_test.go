@@ -46,7 +46,7 @@ func TestAListingTellsWhoseObjectsSomebodyChanged(t *testing.T) {
 		o := object(app, kong.KindJWT, "one")
 		o.Epoch = 7
 		s.Put(o)
-		changed := s.Replace(test.now(o), func() uint64 { return 9 })
+		changed := s.Replace(test.now(o), 7, func() uint64 { return 9 })
 		if changed[app] != test.changed {
 			t.Errorf("%s: changed %v", name, changed)
 		}
@@ -60,9 +60,30 @@ func TestAListingTellsWhoseObjectsSomebodyChanged(t *testing.T) {
 	}
 }
 
+func TestAListingForgetsNothingThatWasWrittenSinceItBegan(t *testing.T) {
+	s := held.New()
+	changed, created := object(app, kong.KindConsumer, "changed"), object(app, kong.KindJWT, "created")
+	before := changed
+	s.Put(before)
+	changed.Epoch, changed.Print, changed.Sum, created.Epoch = 6, "2", "another", 7
+	s.Put(changed)
+	s.Put(created)
+	if owners := s.Replace([]held.Object{before}, 5, func() uint64 { return 8 }); len(owners) > 0 {
+		t.Errorf("%v are woken for what they wrote", owners)
+	}
+	for _, want := range []held.Object{changed, created} {
+		if is, found := s.Get(want.Reference); !found || is.Print != want.Print || is.Sum != want.Sum || is.Stale {
+			t.Errorf("%+v", is)
+		}
+	}
+	if owners := s.Replace([]held.Object{changed}, 7, func() uint64 { return 8 }); !owners[app] {
+		t.Error("its owner is not told that the next listing does not find it")
+	}
+}
+
 func TestAfterAStartEverythingIsAppliedOnceMoreAndNobodyIsWoken(t *testing.T) {
 	s := held.New()
-	changed := s.Replace([]held.Object{object(app, kong.KindJWT, "one")}, func() uint64 { return 1 })
+	changed := s.Replace([]held.Object{object(app, kong.KindJWT, "one")}, 0, func() uint64 { return 1 })
 	is, _ := s.Find("id-one")
 	if len(changed) != 0 || !is.Stale || is.Sum != "sum" || is.Epoch != 1 {
 		t.Errorf("%v %+v", changed, is)
@@ -169,7 +190,7 @@ func TestIndexesAndCountsAreThoseOfTheObjects(t *testing.T) {
 				s.Drop(o, 1)
 				delete(want, o.Reference)
 			default:
-				s.Replace(slices.Collect(maps.Values(want)), func() uint64 { return 1 })
+				s.Replace(slices.Collect(maps.Values(want)), rapid.Uint64Max(1).Draw(t, "since"), func() uint64 { return 1 })
 			}
 			counts := map[kong.Kind]int{}
 			for reference, is := range want {
