@@ -92,7 +92,9 @@ func (r *run) bring(ctx context.Context, o objects.Object) error {
 	if there && before.Sum == o.Sum && !before.Stale || o.Content == nil {
 		return nil
 	}
-	needsBelow := o.Entity == kong.KindRoute || o.Entity == kong.KindService || o.Entity == kong.KindPlugin
+	// A plugin whose configuration is its own needs nothing: whom it no longer admits is kept out at once.
+	needsBelow := o.Entity == kong.KindRoute || o.Entity == kong.KindService ||
+		o.Entity == kong.KindPlugin && o.Content["configFrom"] != nil
 	switch {
 	case o.Entity == kong.KindRoute && !there:
 		r.open = true
