@@ -340,6 +340,28 @@ var _ = Describe("a gateway that an ingress controller owns", func() {
 		taken(ctx, bad)
 	})
 
+	It("does not blame a correction that comes before Kong's refusal is known", func(ctx SpecContext) {
+		c := newControlled(ctx)
+		service := c.protected("api")
+		limit := func(size string) []v1alpha1.ServicePlugin {
+			return []v1alpha1.ServicePlugin{{PluginSpec: v1alpha1.PluginSpec{
+				Name: "limit", Plugin: "request-size-limiting", Config: rawJSON(`{"allowed_payload_size":` + size + `}`),
+			}}}
+		}
+		create(ctx, service)
+		taken(ctx, c.gateway, service)
+		change(ctx, service, func(o *v1alpha1.JwtProtectedService) { o.Spec.Plugins = limit(`"many"`) })
+		Eventually(func(g Gomega) {
+			plugins := kongObjects("KongClusterPlugin")
+			g.Expect(kube.List(ctx, plugins)).To(Succeed())
+			g.Expect(plugins.Items).To(ContainElement(Satisfy(func(o unstructured.Unstructured) bool {
+				return o.GetAnnotations()["kubernetes.io/ingress.class"] == c.name && o.Object["plugin"] == "request-size-limiting"
+			})))
+		}).WithTimeout(soon).WithPolling(10 * time.Millisecond).Should(Succeed())
+		change(ctx, service, func(o *v1alpha1.JwtProtectedService) { o.Spec.Plugins = limit("1") })
+		taken(ctx, service)
+	})
+
 	It("refuses a username that another KongConsumer has, and harms nobody", func(ctx SpecContext) {
 		c := newControlled(ctx)
 		taken(ctx, c.gateway)

@@ -143,7 +143,7 @@ func (m *monitor) findBlame(ctx context.Context, since time.Time) {
 		blame = append(blame, message)
 		// What was said before is not about what was written since: the former object was refused.
 		if own, found := m.held.Get(r); found && former[r].event != what.event {
-			m.refusals.Note(own.Owner, r, message)
+			m.refusals.Note(own.Owner, r, own.Sum, message)
 			m.wake(own.Owner, engine.EventFreed)
 		}
 	}

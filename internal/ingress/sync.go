@@ -3,8 +3,6 @@ package ingress
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"slices"
 	"strings"
@@ -126,20 +124,45 @@ func (e *Engine) sync(ctx context.Context, set desired.Set, names takeover.Names
 	if set.Attach != nil {
 		to.target = *set.Attach
 	}
-	if what := e.refusals.Refused(set.Owner, digestOf(want)); len(what) > 0 {
-		left, err := e.without(set, want, what)
-		if err != nil {
-			return engine.Result{}, err
-		}
-		to.refused = true
-		result, err := e.program(ctx, set.Owner, to, left)
+	sums := refusals.Sums{}
+	for _, o := range want {
+		sums[o.Reference] = o.Sum
+	}
+	if what := e.refusals.Refused(set.Owner, sums); len(what) > 0 {
+		result, err := e.programWithout(ctx, set, to, want, what)
 		return result, errors.Join(e.rejected(set, want, what), err)
 	}
 	result, err := e.program(ctx, set.Owner, to, want)
+	if what := e.refusals.Left(set.Owner, e.sums(set.Owner), sums); err != nil && len(what) > 0 {
+		// The correction waits for a push, and what it corrects stops every push.
+		return e.programWithout(ctx, set, to, want, what)
+	}
 	if err == nil {
+		e.refusals.Forget(set.Owner)
 		err = e.checkConsumer(ctx, want)
 	}
 	return result, errors.Join(e.unprotected(set.Owner), err)
+}
+
+// sums are those of an owner's objects that are there.
+func (e *Engine) sums(owner desired.Owner) refusals.Sums {
+	sums := refusals.Sums{}
+	for _, o := range e.held.Of(owner) {
+		sums[o.Reference] = o.Sum
+	}
+	return sums
+}
+
+// programWithout brings an owner's objects to what stays of them when Kong refuses some.
+func (e *Engine) programWithout(
+	ctx context.Context, set desired.Set, to aim, want []objects.Object, what []refusals.Refusal,
+) (engine.Result, error) {
+	left, err := e.without(set, want, what)
+	if err != nil {
+		return engine.Result{}, err
+	}
+	to.refused = true
+	return e.program(ctx, set.Owner, to, left)
 }
 
 // unprotected says that a KongPlugin is taken instead of one of an owner's plugins.
@@ -206,19 +229,9 @@ func (e *Engine) rejected(set desired.Set, want []objects.Object, what []refusal
 	stalled := status.Stalled(v1alpha1.ReasonKongRejected,
 		"%s: Kong refuses %s, and would take nobody's changes with it: %s (KongGateway %s). Change what it is made of.",
 		cmp.Or(strings.Join(slices.Compact(fields), ", "), "spec"), few(messages), out, e.start.Scope.Gateway)
-	stalled.RetryAfter = e.settings.DriftInterval
+	stalled.RetryAfter = e.refusals.Retry(set.Owner)
 	return stalled
 }
 
 // closed says what takes the place of a plugin that keeps somebody out.
 const closed = "that alone is taken off again, and every request is answered with 503 in its place"
-
-func digestOf(want []objects.Object) string {
-	sums := make([]string, 0, len(want))
-	for _, o := range want {
-		sums = append(sums, o.Sum)
-	}
-	slices.Sort(sums)
-	sum := sha256.Sum256([]byte(strings.Join(sums, "\x00")))
-	return hex.EncodeToString(sum[:])
-}
