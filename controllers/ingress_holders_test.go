@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
@@ -74,6 +75,32 @@ var _ = Describe("holders on a Kong of an ingress controller", func() {
 		stalled(ctx, consumer, v1alpha1.ReasonConflict, ContainSubstring("the ingress controller drops this consumer"))
 		Expect(kube.Delete(ctx, other)).To(Succeed())
 		taken(ctx, consumer)
+	})
+
+	It("puts right at once a KongConsumer that somebody changed", func(ctx SpecContext) {
+		c := newControlled(ctx)
+		consumer := c.generated("app")
+		create(ctx, consumer)
+		taken(ctx, c.gateway, consumer)
+		own := func(g Gomega) *unstructured.Unstructured {
+			all := kongObjects("KongConsumer")
+			g.Expect(kube.List(ctx, all, client.InNamespace(c.namespace))).To(Succeed())
+			g.Expect(all.Items).To(HaveLen(1))
+			return &all.Items[0]
+		}
+		before := own(Default)
+		for name, patch := range map[string]string{
+			"its class":       `{"metadata":{"annotations":{"kubernetes.io/ingress.class":"another"}}}`,
+			"its credentials": `{"credentials":[]}`,
+		} {
+			By("changing " + name)
+			Expect(kube.Patch(ctx, own(Default), client.RawPatch(types.MergePatchType, []byte(patch)))).To(Succeed())
+			Eventually(func(g Gomega) {
+				now := own(g)
+				g.Expect(now.GetAnnotations()).To(Equal(before.GetAnnotations()))
+				g.Expect(now.Object["credentials"]).To(Equal(before.Object["credentials"]))
+			}).WithTimeout(soon).Should(Succeed())
+		}
 	})
 
 	It("puts right what somebody changed while the operator was away", func(ctx SpecContext) {

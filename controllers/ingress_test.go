@@ -351,12 +351,22 @@ var _ = Describe("a gateway that an ingress controller owns", func() {
 		create(ctx, service)
 		taken(ctx, c.gateway, service)
 		change(ctx, service, func(o *v1alpha1.JwtProtectedService) { o.Spec.Plugins = limit(`"many"`) })
+		By("waiting until the refused plugin is named, and with it in every push")
 		Eventually(func(g Gomega) {
 			plugins := kongObjects("KongClusterPlugin")
 			g.Expect(kube.List(ctx, plugins)).To(Succeed())
-			g.Expect(plugins.Items).To(ContainElement(Satisfy(func(o unstructured.Unstructured) bool {
-				return o.GetAnnotations()["kubernetes.io/ingress.class"] == c.name && o.Object["plugin"] == "request-size-limiting"
-			})))
+			var refused string
+			for _, o := range plugins.Items {
+				if o.GetAnnotations()["kubernetes.io/ingress.class"] == c.name && o.Object["plugin"] == "request-size-limiting" {
+					refused = o.GetName()
+				}
+			}
+			var services corev1.ServiceList
+			g.Expect(kube.List(ctx, &services, client.InNamespace(c.namespace), client.HasLabels{"kongjwt.dev/scope"})).
+				To(Succeed())
+			g.Expect(services.Items).To(HaveLen(1))
+			g.Expect(refused).NotTo(BeEmpty())
+			g.Expect(services.Items[0].Annotations["konghq.com/plugins"]).To(ContainSubstring(refused))
 		}).WithTimeout(soon).WithPolling(10 * time.Millisecond).Should(Succeed())
 		change(ctx, service, func(o *v1alpha1.JwtProtectedService) { o.Spec.Plugins = limit("1") })
 		taken(ctx, service)

@@ -59,16 +59,19 @@ func (m *monitor) watch(ctx context.Context, list client.ObjectList, see func(cl
 	}
 }
 
-// seeConsumer wakes the owner of a KongConsumer that the controller drops, or takes again.
+// seeConsumer wakes the owner of a KongConsumer that the controller drops or takes again, or that somebody changed.
 func (m *monitor) seeConsumer(o client.Object) {
 	u, is := o.(*unstructured.Unstructured)
+	if !is {
+		return
+	}
 	r := objects.Reference{
 		APIVersion: objects.GroupKong, Kind: objects.KindConsumer, Namespace: o.GetNamespace(), Name: o.GetName(),
 	}
-	if !is || !m.held.Dropped(r, programmed(u)["status"] == string(metav1.ConditionFalse)) {
-		return
-	}
-	if own, found := m.held.Get(r); found {
-		m.wake(own.Owner, engine.EventDrift)
+	changed := m.held.Changed(r, fingerprint(u))
+	if m.held.Dropped(r, programmed(u)["status"] == string(metav1.ConditionFalse)) || changed {
+		if own, found := m.held.Get(r); found {
+			m.wake(own.Owner, engine.EventDrift)
+		}
 	}
 }

@@ -338,6 +338,20 @@ func (s *Store) Dropped(r objects.Reference, dropped bool) (changed bool) {
 	return was
 }
 
+// Changed notes the fingerprint that an object has, and says whether somebody has just changed it: it is applied again.
+func (s *Store) Changed(r objects.Reference, print string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	owner, there := s.owner[r]
+	o := s.owners[owner][r]
+	if !there || o.Print == print || o.Stale {
+		return false
+	}
+	o.Stale = true
+	s.owners[owner][r] = o
+	return true
+}
+
 // Counts says how many entities of each kind there are.
 func (s *Store) Counts() map[kong.Kind]int {
 	s.mu.Lock()

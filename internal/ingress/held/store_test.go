@@ -236,3 +236,22 @@ func TestAConsumerThatIsDroppedIsToldOnce(t *testing.T) {
 		t.Error("what was said of a former object of the name stays")
 	}
 }
+
+func TestAnObjectThatSomebodyChangedIsToldOnceAndAppliedAgain(t *testing.T) {
+	s := held.New()
+	consumer := object(app, kong.KindConsumer, "app")
+	if s.Changed(consumer.Reference, "2") {
+		t.Error("of an object that is nobody's")
+	}
+	s.Put(consumer)
+	for i, step := range []struct {
+		print       string
+		told, stale bool
+	}{{"1", false, false}, {"2", true, true}, {"3", false, true}} {
+		told := s.Changed(consumer.Reference, step.print)
+		is, _ := s.Get(consumer.Reference)
+		if told != step.told || is.Stale != step.stale {
+			t.Errorf("step %d: told %v, %+v", i, told, is)
+		}
+	}
+}
