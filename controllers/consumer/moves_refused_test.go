@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/credential"
@@ -257,5 +258,34 @@ func TestTheKeysSecretGoesThoughNoStatusTellsOfIt(t *testing.T) {
 		if p.secret(credential.JWKSSecretName(p.name)) != nil {
 			t.Errorf("killed after %d writes: the Secret of the key set stays", writes)
 		}
+	}
+}
+
+// A request for one credential ends no overlap of another's issuer; and the Secret with its keys is the consumer's again
+// where a restore took it from the consumer.
+func TestARequestForAnotherCredentialEndsNoOverlapOfAnIssuer(t *testing.T) {
+	p := begins(t, startKong(t), "jwks")
+	p.adds(p.generated("other"))
+	former := p.withdraws()
+	p.change("revoke-previous of the other", func(c *v1alpha1.JwtConsumer) {
+		c.Annotations = map[string]string{v1alpha1.AnnotationRevokePrevious: "other=1"}
+	})
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: credential.JWKSSecretName(p.name)}}
+	read := func() {
+		if err := p.kube.Get(context.Background(), client.ObjectKeyFromObject(secret), secret); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read()
+	secret.OwnerReferences = nil
+	if err := p.kube.Update(context.Background(), secret); err != nil {
+		t.Fatal(err)
+	}
+	p.goesOn()
+	if keys := p.keys(); !slices.Contains(keys, former) {
+		t.Errorf("%s left before its overlap was over; Kong holds %v", former, keys)
+	}
+	if read(); len(secret.OwnerReferences) != 1 {
+		t.Errorf("the Secret has the owners %v", secret.OwnerReferences)
 	}
 }

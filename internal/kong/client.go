@@ -115,17 +115,13 @@ func (c *Client) PatchTags(ctx context.Context, kind Kind, consumerID, id string
 	return c.entity(ctx, call, body)
 }
 
-// Delete removes the entity; one that is not there is a success.
+// Delete removes the entity. Where it is not there, or not under that consumer, IsNotFound knows the error.
 func (c *Client) Delete(ctx context.Context, kind Kind, consumerID, id string) error {
 	call, err := entityCall(http.MethodDelete, kind, consumerID, id)
 	if err != nil {
 		return err
 	}
-	err = c.do(ctx, call, nil, nil)
-	if IsNotFound(err) {
-		return nil
-	}
-	return err
+	return c.do(ctx, call, nil, nil)
 }
 
 // Get returns one entity: consumers by username, credentials by key, services and routes by name,

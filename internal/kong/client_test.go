@@ -151,9 +151,9 @@ func TestPatchTags(t *testing.T) {
 	}
 }
 
-func TestDeleteOfWhatIsNotThereSucceeds(t *testing.T) {
+func TestDeleteTellsWhatIsNotThere(t *testing.T) {
 	fake := answering(t, 404, `{"message":"Not found"}`)
-	if err := connect(t, fake.URL).Delete(t.Context(), KindJWT, "c", "i"); err != nil {
+	if err := connect(t, fake.URL).Delete(t.Context(), KindJWT, "c", "i"); !IsNotFound(err) {
 		t.Error(err)
 	}
 	if request := fake.last(t); request.Method != http.MethodDelete || request.URI != "/consumers/c/jwt/i" {
@@ -161,7 +161,7 @@ func TestDeleteOfWhatIsNotThereSucceeds(t *testing.T) {
 	}
 	// The same status from what is not Kong tells nothing of the entity.
 	for _, body := range []string{``, `<html>404</html>`, `{"message":"no Route matched with those values"}`, `[]`} {
-		if err := connect(t, answering(t, 404, body).URL).Delete(t.Context(), KindJWT, "c", "i"); err == nil {
+		if err := connect(t, answering(t, 404, body).URL).Delete(t.Context(), KindJWT, "c", "i"); err == nil || IsNotFound(err) {
 			t.Errorf("%q was taken for Kong's answer", body)
 		}
 	}
