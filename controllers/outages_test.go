@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"sync/atomic"
 
@@ -142,6 +145,44 @@ var _ = Describe("A gateway", func() {
 		reconciling(ctx, w.gateway, v1alpha1.ReasonDeleting, ContainSubstring("john"))
 		w.operator.Stop()
 		w.operator = startOperator(w.name)
+		gone(ctx, consumer)
+		Expect(w.values(ctx, "consumers", "username")).To(BeEmpty())
+		gone(ctx, w.gateway)
+	})
+
+	It("in deletion goes on with a token that is rotated", func(ctx SpecContext) {
+		w := newWorld(ctx, kongsim.Options{})
+		var accepted atomic.Value
+		accepted.Store("the-first")
+		target, err := url.Parse(w.kong.AdminURL())
+		Expect(err).NotTo(HaveOccurred())
+		proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }}
+		front := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Kong-Admin-Token") != accepted.Load() {
+				http.Error(rw, `{"message":"Invalid credentials. Token or User credentials required"}`, http.StatusUnauthorized)
+				return
+			}
+			proxy.ServeHTTP(rw, r)
+		}))
+		DeferCleanup(front.Close)
+		token := &corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: "admin-rotated"}, StringData: map[string]string{"token": "the-first"},
+		}
+		create(ctx, token)
+		DeferCleanup(func(ctx SpecContext) { Expect(kube.Delete(ctx, token)).To(Succeed()) })
+		change(ctx, w.gateway, func(g *v1alpha1.KongGateway) {
+			g.Spec.AdminAPI.URL = front.URL
+			g.Spec.AdminAPI.Auth = &v1alpha1.AdminAuth{Header: "Kong-Admin-Token", SecretRef: v1alpha1.SecretKeyReference{
+				SecretReference: v1alpha1.SecretReference{Namespace: operatorNamespace, Name: "admin-rotated"}, Key: "token",
+			}}
+		})
+		consumer := w.made("john", "made")
+		create(ctx, consumer)
+		ready(ctx, w.gateway, consumer)
+		Expect(kube.Delete(ctx, w.gateway)).To(Succeed())
+		reconciling(ctx, w.gateway, v1alpha1.ReasonDeleting, ContainSubstring("john"))
+		accepted.Store("the-second")
+		change(ctx, token, func(s *corev1.Secret) { s.StringData = map[string]string{"token": "the-second"} })
 		gone(ctx, consumer)
 		Expect(w.values(ctx, "consumers", "username")).To(BeEmpty())
 		gone(ctx, w.gateway)
