@@ -61,6 +61,34 @@ var _ = Describe("Credentials that change", func() {
 		expectPassed(ctx, at(path).with(sign("RS256", signingKeyOf(made), string(made.Data["key"]))))
 	})
 
+	It("are revoked though somebody moved them to another consumer", func(ctx SpecContext) {
+		key, thief := named("moved"), named("thief")
+		consumer := newConsumer(namespace, "robbed", func(s *v1alpha1.JwtConsumerSpec) {
+			s.Credentials = []v1alpha1.Credential{referenced("a", "HS256", key, "first")}
+		})
+		create(ctx, consumer)
+		awaitReady(ctx, consumer)
+		expectPassed(ctx, at(path).with(sign("HS256", first, key)))
+		id := consumer.Status.Credentials[0].KongID
+		held, err := get(ctx, "/jwts/"+id)
+		Expect(err).NotTo(HaveOccurred())
+		send := func(ctx SpecContext, method, path string, body any, expected int) {
+			GinkgoHelper()
+			status, answer, err := admin(ctx, method, path, body)
+			Expect(err).NotTo(HaveOccurred())
+			Expect(status).To(Equal(expected), "%v", answer)
+		}
+		send(ctx, http.MethodPut, "/consumers/"+thief, entity{}, http.StatusOK)
+		DeferCleanup(func(ctx SpecContext) { send(ctx, http.MethodDelete, "/consumers/"+thief, nil, http.StatusNoContent) })
+		send(ctx, http.MethodDelete, "/consumers/"+consumer.Status.ConsumerID+"/jwt/"+id, nil, http.StatusNoContent)
+		send(ctx, http.MethodPut, "/consumers/"+thief+"/jwt/"+id, entity{
+			"key": held["key"], "algorithm": held["algorithm"], "secret": held["secret"], "tags": held["tags"],
+		}, http.StatusOK)
+		update(ctx, consumer, func(c *v1alpha1.JwtConsumer) { c.Spec.Revoked = true })
+		expectRefused(ctx, at(path).with(sign("HS256", first, key)), http.StatusUnauthorized, "No credentials found")
+		Expect(get(ctx, "/jwts/"+id)).To(BeNil())
+	})
+
 	It("are withdrawn from a consumer that cannot be programmed otherwise", func(ctx SpecContext) {
 		key := named("withdrawn")
 		consumer := newConsumer(namespace, "stalled", func(s *v1alpha1.JwtConsumerSpec) {
