@@ -36,7 +36,7 @@ const compatibilityTail = `
 | %s | the newest: everything is run on it, at each change |
 | %s | the oldest that is supported upstream: the controllers and ` + "`make e2e`" + ` are run on it, each night |
 
-Versions between them follow. Older ones have no support anywhere, and are not run.
+Versions between them follow. From 1.30 on the definitions are taken as they are; versions older than 1.35 have no support anywhere, and are not run.
 
 ## Modes of Kong
 

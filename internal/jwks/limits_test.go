@@ -15,6 +15,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -38,13 +39,18 @@ func sourceNumber(n int) Source {
 func TestSlotsOfANamespaceAreGivenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const sets = 3 * maxOfNamespace
+		var mu sync.Mutex
 		busy, most, read := 0, 0, 0
+		count := func(by int) {
+			mu.Lock()
+			defer mu.Unlock()
+			busy += by
+			most, read = max(most, busy), read+max(0, -by)
+		}
 		fetch := func(ctx context.Context, source Source, held Validators) (Answer, error) {
-			busy++
-			most = max(most, busy)
+			count(1)
 			time.Sleep(time.Second)
-			busy--
-			read++
+			count(-1)
 			return noKeys(ctx, source, held)
 		}
 		r := NewRefresher(fetch, time.Now)
