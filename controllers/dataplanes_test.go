@@ -21,6 +21,7 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
+	"github.com/kongjwt/kong-jwt-operator/test/stack"
 )
 
 // dataPlane is a second way to a Kong's proxy, which can be made to answer 503.
@@ -267,18 +268,14 @@ var _ = Describe("Data planes", func() {
 	})
 })
 
-// ownAddress is an address of this machine that is not loopback.
+// ownAddress is an address of this machine that an EndpointSlice takes.
 func ownAddress() string {
 	GinkgoHelper()
-	addresses, err := net.InterfaceAddrs()
-	Expect(err).NotTo(HaveOccurred())
-	for _, address := range addresses {
-		if network, ok := address.(*net.IPNet); ok && network.IP.To4() != nil && network.IP.IsGlobalUnicast() {
-			return network.IP.String()
-		}
+	address := stack.PodAddress()
+	if address == "" {
+		Skip("this machine has no address but loopback")
 	}
-	Skip("this machine has no address but loopback")
-	return ""
+	return address
 }
 
 func endpoints(w *world, name, address string, port int, isReady bool) *discoveryv1.EndpointSlice {

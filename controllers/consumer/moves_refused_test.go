@@ -261,8 +261,8 @@ func TestTheKeysSecretGoesThoughNoStatusTellsOfIt(t *testing.T) {
 	}
 }
 
-// A request for one credential ends no overlap of another's issuer; and the Secret with its keys is the consumer's again
-// where a restore took it from the consumer.
+// A request for one credential ends no overlap of another's issuer; and the Secret with its keys is the consumer's
+// again where a restore took it from the consumer.
 func TestARequestForAnotherCredentialEndsNoOverlapOfAnIssuer(t *testing.T) {
 	p := begins(t, startKong(t), "jwks")
 	p.adds(p.generated("other"))

@@ -259,8 +259,8 @@ func (in Input) decideOne(want Want, asks asks, now time.Time) (Step, bool) {
 	}
 	_, lives := h.current()
 	if !lives && !want.Missing && !want.Superseded {
-		if number := h.revivable(want, seen); number > 0 {
-			return Step{Kind: StepRevive, Revision: number}, true
+		if step, due := revive(h, want, seen); due {
+			return step, true
 		}
 		return Step{Kind: StepBegin, Revision: max(h.Last, seen.Last) + 1}, true
 	}
@@ -279,16 +279,6 @@ func (in Input) decideOne(want Want, asks asks, now time.Time) (Step, bool) {
 		}
 	}
 	return Step{}, false
-}
-
-// revivable is the revision that clients have of a credential without one in use, where that is valid; zero where there
-// is none.
-func (h History) revivable(want Want, seen Seen) int64 {
-	published := h.Published(seen)
-	if want.Given == nil && slices.ContainsFunc(h.Revisions, func(r Revision) bool { return r.Number == published && !r.Ended && !r.Over }) {
-		return published
-	}
-	return 0
 }
 
 // bound is the newest revision that a request to rotate can mean. What is on its way and was never published is new

@@ -31,6 +31,13 @@ func retire(h History, want Want, seen Seen, now time.Time) (Step, bool) {
 	return Step{}, false
 }
 
+// revive has what clients have in use again, where that is valid and nothing is in use.
+func revive(h History, want Want, seen Seen) (Step, bool) {
+	published := h.Published(seen)
+	valid := slices.ContainsFunc(h.Revisions, func(r Revision) bool { return r.Number == published && !r.Ended && !r.Over })
+	return Step{Kind: StepRevive, Revision: published}, want.Given == nil && valid
+}
+
 // leave ends what the spec no longer has. It is forgotten once no data plane holds any of it.
 func leave(h History, seen Seen) (Step, bool) {
 	for _, r := range h.Revisions {

@@ -3,6 +3,8 @@ package desired
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -105,4 +107,20 @@ func (b *builder) separateLogQueue(plugin string, config map[string]any) {
 	}
 	endpoint, _, _ = strings.Cut(endpoint, "#")
 	config["http_endpoint"] = endpoint + "#" + strings.Trim(b.scope.Installation+"."+b.owner.Namespace, ".")
+}
+
+// IsGuard says whether a plugin keeps somebody out who gets in without it.
+func IsGuard(e kong.Entity) bool {
+	return e.Kind == kong.KindPlugin &&
+		slices.Contains([]string{"jwt", "acl", PluginClaims, "ip-restriction"}, e.Fields.Text("name"))
+}
+
+// Closed is a plugin in place of a guard that Kong does not take: it answers every request with 503.
+func Closed(scope Scope, owner Owner, guard kong.Entity) kong.Entity {
+	ownership, _ := ParseTags(guard.Fields.Tags())
+	part := "closed:" + ownership.Part
+	fields := maps.Clone(guard.Fields)
+	fields["name"], fields["enabled"], fields["tags"] = "request-termination", true, scope.Tags(owner, part)
+	fields["config"] = map[string]any{"status_code": 503, "message": "what protects this is not in Kong"}
+	return kong.Entity{Kind: kong.KindPlugin, ID: scope.ID(kong.KindPlugin, owner, part), Fields: fields}
 }

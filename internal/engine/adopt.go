@@ -107,7 +107,7 @@ func (r *syncRun) adopt(ctx context.Context, w plan.Wanted) error {
 func (r *syncRun) tag(ctx context.Context, w plan.Wanted, e kong.Entity) error {
 	defer r.observed.Sending(e.ID)()
 	answer, err := r.link.current().Retag(ctx, e.Kind, e.ConsumerID, e.ID, w.Entity.Fields.Tags())
-	if isNotFound(err) {
+	if kong.IsNotFound(err) {
 		r.foreign.forget()
 		return errReplan
 	}

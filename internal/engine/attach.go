@@ -6,6 +6,7 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
@@ -112,12 +113,12 @@ func (r *rooms) target(ctx context.Context, owner desired.Owner, to desired.Targ
 		return id, nil
 	}
 	e, err := r.link.current().Get(ctx, to.Kind, to.Name)
-	if err != nil && !isNotFound(err) {
+	if err != nil && !kong.IsNotFound(err) {
 		return "", err
 	}
 	var stalled *status.StalledError
 	switch {
-	case isNotFound(err) || e.Fields.Text("name") != to.Name:
+	case kong.IsNotFound(err) || e.Fields.Text("name") != to.Name:
 		stalled = status.Stalled(v1alpha1.ReasonTargetNotFound,
 			"spec.attachTo: %s does not exist in Kong. Create it there, or name another.", to)
 	case !desired.Unmanaged(e.Fields.Tags()):
@@ -138,7 +139,7 @@ func (r *rooms) target(ctx context.Context, owner desired.Owner, to desired.Targ
 func (m *monitor) refreshTargets(ctx context.Context) error {
 	for to, id := range m.attachments.ids() {
 		e, err := m.link.current().Get(ctx, to.Kind, to.Name)
-		if err != nil && !isNotFound(err) {
+		if err != nil && !kong.IsNotFound(err) {
 			return err
 		}
 		now := ""

@@ -251,7 +251,7 @@ func (r *rooms) listRivals(ctx context.Context) (found []rivals.Rival, err error
 			continue
 		}
 		route, err := r.link.current().Get(ctx, kong.KindRoute, id)
-		if isNotFound(err) {
+		if kong.IsNotFound(err) {
 			continue
 		}
 		if err != nil {

@@ -74,7 +74,7 @@ func (f *fleetRig) onBoth(key string) bool { return f.there(kong.KindJWT, key) &
 func (f *fleetRig) onSecond(key string) bool {
 	f.Helper()
 	_, err := f.two.Get(f.Context(), kong.KindJWT, key)
-	if err != nil && !isNotFound(err) {
+	if err != nil && !kong.IsNotFound(err) {
 		f.Fatal(err)
 	}
 	return err == nil

@@ -274,7 +274,7 @@ func (e *Engine) Credential(ctx context.Context, id string) (credential kong.Ent
 		return kong.Entity{}, false, nil
 	}
 	credential, err = e.link.current().Get(ctx, kong.KindJWT, actual)
-	if isNotFound(err) {
+	if kong.IsNotFound(err) {
 		return kong.Entity{}, false, nil
 	}
 	return credential, err == nil, err
@@ -283,7 +283,7 @@ func (e *Engine) Credential(ctx context.Context, id string) (credential kong.Ent
 // HasConsumer asks Kong whether it has a consumer of a name, or of an id, managed by anybody.
 func (e *Engine) HasConsumer(ctx context.Context, nameOrID string) (bool, error) {
 	_, err := e.link.current().Get(ctx, kong.KindConsumer, nameOrID)
-	if isNotFound(err) {
+	if kong.IsNotFound(err) {
 		return false, nil
 	}
 	return err == nil, err

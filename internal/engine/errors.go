@@ -16,11 +16,6 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
-func isNotFound(err error) bool {
-	var notFound *kong.NotFoundError
-	return errors.As(err, &notFound)
-}
-
 func isConflict(err error) bool {
 	var conflict *kong.ConflictError
 	return errors.As(err, &conflict)
@@ -36,7 +31,7 @@ func ambiguous(err error) bool {
 // refers to it.
 func isParentMissing(err error) bool {
 	var invalid *kong.InvalidError
-	return errors.As(err, &invalid) && invalid.Code == kong.CodeForeignKey || isNotFound(err)
+	return errors.As(err, &invalid) && invalid.Code == kong.CodeForeignKey || kong.IsNotFound(err)
 }
 
 // outcome turns an error of a write into what the owner should do next, and remembers what it says of the owner.

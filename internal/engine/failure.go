@@ -41,7 +41,7 @@ func explainFailure(client kong.Config, heartbeat time.Duration, err error) fail
 			client.URL), true}
 	case errors.As(err, &unauthorized):
 		return explainRefusal(client, unauthorized)
-	case isNotFound(err) && client.Workspace != "":
+	case kong.IsNotFound(err) && client.Workspace != "":
 		return failure{v1alpha1.ReasonInvalidSpec, fmt.Sprintf("spec.adminAPI.workspace: Kong has no workspace %s (%s). "+
 			"Write the name of one, or create it.", client.Workspace, client.URL), true}
 	}
@@ -80,7 +80,7 @@ func explainRefusal(client kong.Config, refused *kong.UnauthorizedError) failure
 func explainAnswer(err error) (wrong, todo string) {
 	var unavailable *kong.UnavailableError
 	if !errors.As(err, &unavailable) {
-		if isNotFound(err) {
+		if kong.IsNotFound(err) {
 			return "what answers is no Admin API: it answers 404", "Name the Admin API (Kong's default port is 8001)"
 		}
 		return "", ""

@@ -37,7 +37,7 @@ func (f finder) inPlaceOf(ctx context.Context, w plan.Wanted) (map[string]kong.E
 	found := map[string]kong.Entity{}
 	if w.Kind == kong.KindPlugin || w.Kind == kong.KindACL {
 		for child, err := range f.link.current().Children(ctx, w.ParentKind(), w.Parents()[0], w.Kind) {
-			if isNotFound(err) {
+			if kong.IsNotFound(err) {
 				return nil, nil // the put says so too, and what to do
 			}
 			if err != nil {
@@ -77,7 +77,7 @@ func (f finder) addMatching(ctx context.Context, w plan.Wanted, found map[string
 				continue
 			}
 			now, err := f.link.current().Get(ctx, kong.KindRoute, e.ID)
-			if isNotFound(err) {
+			if kong.IsNotFound(err) {
 				continue
 			}
 			if err != nil {
@@ -137,7 +137,7 @@ func (f finder) lookUp(ctx context.Context, key desired.UniqueKey) (holder kong.
 		return kong.Entity{}, false, nil
 	}
 	holder, err = f.link.current().Get(ctx, kind, key.Value)
-	if isNotFound(err) {
+	if kong.IsNotFound(err) {
 		return kong.Entity{}, false, nil
 	}
 	return holder, err == nil, err

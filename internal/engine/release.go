@@ -58,7 +58,7 @@ func (r *rooms) untag(ctx context.Context, e plan.Entry) error {
 		tags := desired.WithoutOwnership(entity.Fields.Tags())
 		_, err = r.link.current().Retag(ctx, e.Kind, e.ConsumerID, e.ID, tags)
 	}
-	if err != nil && !isNotFound(err) {
+	if err != nil && !kong.IsNotFound(err) {
 		return err
 	}
 	r.follow(r.observed.RecordUntagged(e))
@@ -168,10 +168,10 @@ func (r *rooms) checkChildren(ctx context.Context, o plan.Op) error {
 			continue
 		}
 		for child, err := range r.link.current().Children(ctx, parent.Kind, parent.ID, kind) {
-			if isNotFound(err) && slices.Contains(kong.Kinds(), kind) {
+			if kong.IsNotFound(err) && slices.Contains(kong.Kinds(), kind) {
 				return nil // the parent is gone already
 			}
-			if isNotFound(err) {
+			if kong.IsNotFound(err) {
 				break // this Kong has no such plugin
 			}
 			if err != nil {

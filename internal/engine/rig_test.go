@@ -172,7 +172,7 @@ func (r *rig) waits(err error, text string) *status.WaitError {
 func (r *rig) there(kind kong.Kind, nameOrID string) bool {
 	r.Helper()
 	_, err := r.kong.Get(r.Context(), kind, nameOrID)
-	if err != nil && !isNotFound(err) {
+	if err != nil && !kong.IsNotFound(err) {
 		r.Fatal(err)
 	}
 	return err == nil

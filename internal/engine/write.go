@@ -110,7 +110,7 @@ func (r *syncRun) delete(ctx context.Context, o plan.Op) error {
 	e := o.Target.Entry
 	defer r.observed.Sending(e.ID)()
 	err := r.link.current().Delete(ctx, e.Kind, e.ConsumerID, e.ID)
-	if isNotFound(err) {
+	if kong.IsNotFound(err) {
 		err = r.deleteMoved(ctx, e)
 	}
 	switch {
@@ -133,14 +133,14 @@ func (r *syncRun) deleteMoved(ctx context.Context, e plan.Entry) error {
 		return nil
 	}
 	moved, err := r.link.current().Get(ctx, e.Kind, e.ID)
-	if isNotFound(err) || err == nil && (moved.ID != e.ID || moved.ConsumerID == e.ConsumerID) {
+	if kong.IsNotFound(err) || err == nil && (moved.ID != e.ID || moved.ConsumerID == e.ConsumerID) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
 	err = r.link.current().Delete(ctx, e.Kind, moved.ConsumerID, e.ID)
-	if isNotFound(err) {
+	if kong.IsNotFound(err) {
 		return nil
 	}
 	return err

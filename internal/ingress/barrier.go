@@ -2,14 +2,9 @@ package ingress
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/x509"
 	"encoding/hex"
-	"encoding/pem"
 	"errors"
-	"fmt"
 	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -17,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/kongjwt/kong-jwt-operator/internal/credential"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/ingress/barrier"
 	"github.com/kongjwt/kong-jwt-operator/internal/ingress/held"
@@ -27,8 +23,8 @@ import (
 // holds it, or where the gateway names none. It answers at once: the data planes are asked in the background.
 type AskNodes func(key string) (behind string)
 
-// barrierObject is the KongConsumer that the barrier is, with a credential that data planes are asked for. It is used by
-// one goroutine at a time.
+// barrierObject is the KongConsumer that the barrier is, with a credential that data planes are asked for. It is used
+// by one goroutine at a time.
 type barrierObject struct {
 	about
 	held *held.Store
@@ -51,7 +47,8 @@ func (b *barrierObject) Write(ctx context.Context) (generation int64, err error)
 	if former != nil {
 		named = credentialNames(former)
 	}
-	// One that is named already was written though its answer was lost: nothing that was written since is confirmed by it.
+	// One that is named already was written though its answer was lost: nothing that was written since is confirmed
+	// by it.
 	if b.nonce == "" || slices.Contains(named, b.secret.Name) {
 		if err := b.renew(); err != nil {
 			return 0, err
@@ -79,14 +76,15 @@ func (b *barrierObject) Write(ctx context.Context) (generation int64, err error)
 
 // renew makes another credential.
 func (b *barrierObject) renew() error {
-	public, err := publicKeyOfNobody()
+	// Nobody keeps the private key: with the credential nobody gets in anywhere.
+	pair, err := credential.Generate(credential.Recipe{Algorithm: objects.BarrierAlgorithm}, "")
 	if err != nil {
 		return err
 	}
 	var random [8]byte
 	_, _ = rand.Read(random[:]) // never fails, see its documentation
 	b.nonce = hex.EncodeToString(random[:])
-	b.secret = b.objects.BarrierSecret(b.nonce, public)
+	b.secret = b.objects.BarrierSecret(b.nonce, pair.PublicKeyPEM)
 	return nil
 }
 
@@ -127,19 +125,6 @@ func (b *barrierObject) secrets(ctx context.Context, each func(objects.Reference
 				each(objects.Reference{APIVersion: "v1", Kind: "Secret", Namespace: m.Namespace, Name: m.Name})
 			}
 		})
-}
-
-// publicKeyOfNobody makes a public key whose private key nobody has: with the credential nobody gets in anywhere.
-func publicKeyOfNobody() (string, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return "", fmt.Errorf("make a public key: %w", err)
-	}
-	der, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
-	if err != nil {
-		return "", fmt.Errorf("encode a public key: %w", err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), nil
 }
 
 func (b *barrierObject) reference() objects.Reference { return b.objects.Barrier("", "").Reference }

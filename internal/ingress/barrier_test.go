@@ -27,15 +27,16 @@ import (
 func TestTheCredentialOfABarrierIsAPublicKeyAndNothingThatSigns(t *testing.T) {
 	settings := objects.Settings{Scope: desired.Scope{Gateway: "g"}, Namespace: "system", Key: []byte("key")}
 	seen := map[string]bool{}
-	for _, nonce := range []string{"1", "2"} {
-		public, err := publicKeyOfNobody()
-		if err != nil {
+	b := barrierObject{about: about{objects: settings}}
+	for range 2 {
+		if err := b.renew(); err != nil {
 			t.Fatal(err)
 		}
-		secret, consumer := settings.BarrierSecret(nonce, public), settings.Barrier(nonce, "s")
+		secret, consumer := b.secret, settings.Barrier(b.nonce, "s")
 		data, _ := secret.Content["stringData"].(map[string]any)
+		public, _ := data["rsa_public_key"].(string)
 		block, rest := pem.Decode([]byte(public))
-		if len(data) != 3 || data["rsa_public_key"] != public || data["algorithm"] != "ES256" ||
+		if len(data) != 3 || block == nil || data["algorithm"] != "ES256" ||
 			data["key"] != consumer.Content["custom_id"] || len(rest) > 0 {
 			t.Errorf("%v", data)
 		}

@@ -21,8 +21,8 @@ import (
 )
 
 // validate has the API server judge all that changes before any of it is written: its admission, the webhook of the
-// ingress controller above all, sees a dry run as it sees a write. The Secrets are there already: the webhook looks into
-// those that a plugin or a consumer names, and what nothing names means nothing to Kong.
+// ingress controller above all, sees a dry run as it sees a write. The Secrets are there already: the webhook looks
+// into those that a plugin or a consumer names, and what nothing names means nothing to Kong.
 func (r *run) validate(ctx context.Context, want []objects.Object) error {
 	changed := r.changed(want)
 	if len(changed) < 2 {
@@ -74,8 +74,8 @@ func (r *run) failed(o objects.Object, err error) error {
 // violation finds the fields that Kong's validation names, in what the ingress controller's webhook says of it.
 var violation = regexp.MustCompile(`schema violations? \(([a-z_][A-Za-z0-9_.]*): `)
 
-// reasonFor says why the API server refuses: the field of Kong where its validation names one, and no text that may hold
-// a value, as that may come from a Secret.
+// reasonFor says why the API server refuses: the field of Kong where its validation names one, and no text that may
+// hold a value, as that may come from a Secret.
 func reasonFor(err error) string {
 	if found := violation.FindStringSubmatch(err.Error()); found != nil {
 		return "invalid " + found[1]

@@ -155,8 +155,8 @@ const LabelBarrier = "kongjwt.dev/barrier"
 // BarrierAlgorithm is that of a barrier's credential.
 const BarrierAlgorithm = v1alpha1.Algorithm("ES256")
 
-// BarrierSecret is the credential of a barrier: a public key, whose private key nobody has. Data planes are asked for its
-// key, which is the custom_id of the KongConsumer that Barrier gives for the same nonce.
+// BarrierSecret is the credential of a barrier: a public key, whose private key nobody has. Data planes are asked for
+// its key, which is the custom_id of the KongConsumer that Barrier gives for the same nonce.
 func (s Settings) BarrierSecret(nonce, publicKeyPEM string) Object {
 	name := s.name(desired.GatewayOwner(s.Scope.Gateway), "barrier", nonce)
 	return Object{

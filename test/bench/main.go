@@ -9,7 +9,7 @@
 //	QUICK           1: counts only, no times and no memory
 //	WRITE           a file whose table is replaced by what was measured
 //	GROWTH          numbers of JwtConsumers, such as "1000 3000 10000": one row of a table for each, instead
-//	PROFILE         a folder for the operator's profiles: of its heap after each phase, of its time in the cold start
+//	PROFILE         a folder for profiles: of the operator's heap after each phase, of the cold start's time
 package main
 
 import (

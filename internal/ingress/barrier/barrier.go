@@ -30,8 +30,8 @@ type Object interface {
 	Write(ctx context.Context) (generation int64, err error)
 	// Read gives the object as it is.
 	Read(ctx context.Context) (Answer, error)
-	// Behind says which data planes do not hold the object's key though the controller has given it to Kong, with all
-	// epochs up to pushed; nothing where each does, or none is asked.
+	// Behind says which data planes do not hold the object's key though the controller has given it to Kong, with
+	// all epochs up to pushed; nothing where each does, or none is asked.
 	Behind(key string, pushed uint64) string
 	// Remove deletes the object; one that is gone is no error.
 	Remove(ctx context.Context) error

@@ -17,8 +17,8 @@ type Ledger struct {
 	mu     sync.Mutex
 	of     map[desired.Owner]objects.Reference
 	owners map[objects.Reference]map[desired.Owner]bool
-	// taken are the owners whose plugins were on their object. lost is when those of an owner that somebody took off
-	// were put on again; see internal/ingress/barrier.
+	// taken are the owners whose plugins were on their object. lost is when those of an owner that somebody took
+	// off were put on again; see internal/ingress/barrier.
 	taken map[desired.Owner]bool
 	lost  map[desired.Owner]uint64
 }
