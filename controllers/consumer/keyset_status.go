@@ -56,23 +56,25 @@ func (r *keySets) announce() {
 	}
 }
 
-// flagDegraded says where Kong does not have what an issuer publishes.
+// flagDegraded says where Kong does not have what an issuer publishes, with an event for another credential or reason.
 func (r *keySets) flagDegraded() {
+	conditions := &r.consumer.Status.Conditions
+	former := apimeta.FindStatusCondition(*conditions, v1alpha1.ConditionKeySetDegraded)
 	var messages []string
-	reason := ""
+	reason, isNew := "", false
 	for _, spec := range r.consumer.Spec.Credentials {
 		if set := r.sets[spec.Name]; set != nil {
 			for _, found := range set.degraded() {
-				messages = append(messages, "credential "+spec.Name+": "+found.message)
+				which := "credential " + spec.Name + ": "
+				messages = append(messages, which+found.message)
+				isNew = isNew || former == nil || !strings.Contains(former.Message, which)
 				if reason == "" {
 					reason = found.reason
 				}
 			}
 		}
 	}
-	conditions := &r.consumer.Status.Conditions
-	former := apimeta.FindStatusCondition(*conditions, v1alpha1.ConditionKeySetDegraded)
-	isNew := reason != "" && (former == nil || former.Reason != reason)
+	isNew = isNew || reason != "" && former.Reason != reason
 	message := strings.Join(messages, "; ")
 	status.Flag(conditions, r.consumer.Generation, v1alpha1.ConditionKeySetDegraded, reason, message)
 	if isNew {

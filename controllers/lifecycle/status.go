@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"time"
 
@@ -85,7 +86,8 @@ func (l *Lifecycle) patchStatus(ctx context.Context, out Outcome) (conflict bool
 	return false, nil
 }
 
-// announce logs and records an event where Ready's reason changed, the resource stalls, or it is suspended.
+// announce logs and records an event where Ready's reason changed, the resource stalls or has another field that is
+// wrong, or it is suspended.
 func (l *Lifecycle) announce(ctx context.Context, out Outcome, former []metav1.Condition) {
 	conditions := *out.Object.GetConditions()
 	suspended := apimeta.FindStatusCondition(conditions, v1alpha1.ConditionSuspended)
@@ -95,7 +97,8 @@ func (l *Lifecycle) announce(ctx context.Context, out Outcome, former []metav1.C
 	}
 	ready, before := readyCondition(conditions), readyCondition(former)
 	stalls := apimeta.IsStatusConditionTrue(conditions, v1alpha1.ConditionStalled)
-	begins := stalls && !apimeta.IsStatusConditionTrue(former, v1alpha1.ConditionStalled)
+	begins := stalls && (!apimeta.IsStatusConditionTrue(former, v1alpha1.ConditionStalled) ||
+		namesAnotherField(ready.Message, before.Message))
 	if ready.Status == before.Status && ready.Reason == before.Reason && !begins {
 		return
 	}
@@ -107,6 +110,16 @@ func (l *Lifecycle) announce(ctx context.Context, out Outcome, former []metav1.C
 	}
 	log.FromContext(ctx).Info("Ready changed", "ready", ready.Status, "reason", ready.Reason, "message", ready.Message)
 	l.Event(out.Object, kind, ready.Reason, "Reconcile", ready.Message)
+}
+
+// field is one of a resource's, as messages name it.
+var field = regexp.MustCompile(`\bspec\.[\w.\[\]-]+`)
+
+// namesAnotherField says whether a message names a field that the former one does not. Other words that differ, such as
+// an error's of the network, are no news.
+func namesAnotherField(message, former string) bool {
+	known := field.FindAllString(former, -1)
+	return slices.ContainsFunc(field.FindAllString(message, -1), func(name string) bool { return !slices.Contains(known, name) })
 }
 
 // readyCondition is the condition Ready; empty where there is none yet.

@@ -2,6 +2,7 @@ package status
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,7 +16,8 @@ import (
 const maxMessage = 32768
 
 // Apply writes what a reconcile came to into the conditions, by kstatus's rules: Ready always; Reconciling or Stalled
-// while they are true, never both. message is Ready's where err is nil. Where the resource is suspended, Ready and
+// while they are true, never both. message is Ready's where err is nil. Of several StalledErrors the first gives the
+// reason, and the message has all. Where the resource is suspended, Ready and
 // Stalled stay as they were: what is in Kong goes on as it is. Conditions change only where they differ.
 func Apply(conditions *[]metav1.Condition, generation int64, message string, err error) {
 	var stalled *StalledError
@@ -29,7 +31,7 @@ func Apply(conditions *[]metav1.Condition, generation int64, message string, err
 		apimeta.RemoveStatusCondition(conditions, v1alpha1.ConditionReconciling)
 		return
 	case errors.As(err, &stalled):
-		abnormal(conditions, generation, v1alpha1.ConditionStalled, stalled.Reason, stalled.Message)
+		abnormal(conditions, generation, v1alpha1.ConditionStalled, stalled.Reason, joinMessages(allStalled(err)))
 	case errors.As(err, &wait):
 		abnormal(conditions, generation, v1alpha1.ConditionReconciling, wait.Reason, wait.Message)
 	default:
@@ -37,6 +39,42 @@ func Apply(conditions *[]metav1.Condition, generation int64, message string, err
 	}
 	apimeta.RemoveStatusCondition(conditions, v1alpha1.ConditionSuspended)
 	flagController(conditions, generation, err)
+}
+
+// allStalled gathers every StalledError of a tree of errors, in its order: each is for somebody to put right.
+func allStalled(err error) (all []*StalledError) {
+	switch e := err.(type) { //nolint:errorlint // It goes through the tree of errors itself.
+	case *StalledError:
+		return []*StalledError{e}
+	case interface{ Unwrap() []error }:
+		for _, each := range e.Unwrap() {
+			all = append(all, allStalled(each)...)
+		}
+		return all
+	}
+	if cause := errors.Unwrap(err); cause != nil {
+		return allStalled(cause)
+	}
+	return nil
+}
+
+// joinMessages makes one message of many, each once.
+func joinMessages(all []*StalledError) string {
+	joined := ""
+	for i, each := range all {
+		if slices.ContainsFunc(all[:i], func(e *StalledError) bool { return e.Message == each.Message }) {
+			continue
+		}
+		switch {
+		case joined == "":
+		case strings.HasSuffix(joined, "."):
+			joined += " "
+		default:
+			joined += "; "
+		}
+		joined += each.Message
+	}
+	return joined
 }
 
 // flagController sets what an ingress controller holds up, also beside what stalls.

@@ -49,6 +49,25 @@ func TestConditionsFollowTheOutcome(t *testing.T) {
 	}
 }
 
+// A person who repairs one thing must not find the next only afterwards.
+func TestReadyNamesAllThatStalls(t *testing.T) {
+	first, second := Stalled(v1alpha1.ReasonSecretNotFound, "spec.a: is not there. Make it."), Stalled(v1alpha1.ReasonConflict, "spec.b: is held")
+	for _, c := range []struct {
+		err     error
+		message string
+	}{
+		{errors.Join(first, second), "spec.a: is not there. Make it. spec.b: is held"},
+		{errors.Join(second, errWait, fmt.Errorf("sync: %w", errors.Join(first, second))), "spec.b: is held; spec.a: is not there. Make it."},
+		{errors.Join(errOther, first), "spec.a: is not there. Make it."},
+	} {
+		var conditions []metav1.Condition
+		Apply(&conditions, 1, "", c.err)
+		if ready := apimeta.FindStatusCondition(conditions, v1alpha1.ConditionReady); ready.Message != c.message {
+			t.Errorf("%q is not %q", ready.Message, c.message)
+		}
+	}
+}
+
 // kstatus reads Reconciling and Stalled as opposites: whatever came before, never are both there, and no false one
 // lies about.
 func TestConditionsAreNeverAtOdds(t *testing.T) {
