@@ -139,3 +139,17 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 		ConfigurationHash: body.ConfigurationHash,
 	}, nil
 }
+
+// Clock asks what time it is on the node: the Date of its answer, in whole seconds (RFC 9110, section 6.6.1).
+func (c *Client) Clock(ctx context.Context) (time.Time, error) {
+	call := call{method: http.MethodGet, kind: kindStatus, template: "/status", path: "/status"}
+	got, err := c.send(ctx, call, nil)
+	if err != nil {
+		return time.Time{}, err
+	}
+	now, err := http.ParseTime(got.header.Get("Date"))
+	if err != nil { // what net/http says quotes the answer
+		return time.Time{}, &UnavailableError{Request: call.request(got.status), Cause: CauseNotKong}
+	}
+	return now, nil
+}

@@ -20,11 +20,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/cli/adminapi"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/env"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/inventory"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/operatorpods"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/output"
 	"github.com/kongjwt/kong-jwt-operator/internal/cli/usage"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
 // leasePrefix begins the names of the operator's Leases: one for each part of an installation.
@@ -32,6 +34,8 @@ const leasePrefix = "kong-jwt-operator"
 
 // skew is how far clocks may be apart before tokens are refused by it.
 const skew = 5 * time.Second
+
+const setClocks = "Set the clocks (NTP): exp and nbf of tokens are held against Kong's."
 
 // Outcomes of a check.
 const (
@@ -57,6 +61,8 @@ type Report struct {
 type options struct {
 	output   output.Flags
 	operator operatorpods.Flags
+	kong     string
+	admin    adminapi.Flags
 }
 
 // Command returns the subcommand.
@@ -66,14 +72,19 @@ func Command(e *env.Env) *cobra.Command {
 		Use:   "check",
 		Short: "Say whether all that the operator needs is there",
 		Long: `Say whether all that the operator needs is there: its kinds, as this plugin knows them, its pods and the one that
-leads, rights that it cannot do without, each Kong and its version, and clocks. What you may not read or ask is
-unknown. Exits with 1 where a check failed.`,
+leads, rights that it cannot do without, each Kong and its version, and the clock of the operator. --kong asks a Kong
+itself, through its Admin API: whether it answers from here, and what its clock says, which exp and nbf of tokens are
+held against. What you may not read or ask is unknown. Exits with 1 where a check failed.`,
 		Example: `  kubectl kongjwt check
+  kubectl kongjwt check --kong http://127.0.0.1:8001
   kubectl kongjwt check --operator-namespace kong-jwt-system -o json`,
 		Args: usage.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), e) },
 	}
+	cmd.Flags().StringVar(&o.kong, "kong", "", "Ask Kong itself, whose Admin API has this URL; through kubectl port-forward for one")
+	cobra.CheckErr(cmd.RegisterFlagCompletionFunc("kong", cobra.NoFileCompletions))
 	o.operator.Add(cmd)
+	o.admin.Add(cmd)
 	o.output.Add(cmd, output.JSON, output.YAML)
 	return cmd
 }
@@ -81,6 +92,13 @@ unknown. Exits with 1 where a check failed.`,
 func (o *options) run(ctx context.Context, e *env.Env) error {
 	if err := errors.Join(o.output.Check(), o.operator.Check()); err != nil {
 		return err
+	}
+	var api *kong.Client
+	if o.kong != "" {
+		var err error
+		if api, err = o.admin.Client("--kong", o.kong, e.Version); err != nil {
+			return err
+		}
 	}
 	kube, err := e.Client()
 	if err != nil {
@@ -97,6 +115,9 @@ func (o *options) run(ctx context.Context, e *env.Env) error {
 	report.Findings = append(report.Findings, rights(ctx, clientset, pods)...)
 	report.Findings = append(report.Findings, o.leader(ctx, kube, e.Clock.Now())...)
 	report.Findings = append(report.Findings, gateways(ctx, kube)...)
+	if api != nil {
+		report.Findings = append(report.Findings, askKong(ctx, api, e.Clock)...)
+	}
 	report.Passed = !slices.ContainsFunc(report.Findings, func(f Finding) bool { return f.Outcome == failed })
 	err = o.output.Print(e.Out, output.Answer{Kind: "Check", Value: report, Text: report.print})
 	if err == nil && !report.Passed {
@@ -185,7 +206,7 @@ func ofLease(lease coordinationv1.Lease, now time.Time) []Finding {
 	switch {
 	case age < -skew:
 		clock.Outcome, clock.Detail = failed, fmt.Sprintf("the operator's node is %s ahead of this machine", (-age).Round(time.Second))
-		clock.Remedy = "Set the clocks (NTP): exp and nbf of tokens are held against Kong's."
+		clock.Remedy = setClocks
 	case age > lasts+skew && *lease.Spec.HolderIdentity == "":
 		f.Outcome, f.Detail, f.Remedy = failed, "nobody leads", "Look at the operator's log."
 		clock.Outcome, clock.Detail = unknown, "nobody leads"

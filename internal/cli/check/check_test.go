@@ -2,6 +2,8 @@ package check_test
 
 import (
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
@@ -281,4 +283,38 @@ func TestRights(t *testing.T) {
 			t.Errorf("%v\n%s", err, s.Out)
 		}
 	})
+}
+
+// TestClockOfKong: exp and nbf are held against Kong's clock, which is asked.
+func TestClockOfKong(t *testing.T) {
+	for name, c := range map[string]struct {
+		ahead  time.Duration
+		status int
+		want   string
+		fails  bool
+	}{
+		"the same":        {0, 200, "ok       clock of Kong     it is this machine's", false},
+		"within bounds":   {-4 * time.Second, 200, "ok       clock of Kong ", false},
+		"ahead":           {2 * time.Minute, 200, "FAILED   clock of Kong     Kong is 2m0s ahead of this machine", true},
+		"behind":          {-time.Hour, 200, "FAILED   clock of Kong     Kong is 1h0m0s behind this machine", true},
+		"it asks a token": {0, 401, "FAILED   kong              --kong: ", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Date", clitest.Now.Add(c.ahead).UTC().Format(http.TimeFormat))
+				w.WriteHeader(c.status)
+				_, _ = w.Write([]byte(`{"version": "3.9.3", "configuration": {"database": "postgres"}}`))
+			}))
+			defer server.Close()
+			s := session(t, true, gateway(metav1.ConditionTrue), pod(corev1.ConditionTrue), lease(0))
+			err := s.Run(t, check.Command, "--kong", server.URL)
+			if errors.Is(err, env.ErrNegative) != c.fails || !strings.Contains(s.Out.String(), c.want) {
+				t.Errorf("%v, want %q in\n%s", err, c.want, s.Out)
+			}
+		})
+	}
+	s := session(t, true)
+	if err := s.Run(t, check.Command, "--kong", "ftp://kong"); err == nil || !strings.Contains(err.Error(), "--kong: ") {
+		t.Errorf("%v", err)
+	}
 }
