@@ -46,8 +46,7 @@ func (r *syncRun) reserve(ctx context.Context, w plan.Wanted, keys []desired.Uni
 		if holder != "" {
 			refusal := r.refuse(w, key, holder)
 			r.turn.Got(keys)
-			r.arbiter.Unreserve(w.ID, keys)
-			r.free(w, otherThan(keys, key))
+			r.arbiter.Unreserve(w.ID, keys, true)
 			return refusal
 		}
 	}
@@ -55,31 +54,17 @@ func (r *syncRun) reserve(ctx context.Context, w plan.Wanted, keys []desired.Uni
 	return nil
 }
 
-// unreserve ends a reservation. taken says that Kong named another holder, so that nobody who waits could have the keys
-// either: else whoever waits for a key that this entity did not get is woken.
+// unreserve ends a reservation. taken says that Kong named another holder, so that nobody whom it kept away could have
+// the keys either.
 func (r *syncRun) unreserve(w plan.Wanted, keys []desired.UniqueKey, taken bool) {
 	if len(keys) == 0 {
 		return
 	}
-	r.arbiter.Unreserve(w.ID, keys)
-	if taken {
-		return
-	}
-	r.free(w, keys)
-}
-
-// free wakes others that wait for keys which an entity does not hold.
-func (r *syncRun) free(w plan.Wanted, keys []desired.UniqueKey) {
 	held, found := r.observed.Get(w.ID)
-	missed := slices.DeleteFunc(slices.Clone(keys), func(k desired.UniqueKey) bool {
-		return found && slices.Contains(held.Keys, k)
+	missed := slices.ContainsFunc(keys, func(k desired.UniqueKey) bool {
+		return !found || !slices.Contains(held.Keys, k)
 	})
-	r.arbiter.Free(missed, w.Owner)
-}
-
-// otherThan gives keys but for those that the holder of one keeps from others.
-func otherThan(keys []desired.UniqueKey, held desired.UniqueKey) []desired.UniqueKey {
-	return slices.DeleteFunc(slices.Clone(keys), held.Overlaps)
+	r.arbiter.Unreserve(w.ID, keys, missed && !taken)
 }
 
 // holder names who holds a key: another owner's entity, or a route that is not this operator's.

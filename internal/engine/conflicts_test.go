@@ -323,3 +323,42 @@ func TestThoseThatAreRefusedDoNotWakeEachOther(t *testing.T) {
 		break
 	}
 }
+
+// Of routes that match differently, each is refused for the host that another namespace holds. None may wake another.
+func TestThoseThatAreRefusedAHostDoNotWakeEachOther(t *testing.T) {
+	r := newRig(t)
+	taking := func(namespace, name, path string) desired.Set {
+		b := &builder{scope: r.scope, set: desired.Set{Owner: desired.Owner{Kind: "JwtProtectedService", Namespace: namespace, Name: name}}}
+		id := b.add(kong.KindService, "", "service", kong.Fields{"name": namespace + "." + name, "protocol": "http", "host": "upstream.example"})
+		b.add(kong.KindRoute, "", "route:api", kong.Fields{
+			"name": namespace + "." + name, "hosts": []string{"api.example.com"}, "paths": []string{path}, "service": on(id),
+		})
+		return b.set
+	}
+	r.opened(taking("holder", "api", "/pay"))
+	sets := map[desired.Owner]desired.Set{}
+	for _, set := range []desired.Set{
+		taking("one", "v1", "/pay/v1"), taking("one", "v2", "/pay/v2"), taking("two", "v3", "/pay/v3"),
+	} {
+		sets[set.Owner] = set
+	}
+	woken := 0
+	for _, set := range sets {
+		_, err := r.sync(set)
+		r.stalls(err, "Conflict", "host api.example.com is held by JwtProtectedService holder/api")
+		for more := true; more && woken < 20; {
+			select {
+			case e := <-eventsOf(r.registry):
+				if e.Owner != nil && e.Reason == EventFreed {
+					woken++
+					_, _ = r.sync(sets[*e.Owner])
+				}
+			default:
+				more = false
+			}
+		}
+	}
+	if woken > 0 {
+		t.Errorf("woken %d times, while the holder has it", woken)
+	}
+}

@@ -185,7 +185,7 @@ func (r *rooms) follow(changes ...observed.Change) {
 // release wakes those who waited for what a change freed.
 func (r *rooms) release(c observed.Change) {
 	if freed := c.Freed(); len(freed) > 0 {
-		r.arbiter.Free(freed, desired.Owner{})
+		r.arbiter.Free(freed)
 	}
 }
 

@@ -104,5 +104,5 @@ func (r *rooms) wake(owner desired.Owner, reason string) {
 // drop forgets an object that was deleted, and wakes those that wait for its keys.
 func (r *rooms) drop(o held.Object) {
 	r.held.Drop(o, r.barrier.Wrote())
-	r.arbiter.Free(o.Unique, o.Owner)
+	r.arbiter.Free(o.Unique)
 }

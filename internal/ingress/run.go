@@ -138,7 +138,7 @@ func (r *run) apply(ctx context.Context, o objects.Object) error {
 		r.noteAccess(now.Epoch)
 	}
 	r.own[o.Reference] = now
-	r.arbiter.Free(r.held.Put(now), r.owner)
+	r.arbiter.Free(r.held.Put(now))
 	r.result.Writes++
 	return nil
 }

@@ -22,6 +22,8 @@ type Arbiter struct {
 	mu sync.Mutex
 	// reserved are keys on their way into Kong, by the id of the entity that is to hold them.
 	reserved map[lookupKey]map[string]reservation
+	// kept are the owners that a reservation kept from its keys, by the id that it is for.
+	kept map[string]map[desired.Owner]bool
 	// waiting are the owners to wake when a key is free, by the turn in which each was refused.
 	waiting map[lookupKey]map[desired.Owner]uint64
 	// waits are the keys that an owner waits for.
@@ -49,6 +51,7 @@ func New(wake func(desired.Owner), interval time.Duration) *Arbiter {
 	return &Arbiter{
 		wake: wake, interval: interval,
 		reserved: map[lookupKey]map[string]reservation{},
+		kept:     map[string]map[desired.Owner]bool{},
 		waiting:  map[lookupKey]map[desired.Owner]uint64{},
 		waits:    map[desired.Owner]map[lookupKey]bool{},
 		attempts: map[desired.Owner]int{},
@@ -56,7 +59,7 @@ func New(wake func(desired.Owner), interval time.Duration) *Arbiter {
 }
 
 // Reserve keeps others from keys until Unreserve. Where another owner has reserved one of them, nothing is reserved,
-// and that owner and the key are given.
+// and that owner and the key are given. Who was kept away may be woken when that reservation ends.
 //
 // The order matters to whoever calls: wait (Turn.Wait), reserve, look who holds the keys in Kong, write, record the
 // write, unreserve. So no other owner is ever let in between, and nobody who waits is forgotten.
@@ -66,6 +69,10 @@ func (a *Arbiter) Reserve(id string, owner desired.Owner, keys []desired.UniqueK
 	for _, wanted := range keys {
 		for other, r := range a.reserved[keyOf(wanted)] {
 			if other != id && r.owner != owner && r.key.Overlaps(wanted) {
+				if a.kept[other] == nil {
+					a.kept[other] = map[desired.Owner]bool{}
+				}
+				a.kept[other][owner] = true
 				return r.owner, wanted, false
 			}
 		}
@@ -79,29 +86,36 @@ func (a *Arbiter) Reserve(id string, owner desired.Owner, keys []desired.UniqueK
 	return desired.Owner{}, desired.UniqueKey{}, true
 }
 
-// Unreserve ends a reservation.
-func (a *Arbiter) Unreserve(id string, keys []desired.UniqueKey) {
+// Unreserve ends a reservation. open says that its owner did not get the keys, and that nobody is known to hold all of
+// them: those whom the reservation kept away are woken then. Others that wait for the keys are not: a holder refused
+// them, and who is refused would else wake another, and that one the first, for ever.
+func (a *Arbiter) Unreserve(id string, keys []desired.UniqueKey, open bool) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
 	for _, key := range keys {
 		delete(a.reserved[keyOf(key)], id)
 		if len(a.reserved[keyOf(key)]) == 0 {
 			delete(a.reserved, keyOf(key))
 		}
 	}
+	kept := a.kept[id]
+	delete(a.kept, id)
+	a.mu.Unlock()
+	if !open {
+		return
+	}
+	for owner := range kept {
+		a.wake(owner)
+	}
 }
 
-// Free wakes everyone who waits for keys, but for one owner, which is the zero Owner or the one that has just been
-// refused: it would be refused again, and again.
-func (a *Arbiter) Free(keys []desired.UniqueKey, except desired.Owner) {
+// Free wakes everyone who waits for keys, which their holder gave up.
+func (a *Arbiter) Free(keys []desired.UniqueKey) {
 	a.mu.Lock()
 	var woken []desired.Owner
 	for _, key := range keys {
 		for owner := range a.waiting[keyOf(key)] {
-			if owner != except {
-				woken = append(woken, owner)
-				a.end(owner, keyOf(key))
-			}
+			woken = append(woken, owner)
+			a.end(owner, keyOf(key))
 		}
 	}
 	a.mu.Unlock()
@@ -143,6 +157,9 @@ func (a *Arbiter) Forget(owner desired.Owner) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.attempts, owner)
+	for _, kept := range a.kept {
+		delete(kept, owner)
+	}
 	for key := range a.waits[owner] {
 		a.end(owner, key)
 	}
@@ -192,8 +209,7 @@ func (t *Turn) Refused(key desired.UniqueKey) {
 	t.refused[keyOf(key)] = true
 }
 
-// Got ends the wait for keys that the owner got, or that were not refused: of several owners that are refused one key
-// and ask for another too, each would else be woken when another one gives that back, for ever.
+// Got ends the wait for keys that the owner got, or that were not refused.
 func (t *Turn) Got(keys []desired.UniqueKey) {
 	t.arbiter.mu.Lock()
 	defer t.arbiter.mu.Unlock()

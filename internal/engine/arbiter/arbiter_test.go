@@ -42,7 +42,7 @@ func TestAReservationKeepsOthersAway(t *testing.T) {
 	if _, _, ok := a.Reserve("3", bob, keys("jim")); !ok {
 		t.Error("a refused reservation has reserved something")
 	}
-	a.Unreserve("1", keys("john", "jane"))
+	a.Unreserve("1", keys("john", "jane"), false)
 	if _, _, ok := a.Reserve("2", bob, keys("jane")); !ok {
 		t.Error("an ended reservation keeps others away")
 	}
@@ -67,10 +67,35 @@ func TestWhoWaitsIsWoken(t *testing.T) {
 		turn.Wait(keys("john"))
 		turn.End()
 	}
-	a.Free(keys("john"), eve)
-	a.Free(keys("john"), eve)
-	if woken[ann] != 1 || woken[bob] != 1 || woken[eve] != 0 {
+	a.Free(keys("john"))
+	a.Free(keys("john"))
+	if woken[ann] != 1 || woken[bob] != 1 || woken[eve] != 1 {
 		t.Errorf("woken %v", woken)
+	}
+}
+
+// Whom a reservation kept away is woken when its owner did not get the keys, and nobody else is.
+func TestWhomAReservationKeptAwayIsWoken(t *testing.T) {
+	for _, open := range []bool{true, false} {
+		a, woken := newArbiter()
+		for _, owner := range []desired.Owner{bob, eve} {
+			turn := a.Begin(owner)
+			turn.Wait(keys("john"))
+			turn.Refused(name("john"))
+			turn.End()
+		}
+		a.Reserve("1", ann, keys("john"))
+		if _, _, ok := a.Reserve("2", bob, keys("john")); ok {
+			t.Fatal("two owners reserve the same")
+		}
+		a.Unreserve("1", keys("john"), open)
+		a.Unreserve("1", keys("john"), open)
+		if want := map[bool]int{true: 1}[open]; woken[bob] != want || woken[eve] != 0 || woken[ann] != 0 {
+			t.Errorf("open %t: woken %v", open, woken)
+		}
+		if len(a.kept) > 0 {
+			t.Errorf("kept %v", a.kept)
+		}
 	}
 }
 
@@ -90,7 +115,7 @@ func TestAWaitEndsWhenItsOwnerAsksForSomethingElse(t *testing.T) {
 		t.Error("ann waits for jane alone")
 	}
 	a.Forget(ann)
-	a.Free(keys("john", "jane"), desired.Owner{})
+	a.Free(keys("john", "jane"))
 	if len(woken) > 0 || len(a.waiting)+len(a.waits)+len(a.attempts) > 0 {
 		t.Errorf("a forgotten owner is remembered: woken %v", woken)
 	}
@@ -108,10 +133,10 @@ func TestAnOwnerWaitsForWhatItWasRefused(t *testing.T) {
 	if a.Awaited(name("john"), bob) || !a.Awaited(name("jane"), bob) || !a.Awaited(name("jim"), bob) {
 		t.Error("ann waits for jane and jim alone")
 	}
-	if a.Free(keys("john"), bob); woken[ann] != 0 {
+	if a.Free(keys("john")); woken[ann] != 0 {
 		t.Error("ann is woken for what she has")
 	}
-	if a.Free(keys("jane", "jim"), bob); woken[ann] == 0 {
+	if a.Free(keys("jane", "jim")); woken[ann] == 0 {
 		t.Error("ann is not woken for what she was refused")
 	}
 	next := a.Begin(ann)
@@ -173,7 +198,7 @@ func TestNoTwoOwnersReserveTheSame(t *testing.T) {
 			},
 			"unreserve": func(t *rapid.T) {
 				key := value.Draw(t, "key")
-				a.Unreserve(held[key].Name, keys(key))
+				a.Unreserve(held[key].Name, keys(key), false)
 				delete(held, key)
 			},
 			"": func(t *rapid.T) {

@@ -129,11 +129,9 @@ func (c *Claim) holderOf(ctx context.Context, key, wanted desired.UniqueKey) (st
 // End lets others have what was not written.
 func (c *Claim) End() {
 	for id, keys := range c.reserved {
-		c.Arbiter.Unreserve(id, keys)
 		o, _ := c.Held.Find(id)
-		c.Arbiter.Free(slices.DeleteFunc(keys, func(key desired.UniqueKey) bool {
-			return slices.Contains(o.Unique, key)
-		}), c.owner)
+		missed := slices.ContainsFunc(keys, func(key desired.UniqueKey) bool { return !slices.Contains(o.Unique, key) })
+		c.Arbiter.Unreserve(id, keys, missed)
 	}
 	c.turn.End()
 }
