@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -28,10 +29,15 @@ func newNamespace(ctx context.Context, name string) string {
 	DeferCleanup(func() {
 		ctx, cancel := background()
 		defer cancel()
-		remove(ctx, namespace)
+		Expect(client.IgnoreNotFound(env.Client.Delete(ctx, namespace))).To(Succeed())
+		awaitGoneWithin(ctx, patience+looksAtNamespace, namespace)
 	})
 	return namespace.Name
 }
+
+// looksAtNamespace is how late the control plane may be to see that a namespace is empty: it looks again after 5, 10,
+// 20, 40 and 60 seconds, and a busy machine misses a look.
+const looksAtNamespace = 2 * time.Minute
 
 // create makes an object as `kubectl create` does.
 func create(ctx context.Context, objects ...client.Object) {
@@ -71,10 +77,15 @@ func removeAll(ctx context.Context, objects ...client.Object) {
 
 func awaitGone(ctx context.Context, o client.Object) {
 	GinkgoHelper()
+	awaitGoneWithin(ctx, patience, o)
+}
+
+func awaitGoneWithin(ctx context.Context, limit time.Duration, o client.Object) {
+	GinkgoHelper()
 	Eventually(func(g Gomega) {
 		err := env.Client.Get(ctx, client.ObjectKeyFromObject(o), o)
 		g.Expect(apierrors.IsNotFound(err)).To(BeTrue(), func() string { return describe(o) })
-	}).WithContext(ctx).Should(Succeed(), "%T %s goes", o, o.GetName())
+	}).WithContext(ctx).WithTimeout(limit).Should(Succeed(), "%T %s goes", o, o.GetName())
 }
 
 // state gives what a resource says of itself.

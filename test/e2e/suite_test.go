@@ -206,5 +206,5 @@ func hostOf(name string) string { return name + "." + run + ".e2e.example.com" }
 
 // background is for what has to be cleaned up though its spec's time is over.
 func background() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.Background(), 2*patience)
+	return context.WithTimeout(context.Background(), 2*patience+looksAtNamespace)
 }
