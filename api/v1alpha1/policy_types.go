@@ -215,7 +215,8 @@ type Budget struct {
 	// +kubebuilder:default=4000
 	// +optional
 	Matches int32 `json:"matches,omitempty"`
-	// configBytes is how long the configurations of their plugins may be, in bytes, those from Secrets among them.
+	// configBytes is how long the configurations of their plugins may be, in bytes, those from Secrets and what
+	// spec.claims makes among them.
 	// Default 1048576.
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1073741824

@@ -24,15 +24,10 @@ const (
 // claim, whatever policy says. A name that ends in - stands for all that begin with it.
 var writtenByProxies = []string{
 	"accept-", "authorization", "connection", "content-", "cookie", "expect", "forwarded", "host", "keep-alive", "kong-",
-	"proxy-", "te", "trailer", "transfer-encoding", "upgrade", "via",
-	"x-anonymous-consumer", "x-consumer-", "x-credential-", "x-forwarded-", "x-kong-", "x-real-ip",
-}
-
-// answerThemselves are the plugins that can answer a request before its claims are checked: with what another's request
-// got, or by calling a service of their own.
-var answerThemselves = []string{
-	"ai-proxy", "ai-proxy-advanced", "aws-lambda", "azure-functions", "forward-proxy", "graphql-proxy-cache-advanced",
-	"openwhisk", "proxy-cache", "proxy-cache-advanced",
+	"proxy-", "server", "te", "trailer", "transfer-encoding", "upgrade", "via",
+	// kong/constants.lua, kong/plugins/oauth2/access.lua and kong/plugins/session/access.lua
+	"x-anonymous-consumer", "x-authenticated-", "x-consumer-", "x-credential-", "x-forwarded-", "x-host-override",
+	"x-kong-", "x-real-ip",
 }
 
 // checkClaims says what of spec.claims cannot be, or is forbidden.
@@ -49,14 +44,7 @@ func (b *builder) checkClaims(service *v1alpha1.JwtProtectedService) error {
 			return err
 		}
 	}
-	for i, plugin := range service.Spec.Plugins {
-		if slices.Contains(answerThemselves, plugin.Plugin) {
-			return status.Stalled(v1alpha1.ReasonInvalidSpec,
-				"spec.plugins[%d].plugin: %s answers requests before their claims are checked. Remove it, or spec.claims.",
-				i, plugin.Plugin)
-		}
-	}
-	return nil
+	return checkAnswering(service)
 }
 
 // checkClaimHeader holds the name of a header that is made of a claim to what policy lets services set.
@@ -88,6 +76,11 @@ func claimRules(service *v1alpha1.JwtProtectedService) (jwtclaims.Rules, error) 
 	if wrong, isField := errors.AsType[*jwtclaims.FieldError](err); isField {
 		return rules, status.Stalled(v1alpha1.ReasonInvalidSpec,
 			"spec.claims.%s: %s. %s.", wrong.Field, wrong.Wrong, wrong.Todo)
+	}
+	if size := rules.Size(); size > MaxConfigBytes {
+		return rules, status.Stalled(v1alpha1.ReasonInvalidSpec,
+			"spec.claims: it makes %d bytes of configuration in Kong (a plugin may have %d). Shorten it, or leave some out.",
+			size, MaxConfigBytes)
 	}
 	return rules, err
 }

@@ -97,6 +97,12 @@ func TestClaimsThatCannotBe(t *testing.T) {
 			t.Errorf("%s where X- is open: %v", name, err)
 		}
 	}
+	for _, name := range []string{
+		"X-Authenticated-Groups", "x-authenticated-userid", "X-Authenticated-Scope", "X-Host-Override",
+		"X-Anonymous-Consumer", "X-Kong-Request-Id",
+	} {
+		wantStalled(t, all.checkClaimHeader("f", name), forbidden, name+" is Kong's own")
+	}
 	none := testPolicy(func(p *v1alpha1.GatewayPolicy) { p.Claims.Headers = []string{} })
 	wantStalled(t, none.checkClaimHeader("f", "X-Token-A"), forbidden, "no header may be made")
 }
@@ -115,4 +121,100 @@ func TestNothingAnswersBeforeClaimsAreChecked(t *testing.T) {
 			t.Errorf("%s without claims: %v", plugin, err)
 		}
 	}
+}
+
+// Bundled with Kong 3.4 to 3.9, each calls a service, or has an answer of another's, in a phase before post-function.
+func TestPluginsThatAnswerBeforeClaimsAreChecked(t *testing.T) {
+	for plugin, answers := range map[string]bool{
+		"ai-proxy": true, "ai-request-transformer": true, "ai-response-transformer": true, "ai-semantic-cache": true,
+		"aws-lambda": true, "azure-functions": true, "proxy-cache": true, "proxy-cache-advanced": true,
+		"kafka-consume": true, "cors": false, "rate-limiting": false, "request-transformer": false, "http-log": false,
+	} {
+		if AnswersBeforeClaims(plugin) != answers {
+			t.Errorf("%s: want %v", plugin, answers)
+		}
+	}
+}
+
+// A consumer's plugin runs on each service that lets it in.
+func TestConsumersAnswerNothingBeforeClaimsAreChecked(t *testing.T) {
+	policy := testPolicy(func(p *v1alpha1.GatewayPolicy) {
+		p.Plugins = append(p.Plugins, answerThemselves...)
+		p.ConsumerPlugins = p.Plugins
+	})
+	for _, plugin := range []string{"proxy-cache", "ai-response-transformer", "aws-lambda"} {
+		consumer := testConsumer(func(s *v1alpha1.JwtConsumerSpec) {
+			s.Plugins = []v1alpha1.PluginSpec{{Name: "p", Plugin: plugin}, {Name: "log", Plugin: "http-log"}}
+		})
+		set, err := BuildConsumer(testScope, policy, ConsumerInput{Consumer: consumer})
+		wantStalled(t, err, v1alpha1.ReasonPolicyViolation, "spec.plugins[0].plugin", plugin, "no spec.claims")
+		if plugins := ofKind(set, kong.KindPlugin); len(plugins) != 1 || plugins[0].Fields.Text("name") != "http-log" {
+			t.Errorf("plugins %v", plugins)
+		}
+	}
+}
+
+// Rate limits run before the header is the claim's: whoever sends another value each time is never limited.
+func TestNothingIsCountedByAHeaderOfAClaim(t *testing.T) {
+	limiting := func(config string, secrets ...string) error {
+		service := testService(checking(v1alpha1.ClaimChecks{
+			Headers: []v1alpha1.ClaimHeader{{Claim: "azp", Header: "X-Token-Client"}, {Claim: "sub", Header: "X-Token-Subject"}},
+		}), func(s *v1alpha1.JwtProtectedServiceSpec) {
+			s.Plugins = []v1alpha1.ServicePlugin{{PluginSpec: v1alpha1.PluginSpec{
+				Name: "limit", Plugin: "rate-limiting", Config: equalTo(config),
+			}}}
+		})
+		input := ServiceInput{Service: service, Configs: Configs{}}
+		for _, secret := range secrets {
+			input.Configs["limit"] = append(input.Configs["limit"], []byte(secret))
+		}
+		policy := testPolicy(func(p *v1alpha1.GatewayPolicy) { p.Plugins = append(p.Plugins, "rate-limiting") })
+		_, err := BuildService(testScope, policy, input)
+		return err
+	}
+	for _, name := range []string{"X-Token-Subject", "x-token-subject", "X_Token_Subject"} {
+		wantStalled(t, limiting(`{"minute":1,"limit_by":"header","header_name":"`+name+`"}`), v1alpha1.ReasonInvalidSpec,
+			"spec.plugins[0].config.header_name: ", "spec.claims.headers[1].header", "X-Token-Subject")
+	}
+	wantStalled(t, limiting(`{"minute":1}`, `{"limit_by":"header","header_name":"X-Token-Client"}`),
+		v1alpha1.ReasonInvalidSpec, "spec.plugins[0].config.header_name: ", "spec.claims.headers[0].header")
+	for _, config := range []string{
+		`{"minute":1,"limit_by":"header","header_name":"X-Other"}`,
+		`{"minute":1,"limit_by":"consumer","header_name":"X-Token-Subject"}`,
+	} {
+		if err := limiting(config); err != nil {
+			t.Errorf("%s: %v", config, err)
+		}
+	}
+}
+
+// A program is counted, and bounded as another plugin's configuration is, however few characters the spec has.
+func TestProgramsAreBounded(t *testing.T) {
+	checks := func(rules, each, characters int) *v1alpha1.JwtProtectedService {
+		var all v1alpha1.ClaimChecks
+		for i := range rules {
+			one := v1alpha1.RequiredClaim{Claim: "scope"}
+			for j := range each {
+				one.In = append(one.In, path("%02d%02d", i, j)+strings.Repeat("😀", characters))
+			}
+			all.Required = append(all.Required, one)
+		}
+		return testService(checking(all))
+	}
+	small := checks(1, 1, 10)
+	rules, err := claimRules(small)
+	if err != nil {
+		t.Fatal(err)
+	}
+	use := ServiceUse(small, nil).ConfigBytes
+	if use < 40 || int(use) > len(rules.Program()) {
+		t.Errorf("%d bytes are counted of a program of %d", use, len(rules.Program()))
+	}
+	large := checks(16, 32, 508)
+	_, err = BuildService(testScope, testPolicy(), ServiceInput{Service: large})
+	wantStalled(t, err, v1alpha1.ReasonInvalidSpec, "spec.claims: ", "a plugin may have 262144")
+	wantStalled(t, CheckService(testPolicy(), large), v1alpha1.ReasonInvalidSpec, "spec.claims: ")
+	tight := testPolicy(func(p *v1alpha1.GatewayPolicy) { p.Budget.ConfigBytes = 1000 })
+	wantStalled(t, tight.CheckBudget("team-a", v1alpha1.BudgetUse{}, ServiceUse(checks(2, 20, 10), nil), nil),
+		v1alpha1.ReasonPolicyViolation, "that of spec.claims", "budget.configBytes is 1000")
 }

@@ -184,6 +184,9 @@ func (b *builder) addConsumerPlugin(field, consumerID string, plugin v1alpha1.Pl
 	if err != nil {
 		return err
 	}
+	if err := b.policy.checkConsumerAnswering(field+".plugin", plugin.Plugin); err != nil {
+		return err
+	}
 	fields["consumer"] = ref(consumerID)
 	b.addPlugin(pluginPart(plugin.Name), fields)
 	return nil

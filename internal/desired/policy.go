@@ -234,6 +234,11 @@ func ServiceUse(service *v1alpha1.JwtProtectedService, configs Configs) v1alpha1
 			use.ConfigBytes += int32(len(plugin.Config.Raw))
 		}
 	}
+	if service.Spec.Claims != nil {
+		if rules, err := claimRules(service); err == nil { // else nothing of it is in Kong
+			use.ConfigBytes += int32(rules.Size())
+		}
+	}
 	for _, sources := range configs {
 		for _, source := range sources {
 			use.ConfigBytes += int32(len(source))
@@ -257,7 +262,7 @@ func (p Policy) CheckBudget(namespace string, former, wanted v1alpha1.BudgetUse,
 			func(u v1alpha1.BudgetUse) int32 { return u.Matches }, p.Budget.Matches, defaultMatches,
 		},
 		{
-			"spec.plugins", "bytes of configuration", "configBytes",
+			"spec.plugins", "bytes of configuration, with that of spec.claims", "configBytes",
 			func(u v1alpha1.BudgetUse) int32 { return u.ConfigBytes }, p.Budget.ConfigBytes, defaultConfigBytes,
 		},
 	} {

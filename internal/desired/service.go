@@ -85,6 +85,9 @@ func (b *builder) addPlugins(in ServiceInput, parent, id string, routes map[stri
 		if err != nil {
 			return err
 		}
+		if err := checkCounting(path("spec.plugins[%d]", i), in.Service, fields); err != nil {
+			return err
+		}
 		if plugin.Route != "" {
 			fields["route"] = ref(routes[plugin.Route])
 		} else {
