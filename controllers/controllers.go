@@ -1,6 +1,15 @@
 // Package controllers sets up the controllers of the custom resources; each has a package of its own below this one. A
 // controller finds what a resource needs, lets the internal packages decide and act, and writes down what came of it.
 // It makes no request to Kong, compares nothing and knows no cryptography.
+//
+// A change comes in on one of two ways. The watches of each package report changes in Kubernetes. The engines report
+// what they notice in Kong as an engine.Event, and eventRouter leads it to the kind of the event's owner. Both ways end
+// in the workqueue of one controller, which keeps one request a resource however often it is added. Out of a reconcile
+// go one status patch, the Secrets that internal/secrets writes, and what the engine of the gateway sends to Kong.
+//
+// lifecycle has the steps that all kinds share, and watch the predicates and handlers of the watches. gateway,
+// consumer, service and token have one reconciler each, and none of these four calls another one's reconcile: a
+// consumer reaches a service through Kong and the caches alone.
 package controllers
 
 import (
@@ -79,7 +88,9 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	}
 	kube := cachedLists{o.Client}
 	router := newEventRouter(kube)
+	// An engine takes the listener when it is started. One that is started before this line would wake nobody.
 	o.Gateways.Listen(router.Route)
+	// The manager runs it as it runs controllers, on the leader alone.
 	if err := mgr.Add(router); err != nil {
 		return fmt.Errorf("add the lookup of gateways' users: %w", err)
 	}
@@ -101,6 +112,8 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	consumers := consumer.New(life, o.consumerOptions(inputs, planes, router, cluster))
 	services := service.New(life, inputs, o.Now)
 	tokens := token.New(life, inputs, o.Secrets, o.Now)
+	// One for all four controllers: a reconcile reads resources of other kinds too, and none begins before all
+	// kinds have caught up. Direct and not Live, which is nil where the cache has everything.
 	caughtUp := catchup.New(kube, o.Direct, o.cachedKinds()...)
 	for kind, reconciler := range map[string]interface {
 		Setup(mgr ctrl.Manager, woken source.Source, options controller.Options) error
@@ -127,6 +140,7 @@ func (o Options) cachedKinds() []catchup.Kind {
 		cached := catchup.Kind{
 			GVK: v1alpha1.GroupVersion.WithKind(kind.Name), NewList: func() client.ObjectList { return kind.NewList() },
 		}
+		// KongGateways have no namespace, and every process caches all of them.
 		if !kind.ClusterScoped {
 			cached.Namespaces, cached.Selector = o.Namespaces, o.Selector
 		}
@@ -151,6 +165,7 @@ func (o Options) consumerOptions(
 	inputs resolve.Inputs, planes *gateway.DataPlanes, router *eventRouter, cluster jwks.Cluster,
 ) consumer.Options {
 	options := consumer.Options{Inputs: inputs, Secrets: o.Secrets, DataPlanes: o.DataPlanes, KeySets: o.KeySets, Now: o.Now}
+	// A rotation waits for what an issuer or a data plane answers: it goes before the work that can wait.
 	options.Wake = func(key client.ObjectKey) { router.queues[v1alpha1.KindJwtConsumer].add(key, false) }
 	if options.DataPlanes == nil {
 		options.DataPlanes = planes

@@ -16,11 +16,13 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/index"
 )
 
+// requestQueue is the workqueue as controller-runtime gives it to a source.
 type requestQueue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
 // controllerQueue is the workqueue of one controller, which is there once the controller starts. The workqueue
 // deduplicates, and takes any number of requests: nobody who adds one waits.
 type controllerQueue struct {
+	// mu guards both fields: engines add from their own goroutines, before and after the controller starts.
 	mu    sync.Mutex
 	queue requestQueue
 	// early are the requests of before the controller started: whether each may come after what was changed.
@@ -68,6 +70,7 @@ func (q *controllerQueue) add(key client.ObjectKey, later bool) {
 		q.early = map[client.ObjectKey]bool{}
 	}
 	known, found := q.early[key]
+	// A request that was once added as urgent stays so: a later one may only confirm that it can wait.
 	q.early[key] = later && (known || !found)
 }
 
@@ -107,18 +110,25 @@ func newEventRouter(reader client.Reader) *eventRouter {
 func (r *eventRouter) Route(e engine.Event) {
 	if e.Owner != nil {
 		if queue, known := r.queues[e.Owner.Kind]; known {
+			// An outage or a drift concerns thousands of resources at once. They go behind what a person
+			// has just changed. Where the owner is a KongGateway it goes first: all its users wait for it.
 			later := e.Reason == engine.EventRecovered || e.Reason == engine.EventDrift
 			queue.add(client.ObjectKey{Namespace: e.Owner.Namespace, Name: e.Owner.Name}, later && e.Owner.Namespace != "")
 		}
 		return
 	}
+	// Without an owner the event is about the gateway itself.
 	r.queues[v1alpha1.KindKongGateway].add(client.ObjectKey{Name: e.Gateway}, false)
 	if e.Reason == engine.EventConnected {
+		// The users are looked up by Start: a list of thousands is too slow for the engine's goroutine, which
+		// calls this.
 		r.connected.Add(e.Gateway)
 	}
 }
 
-// Start enqueues the users of gateways whose engine has just come up, until the manager stops.
+// Start enqueues the users of gateways whose engine has just come up, until the manager stops. It implements
+// manager.Runnable. The error is always nil: a list that fails is logged by index.Find, and the users are woken by the
+// next change of theirs.
 func (r *eventRouter) Start(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, r.connected.ShutDown)
 	defer stop()

@@ -10,7 +10,8 @@ import (
 )
 
 // explainDeletion adds to what a deleted resource waits for how to let it go without Kong: one that is gone for good
-// never answers.
+// never answers. Quiet waits are left
+// alone: they are not written into the status.
 func explainDeletion(object v1alpha1.GatewayUser, err error) error {
 	var wait *status.WaitError
 	var stalled *status.StalledError

@@ -13,12 +13,15 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/engine"
 )
 
-// maxDrifted is how many drifted entities a status takes.
+// maxDrifted is how many drifted entities a status takes: the maxItems of status.drift in the CRD. More would have the
+// whole status refused.
 const maxDrifted = 64
 
 // KnownDrift lists the ids of what was left as somebody else made it, as the status remembers. Where the spec has
-// changed since, what is wanted now counts.
+// changed since, what is wanted now counts. The engine remembers drift in memory alone. Without these ids a process
+// that starts would put back what spec.drift.policy Report has left.
 func KnownDrift(object v1alpha1.GatewayUser) []string {
+	// The status is that of a former spec.
 	if *object.GetObservedGeneration() != object.GetGeneration() {
 		return nil
 	}
@@ -31,7 +34,8 @@ func KnownDrift(object v1alpha1.GatewayUser) []string {
 }
 
 // ReportDrift says what somebody else had changed in Kong: by an event when it was put back or is new, and in the
-// status as long as it is left.
+// status as long as it is left. It is called after each Sync, also after one that failed: what was put back until then
+// is told. gateway is a name, for the message.
 func (l *Lifecycle) ReportDrift(object v1alpha1.GatewayUser, gateway string, result engine.Result) {
 	drift, conditions := object.GetDrift(), object.GetConditions()
 	former := *drift
@@ -45,6 +49,8 @@ func (l *Lifecycle) ReportDrift(object v1alpha1.GatewayUser, gateway string, res
 		}
 		entity := v1alpha1.DriftedEntity{Kind: d.Kind.Singular(), Name: d.Name, KongID: d.ID, Change: v1alpha1.DriftChange(d.Change), Fields: d.Fields}
 		left = append(left, entity)
+		// An event tells of it once. The status is what remembers that it was told, so that a restart does not
+		// tell again.
 		if !slices.ContainsFunc(former, func(f v1alpha1.DriftedEntity) bool { return f.KongID == entity.KongID && f.Change == entity.Change }) {
 			reported = append(reported, text)
 		}
@@ -72,6 +78,7 @@ func (l *Lifecycle) ReportDrift(object v1alpha1.GatewayUser, gateway string, res
 			texts = append(texts, describeDrift(d))
 		}
 	}
+	// Drifted stands beside Ready, and does not make it false: the policy asks for it to be left.
 	apimeta.SetStatusCondition(conditions, metav1.Condition{
 		Type: v1alpha1.ConditionDrifted, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonDriftReported, ObservedGeneration: object.GetGeneration(),
 		Message: fmt.Sprintf("Somebody else changed this in Kong: %s. It stays so because spec.drift.policy of KongGateway %s is Report: Correct puts it back",

@@ -12,7 +12,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// maxNote is the longest note an event takes, in bytes.
+// maxNote is the longest note that an event takes, in bytes. The API server refuses longer ones (events.k8s.io/v1,
+// field note).
 const maxNote = 1024
 
 // Event records an event about a resource, on a transition only. kind is Normal or Warning.
@@ -29,7 +30,8 @@ func Abbreviate(names []string) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
-// shorten cuts a note to what an event takes, between characters.
+// shorten cuts a note to what an event takes, between characters. A cut inside a character of several bytes would make
+// the note invalid UTF-8.
 func shorten(note string) string {
 	if len(note) <= maxNote {
 		return note
@@ -70,6 +72,7 @@ func (r *limitedRecorder) Eventf(regarding, related runtime.Object, kind, reason
 	if kind == corev1.EventTypeWarning {
 		limiter = r.warning
 	}
+	// TryAccept does not wait: a reconcile is not held up for an event. What is dropped is dropped without a word.
 	if limiter.TryAccept() {
 		r.next.Eventf(regarding, related, kind, reason, action, note, args...)
 	}

@@ -30,10 +30,13 @@ type Outcome struct {
 	Err             error
 }
 
-// cacheDelay is how long the cache gets to catch up with what was written.
+// cacheDelay is how long the cache gets to catch up with what was written. Sooner, the same old read would lead to the
+// same conflict.
 const cacheDelay = 100 * time.Millisecond
 
 // WriteStatus writes the status once, only if it differs, with an event on a transition, and says when to look again.
+// It is the one place that writes a status. The conditions follow kstatus (sigs.k8s.io/cli-utils, pkg/kstatus), by
+// status.Apply: Flux waits by its rules.
 func (l *Lifecycle) WriteStatus(ctx context.Context, out Outcome) (ctrl.Result, error) {
 	if errors.Is(out.Err, ErrReleased) {
 		l.unanswered.forget(out.Object)
@@ -41,16 +44,20 @@ func (l *Lifecycle) WriteStatus(ctx context.Context, out Outcome) (ctrl.Result, 
 	}
 	var wait *status.WaitError
 	var stalled *status.StalledError
+	// A quiet wait says that nothing was found out. A write for it would be one for each resource at every start of
+	// the operator, and another to take it back.
 	if errors.As(out.Err, &wait) && wait.Quiet && !errors.As(out.Err, &stalled) {
 		return ctrl.Result{RequeueAfter: wait.After}, nil
 	}
 	conditions, generation := out.Object.GetConditions(), out.Object.GetGeneration()
 	former := slices.Clone(*conditions)
+	// Also where the reconcile failed: the conditions below are about this generation of the spec.
 	*out.Object.GetObservedGeneration() = generation
 	status.Apply(conditions, generation, out.Message, out.Err)
 	if out.Err == nil && out.Reason != "" {
 		status.Explain(conditions, v1alpha1.ConditionReady, out.Reason)
 	}
+	// Semantic: times that differ in their zone alone are equal, and an empty list is one that is not there.
 	differs := !apiequality.Semantic.DeepEqual(out.Before.GetStatus(), out.Object.GetStatus())
 	if differs || l.unanswered.has(out.Object) {
 		conflict, err := l.patchStatus(ctx, out)
@@ -58,10 +65,12 @@ func (l *Lifecycle) WriteStatus(ctx context.Context, out Outcome) (ctrl.Result, 
 		case err != nil:
 			return ctrl.Result{}, err
 		case conflict:
+			// Nothing is announced: what was decided rests on a read that was too old.
 			return ctrl.Result{RequeueAfter: cacheDelay}, nil
 		}
 		l.announce(ctx, out, former)
 	}
+	// After the write: an error that is returned before it would leave the status of the attempt before.
 	after, err := status.Next(out.Err)
 	if err != nil {
 		return ctrl.Result{}, err // it backs off
@@ -70,15 +79,19 @@ func (l *Lifecycle) WriteStatus(ctx context.Context, out Outcome) (ctrl.Result, 
 }
 
 // patchStatus writes the status under the version that was read: a stale read would else write a former status again.
-// Where nothing differs, this asks whether what was read is there.
+// Where nothing differs, this asks whether what was read is there. conflict is true also for a resource that is gone:
+// the next read finds that, and nothing is left to do.
 func (l *Lifecycle) patchStatus(ctx context.Context, out Outcome) (conflict bool, err error) {
 	before := out.Before.DeepCopyObject().(client.Object)
+	// A finalizer that this reconcile patched has moved the version on. The lock is on that version, or it would
+	// never hold.
 	before.SetResourceVersion(out.Object.GetResourceVersion())
 	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 	err = l.Client.Status().Patch(ctx, out.Object, patch, client.FieldOwner(v1alpha1.ManagedBy))
 	if apierrors.IsConflict(err) {
 		return true, nil
 	}
+	// A conflict is an answer, and so is NotFound: nothing was written. Of any other error it is not known.
 	l.unanswered.set(out.Object, client.IgnoreNotFound(err) != nil)
 	if err != nil {
 		return apierrors.IsNotFound(err), client.IgnoreNotFound(fmt.Errorf("patch status: %w", err))
@@ -103,6 +116,8 @@ func (l *Lifecycle) announce(ctx context.Context, out Outcome, former []metav1.C
 		return
 	}
 	kind := corev1.EventTypeNormal
+	// Both mean that somebody gets in who should not: a route without its plugins, or a credential that was revoked
+	// and that an ingress controller has not taken out yet.
 	opens := ready.Reason == v1alpha1.ReasonUnprotected ||
 		apimeta.IsStatusConditionTrue(conditions, v1alpha1.ConditionRevocationPending)
 	if ready.Status != metav1.ConditionTrue && (stalls || opens) {

@@ -9,8 +9,10 @@ import (
 
 // unanswered remembers the resources whose last write of a status had no answer. It may have been done, unseen by the
 // cache: what is read then looks as it should be, nothing would be written, and the resource would say for ever what
-// was true when the answer was lost.
+// was true when the answer was lost. It need not outlive the process: a process that begins to work waits until its
+// cache has what the API server has (internal/catchup).
 type unanswered struct {
+	// mu guards uids. It is held for no I/O.
 	mu   sync.Mutex
 	uids map[types.UID]bool
 }

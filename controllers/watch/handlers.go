@@ -37,7 +37,8 @@ func ByServiceOfSlice(slice client.Object) (namespace, value string) {
 	return "", slice.GetNamespace() + "/" + slice.GetLabels()[discoveryv1.LabelServiceName]
 }
 
-// Naming enqueues the resources of a kind that name the changed object, as an index has it.
+// Naming enqueues the resources of a kind that name the changed object, as an index has it. The reader has to be a
+// cache with the indexes of internal/index. A lookup that fails is logged, and wakes nobody.
 func Naming(reader client.Reader, kind, indexName string, key Key) handler.EventHandler {
 	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, object client.Object) []reconcile.Request {
 		namespace, value := key(object)
@@ -46,11 +47,15 @@ func Naming(reader client.Reader, kind, indexName string, key Key) handler.Event
 }
 
 // NamingSecret enqueues the resources of a kind that name the changed Secret, but not the one that wrote it, in this
-// process, as it is now.
+// process, as it is now. A reconcile that publishes a Secret would else be woken by its own write, and each rotation
+// would cost a reconcile more for every Secret. What an earlier process of the operator wrote counts as somebody
+// else's.
 func NamingSecret(reader client.Reader, store *secrets.Store, kind string) handler.EventHandler {
 	type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 	enqueue := func(ctx context.Context, secret client.Object, gone bool, q queue) {
 		for _, request := range index.Find(ctx, reader, kind, index.Secret, secret.GetNamespace(), secret.GetName()) {
+			// It may call the function later: while a write of this process is under way, it is not known
+			// yet whose report this is.
 			store.Reported(kind, request.Name, secret, gone, func() { q.Add(request) })
 		}
 	}
@@ -62,7 +67,9 @@ func NamingSecret(reader client.Reader, store *secrets.Store, kind string) handl
 	}
 }
 
-// AllIn enqueues all resources of a kind in the namespace that changed.
+// AllIn enqueues all resources of a kind in the namespace that changed. Labels of a namespace decide which gateways
+// take its resources (spec.allowedNamespaces). UnsafeDisableDeepCopy gives the cache's own objects: only their names
+// are read.
 func AllIn(reader client.Reader, kind string) handler.EventHandler {
 	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, namespace client.Object) []reconcile.Request {
 		of, known := v1alpha1.KindNamed(kind)

@@ -1,4 +1,10 @@
 // Package watch has the predicates and event handlers of the controllers' watches.
+//
+// Each controller watches its own kind by OwnChanged, and what its resources name by the other predicates. A handler
+// turns an object that changed into the resources that name it, through the indexes of internal/index, so that no
+// change costs a look at every resource. Secrets are watched as metadata: their content is read by the reconcile, live.
+// A predicate that lets too little through leaves a resource wrong until something else wakes it, since nothing is
+// reconciled by the clock alone; one that lets too much through costs a reconcile that finds nothing to do.
 package watch
 
 import (
@@ -18,6 +24,8 @@ import (
 // ago, by a request whose answer was lost; nobody would look again. A finalizer that somebody took off is put back.
 func OwnChanged() builder.Predicates {
 	return builder.WithPredicates(predicate.Or[client.Object](
+		// The API server raises metadata.generation with every change of a spec, and when deletionTimestamp is
+		// set. It does so for no write of the status subresource.
 		predicate.GenerationChangedPredicate{},
 		predicate.AnnotationChangedPredicate{},
 		predicate.LabelChangedPredicate{},
@@ -25,29 +33,35 @@ func OwnChanged() builder.Predicates {
 			UpdateFunc: func(e event.UpdateEvent) bool {
 				return isReady(e.ObjectOld) && !isReady(e.ObjectNew) || hasFinalizer(e.ObjectOld) && !hasFinalizer(e.ObjectNew)
 			},
+			// The three predicates above let creations and deletions through already.
 			CreateFunc: never[event.CreateEvent], DeleteFunc: never[event.DeleteEvent], GenericFunc: never[event.GenericEvent],
 		},
 	))
 }
 
+// never lets nothing through. It is there because predicate.Funcs lets through what it has no function for.
 func never[E any](E) bool { return false }
 
+// isReady is false for an object of another type.
 func isReady(object client.Object) bool {
 	resource, ok := object.(v1alpha1.Resource)
 	return ok && apimeta.IsStatusConditionTrue(*resource.GetConditions(), v1alpha1.ConditionReady)
 }
 
+// hasFinalizer says whether the operator's finalizer is on an object.
 func hasFinalizer(object client.Object) bool {
 	return controllerutil.ContainsFinalizer(object, v1alpha1.Finalizer)
 }
 
-// SpecChanged passes changes of a spec that others depend on, and deletion. An annotation is between a resource and
-// its own controller: to ask a gateway for a drift check is not to ask all that use it.
+// SpecChanged passes changes of a spec that others depend on, and deletion. An annotation is between a resource and its
+// own controller: to ask a gateway for a drift check is not to ask all that use it. Neither does a status that a
+// gateway writes each time that its counts change wake its users.
 func SpecChanged() builder.Predicates {
 	return builder.WithPredicates(predicate.And[client.Object](afterStart(), predicate.GenerationChangedPredicate{}))
 }
 
-// ContentChanged passes any change of an object's content; of a Secret or Service every write counts.
+// ContentChanged passes any change of an object's content; of a Secret or Service every write counts. The resync of an
+// informer has the same resourceVersion on both sides, and is left out.
 func ContentChanged() builder.Predicates {
 	return builder.WithPredicates(predicate.And[client.Object](afterStart(), predicate.ResourceVersionChangedPredicate{}))
 }
@@ -58,7 +72,7 @@ func LabelsChanged() builder.Predicates {
 }
 
 // afterStart leaves out what there is when the operator starts: all resources are looked at then, so what they name
-// need not ask for that too.
+// need not ask for that too. Without it each Secret would enqueue its resources once more: twice the work of a start.
 func afterStart() predicate.Predicate {
 	return predicate.Funcs{CreateFunc: func(e event.CreateEvent) bool { return !e.IsInInitialList }}
 }
