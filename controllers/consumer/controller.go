@@ -2,6 +2,20 @@
 // sources (where material comes from), revisions (the state of what is generated and rotated), keySets (issuers),
 // kongSync (what Kong shall hold, and holds), planes (what data planes hold), publication (the Secrets that clients
 // read) and report (the status).
+//
+// The way of a reconcile: removeRevoked takes a revoked consumer's credentials out of Kong. lifecycle.Run resolves the
+// gateway and calls program. Its phases read material, issuers' keys and the plugins' Secrets, then rotate goes to and
+// fro between Kong, the Secrets for clients and the state, and at last the data planes are asked. report fills the
+// status, and lifecycle.WriteStatus writes it.
+//
+// Two Secrets are all that the operator remembers of a consumer: the state of the revisions and the keys of the issuers
+// (credential.StateSecretName, JWKSSecretName). Each is written before anything rests on it. What Kong, data planes and
+// clients hold is found out anew in each reconcile. So an operator that is killed between any two lines goes on from
+// what the two Secrets say and from what it sees, and every write that is repeated hits the same entity, whose id is
+// computed (desired.CredentialID).
+//
+// A fault belongs to its part: a Secret that is missing, a set that cannot be read, a key that another has. The part
+// keeps its error (problem, clash, refused, unsupported), the others go on, and program joins the errors at its end.
 package consumer
 
 import (
@@ -39,7 +53,8 @@ type DataPlanes interface {
 	Forget(gateway, who string)
 }
 
-// Options of the controller.
+// Options of the controller. A test names a clock, data planes and key sets of its own; controllers.Setup fills in the
+// real ones.
 type Options struct {
 	Inputs resolve.Inputs
 	// Secrets reads and writes Secrets, live: they are cached as metadata only.
@@ -74,6 +89,7 @@ func (r *Reconciler) Setup(mgr ctrl.Manager, woken source.Source, options contro
 	return ctrl.NewControllerManagedBy(mgr).
 		For(&v1alpha1.JwtConsumer{}, watch.OwnChanged()).
 		WatchesMetadata(&corev1.Secret{}, watch.NamingSecret(r.Client, r.Secrets, kind), watch.ContentChanged()).
+		// These Secrets are of the gateways' namespaces, and no index of consumers has them.
 		WatchesMetadata(&corev1.Secret{}, r.fetchingBy(), watch.ContentChanged()).
 		Watches(&v1alpha1.KongGateway{}, watch.Naming(r.Client, kind, index.Gateway, watch.ByClusterName), watch.SpecChanged()).
 		Watches(&corev1.Namespace{}, watch.AllIn(r.Client, kind), watch.LabelsChanged()).
@@ -102,13 +118,17 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err := r.Client.Get(ctx, req.NamespacedName, consumer); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
+	// All that follows changes the status in place. before is what the patch is made against.
 	before := consumer.DeepCopy()
 	run := newReconciliation(r, consumer)
 	err := run.removeRevoked(ctx)
+	// Also where the revocation failed: the status has to say so. Run's error is the first of the two, so that the
+	// status names what Run waits for.
 	err = errors.Join(r.Run(ctx, consumer, run.publication.release, run.program), err)
 	result, err := r.WriteStatus(ctx, lifecycle.Outcome{
 		Before: before, Object: consumer, Message: run.message(), Reason: run.reason(), Err: err,
 	})
+	// Beside an error controller-runtime takes no RequeueAfter: the request comes back by its rate limit.
 	if err == nil {
 		result.RequeueAfter = status.Sooner(result.RequeueAfter, run.untilNextLook())
 	}

@@ -19,10 +19,14 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
-// askAgain is the time until data planes that are not as wanted are asked again.
+// askAgain is the time until data planes that are not as wanted are asked again. probe.Poller asks no sooner either.
 const askAgain = time.Second
 
 // planes asks the data planes what they hold, where the gateway names them; see DataPlanes.
+//
+// Where the gateway names none, the propagation delay stands for their answer: db_update_frequency plus
+// worker_state_update_frequency of Kong (kong.conf.default), and a margin. It is the time after which each worker has
+// to have loaded a write.
 type planes struct {
 	*subject
 	sources   *sources
@@ -38,9 +42,11 @@ type planes struct {
 	askSoon bool
 }
 
-// observe finds out how the revisions stand after a Sync, also those of credentials that the spec no longer has.
+// observe finds out how the revisions stand after a Sync, also those of credentials that the spec no longer has. Each
+// round begins with no verdicts: those of a former round were about what Kong held before this Sync.
 func (r *planes) observe() {
 	r.holding, r.departure = nil, 0
+	// What was answered before a write is about the former material of a slot.
 	if r.sync.result.Writes > 0 {
 		r.forgetAnswers(r.gateway.Scope.Gateway)
 	}
@@ -55,7 +61,9 @@ func (r *planes) observe() {
 	}
 }
 
-// verdict says how a revision stands. What Sync did not get to is unknown.
+// verdict says how a revision stands. What Sync did not get to is unknown. The cases go from what ends a revision to
+// what promotes one. An Absent verdict is given only where Kong has the consumer itself: without it the credentials are
+// missing for that reason alone, and nothing may be dropped.
 func (r *planes) verdict(name string, revision credential.Revision, wanted bool) credential.Verdict {
 	if !r.sync.result.Applied {
 		return credential.Verdict{}
@@ -65,12 +73,15 @@ func (r *planes) verdict(name string, revision credential.Revision, wanted bool)
 	switch consumer, _ := r.gateway.Engine.Standing(r.consumer.Status.ConsumerID); {
 	case !held && consumer:
 		return r.departed(name, revision)
+	// Unknown: Kong lacks the consumer, the revision is not to be there, or Kong holds its slot with former
+	// content.
 	case !held, !wanted, r.sync.result.Undone[id]:
 		return credential.Verdict{}
 	case revision.State != v1alpha1.CredentialPending:
 		return credential.Verdict{Standing: credential.Held} // it was held when it was promoted, or is the first
 	}
-	// Of several data planes behind one URL some may never be the one that answers.
+	// Of several data planes behind one URL some may never be the one that answers. With addresses of single pods
+	// the answers are enough, and the delay is not waited for.
 	if rest > 0 && !r.gateway.AsksEachDataPlane {
 		return credential.Verdict{
 			Standing: credential.Waiting, After: rest,
@@ -83,7 +94,8 @@ func (r *planes) verdict(name string, revision credential.Revision, wanted bool)
 	return credential.Verdict{Standing: credential.Held}
 }
 
-// ask asks the data planes in the background; the consumer is looked at again when they have answered.
+// ask asks the data planes in the background; the consumer is looked at again when they have answered. It returns at
+// once, with probe.Unsure where nothing is known yet.
 func (r *planes) ask(material credential.Material, want probe.Want) (probe.Conclusion, string) {
 	key := client.ObjectKeyFromObject(r.consumer)
 	return r.DataPlanes.Ask(r.gateway.Scope.Gateway, probe.Question{
@@ -96,7 +108,8 @@ func (s *subject) forgetAnswers(gateway string) {
 	s.DataPlanes.Forget(gateway, client.ObjectKeyFromObject(s.consumer).String())
 }
 
-// arrived says whether a Pending revision is on every data plane.
+// arrived says whether a Pending revision is on every data plane. Unsure and Contradicted are both a wait here: a data
+// plane that is behind is the usual case. Which one it is says the message.
 func (r *planes) arrived(name string, revision credential.Revision) credential.Verdict {
 	conclusion, message := r.ask(revision.Material, probe.Present)
 	if conclusion == probe.Confirmed {
@@ -111,7 +124,9 @@ func (r *planes) arrived(name string, revision credential.Revision) credential.V
 
 // departed says whether a revision that left Kong has left every data plane: they are asked, or, for what was taken
 // away before its time, the propagation delay has to pass. Where another has the same key, only that one can be asked
-// for. Behind one URL there may be several, and both has to be.
+// for. Behind one URL there may be several, and both has to be. The answer is Absent, after which the state drops the
+// revision, or Waiting. A revision that was never Retiring had left Kong by somebody else's hand, or was never taken:
+// nobody waits for that.
 func (r *planes) departed(name string, revision credential.Revision) credential.Verdict {
 	absent := credential.Verdict{Standing: credential.Absent}
 	if revision.State != v1alpha1.CredentialRetiring {
@@ -122,6 +137,8 @@ func (r *planes) departed(name string, revision credential.Revision) credential.
 	})
 	what := fmt.Sprintf("credential %s, revision %d, left Kong", name, revision.Number)
 	asks := r.gateway.AsksDataPlanes && !sharesKey
+	// An overlap that was ended early is a revocation, which is done when no data plane can have the key. One that
+	// ended by the clock needs no such wait: clients have had the next material all the time.
 	rest := r.gateway.Engine.RevocationRemaining(r.owner())
 	if rest > 0 && (asks && !r.gateway.AsksEachDataPlane || !asks && revision.Ended) {
 		return r.holds(rest, what+"; waiting until every data plane has to refuse it (propagation delay)")
@@ -144,8 +161,9 @@ func (r *planes) holds(again time.Duration, message string) credential.Verdict {
 	return credential.Verdict{Standing: credential.Waiting, After: again, Message: message}
 }
 
-// verify asks for what is in Kong, and writes what the data planes say into the status. What was once seen to be
-// right is not asked for again, unless it was written since.
+// verify asks for what is in Kong, and writes what the data planes say into the status. What was once seen to be right
+// is not asked for again, unless it was written since. It comes after rotate, and changes nothing in Kong: the
+// condition Verified stands beside Ready.
 func (r *planes) verify(context.Context) error {
 	if !r.gateway.AsksDataPlanes || r.consumer.Spec.Revoked {
 		apimeta.RemoveStatusCondition(&r.consumer.Status.Conditions, v1alpha1.ConditionVerified)
@@ -159,6 +177,7 @@ func (r *planes) verify(context.Context) error {
 		actual := r.gateway.Engine.ActualID(id) // what was adopted has an id of its own, and the status names that
 		i := slices.IndexFunc(r.consumer.Status.Credentials, func(s v1alpha1.CredentialStatus) bool { return s.KongID == actual && s.Key == c.Material.Key })
 		held, rest := r.gateway.Engine.Standing(id)
+		// What is not in Kong as it is wanted is asked for once it is.
 		if i < 0 || !held || r.sync.result.Undone[id] {
 			continue
 		}
@@ -185,7 +204,9 @@ func (r *planes) verify(context.Context) error {
 	return nil
 }
 
-// verifiedBefore says whether an earlier reconciliation saw every data plane take this very material.
+// verifiedBefore says whether an earlier reconciliation saw every data plane take this very material. The status is the
+// memory, so that a restart does not ask for every credential again. It is compared with the status as it was read, not
+// as this reconcile has written it.
 func (r *planes) verifiedBefore(report v1alpha1.CredentialStatus) bool {
 	return slices.ContainsFunc(r.former, func(s v1alpha1.CredentialStatus) bool {
 		return s.KongID == report.KongID && s.Key == report.Key && s.Revision == report.Revision && s.Algorithm == report.Algorithm &&
@@ -193,7 +214,8 @@ func (r *planes) verifiedBefore(report v1alpha1.CredentialStatus) bool {
 	})
 }
 
-// reportVerified writes the condition Verified, with an event where it changed.
+// reportVerified writes the condition Verified, with an event where it changed. Contradicted weighs more than unsure:
+// somebody has to look at a data plane that has other material, while one that did not answer is asked again.
 func (r *planes) reportVerified(unsure, contradicted []string, last string) {
 	conditions := &r.consumer.Status.Conditions
 	condition := metav1.Condition{

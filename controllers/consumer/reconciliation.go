@@ -16,7 +16,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
-// subject is what all parts of a reconciliation work on.
+// subject is what all parts of a reconciliation work on. It lives for one reconcile, in one goroutine: nothing here
+// needs a lock.
 type subject struct {
 	*Reconciler
 	consumer *v1alpha1.JwtConsumer
@@ -39,7 +40,8 @@ func (s *subject) credentialID(slot credential.Slot) string {
 	return desired.CredentialID(s.gateway.Scope, s.owner(), desired.CredentialPart(slot))
 }
 
-// reconciliation is one reconcile of a JwtConsumer.
+// reconciliation is one reconcile of a JwtConsumer. The parts hold each other by pointers that newReconciliation sets,
+// and all see one subject: what one part finds out is there for the next.
 type reconciliation struct {
 	*subject
 	revisions   *revisions
@@ -69,7 +71,9 @@ func newReconciliation(r *Reconciler, consumer *v1alpha1.JwtConsumer) *reconcili
 	return run
 }
 
-// program brings Kong to what the spec says.
+// program brings Kong to what the spec says. The first error of a phase ends it: the phases after it rest on what that
+// phase could not find out. removeWithdrawn is then what is left to do, since access that the spec has taken away may
+// not wait for a repair. planes.verify comes last: it asks for what rotate has put into Kong.
 func (r *reconciliation) program(ctx context.Context, gateway resolve.Gateway) error {
 	r.gateway = gateway
 	for _, phase := range []func(context.Context) error{
@@ -79,6 +83,8 @@ func (r *reconciliation) program(ctx context.Context, gateway resolve.Gateway) e
 			return r.removeWithdrawn(ctx, err)
 		}
 	}
+	// The status tells the first *status.StalledError of these, and without one the first wait. The soonest look of
+	// all counts (status.Next).
 	return errors.Join(r.sources.problem, r.keySets.problem, r.sync.clash, r.sync.refused, r.sync.unsupported, r.refusedRequests(),
 		r.awaitRotation(), r.keySets.await(), r.awaitRevocation())
 }
@@ -88,25 +94,39 @@ const roundsAtOnce = 4
 
 // rotate brings Kong and the Secrets for clients to what the state says, and the state to what came of it, until
 // nothing moves. Each round is one step of a rotation at most: what is in Kong is published, what is published is
-// promoted, what was promoted takes the place of the former, what has arrived that of an issuer's keys.
+// promoted, what was promoted takes the place of the former, what has arrived that of an issuer's keys. The order
+// inside a round is what keeps callers from being refused. Kong gets the material before the Secret for clients does.
+// What clients read is promoted only afterwards, in the state, and only then the overlap of the former revision begins.
+// A crash between two of these leaves a Secret, or an entity, that the state does not tell of yet: the next reconcile
+// sees it (sawPublished, Engine.Standing) and takes the same step.
 func (r *reconciliation) rotate(ctx context.Context) error {
 	for range roundsAtOnce {
 		wanted, err := r.sync.build()
 		if err != nil {
 			return err
 		}
+		// The error is looked at below: what Kong took all the same has to be observed first.
 		refused := r.sync.apply(ctx, wanted)
+		// Verdicts before publish: they say which revision may be given to clients.
 		r.planes.observe()
+		// Whether Kong holds a key of the issuer is known only after the Sync.
 		r.revisions.supersedeWhere(r.isReplacedByIssuer)
+		// The plan was not gone through. What Kong holds is not known, and neither clients nor the state may
+		// rest on it.
 		if refused != nil && !r.sync.result.Applied {
 			r.report.credentials(ctx)
 			return refused
 		}
+		// While something could not be brought into Kong, a Secret of a former spec may be all that clients
+		// have: it stays.
 		if err := r.publication.publish(ctx, len(r.sync.result.Undone) > 0); err != nil {
 			return errors.Join(refused, err)
 		}
+		// The report comes before the error is looked at, so that the status tells of Kong as it is.
 		moved, err := r.revisions.advance(ctx)
 		r.report.credentials(ctx)
+		// A round in which the state moves, or in which something arrives that an issuer's keys stayed for,
+		// asks for another one: what Kong shall hold is different then.
 		if err != nil || refused != nil || !moved && !r.sync.hasArrived() {
 			return errors.Join(refused, err, r.keySets.forgetReplaced(ctx))
 		}
@@ -115,7 +135,7 @@ func (r *reconciliation) rotate(ctx context.Context) error {
 }
 
 // isReplacedByIssuer says whether Kong holds a key of the issuer that a credential follows. What the credential was
-// before stays until then.
+// before stays until then. Keys that have left the set do not count: they go soon, and nothing would be left.
 func (r *reconciliation) isReplacedByIssuer(name string) bool {
 	set := r.keySets.sets[name]
 	return set != nil && slices.ContainsFunc(set.decision.Held, func(held jwks.Held) bool {
@@ -123,7 +143,8 @@ func (r *reconciliation) isReplacedByIssuer(name string) bool {
 	})
 }
 
-// untilNextLook is how long it takes until something is due; zero where nothing is.
+// untilNextLook is how long it takes until something is due; zero where nothing is. WriteStatus takes the sooner of it
+// and of what the errors ask for.
 func (r *reconciliation) untilNextLook() time.Duration {
 	next := r.revisions.untilNext()
 	next = status.Sooner(next, r.keySets.untilNext())

@@ -21,16 +21,22 @@ import (
 
 // revisions is the state of the credentials that are generated, or that overlap: what was made, and what becomes of it.
 // package credential decides; the state is written before anything rests on it.
+//
+// read takes the state from its Secret, want and wantOf say what the spec asks of it, seen collects what the other
+// parts find out, and advance is the only place that changes it. docs/design/2026-11-23-rotation-steps.md has the
+// steps, and 2026-11-29-state-secret.md what becomes of a state that is lost.
 type revisions struct {
 	*subject
 	state credential.State
-	// snapshot is the Secret that the state was read from.
+	// snapshot is the Secret that the state was read from. advance writes over that version alone: what another
+	// process decided meanwhile is not lost.
 	snapshot secrets.Snapshot
 	// unread says that there is a state, and that it cannot be read: nothing is decided about what may be in it.
 	unread bool
 	// wants is what the spec asks of the state.
 	wants []credential.Want
-	// seen is what Kong, data planes and clients have, by the name of the credential.
+	// seen is what Kong, data planes and clients have, by the name of the credential. It lives for one reconcile.
+	// What it does not have is unknown, which gives nothing up.
 	seen map[string]credential.Seen
 }
 
@@ -47,13 +53,15 @@ func (r *revisions) had(c v1alpha1.Credential) bool {
 
 // mayExist says whether there may be a state to read: the spec asks for one, the status tells of one, or what is in
 // Kong of a credential that follows an issuer was another's before. An operator that was killed may have told nothing.
+// False spares a request for the Secret in each reconcile of a consumer that has Secrets of others alone.
 func (r *revisions) mayExist() bool {
 	return r.isNews() || slices.ContainsFunc(r.consumer.Spec.Credentials, func(c v1alpha1.Credential) bool {
 		return r.had(c) || c.JWKS != nil && r.hasSlot(c.Name)
 	}) || slices.ContainsFunc(r.former, func(s v1alpha1.CredentialStatus) bool { return s.Revision > 0 })
 }
 
-// hasSlot says whether Kong holds anything of a credential but an issuer's keys.
+// hasSlot says whether Kong holds anything of a credential but an issuer's keys. A consumer that is being deleted has
+// no engine at this point: the answer is no then, and its status tells.
 func (r *revisions) hasSlot(name string) bool {
 	return r.gateway.Engine != nil && len(r.gateway.Engine.CredentialIDs(r.owner(), func(part string) bool {
 		slot, ok := desired.CredentialSlot(part)
@@ -62,7 +70,8 @@ func (r *revisions) hasSlot(name string) bool {
 }
 
 // read reads the state, and makes its Secret the consumer's again where a restore from a backup took it from the
-// consumer.
+// consumer. The error is a *status.StalledError where the Secret is somebody else's, or of another version of the
+// operator.
 func (r *revisions) read(ctx context.Context) (err error) {
 	if !r.mayExist() {
 		return nil
@@ -71,10 +80,13 @@ func (r *revisions) read(ctx context.Context) (err error) {
 		return err
 	}
 	name := credential.StateSecretName(r.consumer.Name)
+	// The seal does not fit: somebody edited the Secret, or the seed of the seals was lost.
 	if r.snapshot.Found() && r.state.Credentials == nil {
 		r.Event(r.consumer, corev1.EventTypeWarning, v1alpha1.EventStateRecovered, "Recover",
 			fmt.Sprintf("Secret %s is not as the operator wrote it: it counts for nothing, and what Kong and clients hold is taken up", name))
 	}
+	// The garbage collector deletes with the consumer only what has an ownerReference with its UID, which a restore
+	// changes.
 	r.snapshot, err = r.Secrets.Own(ctx, r.secretOwner(), name, r.snapshot)
 	return err
 }
@@ -103,12 +115,15 @@ func (r *revisions) sawDeleted(name, secret string) {
 }
 
 // lookInKong finds what Kong holds and the state does not know: the state was lost, or is older than what was made
-// since. Nothing is asked of Kong where they agree.
+// since. Nothing is asked of Kong where they agree. Kong is read by the ids of the slots, and only with a reason: the
+// engine knows hashes, not material. The highest number of the status and of Kong's tags tells an older state from the
+// right one, and is never given again.
 func (r *revisions) lookInKong(ctx context.Context) error {
 	if r.consumer.Spec.Revoked {
 		return nil
 	}
 	slots := map[string][]credential.Slot{}
+	// It is called for the parts, and wants none of the ids.
 	r.gateway.Engine.CredentialIDs(r.owner(), func(part string) bool {
 		if slot, ok := desired.CredentialSlot(part); ok {
 			slots[slot.Credential] = append(slots[slot.Credential], slot)
@@ -121,12 +136,16 @@ func (r *revisions) lookInKong(ctx context.Context) error {
 		for _, s := range r.former {
 			if s.Name == want.Name {
 				seen.Last = max(seen.Last, s.Revision)
+				// Revision 0 in the status stands for a Secret of somebody else, whose entity has no
+				// revisions.
 				inPlace = inPlace || s.Revision == 0 && s.SecretName != credential.JWKSSecretName(r.consumer.Name)
 			}
 		}
 		for _, slot := range slots[want.Name] {
 			seen.Last = max(seen.Last, slot.Number)
 		}
+		// A state that was restored from a backup: all that Kong holds of the credential is read, also what the
+		// state knows.
 		outdated := seen.Last > r.of(want.Name).Last
 		for _, slot := range slots[want.Name] {
 			if r.state.Known(slot) && !outdated {
@@ -145,7 +164,8 @@ func (r *revisions) lookInKong(ctx context.Context) error {
 	return nil
 }
 
-// want takes a credential in, with what the spec asks of its revisions where it has some.
+// want takes a credential in, with what the spec asks of its revisions where it has some. A credential that has a
+// history keeps it when the spec turns to a Secret without overlap: what retires has to go in its time.
 func (r *revisions) want(c *resolvedCredential) {
 	c.stateful = c.spec.Generate != nil || resolve.KeepsFormer(c.spec) || r.knows(c.spec.Name)
 	if c.stateful {
@@ -154,7 +174,9 @@ func (r *revisions) want(c *resolvedCredential) {
 	}
 }
 
-// wantOf says what the spec asks of the revisions of a credential.
+// wantOf says what the spec asks of the revisions of a credential. The defaults are those that the CRD documents.
+// Overlaps and intervals are as the spec has them at this moment, and are not stored: a changed spec counts for
+// revisions that retire already.
 func (r *revisions) wantOf(c resolvedCredential) credential.Want {
 	want := credential.Want{
 		Name: c.spec.Name, Username: desired.Username(r.consumer), Key: c.spec.Key,
@@ -176,6 +198,8 @@ func (r *revisions) wantOf(c resolvedCredential) credential.Want {
 	default:
 		want.Recipe, want.Numbered = credential.NewRecipe(c.spec.Algorithm, *generate), true
 		want.Interval = generate.Rotation.Interval.Or(0)
+		// Below the interval, as the schema asks of an overlap that is set: former material is gone before the
+		// next change.
 		want.Overlap = generate.Rotation.Overlap.Or(min(credential.DefaultOverlap, want.Interval/2))
 	}
 	want.SecretName = generate.SecretName
@@ -187,7 +211,9 @@ func (s *subject) request(annotation string) request.Request {
 	return request.Parse(annotation, s.consumer.Annotations[annotation])
 }
 
-// refusedRequests says which annotations ask something of a credential that is not there.
+// refusedRequests says which annotations ask something of a credential that is not there. It is asked at the end, since
+// the records have then what this reconcile has seen: a request that was carried out is not refused because its
+// credential is gone meanwhile.
 func (r *reconciliation) refusedRequests() error {
 	var names []string
 	for _, c := range r.consumer.Spec.Credentials {
@@ -200,7 +226,8 @@ func (r *reconciliation) refusedRequests() error {
 }
 
 // keepWhileIssuerIsUnknown keeps the history of a credential that was generated before it followed an issuer, until
-// Kong holds a key of that issuer.
+// Kong holds a key of that issuer. The want says Missing: nothing new is made, and what is Active stays so until
+// supersedeWhere retires it.
 func (r *revisions) keepWhileIssuerIsUnknown(spec v1alpha1.Credential) {
 	if r.knows(spec.Name) || r.had(spec) {
 		r.wants = append(r.wants, credential.Want{
@@ -216,7 +243,8 @@ func (r *revisions) supersedeWhere(replaced func(name string) bool) {
 	}
 }
 
-// wantFor is what the spec asks of a credential; nothing where it does not have it.
+// wantFor is what the spec asks of a credential; nothing where it does not have it. A credential that the spec has lost
+// wants nothing, and its history is on the way out.
 func (r *revisions) wantFor(name string) credential.Want {
 	for _, want := range r.wants {
 		if want.Name == name {
@@ -226,11 +254,15 @@ func (r *revisions) wantFor(name string) credential.Want {
 	return credential.Want{Name: name, Revoked: r.consumer.Spec.Revoked}
 }
 
-// advance takes all steps that are due now, and writes the state once, before anything rests on it. moved says
-// whether there were any.
+// advance takes all steps that are due now, and writes the state once, before anything rests on it. moved says whether
+// there were any. One write for all credentials: the state is one object, and steps of several that become due together
+// cost no more than one. Nothing is changed where the write fails; a *status.WaitError says that somebody else wrote
+// first, and the next reconcile decides again from that.
 func (r *revisions) advance(ctx context.Context) (moved bool, err error) {
 	next, now := r.state, r.Now()
 	var taken []credential.Step
+	// credential.Decide gives one step a credential at a time, and none once nothing is due: there is an end to it.
+	// No step rests on a write to Kong here, since what was seen does not change meanwhile.
 	for {
 		decision := credential.Decide(credential.Input{
 			State: next, Wants: r.wants, Seen: r.seen,
@@ -256,6 +288,7 @@ func (r *revisions) advance(ctx context.Context) (moved bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	// Only after the write. Kong and clients get what r.state has.
 	r.state = next
 	r.announce(taken)
 	return true, nil
@@ -285,7 +318,8 @@ func (r *revisions) announce(steps []credential.Step) {
 	}
 }
 
-// describeStep gives the reason and the note of a step's event; none for a step that nobody asks for.
+// describeStep gives the reason and the note of a step's event; none for a step that nobody asks for. Such a step is
+// bookkeeping: what it records has been told by another event, or by the status.
 func describeStep(step credential.Step) (reason, note string) {
 	revision := step.Revision
 	switch step.Kind {
@@ -311,7 +345,8 @@ func (r *revisions) outcome(name string) credential.Outcome {
 	return r.of(name).Outcome(r.wantFor(name), r.seen[name], r.Now())
 }
 
-// leaving says whether a slot shall not be in Kong, or not any longer, by the state alone.
+// leaving says whether a slot shall not be in Kong, or not any longer, by the state alone. removeWithdrawn asks it for
+// a consumer whose material cannot be read: an overlap that is over ends all the same.
 func (r *revisions) leaving(slot credential.Slot) bool {
 	for name, history := range r.state.Credentials {
 		if slices.Contains(history.Leaving(r.wantFor(name), r.seen[name], r.Now()), slot) {
@@ -321,7 +356,8 @@ func (r *revisions) leaving(slot credential.Slot) bool {
 	return false
 }
 
-// overdue is the time until the next look at what is due and could not be done.
+// overdue is the time until the next look at what is due and could not be done, such as the end of an overlap while
+// Kong takes no write.
 const overdue = time.Second
 
 // untilNext is how long it takes until something is due; zero where nothing is.
@@ -340,7 +376,8 @@ func (r *revisions) untilNext() time.Duration {
 	return next
 }
 
-// awaitRotation says what the rotations wait for, if they wait for anything.
+// awaitRotation says what the rotations wait for, if they wait for anything. nil is: nothing. The wait is no fault:
+// Ready is false with reason Rotating or AwaitingDataPlane, and callers notice nothing.
 func (r *reconciliation) awaitRotation() error {
 	var messages []string
 	reason := v1alpha1.ReasonRotating

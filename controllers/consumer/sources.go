@@ -12,7 +12,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
-// sources finds the material of the spec's credentials.
+// sources finds the material of the spec's credentials. Two come by it: Secrets that somebody else owns (secretRef),
+// and the operator's own, of what it generates. Issuers are keySets'.
 type sources struct {
 	*subject
 	revisions *revisions
@@ -37,10 +38,13 @@ type resolvedCredential struct {
 	missing bool
 }
 
-// read gathers the material of all credentials, and begins what the spec asks for. What is wrong with one does not
-// hold up the others: it stays in Kong as it is.
+// read gathers the material of all credentials, and begins what the spec asks for. What is wrong with one does not hold
+// up the others: it stays in Kong as it is. The state is read first: what the spec asks of a credential depends on
+// whether the state has a history of it (want). It is written last, by advance, with the steps that the spec asks for:
+// a revision that is made has to be in the state before Kong gets it.
 func (s *sources) read(ctx context.Context) error {
 	var stalled *status.StalledError
+	// A state that cannot be read stops what has revisions, and nothing else of the consumer.
 	if err := s.revisions.read(ctx); errors.As(err, &stalled) {
 		s.problem, s.revisions.unread = err, true
 	} else if err != nil {
@@ -62,6 +66,8 @@ func (s *sources) read(ctx context.Context) error {
 		if problem == nil {
 			problem = s.readOne(ctx, &c)
 		}
+		// A read that failed says nothing of what is there. Only what is known to be missing or wrong is the
+		// credential's own problem.
 		if problem != nil && !errors.As(problem, &stalled) {
 			return problem
 		}
@@ -69,9 +75,12 @@ func (s *sources) read(ctx context.Context) error {
 			c.missing = true
 			s.problem = errors.Join(s.problem, problem)
 		}
+		// Also where it is missing: what the state has of the credential goes on, and retires in its time.
 		s.revisions.want(&c)
 		s.credentials = append(s.credentials, c)
 	}
+	// Before the first decision: with a state that was lost, the next revision would get a number that Kong has
+	// already.
 	if err := s.revisions.lookInKong(ctx); err != nil {
 		return err
 	}
@@ -80,7 +89,9 @@ func (s *sources) read(ctx context.Context) error {
 }
 
 // readOne reads what one credential is made of: the Secret that it refers to, or the one that it is published in. One
-// that cannot be published is known so before anything is generated for it.
+// that cannot be published is known so before anything is generated for it. Clients' Secrets are read before Kong is
+// written to, since they say which revision clients have: a rotation that was interrupted after the publication goes on
+// from there.
 func (s *sources) readOne(ctx context.Context, c *resolvedCredential) (err error) {
 	if c.spec.Generate == nil {
 		c.material, err = s.Inputs.Material(ctx, s.consumer, c.spec, c.field)
@@ -106,7 +117,8 @@ func (s *sources) isMissing(name string) bool {
 	return slices.ContainsFunc(s.credentials, func(c resolvedCredential) bool { return c.spec.Name == name && c.missing })
 }
 
-// choosesKey says whether the tenant chose the key, in the spec or in a Secret.
+// choosesKey says whether the tenant chose the key, in the spec or in a Secret. policy.identities bounds such a key.
+// One that the operator chooses begins with the consumer's username, which is bounded already.
 func choosesKey(spec v1alpha1.Credential) bool {
 	return spec.Key != "" || keyInSecret(spec)
 }
@@ -117,7 +129,8 @@ func keyInSecret(spec v1alpha1.Credential) bool {
 	return spec.SecretRef != nil && spec.SecretRef.DataKeys != nil && spec.SecretRef.DataKeys.Key != ""
 }
 
-// secretName of the Secret that a credential is read from, or published in.
+// secretName of the Secret that a credential is read from, or published in. It is empty for an issuer's key set, whose
+// Secret is the operator's own.
 func secretName(spec v1alpha1.Credential) string {
 	switch {
 	case spec.Generate != nil:

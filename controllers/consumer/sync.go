@@ -15,13 +15,15 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
-// kongSync brings Kong to what the spec, the state and the key sets want.
+// kongSync brings Kong to what the spec, the state and the key sets want. build, apply and the fields that they leave
+// are of one round; the next one begins anew.
 type kongSync struct {
 	*subject
 	sources   *sources
 	revisions *revisions
 	keySets   *keySets
-	// input is what the entities are made of.
+	// input is what the entities are made of. It stays from round to round but for its credentials, which
+	// wantCredentials lists anew.
 	input desired.ConsumerInput
 	// keep are the ids of credentials whose material cannot be read now.
 	keep []string
@@ -40,7 +42,8 @@ type kongSync struct {
 	result engine.Result
 }
 
-// readConfigs reads the Secrets of spec.plugins. One that somebody has to repair stops its plugin alone.
+// readConfigs reads the Secrets of spec.plugins. One that somebody has to repair stops its plugin alone. Any other
+// error means that it is not known what they hold, and ends the reconcile.
 func (k *kongSync) readConfigs(ctx context.Context) (err error) {
 	k.input.Configs, err = k.Inputs.PluginConfigs(ctx, k.consumer)
 	var stalled *status.StalledError
@@ -52,13 +55,15 @@ func (k *kongSync) readConfigs(ctx context.Context) (err error) {
 
 // build makes the entities that shall be in Kong now, or says what forbids them. What is wrong with a plugin, or with a
 // credential, holds up nothing of a consumer that is in Kong already: without the plugin it is no more exposed than it
-// is. One that is not waits: its plugins may be what protects others from it.
+// is. One that is not waits: its plugins may be what protects others from it. The error is a *status.StalledError that
+// is to stop the reconcile. What goes on in spite of one is in refused.
 func (k *kongSync) build() (desired.Set, error) {
 	k.reportIdentity()
 	k.wantCredentials()
 	k.distinctKeys()
 	k.input.Kong = k.gateway.Engine.Capabilities()
 	set, err := desired.BuildConsumer(k.gateway.Scope, k.gateway.Policy, k.input)
+	// Also where there is an error: the set is sent for a consumer that is in Kong.
 	set.Keep = append(set.Keep, k.keep...)
 	k.refused = nil
 	if inKong, _ := k.gateway.Engine.Standing(k.consumer.Status.ConsumerID); inKong && len(set.Entities) > 0 {
@@ -67,9 +72,11 @@ func (k *kongSync) build() (desired.Set, error) {
 	return set, err
 }
 
-// apply brings Kong to what was built.
+// apply brings Kong to what was built. The error is Engine.Sync's. result says how far it came, whatever the error.
 func (k *kongSync) apply(ctx context.Context, set desired.Set) (err error) {
 	k.result, err = k.gateway.Engine.Sync(ctx, set, engine.SyncOptions{
+		// Of two consumers that want one key which nobody holds, the older gets it, on every replica and after
+		// every restart.
 		Older: resolve.OlderWith(ctx, k.Client, k.consumer, func(other *v1alpha1.JwtConsumer) []desired.UniqueKey {
 			return desired.ConsumerClaims(k.gateway.Policy, other)
 		}),
@@ -81,6 +88,7 @@ func (k *kongSync) apply(ctx context.Context, set desired.Set) (err error) {
 			})
 		},
 	})
+	// Nothing in Kubernetes changes when Kong is upgraded: the engine wakes the owner then.
 	if k.unsupported = k.input.Unsupported(k.gateway.Scope.Gateway); k.unsupported != nil {
 		k.gateway.Engine.AwaitUpgrade(set.Owner)
 	}
@@ -96,7 +104,9 @@ func (k *kongSync) reportIdentity() {
 	k.consumer.Status.ConsumerID = k.gateway.Engine.ActualID(id)
 }
 
-// wantCredentials lists what shall be in Kong now.
+// wantCredentials lists what shall be in Kong now. A credential is in one of four ways in Kong, and is listed by them:
+// keys of an issuer; kept as it is, where there is no material now; in place, under the one entity that its Secret's
+// content replaces; or as revisions, each with an entity of its own.
 func (k *kongSync) wantCredentials() {
 	k.input.Credentials, k.keep, k.arriving, k.renamed = nil, nil, map[string][]string{}, map[string]bool{}
 	var serving []string // the names of credentials whose former keys of an issuer stay
@@ -108,6 +118,7 @@ func (k *kongSync) wantCredentials() {
 	}
 	for _, c := range k.sources.credentials {
 		name := c.spec.Name
+		// Keys of an issuer, and the revisions that the credential had before it followed one.
 		if c.spec.JWKS != nil {
 			if k.keySets.awaitsIssuer(name) {
 				k.keepInKong(name)
@@ -130,6 +141,7 @@ func (k *kongSync) wantCredentials() {
 			k.wantRevisions(c, entity)
 			continue
 		}
+		// In place: Kong holds one key of it, and a changed Secret is valid the moment that Kong takes it.
 		if !c.stateful {
 			noteWeakness(name, c.material)
 			if !k.consumer.Spec.Revoked {
@@ -150,7 +162,9 @@ func (k *kongSync) wantCredentials() {
 }
 
 // keepServing leaves the keys of issuers that credentials followed before in Kong, until what these have now is there:
-// what is taken away goes first, and an operator that is killed then would leave nothing.
+// what is taken away goes first, and an operator that is killed then would leave nothing. Of a revoked consumer nothing
+// is kept. Once one of the ids that shall replace them is in Kong, the keys are out of Keep and leave with the next
+// Sync: hasArrived asks for that round.
 func (k *kongSync) keepServing(serving []string) {
 	if k.consumer.Spec.Revoked {
 		return
@@ -182,10 +196,12 @@ func (k *kongSync) hasArrived() bool {
 }
 
 // wantRevisions adds the revisions of a credential that shall be in Kong now, and gives the ids of those that do not
-// retire.
+// retire. Retiring revisions are sent too: they are valid until their overlap ends. They replace nothing, though, so
+// that what an issuer gave does not make room for them.
 func (k *kongSync) wantRevisions(c resolvedCredential, entity desired.Credential) (current []string) {
 	for _, revision := range k.revisions.outcome(c.spec.Name).Kong {
 		entity.Part, entity.Material = desired.CredentialPart(revision.Slot), revision.Material
+		// Where two credentials have one key, the one that is in use keeps it (desired.DistinctKeys).
 		entity.Pending = revision.State == v1alpha1.CredentialPending
 		k.input.Credentials = append(k.input.Credentials, entity)
 		if revision.State != v1alpha1.CredentialRetiring {
@@ -195,7 +211,8 @@ func (k *kongSync) wantRevisions(c resolvedCredential, entity desired.Credential
 	return current
 }
 
-// distinctKeys leaves out what another credential of the consumer has the key of.
+// distinctKeys leaves out what another credential of the consumer has the key of. Kong would refuse the second with
+// 409, and could name no field of the spec. clash does.
 func (k *kongSync) distinctKeys() {
 	for i := range k.input.Credentials {
 		c := &k.input.Credentials[i]
@@ -206,7 +223,9 @@ func (k *kongSync) distinctKeys() {
 }
 
 // partOf is the part of a credential without revisions. One that the spec called otherwise before keeps its entity: to
-// delete it, and make another with its key, would have its callers refused in between.
+// delete it, and make another with its key, would have its callers refused in between. A slot that the state knows is a
+// revision's, and not free to be taken over. The answer counts as a rename until the round ends, and keepSlots and
+// removeWithdrawn spare the entity.
 func (k *kongSync) partOf(name, key string) string {
 	held, found := k.gateway.Engine.CredentialPart(k.owner(), key)
 	if slot, ok := desired.CredentialSlot(held); found && ok && key != "" && !k.hasCredential(slot.Credential) && !k.revisions.state.Known(slot) {
@@ -217,7 +236,8 @@ func (k *kongSync) partOf(name, key string) string {
 }
 
 // keepInKong leaves what Kong holds of a credential as it is, whatever source it is from. Revisions that the state
-// knows are not kept: they go when the state says so.
+// knows are not kept: they go when the state says so. The two loops are there for what partOf notes: the entity may
+// still have the name that the spec gave it before.
 func (k *kongSync) keepInKong(name string) {
 	if k.consumer.Spec.Revoked {
 		return
@@ -246,7 +266,9 @@ func (k *kongSync) keepSlots(name string) {
 	})...)
 }
 
-// holds says whether Kong holds an entity of ours as it is wanted, as far as the last Sync knows.
+// holds says whether Kong holds an entity of ours as it is wanted, as far as the last Sync knows. An entity that is in
+// Kong with former content is not held: result.Undone has it. Neither is one whose write was not answered
+// (Engine.Standing).
 func (k *kongSync) holds(id string) bool {
 	held, _ := k.gateway.Engine.Standing(id)
 	return held && !k.result.Undone[id]

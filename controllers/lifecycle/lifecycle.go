@@ -32,8 +32,7 @@ import (
 // Lifecycle leads resources through what all kinds have in common.
 type Lifecycle struct {
 	// Client reads from the cache and writes to the API server.
-	Client client.Client
-	// Gateways finds the engine of the gateway that a resource names.
+	Client   client.Client
 	Gateways resolve.Gateways
 	recorder events.EventRecorder
 	// unanswered are the resources whose last write of a status was not answered. It is shared by the controllers
