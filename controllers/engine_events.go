@@ -16,7 +16,6 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/index"
 )
 
-// requestQueue is the workqueue as controller-runtime gives it to a source.
 type requestQueue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
 // controllerQueue is the workqueue of one controller, which is there once the controller starts. The workqueue

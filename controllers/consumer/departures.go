@@ -21,7 +21,8 @@ type departures struct {
 }
 
 // report adds to the status what left, and what is revoked, and is not known to have left every data plane. former is
-// the status before.
+// the status before. An entry without a RetirementTime is one that only waits for data planes. Revoked, all keys are
+// entries of that kind until no data plane has them.
 func (d *departures) report(ctx context.Context, former []v1alpha1.CredentialStatus) {
 	reported := &d.consumer.Status.Credentials
 	for _, s := range former {
@@ -40,7 +41,8 @@ func (d *departures) report(ctx context.Context, former []v1alpha1.CredentialSta
 	}
 }
 
-// mayBeHeld says whether a data plane may still hold what left Kong. It notes what is waited for.
+// mayBeHeld says whether a data plane may still hold what left Kong. It notes what is waited for. true without a note
+// stands for a key that Kong still has, or may have.
 func (d *departures) mayBeHeld(ctx context.Context, s v1alpha1.CredentialStatus) bool {
 	if _, inKong := d.gateway.Engine.CredentialPart(d.owner(), s.Key); inKong || !d.sync.result.Applied {
 		return true // the error says why it stays
@@ -62,6 +64,8 @@ func (d *departures) mayBeHeld(ctx context.Context, s v1alpha1.CredentialStatus)
 		d.planes.confirmed = message
 		return false
 	}
+	// The key alone is asked for, which another consumer may have taken the moment that it was free. Within the
+	// propagation delay the answer may still be about the former one.
 	if conclusion == probe.Contradicted && rest == 0 {
 		if held, err := d.gateway.Engine.HoldsKey(ctx, s.Key); err == nil && held {
 			return false // the key is another consumer's now, and that is what the data planes hold
@@ -72,7 +76,7 @@ func (d *departures) mayBeHeld(ctx context.Context, s v1alpha1.CredentialStatus)
 }
 
 // revokedRevisions says which revisions of a revoked consumer the data planes are not known to have lost, but for those
-// that retire, which planes looks after.
+// that retire, which planes looks after. They are asked for by the material in the state: Kong has none of it any more.
 func (d *departures) revokedRevisions() (found []string) {
 	for name, history := range d.revisions.state.Credentials {
 		for _, revision := range history.Revisions {

@@ -35,6 +35,8 @@ func (r *keySets) followedBy(ctx context.Context, set *keySet, url string) (hold
 		}
 		return desired.ConsumerClaims(r.gateway.Policy, other)
 	})
+	// Two that both hold keys have begun at once, each before it saw the other. The younger lets go, so that one of
+	// them gets all.
 	for _, rival := range rivals {
 		if holds(rival.Owner) && (!own || rival.Older) {
 			return rival.Owner, true
@@ -43,7 +45,8 @@ func (r *keySets) followedBy(ctx context.Context, set *keySet, url string) (hold
 	return desired.Owner{}, false
 }
 
-// leaveTo leaves the keys of a set to the consumer whose they are.
+// leaveTo leaves the keys of a set to the consumer whose they are. All of the set's keys are shadowed, and wanted
+// leaves them out: those that this consumer holds leave Kong with the next Sync, and the holder gets them.
 func (r *keySets) leaveTo(holder desired.Owner, set *keySet) error {
 	for _, held := range set.decision.Held {
 		set.shadowed[held.ID] = true

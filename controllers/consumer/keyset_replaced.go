@@ -22,7 +22,9 @@ func (r *keySets) keepReplaced() {
 	}
 }
 
-// forgetReplaced drops the record of what keepReplaced kept, once none of its keys is in Kong.
+// forgetReplaced drops the record of what keepReplaced kept, once none of its keys is in Kong. It is the last write of
+// rotate: only after a Sync is it known that they have left. A crash before it leaves a record of keys that are gone,
+// which the next reconcile drops.
 func (r *keySets) forgetReplaced(ctx context.Context) error {
 	gone := slices.DeleteFunc(r.replaced, func(name string) bool { return len(r.serving(name, nil)) > 0 })
 	if len(gone) == 0 {
@@ -35,7 +37,9 @@ func (r *keySets) forgetReplaced(ctx context.Context) error {
 }
 
 // serving lists the keys in Kong, by id, of the issuer that a credential followed before, or follows and cannot know
-// now: those that the issuer had last, and that nothing else of the consumer has by now.
+// now: those that the issuer had last, and that nothing else of the consumer has by now. wanted are keys that the
+// consumer is about to have from another source; nil: none. Without a record, as after the Secret was lost, all keys of
+// the issuer in Kong serve on.
 func (r *keySets) serving(name string, wanted map[string]bool) []string {
 	kept, recorded := r.kept.ByName[name]
 	from, follows := cmp.Or(kept.Part, name), slices.Contains(r.followed(), name)

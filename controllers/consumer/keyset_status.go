@@ -26,7 +26,8 @@ func list(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// announce records an event for each set whose keys changed.
+// announce records an event for each set whose keys changed. It is called once they are written, so that a reconcile
+// whose write failed tells of nothing.
 func (r *keySets) announce() {
 	var notes []string
 	for _, spec := range r.consumer.Spec.Credentials {
@@ -57,6 +58,7 @@ func (r *keySets) announce() {
 }
 
 // flagDegraded says where Kong does not have what an issuer publishes, with an event for another credential or reason.
+// The condition stands beside Ready: while there are keys, tokens that they signed pass, and Ready stays true.
 func (r *keySets) flagDegraded() {
 	conditions := &r.consumer.Status.Conditions
 	former := apimeta.FindStatusCondition(*conditions, v1alpha1.ConditionKeySetDegraded)
@@ -115,7 +117,8 @@ func reasonOf(err error) string {
 	}
 }
 
-// reasons says why signing keys of a set are not used, each reason once.
+// reasons says why signing keys of a set are not used, each reason once. Keys for other uses, such as encryption, are
+// left out without a word: Foreign says so.
 func reasons(skipped []jwks.Skipped) string {
 	var texts []string
 	for _, s := range skipped {
@@ -129,7 +132,8 @@ func reasons(skipped []jwks.Skipped) string {
 	return fmt.Sprintf(" (a key %s)", strings.Join(texts, "; a key "))
 }
 
-// await says which sets are waited for: those of which there is no key yet.
+// await says which sets are waited for: those of which there is no key yet. Without any key each token of the issuer is
+// refused. That is a wait and no stall: the answer of the issuer wakes the consumer.
 func (r *keySets) await() error {
 	for _, spec := range r.consumer.Spec.Credentials {
 		set := r.sets[spec.Name]

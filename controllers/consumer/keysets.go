@@ -28,6 +28,10 @@ const (
 const dataKeyKeySets = "jwks.json"
 
 // keySets follows the issuers of one consumer: which of their keys come, stay and leave.
+//
+// No issuer is asked here: jwks.Refresher holds what each published last, asks beside the reconciles, and wakes the
+// consumer. jwks.Decide says what becomes of the keys, and write keeps the answer in a Secret before Kong gets any of
+// it. So an issuer that is away after a restart takes no key from Kong.
 type keySets struct {
 	*subject
 	revisions *revisions
@@ -81,8 +85,12 @@ func (r *keySets) read(ctx context.Context) error {
 }
 
 // readAll reads the key set of each credential that follows one. A set that is not read yet, or not any more, is no
-// error: its credential waits, and others go on.
+// error: its credential waits, and others go on. The set of this reconcile is written at the end of it, once for all
+// issuers. What is revoked by the annotation is recorded in the same write as what it ended, so that no crash has it
+// carried out twice, or not at all.
 func (r *keySets) readAll(ctx context.Context) error {
+	// First, whatever follows: an issuer that the spec has lost is not to be asked any more, nor counted to the
+	// namespace.
 	r.KeySets.Keep(client.ObjectKeyFromObject(r.consumer).String(), r.followed())
 	if !r.exist() {
 		return nil
@@ -93,6 +101,8 @@ func (r *keySets) readAll(ctx context.Context) error {
 	if r.snapshot, intact, err = r.Secrets.Kept(ctx, r.secretOwner(), name); err != nil {
 		return err
 	}
+	// A Secret that somebody else changed counts as none. The keys are read anew from the issuers, which are the
+	// truth of them.
 	if intact {
 		if r.kept, err = jwks.Decode(r.snapshot.Value(dataKeyKeySets)); err != nil {
 			return status.Stalled(v1alpha1.ReasonSecretInvalid,
@@ -100,6 +110,7 @@ func (r *keySets) readAll(ctx context.Context) error {
 					"Restore the Secret, or delete it: the keys of the issuers are read anew.", r.consumer.Namespace, name, err)
 		}
 	}
+	// See revisions.read.
 	if r.snapshot, err = r.Secrets.Own(ctx, r.secretOwner(), name, r.snapshot); err != nil {
 		return err
 	}
@@ -135,7 +146,9 @@ func (r *keySets) followed() (names []string) {
 	return names
 }
 
-// exist says whether there are key sets, or were. An operator that was killed may have told nobody of them.
+// exist says whether there are key sets, or were. An operator that was killed may have told nobody of them. The first
+// term is for a crash: a spec in between may have followed an issuer, and the operator was killed before a status told
+// of it. A first generation has no spec before it.
 func (r *keySets) exist() bool {
 	return r.isNews() && r.consumer.Generation > 1 && slices.ContainsFunc(r.consumer.Spec.Credentials, r.isUntold) || slices.ContainsFunc(r.consumer.Spec.Credentials, func(c v1alpha1.Credential) bool { return c.JWKS != nil }) ||
 		slices.ContainsFunc(r.consumer.Status.Credentials, func(s v1alpha1.CredentialStatus) bool {
@@ -150,8 +163,9 @@ func (r *keySets) isUntold(c v1alpha1.Credential) bool {
 	})
 }
 
-// readOne looks one set up, and decides about its keys. The error says what somebody has to change; the last good
-// keys stay all the same.
+// readOne looks one set up, and decides about its keys. The error says what somebody has to change; the last good keys
+// stay all the same. kept is what the Secret has under the credential's name, or under a former name of a set of the
+// same URL: a credential that is renamed keeps its entities in Kong.
 func (r *keySets) readOne(ctx context.Context, spec v1alpha1.Credential, field string) error {
 	kept := r.kept.Of(spec.Name, spec.JWKS.Address(), func(name string) bool {
 		return slices.ContainsFunc(r.consumer.Spec.Credentials, func(c v1alpha1.Credential) bool { return c.Name == name && c.JWKS != nil })
@@ -169,6 +183,7 @@ func (r *keySets) readOne(ctx context.Context, spec v1alpha1.Credential, field s
 		limit = defaultMaxKeys
 	}
 	who := r.consumer.Namespace + "/" + r.consumer.Name + "/" + spec.Name
+	// Each set costs the operator memory and looks, so that a namespace has a bound.
 	if problem == nil && !r.KeySets.Follow(who, source) {
 		refused := status.Stalled(v1alpha1.ReasonPolicyViolation,
 			"%s: a namespace may follow %d key sets (%s follows that many). Follow fewer, or use another namespace.",
@@ -185,6 +200,8 @@ func (r *keySets) readOne(ctx context.Context, spec v1alpha1.Credential, field s
 		set.selection = set.view.Set.Select(string(spec.Algorithm), limit)
 	}
 	revoke := r.request(v1alpha1.AnnotationRevokePrevious)
+	// Also with a problem: what is held stays, and what is leaving goes in its time, whether or not the set can be
+	// read.
 	set.decision = jwks.Decide(jwks.Input{
 		Held: kept.Held, Fetched: set.view.Current, Keys: set.selection.Keys, Overlap: set.overlap, MaxLeaving: limit,
 		EndOverlap: !r.kept.Requests.Has(revoke) && revoke.Concerns(spec.Name),
@@ -195,13 +212,16 @@ func (r *keySets) readOne(ctx context.Context, spec v1alpha1.Credential, field s
 	if problem == nil {
 		problem = set.problem()
 	}
+	// Last, since a rival is told by the kids that this set has.
 	if other, taken := r.followedBy(ctx, set, spec.JWKS.Address()); taken {
 		return errors.Join(problem, r.leaveTo(other, set))
 	}
 	return errors.Join(problem, r.assignKids(field, set))
 }
 
-// sourceOf says where a set is and under which rules it is fetched.
+// sourceOf says where a set is and under which rules it is fetched. The error is a *status.StalledError where policy or
+// a Secret forbids it: the set is then not even asked for. Policy names URLs, and package jwks holds redirects and the
+// addresses that are dialed to it as well.
 func (r *keySets) sourceOf(ctx context.Context, spec v1alpha1.Credential, field string) (jwks.Source, error) {
 	source := jwks.Source{URL: spec.JWKS.URL, Issuer: spec.JWKS.Issuer, Cluster: spec.JWKS.Cluster}
 	policy, address := r.gateway.Policy, field+".jwks."+spec.JWKS.AddressField()
@@ -242,7 +262,8 @@ func (r *keySets) policyFor(namespace string) (rules jwks.Policy, admitted bool)
 }
 
 // problem says why there is no key at all, and what has to be changed. While there are keys, the condition
-// KeySetDegraded tells instead.
+// KeySetDegraded tells instead. The pause brings the consumer back: jwks.Refresher asks an issuer only when its set is
+// looked up, and one that mends the set wakes nobody.
 func (s *keySet) problem() error {
 	if len(s.decision.Held) > 0 {
 		return nil
@@ -260,7 +281,8 @@ func (s *keySet) problem() error {
 }
 
 // assignKids takes the kids of a set, in the order of the credentials. One that an earlier credential has is left to
-// it, unless Kong holds it for this.
+// it, unless Kong holds it for this. A kid is the key of a credential in Kong, which is unique there (jwt_secrets.key),
+// and the order of the spec alone would take a kid that is in use from tokens that pass.
 func (r *keySets) assignKids(field string, set *keySet) error {
 	var taken []string
 	for _, held := range set.decision.Held {
@@ -284,7 +306,8 @@ func (r *keySets) assignKids(field string, set *keySet) error {
 		"%s.jwks: another credential of this consumer has the kid already, and Kong keeps one credential a key (%s). Follow one of the two issuers.", field, list(taken))
 }
 
-// write writes down what was decided, before anything rests on it.
+// write writes down what was decided, before anything rests on it. Equal content is no write. The Secret goes with the
+// last set, and a *status.WaitError says that somebody else wrote it first.
 func (r *keySets) write(ctx context.Context) error {
 	name := credential.JWKSSecretName(r.consumer.Name)
 	if len(r.next.ByName) == 0 && !r.snapshot.Found() {
@@ -316,7 +339,8 @@ func (r *keySets) awaitsIssuer(name string) bool {
 	})
 }
 
-// wanted lists the keys of a set that shall be in Kong now, but for those that another credential has.
+// wanted lists the keys of a set that shall be in Kong now, but for those that another credential has. Keys that are
+// leaving are among them until their overlap is over: tokens that they signed are still out.
 func (r *keySets) wanted(c resolvedCredential) []desired.Credential {
 	set := r.sets[c.spec.Name]
 	if set == nil || r.consumer.Spec.Revoked {

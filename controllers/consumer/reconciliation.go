@@ -40,8 +40,7 @@ func (s *subject) credentialID(slot credential.Slot) string {
 	return desired.CredentialID(s.gateway.Scope, s.owner(), desired.CredentialPart(slot))
 }
 
-// reconciliation is one reconcile of a JwtConsumer. The parts hold each other by pointers that newReconciliation sets,
-// and all see one subject: what one part finds out is there for the next.
+// reconciliation is one reconcile of a JwtConsumer.
 type reconciliation struct {
 	*subject
 	revisions   *revisions

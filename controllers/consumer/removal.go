@@ -17,18 +17,21 @@ import (
 
 // removeRevoked takes the credentials of a revoked consumer out of Kong before anything else is looked at: no Secret
 // that is missing, no state that cannot be read, no policy, and no gateway that takes the consumer no longer may hold
-// up a revocation. They leave the gateway whose Kong has them, whatever the spec names now.
+// up a revocation. They leave the gateway whose Kong has them, whatever the spec names now. A suspended consumer and
+// one that is being deleted are Run's. Without status.gateway Kong has nothing that the operator knows of.
 func (r *reconciliation) removeRevoked(ctx context.Context) error {
 	spec := r.consumer.Spec
 	name := *r.consumer.GetProgrammedGateway()
 	if !spec.Revoked || spec.Suspend || !r.consumer.DeletionTimestamp.IsZero() || name == "" {
 		return nil
 	}
+	// Not by Resolve, which refuses a gateway that admits the namespace no more.
 	engine, running := r.Gateways.Engines.Get(name)
 	var gateway v1alpha1.KongGateway
 	if err := r.Client.Get(ctx, client.ObjectKey{Name: name}, &gateway); err != nil || !running || gateway.Spec.Suspend {
 		return client.IgnoreNotFound(err) // without an engine Run says what is waited for
 	}
+	// One that is repeated finds nothing left to delete and costs no request.
 	result, err := engine.Revoke(ctx, r.owner())
 	if result.Writes > 0 {
 		r.forgetAnswers(name)
@@ -38,8 +41,8 @@ func (r *reconciliation) removeRevoked(ctx context.Context) error {
 	return err
 }
 
-// awaitRevocation waits until no data plane knows a revoked credential any more, or, where none can be asked, can
-// know it.
+// awaitRevocation waits until no data plane knows a revoked credential any more, or, where none can be asked, can know
+// it. A reconcile that ends here is Ready, with reason Revoked: nobody can call with any of the credentials.
 func (r *reconciliation) awaitRevocation() error {
 	if !r.consumer.Spec.Revoked {
 		return nil
@@ -59,7 +62,10 @@ func (r *reconciliation) awaitRevocation() error {
 }
 
 // removeWithdrawn takes out of Kong what was taken away from a consumer that cannot be programmed, whatever is wrong
-// with it: credentials and groups that its spec no longer has, and revisions whose overlap is over or was ended.
+// with it: credentials and groups that its spec no longer has, and revisions whose overlap is over or was ended. It
+// does something only for a stall: after any other failure the reconcile is tried again soon, and what the spec says is
+// not known to be final. Where a Sync went through, what is to go has gone with it. What is kept errs on the side of
+// callers: a part that nothing speaks against stays.
 func (r *reconciliation) removeWithdrawn(ctx context.Context, cause error) error {
 	var stalled *status.StalledError
 	if !errors.As(cause, &stalled) || r.sync.result.Applied {

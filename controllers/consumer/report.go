@@ -14,8 +14,9 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 )
 
-// credentials writes the status of each credential: of one with revisions the Active first, then the Pending, then
-// the Retiring, newest first.
+// credentials writes the status of each credential: of one with revisions the Active first, then the Pending, then the
+// Retiring, newest first. It is called at the end of each round, and also where Kong failed: what is not known then is
+// as the status said before.
 func (r *report) credentials(ctx context.Context) {
 	former := r.consumer.Status.Credentials
 	r.consumer.Status.Credentials = nil
@@ -43,6 +44,7 @@ func (r *report) credentials(ctx context.Context) {
 			r.revisionsOf(resolvedCredential{spec: v1alpha1.Credential{Name: name}}, r.revisions.of(name), former)
 		}
 	}
+	// After all that is there: departures adds what is in the former status and not in this one.
 	r.departures.report(ctx, former)
 	r.concealKeys()
 	if len(r.consumer.Status.Credentials) > maxReported {
@@ -116,10 +118,11 @@ func nextRotation(credentials []v1alpha1.CredentialStatus) *metav1.Time {
 	return next
 }
 
-// maxReported is how many credentials a status takes.
+// maxReported is how many credentials a status takes: the maxItems of status.credentials in the CRD.
 const maxReported = 256
 
-// inPlace is the status of a credential without revisions.
+// inPlace is the status of a credential without revisions. Pending stands for all that is not known to be in Kong.
+// result.Applied is false where the Sync did not get to the end: the former state is better than a guess.
 func (r *report) inPlace(c resolvedCredential, former []v1alpha1.CredentialStatus) v1alpha1.CredentialStatus {
 	id := desired.CredentialID(r.gateway.Scope, r.owner(), r.sync.partOf(c.spec.Name, c.material.Key))
 	report := v1alpha1.CredentialStatus{
@@ -170,7 +173,9 @@ func (r *report) revisionsOf(c resolvedCredential, state credential.History, for
 	}
 }
 
-// stateOf is the state of a revision as far as Kong has it. What is not known now is as it was.
+// stateOf is the state of a revision as far as Kong has it. What is not known now is as it was. The state of the
+// history is what shall be. Absent and Unknown are what is: the status does not call a credential Active that Kong does
+// not have.
 func (r *report) stateOf(
 	name string, revision credential.Revision, report v1alpha1.CredentialStatus, former []v1alpha1.CredentialStatus,
 ) v1alpha1.CredentialState {

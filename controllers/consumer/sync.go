@@ -15,8 +15,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
-// kongSync brings Kong to what the spec, the state and the key sets want. build, apply and the fields that they leave
-// are of one round; the next one begins anew.
+// kongSync brings Kong to what the spec, the state and the key sets want.
 type kongSync struct {
 	*subject
 	sources   *sources

@@ -38,7 +38,8 @@ func gatewaysWithClaims() handler.EventHandler {
 }
 
 // askDataPlanes keeps the routes that data planes are asked by, and asks whether they check claims, where a service
-// wants that. again is when to ask next.
+// wants that. again is when to ask next. The order matters: the route first, and a question only after the route has
+// stood for the propagation delay.
 func (r *Reconciler) askDataPlanes(
 	ctx context.Context, object *v1alpha1.KongGateway, running engine.Programmer,
 ) (again time.Duration, err error) {
@@ -62,6 +63,7 @@ func (r *Reconciler) askDataPlanes(
 		r.reportClaims(object, probe.Unsure, "the route that data planes are asked by is not on all of them yet")
 		return max(rest, time.Second), nil
 	}
+	// The look goes on in the background after this reconcile has ended.
 	conclusion, message, again := planes.claims.Look(context.WithoutCancel(ctx))
 	r.reportClaims(object, conclusion, message)
 	return again, nil

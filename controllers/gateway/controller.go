@@ -1,4 +1,13 @@
 // Package gateway reconciles KongGateways: it keeps an engine for each, its data planes and what it prunes.
+//
+// A reconcile keeps one engine a gateway in the registry, with the settings of the spec, its Secrets and the pods of
+// Kong as they are (settings.go, nodes.go), copies what the engine says of Kong into the status (status.go), keeps the
+// route that data planes are asked by (probe.go, dataplanes.go, claims.go), and prunes (prune.go). The engine does the
+// rest in its own goroutine, and wakes this controller by engine.Event when something of its state has changed. The
+// reconcilers of the other kinds find the engine in the registry.
+//
+// A gateway in deletion stays connected until its last user has left (deletion.go): users are taken out of Kong by its
+// engine.
 package gateway
 
 import (
@@ -31,7 +40,8 @@ type Reconciler struct {
 	Options
 	secrets *secrets.Store
 	engines *engine.Registry
-	// planes are told how the data planes of each gateway are asked.
+	// planes are told how the data planes of each gateway are asked. controllers.Setup gives the consumers the
+	// same, which ask them.
 	planes *DataPlanes
 }
 
@@ -88,6 +98,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	object := &v1alpha1.KongGateway{}
 	if err := r.Client.Get(ctx, req.NamespacedName, object); err != nil {
 		if client.IgnoreNotFound(err) == nil {
+			// Also without a finalizer: somebody took it off, or an earlier process finished the deletion.
+			// What is in Kong stays there.
 			r.engines.Remove(req.Name)
 			r.planes.forget(req.Name)
 		}
@@ -95,6 +107,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	before := object.DeepCopy()
 	again, err := r.run(ctx, object)
+	// Nothing is written: the status is true, and the request comes back by its rate limit.
 	if r.isPassing(object.Name, err) {
 		return ctrl.Result{}, err
 	}
@@ -110,7 +123,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	return result, err
 }
 
-// run does one reconciliation, and says when the next has to be, where no change asks for it.
+// run does one reconciliation, and says when the next has to be, where no change asks for it. An error before observe
+// leaves the status of Kong as it was. suspend leaves the engine running for the heartbeat, and resolve.Gateways
+// refuses it to users.
 func (r *Reconciler) run(ctx context.Context, object *v1alpha1.KongGateway) (again time.Duration, err error) {
 	if !object.DeletionTimestamp.IsZero() {
 		return 0, r.release(ctx, object)
@@ -118,6 +133,7 @@ func (r *Reconciler) run(ctx context.Context, object *v1alpha1.KongGateway) (aga
 	if object.Spec.Suspend {
 		return 0, status.Stalled(v1alpha1.ReasonSuspended, "spec.suspend: is true, and nothing of this gateway is changed. Set it to false to go on.")
 	}
+	// Before the engine: from then on there may be users, and they need the gateway for as long as they are there.
 	if err := r.AddFinalizer(ctx, object); err != nil {
 		return 0, err
 	}
@@ -135,14 +151,16 @@ func (r *Reconciler) run(ctx context.Context, object *v1alpha1.KongGateway) (aga
 	return status.Sooner(again, look), errors.Join(failed, err)
 }
 
-// connect keeps the engine of a gateway as the spec, the Secrets and the pods of Kong are now. A read that fails
-// leaves the engine as it is: it says nothing of what is there.
+// connect keeps the engine of a gateway as the spec, the Secrets and the pods of Kong are now. A read that fails leaves
+// the engine as it is: it says nothing of what is there. An engine with other settings is a new one, which lists Kong
+// before it writes: credentials of the Admin API that are rotated cost a listing, and no user notices more than a wait.
 func (r *Reconciler) connect(ctx context.Context, object *v1alpha1.KongGateway) (engine.Programmer, error) {
 	if object.Spec.IngressController != nil {
 		return r.connectIngress(ctx, object)
 	}
 	settings, err := r.settings(ctx, object)
 	var stalled *status.StalledError
+	// A Secret is known to be missing or wrong: the engine would go on with a token that somebody has taken away.
 	if errors.As(err, &stalled) {
 		r.engines.Remove(object.Name)
 	}
@@ -157,11 +175,13 @@ func (r *Reconciler) connect(ctx context.Context, object *v1alpha1.KongGateway) 
 	if err != nil {
 		return nil, status.Stalled(v1alpha1.ReasonInvalidSpec, "spec.adminAPI: %v. Correct that.", err)
 	}
+	// After Ensure: only the engine knows whether this Kong has a database.
 	return running, r.setNodes(ctx, object, running)
 }
 
-// isPassing says whether an error is a failed read or write of Kubernetes while the engine is ready: the gateway is
-// as it was, and so is what its status says.
+// isPassing says whether an error is a failed read or write of Kubernetes while the engine is ready: the gateway is as
+// it was, and so is what its status says. A finalizer that is being removed is no such error: ErrReleased ends the
+// status.
 func (r *Reconciler) isPassing(gateway string, err error) bool {
 	if _, failure := status.Next(err); failure == nil || errors.Is(err, lifecycle.ErrReleased) {
 		return false

@@ -48,7 +48,8 @@ func NewDataPlanes(reader client.Reader, engines *engine.Registry) *DataPlanes {
 }
 
 // set says how the data planes of a gateway are asked from now on. What is known of them counts no more where that
-// changed. The error is about the TLS settings.
+// changed. The error is about the TLS settings. It is called in each reconcile of the gateway, and does nothing where
+// the settings are equal.
 func (d *DataPlanes) set(gateway string, settings proxySettings, now func() time.Time) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -104,7 +105,8 @@ func (d *DataPlanes) Forget(gateway, who string) {
 }
 
 // Ask implements consumer.DataPlanes. Nothing is sent before every worker has to have the route that asks: a request
-// that it does not match could reach somebody else's.
+// that it does not match could reach somebody else's. Unsure is the answer to all that is not known, and never an
+// error: a rotation waits by it, and nothing is given up for it.
 func (d *DataPlanes) Ask(gateway string, question probe.Question) (probe.Conclusion, string) {
 	p, found := d.get(gateway)
 	if !found {
@@ -154,7 +156,8 @@ func (d *DataPlanes) ask(
 }
 
 // addresses of the data planes. Endpoints are read when they are needed: to follow those of every Service would cost
-// more than a few reads a rotation.
+// more than a few reads a rotation. Only ready endpoints are asked: a pod that is not ready gets no requests of clients
+// either, and one that hangs would hold up each rotation.
 func (d *DataPlanes) addresses(ctx context.Context, spec v1alpha1.DataPlanes) ([]string, error) {
 	ref := spec.ServiceRef
 	if ref == nil {

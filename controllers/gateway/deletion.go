@@ -56,7 +56,8 @@ func deletedGatewaysOf(reader client.Reader) handler.EventHandler {
 	})
 }
 
-// release lets a deleted gateway go once nobody uses it any more.
+// release lets a deleted gateway go once nobody uses it any more. A crash anywhere in it is harmless: what was done is
+// found done, and the finalizer goes last.
 func (r *Reconciler) release(ctx context.Context, object *v1alpha1.KongGateway) error {
 	if !controllerutil.ContainsFinalizer(object, v1alpha1.Finalizer) {
 		return lifecycle.ErrReleased
@@ -81,7 +82,8 @@ func (r *Reconciler) release(ctx context.Context, object *v1alpha1.KongGateway) 
 }
 
 // awaitUsers waits for the users of a deleted gateway. They leave through its engine, which goes on with the Secrets
-// and the pods of Kong as they are now, after a restart too.
+// and the pods of Kong as they are now, after a restart too. The wait has no pause where every user is in this
+// process's cache: their leaving wakes the gateway (deletedGatewaysOf).
 func (r *Reconciler) awaitUsers(ctx context.Context, object *v1alpha1.KongGateway, users []string) error {
 	wait := status.Wait(r.usersPause(), v1alpha1.ReasonDeleting,
 		"in use by %s; it goes when they are deleted or name another gateway", lifecycle.Abbreviate(users))
@@ -99,7 +101,8 @@ func (r *Reconciler) awaitUsers(ctx context.Context, object *v1alpha1.KongGatewa
 
 // emptyKong takes out of Kong what carries the tag of a deleted gateway that has no users: the route that data planes
 // are asked by, and what belongs to resources that are gone, as spec.prune says. What stays is said. A Kong that is
-// away keeps all, since a gateway whose Kong is gone for good could else never go.
+// away keeps all, since a gateway whose Kong is gone for good could else never go. The error is a wait, or a stall by
+// prune's limit, until Kong has nothing more to let go of; the gateway keeps its finalizer for that long.
 func (r *Reconciler) emptyKong(ctx context.Context, object *v1alpha1.KongGateway) error {
 	if object.Spec.Suspend {
 		r.reportLeftInKong(object, "spec.suspend is true")
@@ -118,6 +121,7 @@ func (r *Reconciler) emptyKong(ctx context.Context, object *v1alpha1.KongGateway
 		return connected.Leave(ctx) // nobody is there to take the rest
 	}
 	switch state := connected.State(); {
+	// The engine has just been started, after a restart say, and is listing Kong: its event wakes the gateway.
 	case !state.Ready && state.Reason == v1alpha1.ReasonProgressing:
 		return status.Wait(0, v1alpha1.ReasonDeleting, "waiting for Kong, to look what it still holds of this gateway")
 	case !state.Ready:
@@ -190,8 +194,8 @@ func (r *Reconciler) users(ctx context.Context, name string) ([]string, error) {
 	return users, nil
 }
 
-// usersElsewhere asks the API server, page by page, for users that other processes work on: they are not in this
-// one's cache.
+// usersElsewhere asks the API server, page by page, for users that other processes work on: they are not in this one's
+// cache. The users of the first page that has any are enough to name.
 func (r *Reconciler) usersElsewhere(ctx context.Context, name string) ([]string, error) {
 	const page = 500
 	for _, kind := range v1alpha1.GatewayUserKinds() {

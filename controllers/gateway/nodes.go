@@ -21,7 +21,9 @@ import (
 // +kubebuilder:rbac:groups=discovery.k8s.io,resources=endpointslices,verbs=get;list;watch
 
 // setNodes tells an engine its Kong pods, where Kong has no database and the Admin API is named by its Service: each
-// pod has to be given the configuration.
+// pod has to be given the configuration. With a database one node is enough, since all read the same. Without one
+// Kong's Service would spread two requests over two pods, each of which knows only what it was given itself
+// (kong/api/routes/config.lua, POST /config).
 func (r *Reconciler) setNodes(ctx context.Context, object *v1alpha1.KongGateway, engine engine.Programmer) error {
 	ref := object.Spec.AdminAPI.ServiceRef
 	if ref == nil || engine.State().Database != "off" {

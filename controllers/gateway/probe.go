@@ -16,7 +16,8 @@ import (
 // probeSecret is the Secret in the operator's namespace that the probe routes of all gateways are derived from.
 const probeSecret = "kong-jwt-operator-probe"
 
-// setProxy says how the data planes of a gateway are asked, before anybody can use its engine.
+// setProxy says how the data planes of a gateway are asked, before anybody can use its engine. A process without a
+// namespace of its own has no place for the seed of the route, and asks nobody.
 func (r *Reconciler) setProxy(ctx context.Context, object *v1alpha1.KongGateway) error {
 	spec := object.Spec.DataPlanes
 	if spec == nil || len(r.Inputs.GatewayNamespaces) == 0 {
@@ -81,7 +82,9 @@ func (r *Reconciler) proxyTLS(ctx context.Context, spec v1alpha1.DataPlanes) (pr
 	return settings, nil
 }
 
-// programProbe keeps the route that data planes are asked by in Kong, for as long as the gateway names any.
+// programProbe keeps the route that data planes are asked by in Kong, for as long as the gateway names any. The route
+// has the gateway as its owner, and goes through Engine.Sync like a tenant's: the gates, drift and deletion are the
+// same.
 func (r *Reconciler) programProbe(
 	ctx context.Context, object *v1alpha1.KongGateway, running engine.Programmer, claims bool,
 ) error {

@@ -31,8 +31,10 @@ const (
 	pruneAgain = time.Second
 )
 
-// prune deletes from Kong what belongs to resources that are gone, as spec.prune says, and writes into the status
-// what it leaves. It says when to go on.
+// prune deletes from Kong what belongs to resources that are gone, as spec.prune says, and writes into the status what
+// it leaves. It says when to go on. An owner is confirmed by three looks: the engine's Ledger has seen it gone at two
+// listings of Kong, by the cache, and pruneConfirmed asks the API server a last time. They are there for a restore that
+// is half done, a cache that is behind, and a resource that is made again a moment later.
 func (r *Reconciler) prune(ctx context.Context, object *v1alpha1.KongGateway, engine engine.Programmer) (again time.Duration, err error) {
 	orphans, err := engine.Orphans(r.seemsGone(ctx, object.Name), maxPercent(object.Spec.Prune))
 	if err != nil {
@@ -43,6 +45,8 @@ func (r *Reconciler) prune(ctx context.Context, object *v1alpha1.KongGateway, en
 		var stuck *metav1.Condition
 		again, stuck, err = r.pruneConfirmed(ctx, object, orphans.Confirmed, engine.Prune)
 		// What is kept opens nothing: nobody rotates or revokes the credentials of a resource that is gone.
+		// What is too much to be deleted at once is not left in use: its credentials go, and its routes,
+		// plugins and groups stay until a person has looked.
 		revoked, stays, failed := r.pruneConfirmed(ctx, object, withCredentials(engine, orphans.Kept), revoke(engine))
 		if revoked > 0 {
 			again = status.Sooner(again, revoked)
@@ -112,7 +116,8 @@ func credentials(engine engine.Programmer, owner desired.Owner) int {
 	return len(engine.CredentialIDs(owner, func(string) bool { return true }))
 }
 
-// revoke takes the credentials of an owner out of Kong, and says how many went.
+// revoke takes the credentials of an owner out of Kong, and says how many went. A Revoke that fails half way counts for
+// what it took out.
 func revoke(engine engine.Programmer) func(context.Context, desired.Owner) (int, error) {
 	return func(ctx context.Context, owner desired.Owner) (int, error) {
 		before := credentials(engine, owner)
@@ -149,6 +154,8 @@ func (r *Reconciler) pruneConfirmed(
 	group.SetLimit(pruners)
 	for i, owner := range owners {
 		group.Go(func() error {
+			// Past the cache, right before the deletion: a resource that was made anew under its old name
+			// keeps what it has in Kong.
 			gone, err := r.gone(ctx, r.Direct, owner, object.Name)
 			if err == nil && gone {
 				results[i].entities, err = takeOut(ctx, owner)
@@ -195,7 +202,7 @@ const askedOneByOne = 16
 
 // seemsGone says whether an owner is no more, for one look at all of them: by the cache, and, where that has some of
 // the resources only, by the API server. What other processes work on would be taken for gone else, and would be
-// reported as too much to prune.
+// reported as too much to prune. The function that it gives is for one goroutine. It lists at most once.
 func (r *Reconciler) seemsGone(ctx context.Context, gatewayName string) func(desired.Owner) (bool, error) {
 	asked := 0
 	var everything map[desired.Owner]bool
@@ -216,7 +223,8 @@ func (r *Reconciler) seemsGone(ctx context.Context, gatewayName string) func(des
 	}
 }
 
-// allOwners lists, past the cache, the owners of all resources that this process may see.
+// allOwners lists, past the cache, the owners of all resources that this process may see. Pages of metadata keep the
+// answer small, and the set is all that stays of them.
 func (r *Reconciler) allOwners(ctx context.Context) (map[desired.Owner]bool, error) {
 	const page = 1000
 	found := map[desired.Owner]bool{}
@@ -244,8 +252,8 @@ func (r *Reconciler) allOwners(ctx context.Context) (map[desired.Owner]bool, err
 	return found, nil
 }
 
-// gone says whether an owner is no more, or names another gateway now, as a reader sees it. What is not known to be
-// so is not gone.
+// gone says whether an owner is no more, or names another gateway now, as a reader sees it. What is not known to be so
+// is not gone. An error ends the look at all owners (engine.Orphans): nothing is concluded from a part of them.
 func (r *Reconciler) gone(ctx context.Context, reader client.Reader, owner desired.Owner, gatewayName string) (bool, error) {
 	if len(r.Namespaces) > 0 && !slices.Contains(r.Namespaces, owner.Namespace) {
 		return false, nil // another process's

@@ -19,7 +19,8 @@ const (
 	defaultDriftInterval = 5 * time.Minute
 )
 
-// settings reads what an engine needs to connect, its Secrets among it.
+// settings reads what an engine needs to connect, its Secrets among it. Two settings that differ in anything start
+// another engine (engine.Registry.Ensure compares them whole).
 func (r *Reconciler) settings(ctx context.Context, object *v1alpha1.KongGateway) (engine.Settings, error) {
 	admin := object.Spec.AdminAPI
 	config := engine.ClientConfig{
@@ -37,6 +38,7 @@ func (r *Reconciler) settings(ctx context.Context, object *v1alpha1.KongGateway)
 		if err != nil {
 			return engine.Settings{}, err
 		}
+		// A file that was put into a Secret mostly ends in a line break, which no header takes.
 		config.AuthHeader, config.AuthToken = admin.Auth.Header, engine.ClientSecret(strings.TrimSpace(string(token)))
 	}
 	if err := r.tlsSettings(ctx, admin.TLS, &config); err != nil {

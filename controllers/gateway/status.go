@@ -10,7 +10,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
-// observe writes what the engine knows into the status. Counts of a gateway that is away stay as they were.
+// observe writes what the engine knows into the status. Counts of a gateway that is away stay as they were. The error
+// is what Ready says: nil for a gateway that can be used, else a wait or a stall with the engine's reason.
 func observe(object *v1alpha1.KongGateway, state engine.State) error {
 	if object.Spec.IngressController != nil {
 		return observeIngress(object, state)
@@ -36,6 +37,7 @@ func observe(object *v1alpha1.KongGateway, state engine.State) error {
 		return status.Stalled(state.Reason, "%s", state.Message)
 	}
 	wait := status.Wait(0, state.Reason, "%s", state.Message)
+	// While an engine connects, the status that is there says more.
 	wait.Quiet = state.Reason == v1alpha1.ReasonProgressing && object.Status.ObservedGeneration == object.Generation
 	return wait
 }

@@ -14,7 +14,9 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
-// checkAudience says whether tokens pass whatever they were issued for, and refuses that where policy does.
+// checkAudience says whether tokens pass whatever they were issued for, and refuses that where policy does. Keys of an
+// issuer verify each token that the issuer signs, also those for other audiences (RFC 7519 section 4.1.3), and Kong's
+// jwt plugin looks at no aud. The condition AnyAudience warns of that.
 func (r *reconciliation) checkAudience(ctx context.Context) error {
 	following, err := r.inputs.Following(ctx, r.service)
 	if err != nil {

@@ -17,7 +17,8 @@ import (
 )
 
 // ledger has what services of each namespace were admitted with. Their statuses say it too, but in the cache they may
-// be older. It forgets what is gone when its namespace is looked at.
+// be older. It forgets what is gone when its namespace is looked at. The mutex is held from the reading of the sums to
+// the writing of the answer: that makes an admission one step.
 type ledger struct {
 	mu sync.Mutex
 	// admitted is by namespace and by the service's UID.
@@ -25,7 +26,9 @@ type ledger struct {
 }
 
 // admit holds a service to the budget of its namespace, and writes down what it has then. siblings are all services of
-// the namespace.
+// the namespace. The error is a *status.StalledError of policy. What was admitted before stays admitted: CheckBudget
+// refuses growth alone. After a restart the statuses are all that there is, and catchup has seen to it that they are
+// not older than the last leader's writes.
 func (l *ledger) admit(
 	policy desired.Policy, service *v1alpha1.JwtProtectedService, wanted v1alpha1.BudgetUse, siblings []v1alpha1.JwtProtectedService,
 ) error {
@@ -45,6 +48,7 @@ func (l *ledger) admit(
 		switch {
 		case sibling.UID == service.UID:
 			former = use
+		// A service that has moved to another gateway counts here until it has left.
 		case sibling.GatewayName() == policy.Gateway || sibling.Status.Gateway == policy.Gateway:
 			others = append(others, use)
 		}
@@ -60,7 +64,8 @@ func (l *ledger) admit(
 	return err
 }
 
-// keepToBudget refuses what would take its namespace over the gateway's budget.
+// keepToBudget refuses what would take its namespace over the gateway's budget. status.use is written only for what was
+// admitted, so that what is refused takes nothing from others.
 func (r *reconciliation) keepToBudget(ctx context.Context) error {
 	var siblings v1alpha1.JwtProtectedServiceList
 	if err := r.Client.List(ctx, &siblings, client.InNamespace(r.service.Namespace), client.UnsafeDisableDeepCopy); err != nil {

@@ -1,4 +1,15 @@
 // Package service reconciles JwtProtectedServices.
+//
+// A reconcile looks up the upstream, the Secrets of plugins and the consumers that a selector admits, has
+// desired.BuildService make entities of them under the gateway's policy, and hands these to Engine.Sync. The rules that
+// keep a route closed until its plugins run are the engine's (internal/engine/propagation). Here are those of
+// Kubernetes: the Service that requests go to, the budget of a namespace, the data planes that do not check claims.
+// What Kong takes and what does not do what its author means is told by conditions beside Ready (mistakes.go,
+// audience.go).
+//
+// A service names more than any other kind, and most of the watches are there so that a change of something else is
+// noticed at once: a consumer whose labels a selector matches, one that is named before it exists, a Service that turns
+// into an ExternalName.
 package service
 
 import (
@@ -34,6 +45,8 @@ import (
 type Reconciler struct {
 	*lifecycle.Lifecycle
 	inputs resolve.Inputs
+	// One for all workers: two services of a namespace that are reconciled at once may not both take what is left
+	// of its budget.
 	ledger *ledger
 	now    func() time.Time
 }
@@ -77,7 +90,8 @@ func (r *Reconciler) servicesSelecting() handler.EventHandler {
 	})
 }
 
-// countingIn enqueues the services that count their rate limit in a Redis whose password changed.
+// countingIn enqueues the services that count their rate limit in a Redis whose password changed. Its Secret is named
+// by a gateway's policy and not by the service, so that the index of Secrets does not have it.
 func (r *Reconciler) countingIn() handler.EventHandler {
 	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, secret client.Object) (found []reconcile.Request) {
 		counting, err := r.inputs.ServicesCountingIn(ctx, secret)
@@ -91,7 +105,8 @@ func (r *Reconciler) countingIn() handler.EventHandler {
 	})
 }
 
-// consumerChanged says whether a consumer's change may matter to the services that select it.
+// consumerChanged says whether a consumer's change may matter to the services that select it. Creations and deletions
+// pass watch.OnlyWhen without it.
 func consumerChanged(before, after *v1alpha1.JwtConsumer) bool {
 	return before.Spec.GatewayRef != after.Spec.GatewayRef || !labels.Equals(before.Labels, after.Labels)
 }
@@ -104,6 +119,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	before := service.DeepCopy()
 	run := &reconciliation{Reconciler: r, service: service, input: desired.ServiceInput{Service: service}}
+	// A service has no Secrets of its own that a deletion would have to let go of.
 	err := r.Run(ctx, service, nil, run.program)
 	return r.WriteStatus(ctx, lifecycle.Outcome{Before: before, Object: service, Message: run.message(r.now()), Err: err})
 }
@@ -119,14 +135,18 @@ type reconciliation struct {
 	// unchecked says that a data plane does not check claims.
 	unchecked error
 	// everywhere is how long it takes until each Kong node has to serve the routes, where something was written
-	// now.
+	// now. It is zero where nothing was written: the message of Ready then says what it said.
 	everywhere time.Duration
 }
 
 // program goes through the phases of a service whose gateway can be used. The first error ends it; what is mistaken
-// without being refused is reported at the end.
+// without being refused is reported at the end. findUpstream comes first: where requests may go nowhere the routes have
+// to leave Kong, whatever else is wrong. sync is the one phase that puts entities, and all that may refuse the service
+// comes before it. reportMistakes comes last: it is about what Kong has, and a service that is refused is told of the
+// refusal alone.
 func (r *reconciliation) program(ctx context.Context, gateway resolve.Gateway) error {
 	r.gateway = gateway
+	// It needs nothing but the spec, and so is told also where a phase fails.
 	status.Flag(&r.service.Status.Conditions, r.service.Generation,
 		v1alpha1.ConditionNoExpiry, v1alpha1.ReasonExpiryNotVerified, desired.NoExpiry(r.service))
 	for _, phase := range []func(context.Context) error{
@@ -140,7 +160,9 @@ func (r *reconciliation) program(ctx context.Context, gateway resolve.Gateway) e
 }
 
 // findUpstream looks up the Service that requests go to. Where it may get none, the routes leave Kong at once, whatever
-// else is wrong with the resource; desired.BuildService says why.
+// else is wrong with the resource; desired.BuildService says why. A Service of type ExternalName leads to any host that
+// its author writes, past the policy for upstreams, and one that is gone may come back as such: Kong resolves the name
+// again and again, and would follow.
 func (r *reconciliation) findUpstream(ctx context.Context) (err error) {
 	r.input.Upstream, err = r.inputs.UpstreamService(ctx, r.service)
 	if err != nil || !desired.LosesUpstream(r.service, r.input.Upstream) {
@@ -175,6 +197,7 @@ func (r *reconciliation) selectConsumers(ctx context.Context) error {
 }
 
 // sync brings Kong to what the service wants. A service that this Kong cannot run is looked at again after an upgrade.
+// The error is that of policy, of the budget or of Engine.Sync.
 func (r *reconciliation) sync(ctx context.Context) error {
 	r.input.Kong = r.gateway.Engine.Capabilities()
 	set, err := desired.BuildService(r.gateway.Scope, r.gateway.Policy, r.input)
@@ -182,6 +205,7 @@ func (r *reconciliation) sync(ctx context.Context) error {
 		r.gateway.Engine.AwaitUpgrade(desired.ServiceOwner(r.service.Namespace, r.service.Name))
 		return err
 	}
+	// After BuildService, so that nothing counts that policy refuses anyway, and before Kong gets anything.
 	if err := r.keepToBudget(ctx); err != nil {
 		return err
 	}
@@ -192,6 +216,8 @@ func (r *reconciliation) sync(ctx context.Context) error {
 		Drifted:  lifecycle.KnownDrift(r.service),
 		Attached: wasAttached(r.service),
 	})
+	// Before the error is looked at: a Sync that fails half way may have put something back, and has written
+	// entities.
 	r.ReportDrift(r.service, r.gateway.Scope.Gateway, result)
 	r.service.Status.ServedBy = result.ServedBy
 	r.reportEntities()
@@ -201,7 +227,9 @@ func (r *reconciliation) sync(ctx context.Context) error {
 	return err
 }
 
-// wasAttached says whether a service's plugins were on what its spec names now: its status outlives this process.
+// wasAttached says whether a service's plugins were on what its spec names now: its status outlives this process. The
+// engine behind an ingress controller forgets it with the process. Without it a restart could not tell plugins that
+// somebody took off, which leaves requests unprotected, from plugins that were never put on.
 func wasAttached(service *v1alpha1.JwtProtectedService) bool {
 	ready := apimeta.FindStatusCondition(service.Status.Conditions, v1alpha1.ConditionReady)
 	lost := ready != nil && ready.Reason == v1alpha1.ReasonUnprotected
@@ -209,7 +237,8 @@ func wasAttached(service *v1alpha1.JwtProtectedService) bool {
 		(lost || len(service.Status.Plugins) > 0)
 }
 
-// reportEntities writes down where in Kong everything is: what was adopted has ids of its own.
+// reportEntities writes down where in Kong everything is: what was adopted has ids of its own. The ids of former
+// entities stay in the lists while Kong has them: a route that waits for the propagation delay is still open.
 func (r *reconciliation) reportEntities() {
 	s := &r.service.Status
 	s.ServiceName = ""
@@ -255,7 +284,8 @@ func (r *reconciliation) everywhereIn() (longest time.Duration) {
 }
 
 // message is Ready's. It says from when each node serves the routes: one was asked, and others look for changes by
-// timers of their own. What was said of a moment that is past stays.
+// timers of their own. What was said of a moment that is past stays. A second is added, since the time is written in
+// whole seconds and may not be too early.
 func (r *reconciliation) message(now time.Time) string {
 	text := r.summary()
 	const from = ", on every node from "

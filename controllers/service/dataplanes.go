@@ -27,7 +27,10 @@ func claimsSaid(gateway *v1alpha1.KongGateway) string {
 }
 
 // checkDataPlanes holds a service back whose claims are not known to be checked on every data plane. One that is in
-// Kong already is kept up, as what it takes away has to go, and says that it is not Ready.
+// Kong already is kept up, as what it takes away has to go, and says that it is not Ready. Whether a node runs the
+// program of spec.claims is in its own kong.conf (plugins, untrusted_lua), which the Admin API of another node does not
+// know: the data planes are asked, and their answers are the gateway's condition ClaimsChecked. nil from here lets sync
+// go on; unchecked is joined to the error in the end.
 func (r *reconciliation) checkDataPlanes(context.Context) error {
 	if r.service.Spec.Claims == nil || !r.gateway.AsksDataPlanes ||
 		!desired.RunsClaims(r.gateway.Engine.Capabilities()) {

@@ -18,7 +18,7 @@ import (
 )
 
 // reportMistakes says by conditions what Kong takes and what does not do what its author means. They have no say in
-// Ready: everything is in Kong as the spec says.
+// Ready: everything is in Kong as the spec says. The error is that something could not be looked up, and not a mistake.
 func (r *reconciliation) reportMistakes(ctx context.Context) error {
 	access, err := r.inputs.MistakenAccess(ctx, r.service, r.gateway.Engine.HasConsumer)
 	if err != nil {
@@ -61,6 +61,7 @@ func (r *Reconciler) servicesMissing() handler.EventHandler {
 	return handler.Funcs{
 		CreateFunc: func(ctx context.Context, e event.CreateEvent, q queue) { enqueue(ctx, q, e.Object, true) },
 		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q queue) {
+			// An update is a going of what it named before and a coming of what it names.
 			enqueue(ctx, q, e.ObjectOld, false)
 			enqueue(ctx, q, e.ObjectNew, true)
 		},

@@ -1,4 +1,10 @@
 // Package token reconciles JwtTokens.
+//
+// A JwtToken has nothing in Kong, and so it does not go through lifecycle.Run: it needs no finalizer, since the garbage
+// collector deletes its Secret by the ownerReference. A reconcile finds the consumer's credential, reads its material,
+// makes sure that Kong holds just that, and signs. The Secret is the only memory of a token: it is read before anything
+// is signed, and what is fresh stays. A crash after the Secret was written and before the status was costs one more
+// reconcile.
 package token
 
 import (
@@ -49,7 +55,8 @@ const (
 // +kubebuilder:rbac:groups=kongjwt.dev,resources=jwttokens,verbs=get;list;watch
 // +kubebuilder:rbac:groups=kongjwt.dev,resources=jwttokens/status,verbs=patch
 
-// Setup adds the controller to a manager. woken are the tokens that have to be looked at again.
+// Setup adds the controller to a manager. woken are the tokens that have to be looked at again. A consumer's status
+// wakes its tokens too, since it says which revision is Active: resourceVersions are compared, and not generations.
 func (r *Reconciler) Setup(mgr ctrl.Manager, woken source.Source, options controller.Options) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		For(&v1alpha1.JwtToken{}, watch.OwnChanged()).
@@ -89,13 +96,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	run := &reconciliation{Reconciler: r, token: object}
 	err := run.run(ctx)
 	result, err := r.WriteStatus(ctx, lifecycle.Outcome{Before: before, Object: object, Message: run.message(), Err: err})
+	// At least a second: a renewal that is overdue may not become a loop.
 	if err == nil && object.Status.RenewalTime != nil && !object.Spec.Suspend {
 		result.RequeueAfter = status.Sooner(result.RequeueAfter, max(run.nextLook().Sub(r.now()), time.Second))
 	}
 	return result, err
 }
 
-// run goes through the phases of a token. The first error ends it, and the Secret stays as it is.
+// run goes through the phases of a token. The first error ends it, and the Secret stays as it is. The Secret of a token
+// is read before its material, and checkLive comes right before sign: nothing may be signed with material that Kong
+// refuses, and the less time between the two the better.
 func (r *reconciliation) run(ctx context.Context) error {
 	for _, phase := range []func(context.Context) error{r.check, r.findCredential, r.flagTTL, r.readToken, r.readMaterial, r.checkLive, r.sign} {
 		if err := phase(ctx); err != nil {
@@ -105,7 +115,8 @@ func (r *reconciliation) run(ctx context.Context) error {
 	return nil
 }
 
-// check refuses what can be refused without looking at anything else.
+// check refuses what can be refused without looking at anything else. The error is a *status.StalledError; claims that
+// are kept for Kong or the operator are refused here.
 func (r *reconciliation) check(context.Context) error {
 	if r.token.Spec.Suspend {
 		return status.Stalled(v1alpha1.ReasonSuspended, "spec.suspend: is true, and the token is not renewed. Set it to false to have it renewed.")
@@ -121,6 +132,8 @@ func (r *reconciliation) sign(ctx context.Context) error {
 	spec := r.token.Spec
 	ttl := spec.TTL.Or(defaultTTL)
 	renewBefore := spec.RenewBefore.Or(ttl / 3)
+	// What clients have stays while it is what would be signed, but for its times: each new token has them read the
+	// Secret again.
 	text := r.published
 	issued, expires, fresh := token.Fresh(text, r.material, r.claims, ttl, renewBefore, r.now())
 	if !fresh {
@@ -130,6 +143,8 @@ func (r *reconciliation) sign(ctx context.Context) error {
 		}
 		text, issued, expires = signed.Token.Reveal(), signed.IssueTime, signed.ExpirationTime
 	}
+	// The second key is a whole header's value, for clients that mount the Secret and cannot put text together (RFC
+	// 6750 section 2.1).
 	data := map[string][]byte{dataKeyToken: []byte(text), dataKeyAuthorization: []byte("Bearer " + text)}
 	if _, err := r.secrets.Publish(ctx, owner, "spec.secretName", spec.SecretName, data); err != nil {
 		return err

@@ -18,8 +18,10 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
-// flagTTL says which services refuse the token for a while after it is signed: Kong refuses an exp that is further
-// away than jwt.maximumExpiration.
+// flagTTL says which services refuse the token for a while after it is signed: Kong refuses an exp that is further away
+// than jwt.maximumExpiration. The jwt plugin answers 401 "exceeds maximum allowed expiration" then
+// (kong/plugins/jwt/jwt_parser.lua, check_maximum_expiration). The condition TTLTooLong warns of it and stands beside
+// Ready: other services may take the token.
 func (r *reconciliation) flagTTL(ctx context.Context) error {
 	var list v1alpha1.JwtProtectedServiceList
 	if err := r.Client.List(ctx, &list, client.MatchingFields{index.Expiration: r.consumer.Spec.GatewayRef.Name}); err != nil {
@@ -61,7 +63,8 @@ func reads(service *v1alpha1.JwtProtectedService, consumer *v1alpha1.JwtConsumer
 	return err == nil && named
 }
 
-// expirationChanged says whether a service's change may matter to what is said of tokens.
+// expirationChanged says whether a service's change may matter to what is said of tokens. A deletion passes by its
+// timestamp, since a service that is being deleted refuses nothing.
 func expirationChanged(before, after *v1alpha1.JwtProtectedService) bool {
 	return (desired.MaximumExpiration(before) > 0 || desired.MaximumExpiration(after) > 0) &&
 		(desired.MaximumExpiration(before) != desired.MaximumExpiration(after) || before.Spec.GatewayRef != after.Spec.GatewayRef ||

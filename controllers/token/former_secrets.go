@@ -16,7 +16,9 @@ import (
 // maxFormerSecrets is how many Secrets of former names there are at most: the bound of the status.
 const maxFormerSecrets = 16
 
-// formerSecrets are those that the spec named before, by the status, and by a change that is new.
+// formerSecrets are those that the spec named before, by the status, and by a change that is new. status.secretName is
+// the name at the last reconcile that signed. The status is written after the Secrets: a crash in between finds the
+// same change again, with a later time.
 func (r *reconciliation) formerSecrets() credential.FormerSecrets {
 	var former credential.FormerSecrets
 	for _, s := range r.token.Status.FormerSecrets {
@@ -26,11 +28,13 @@ func (r *reconciliation) formerSecrets() credential.FormerSecrets {
 }
 
 // keepFormer keeps the token fresh in the Secrets that the spec named before, and drops those whose time is over. One
-// that somebody deleted, or that is somebody else's now, is forgotten.
+// that somebody deleted, or that is somebody else's now, is forgotten. The status is set only where all of it went
+// well: after an error the next reconcile begins with the same list.
 func (r *reconciliation) keepFormer(ctx context.Context, owner secrets.Owner, data map[string][]byte) error {
 	former := r.formerSecrets()
 	var kept []v1alpha1.FormerSecret
 	for i, s := range former {
+		// The oldest are first in the list, and are the ones that go where there are too many.
 		if s.Over(credential.DefaultOverlap, r.now()) || len(former)-i > maxFormerSecrets {
 			if err := r.secrets.Drop(ctx, owner, s.Name); err != nil {
 				return err

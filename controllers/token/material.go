@@ -20,7 +20,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/token"
 )
 
-// findCredential finds the credential to sign with.
+// findCredential finds the credential to sign with. A *status.StalledError has no pause: the watch of consumers wakes
+// the token.
 func (r *reconciliation) findCredential(ctx context.Context) error {
 	ref := r.token.Spec.ConsumerRef
 	err := r.Client.Get(ctx, client.ObjectKey{Namespace: r.token.Namespace, Name: ref.Name}, &r.consumer)
@@ -55,9 +56,10 @@ func signsFromSecret(spec v1alpha1.Credential) bool {
 	return credential.FamilyOf(spec.Algorithm) == credential.HMAC || keys != nil && keys.PrivateKey != ""
 }
 
-// readMaterial reads what to sign with: the Active generation of a credential that has generations, else what is in
-// the Secret now.
+// readMaterial reads what to sign with: the Active revision of a credential that has revisions, else what is in the
+// Secret now. The state says which revision that is. The consumer's status is written after it, and may not know.
 func (r *reconciliation) readMaterial(ctx context.Context) error {
+	// A credential that has turned to a Secret of somebody else may still be signed with a revision.
 	hadRevisions := slices.ContainsFunc(r.consumer.Status.Credentials, func(s v1alpha1.CredentialStatus) bool {
 		return s.Name == r.spec.Name && s.Revision > 0
 	})
@@ -82,14 +84,16 @@ func (r *reconciliation) readMaterial(ctx context.Context) error {
 	return nil
 }
 
-// readToken reads the token that is published.
+// readToken reads the token that is published. A Secret of that name that somebody else owns is a *status.StalledError
+// here, before any material is read.
 func (r *reconciliation) readToken(ctx context.Context) error {
 	data, _, err := r.secrets.Owned(ctx, secrets.Owner{Kind: v1alpha1.KindJwtToken, Object: r.token}, "spec.secretName", r.token.Spec.SecretName)
 	r.published = string(data[dataKeyToken])
 	return err
 }
 
-// checkLive lets nothing be signed with what Kong does not hold.
+// checkLive lets nothing be signed with what Kong does not hold. What the engine knows of Kong is enough in most cases,
+// and costs no request.
 func (r *reconciliation) checkLive(ctx context.Context) error {
 	if r.consumer.Spec.Revoked {
 		return status.Wait(0, v1alpha1.ReasonConsumerRevoked,
@@ -116,7 +120,8 @@ func (r *reconciliation) checkLive(ctx context.Context) error {
 	return notLive
 }
 
-// checkHeld compares what to sign with to what Kong is known to hold.
+// checkHeld compares what to sign with to what Kong is known to hold. It builds the credential as the consumer's
+// reconcile would, with its tags, and compares hashes: an engine does not keep material.
 func (r *reconciliation) checkHeld(ctx context.Context, to resolve.Gateway) error {
 	owner := desired.ConsumerOwner(r.consumer.Namespace, r.consumer.Name)
 	part, found := to.Engine.CredentialPart(owner, r.material.Key)
@@ -153,8 +158,9 @@ const (
 	lastLook  = 30 * time.Second
 )
 
-// notLive waits for Kong to hold the credential. Kong's answer to the consumer's write wakes nobody here, so the
-// token looks again, in growing pauses.
+// notLive waits for Kong to hold the credential. Kong's answer to the consumer's write wakes nobody here, so the token
+// looks again, in growing pauses. The first pause is 300 ms, and the last half a minute. LastTransitionTime of
+// Reconciling is the only clock: it outlives a restart.
 func (r *reconciliation) notLive() *status.WaitError {
 	pause := firstLook
 	if waiting := apimeta.FindStatusCondition(r.token.Status.Conditions, v1alpha1.ConditionReconciling); waiting != nil {

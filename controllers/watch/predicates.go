@@ -48,7 +48,6 @@ func isReady(object client.Object) bool {
 	return ok && apimeta.IsStatusConditionTrue(*resource.GetConditions(), v1alpha1.ConditionReady)
 }
 
-// hasFinalizer says whether the operator's finalizer is on an object.
 func hasFinalizer(object client.Object) bool {
 	return controllerutil.ContainsFinalizer(object, v1alpha1.Finalizer)
 }
