@@ -82,8 +82,8 @@ func (r *reconciliation) program(ctx context.Context, gateway resolve.Gateway) e
 			return r.removeWithdrawn(ctx, err)
 		}
 	}
-	// The status tells the first *status.StalledError of these, and without one the first wait. The soonest look of
-	// all counts (status.Next).
+	// The first *status.StalledError of these gives Ready its reason, and the message has all. Without one the
+	// first wait is told. The soonest look of all counts (status.Next).
 	return errors.Join(r.sources.problem, r.keySets.problem, r.sync.clash, r.sync.refused, r.sync.unsupported, r.refusedRequests(),
 		r.awaitRotation(), r.keySets.await(), r.awaitRevocation())
 }
