@@ -14,7 +14,9 @@ import (
 // errAdopted says that an entity in Kong became this operator's: the plan is made anew, with its id.
 var errAdopted = fmt.Errorf("an entity was adopted: %w", errReplan)
 
-// locate finds the ids that what an owner wants has in Kong, and writes them into every reference.
+// locate finds the ids that what an owner wants has in Kong, and writes them into every reference. An entity that was
+// adopted has the id that somebody else gave it, and what refers to it has to use that one. The ids are found in
+// observed, so that this costs a request only for spec.attachTo.
 func (r *syncRun) locate(ctx context.Context) error {
 	attached := desired.AttachedID
 	if r.set.Attach != nil {
@@ -38,7 +40,8 @@ func (r *syncRun) locate(ctx context.Context) error {
 	return nil
 }
 
-// relocate gives an entity its id in Kong, and those of what it refers to.
+// relocate gives an entity its id in Kong, and those of what it refers to. It changes a copy: the caller's set is used
+// again by the next plan.
 func relocate(e kong.Entity, ids map[string]string) kong.Entity {
 	move := func(id string) string {
 		if actual, found := ids[id]; found {
@@ -62,7 +65,8 @@ func (r *rooms) find() finder { return finder{r} }
 // adopts says whether what no tags claim may be taken over: where nothing but this operator writes, there is none.
 func (r *rooms) adopts() bool { return r.settings.Adopt && !r.link.describe().Exclusive }
 
-// adoptOpen adopts a route before the gates are asked: it is open already, and tags open nothing.
+// adoptOpen adopts a route before the gates are asked: it is open already, and tags open nothing. reserve comes first
+// here too, so that no other owner of this process adopts the same route meanwhile.
 func (r *syncRun) adoptOpen(ctx context.Context, o plan.Op) error {
 	if !r.adopts() || o.Verb != plan.Put || o.Target.Kind != kong.KindRoute || r.knows(o.Target.ID) {
 		return nil
@@ -103,7 +107,8 @@ func (r *syncRun) adopt(ctx context.Context, w plan.Wanted) error {
 	return nil
 }
 
-// tag puts the owner's tags on an entity.
+// tag puts the owner's tags on an entity. A PATCH of tags changes neither content nor what Kong does with the entity.
+// Where the answer is lost, the next look finds the tags (adopt).
 func (r *syncRun) tag(ctx context.Context, w plan.Wanted, e kong.Entity) error {
 	defer r.observed.Sending(e.ID)()
 	answer, err := r.link.current().Retag(ctx, e.Kind, e.ConsumerID, e.ID, w.Entity.Fields.Tags())

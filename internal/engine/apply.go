@@ -20,16 +20,20 @@ import (
 var errReplan = errors.New("kong holds something else than was known")
 
 // apply plans and sends, op by op. What is refused, or has to wait at a gate, holds back what depends on it and nothing
-// else. Where Kong fails, access that is taken away goes all the same.
+// else. Where Kong fails, access that is taken away goes all the same. It ends early where Kong turns out to hold
+// something else (errReplan), and where a second op fails.
 func (r *syncRun) apply(ctx context.Context) error {
 	if err := r.checkRival(ctx); err != nil {
 		return err
 	}
+	// Ops go one after another. Those of different owners go side by side, bounded by admission.
 	for _, o := range r.plan() {
 		if r.holdsBack(o) {
 			r.blocked[o.Target.ID] = true
 			continue
 		}
+		// Adoption, then the gates, then the write: a route that is adopted is open already, and waiting would
+		// not close it.
 		err := r.adoptOpen(ctx, o)
 		if err == nil {
 			err = gates{r.rooms, r.want}.pass(o)
@@ -65,7 +69,8 @@ func (r *syncRun) plan() []plan.Op {
 	return plan.Diff(current, want)
 }
 
-// leave finds what somebody else changed and what is to stay so: what is wanted of it is as it was.
+// leave finds what somebody else changed and what is to stay so: what is wanted of it is as it was. It is called under
+// the policy Report only: else what drifted is written like any other difference.
 func (r *syncRun) leave(current []plan.Entry, want []plan.Wanted) {
 	for _, w := range want {
 		var held *plan.Entry
@@ -103,7 +108,9 @@ type heldBackError struct{ wait *status.WaitError }
 
 func (e *heldBackError) Error() string { return e.wait.Error() }
 
-// holdsBack says whether an op depends on one that was not done.
+// holdsBack says whether an op depends on one that was not done. What takes access away depends on nothing: no failure
+// of another entity may keep a credential, a group or a route in Kong. Everything else waits for what it needs
+// (Op.Needs, parents).
 func (a *attempt) holdsBack(o plan.Op) bool {
 	takesAccess := o.Verb == plan.Delete && !o.Swap && plan.TakesAccess(o.Target.Kind)
 	if a.failed != nil && !takesAccess {
@@ -123,6 +130,7 @@ func (a *attempt) holdsBack(o plan.Op) bool {
 		protects := o.Target.Kind == kong.KindPlugin || o.Target.Kind == kong.KindService ||
 			o.Target.Kind == kong.KindConsumer
 		return a.refused != nil && protects
+	// A new route waits for each guard of its service that was not written: without one of them it would be open.
 	case o.Target.Kind == kong.KindRoute && o.Create:
 		for id := range a.blocked {
 			if guard := a.want[id]; guard.Guards() && guard.Service == o.Target.Service {
@@ -133,7 +141,8 @@ func (a *attempt) holdsBack(o plan.Op) bool {
 	return false
 }
 
-// take records what came of an op. An error ends the run.
+// take records what came of an op. An error ends the run. The soonest of the waits counts, and the first of the
+// refusals is what the owner is told.
 func (a *attempt) take(o plan.Op, err error) error {
 	var heldBack *heldBackError
 	var stalled *status.StalledError
@@ -188,7 +197,8 @@ func (g gates) pass(o plan.Op) error {
 	return nil // a *status.WaitError that is nil is no nil error
 }
 
-// wait says how long an op has to wait; nil where it may be done now.
+// wait says how long an op has to wait; nil where it may be done now. A put of what is in Kong already changes its
+// content only, unless it moves.
 func (g gates) wait(o plan.Op) *status.WaitError {
 	switch {
 	case o.Swap:
@@ -214,6 +224,8 @@ func (g gates) ofRoute(route plan.Wanted) *status.WaitError {
 		if !w.Guards() || w.Service != route.Service {
 			continue
 		}
+		// A guard that is not in Kong yet, or that is uncertain, has no time of its own: it is looked at again
+		// in a second.
 		remaining := time.Second
 		if held, found := g.observed.Get(w.ID); found && !held.Uncertain {
 			remaining = g.clocks.Remaining(held.Since)
@@ -244,7 +256,9 @@ func (g gates) ofMove(to plan.Wanted) *status.WaitError {
 	return g.ofRemoval(held.Service, "plugin "+held.Plugin)
 }
 
-// ofRemoval lets a plugin or the service go once no worker can have a former route of the service any more.
+// ofRemoval lets a plugin or the service go once no worker can have a former route of the service any more. It counts
+// from the last route that left, by this process or by a listing, and at the earliest from the first listing: a route
+// that a former process took out a moment before is not known.
 func (g gates) ofRemoval(service, what string) *status.WaitError {
 	remaining := g.clocks.RoutesRemaining(service)
 	if remaining == 0 {
@@ -255,7 +269,8 @@ func (g gates) ofRemoval(service, what string) *status.WaitError {
 		what, g.clocks.Delay())
 }
 
-// reduced says what is left of an entity that gives up what others wait for: nil where nothing is.
+// reduced says what is left of an entity that gives up what others wait for: nil where nothing is. found is false where
+// nobody waits for anything that it holds, or where giving it up would take a route away that is still wanted.
 func (r *syncRun) reduced(w plan.Wanted) (held plan.Entry, rest *kong.Entity, found bool) {
 	held, known := r.observed.Get(w.ID)
 	if !known || held.Uncertain {
@@ -298,6 +313,8 @@ func unnamed(e kong.Entity, kept []desired.UniqueKey) *kong.Entity {
 		delete(e.Fields, "name")
 		return &e
 	}
+	// Kong wants username or custom_id (kong/db/schema/entities/consumers.lua, at_least_one_of), and the id makes
+	// this one unique.
 	if !holds(desired.UniqueUsername) {
 		e.Fields["username"] = "kongjwt-waits-for-a-name-" + e.ID
 	}

@@ -99,7 +99,8 @@ func (a *attachments) retarget(to desired.Target, former string) []desired.Owner
 }
 
 // target finds the id of the service or route that an owner attaches to. It is remembered until the next listing: an
-// unchanged resource costs no request. It is looked at and never written.
+// unchanged resource costs no request. It is looked at and never written. The error is a *status.StalledError, or
+// Kong's. Plugins on an entity of this operator, or of another installation, are refused.
 func (r *rooms) target(ctx context.Context, owner desired.Owner, to desired.Target) (id string, err error) {
 	if to.Object != "" {
 		return "", status.Stalled(v1alpha1.ReasonInvalidSpec, "%s: %s is an object that an ingress controller would take, and "+
@@ -135,7 +136,8 @@ func (r *rooms) target(ctx context.Context, owner desired.Owner, to desired.Targ
 	return "", stalled
 }
 
-// refreshTargets looks at everything that is attached to, and wakes the owners of what came, went or was made anew.
+// refreshTargets looks at everything that is attached to, and wakes the owners of what came, went or was made anew. An
+// entity that was deleted and made again has another id, and no plugins: its owners have to put them on again.
 func (m *monitor) refreshTargets(ctx context.Context) error {
 	for to, id := range m.attachments.ids() {
 		e, err := m.link.current().Get(ctx, to.Kind, to.Name)

@@ -19,6 +19,8 @@ import (
 )
 
 // reserve checks that nobody else holds the new unique keys of an entity, and keeps others from them until unreserve.
+// An error is a refusal, or that Kong could not be asked; nothing is reserved then. The order inside is the one that
+// arbiter.Reserve asks for: what another owner frees between two of these steps would be missed in any other.
 func (r *syncRun) reserve(ctx context.Context, w plan.Wanted, keys []desired.UniqueKey) error {
 	if len(keys) == 0 {
 		return nil
@@ -108,7 +110,8 @@ func (r *syncRun) nameOf(w plan.Wanted, key desired.UniqueKey) string {
 	return key.String()
 }
 
-// conflict names who holds what Kong would not give a second time.
+// conflict names who holds what Kong would not give a second time. cause is Kong's 409, which names fields and no
+// holder. errReplan says that the holder was the owner itself.
 func (r *syncRun) conflict(ctx context.Context, w plan.Wanted, cause error) error {
 	for _, key := range r.observed.NewKeys(w) {
 		holder, found, err := r.find().lookUp(ctx, key)
@@ -196,7 +199,8 @@ func (r *rooms) describeForeign(e kong.Entity) string {
 
 // giveUp frees what an entity holds, shall not hold any more and others wait for, where it is refused what it shall
 // hold instead: two resources that change names, keys or paths would else wait for each other for ever. What nobody
-// waits for stays. The error is the refusal, or what went wrong.
+// waits for stays. The error is the refusal, or what went wrong. A crash after it leaves the entity without that name,
+// or gone: the next Sync of the owner asks for what it wants again.
 func (r *syncRun) giveUp(ctx context.Context, w plan.Wanted, refusal error) error {
 	var stalled *status.StalledError
 	if !errors.As(refusal, &stalled) || stalled.Reason != v1alpha1.ReasonConflict {
@@ -251,7 +255,8 @@ func (r *rooms) listRivals(ctx context.Context) (found []rivals.Rival, err error
 }
 
 // checkRival refuses, beside what else becomes of the run, what does not check the claims of every request. It is
-// looked for once, and again at each listing.
+// looked for once, and again at each listing. age is how old a listing may be: any will do for a program that is in
+// Kong, since each listing of Kong looks again (refreshRivals).
 func (r *syncRun) checkRival(ctx context.Context) error {
 	owner := r.set.Owner
 	at, program, err := r.placeOfClaims(ctx)

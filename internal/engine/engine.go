@@ -9,6 +9,16 @@
 //
 // Nothing here knows Kubernetes: what an owner wants comes in as a desired.Set, and what to do next goes out as an
 // error of internal/status or as an Event.
+//
+// The way of a Sync (sync.go): admission lets in one call an owner, and a bounded number a gateway. locate finds the
+// ids that the wanted entities have in Kong (adopt.go). apply takes the difference op by op (apply.go): the gates say
+// whether an op may be done at this moment, conflicts.go whether somebody else has what is unique in it, and write.go
+// sends it and records the answer before the next op begins. What is refused, or has to wait, holds back what depends
+// on it and nothing else.
+//
+// Nothing is kept on disk. A process that starts lists Kong, tells its entities by tags and computed ids
+// (desired.Scope), and counts all delays from that listing. So an operator that is killed after any request leaves
+// nothing that the next Sync does not see.
 package engine
 
 import (
@@ -127,7 +137,9 @@ type about struct {
 	notify   func(Event)
 }
 
-// rooms are what an engine knows. Each has a lock of its own, and none calls another.
+// rooms are what an engine knows. Each has a lock of its own, and does no I/O under it; foreign and rivals alone let
+// others wait while they list. observed tells clocks what has left Kong inside its own lock, and memory reads observed
+// before it takes its own. No other room calls another.
 type rooms struct {
 	about
 	link        *link
@@ -146,6 +158,7 @@ type rooms struct {
 	lack func(owner desired.Owner, err error) error
 }
 
+// It connects to nothing: monitor.run does, in a goroutine of its own.
 func newEngine(a about, api AdminAPI, stopped <-chan struct{}) *Engine {
 	r := &rooms{
 		about: a, clocks: propagation.New(a.options.Now), drifts: drift.NewLedger(), orphans: prune.NewLedger(),
@@ -159,7 +172,9 @@ func newEngine(a about, api AdminAPI, stopped <-chan struct{}) *Engine {
 	return &Engine{rooms: r, monitor: m, admission: newAdmission(a.scope.Gateway, a.settings.Client.Concurrency, stopped)}
 }
 
-// sum hashes what of an entity is the operator's to say, as Kong keeps it.
+// sum hashes what of an entity is the operator's to say, as Kong keeps it. Canonical leaves out what Kong fills in by
+// its schemas' defaults, so that an entity as it was sent and as it is shown have one hash. Before the schemas of a
+// Kong are known, hashes mean less: see monitor.rehash.
 func (r *rooms) sum(e kong.Entity) plan.Hash { return r.hasher.Sum(r.link.schemas.Canonical(e)) }
 
 // wake asks an owner to look again.
@@ -170,7 +185,8 @@ func (r *rooms) wake(owner desired.Owner, reason string) {
 // changed asks the gateway's own resource to look again.
 func (r *rooms) changed(reason string) { r.notify(Event{Gateway: r.scope.Gateway, Reason: reason}) }
 
-// follow does what a change of what Kong holds means for others: what is free is given to whoever waits for it.
+// follow does what a change of what Kong holds means for others: what is free is given to whoever waits for it. It is
+// for writes. What a listing finds goes through release alone, since the drifts are what it tells of.
 func (r *rooms) follow(changes ...observed.Change) {
 	for _, c := range changes {
 		for _, e := range []*plan.Entry{c.Before, c.After} {
@@ -201,7 +217,8 @@ func (r *rooms) reset() {
 	r.memory.reset()
 }
 
-// forgetOwner drops what is kept of an owner that has nothing in Kong any more.
+// forgetOwner drops what is kept of an owner that has nothing in Kong any more. observed has nothing of it by then.
+// clocks keep the departures, since data planes may hold the credentials for some time; Expire drops them.
 func (r *rooms) forgetOwner(owner desired.Owner) {
 	r.arbiter.Forget(owner)
 	r.drifts.Forget(owner)
@@ -231,7 +248,8 @@ func (e *Engine) Filled() bool { return e.clocks.Filled() }
 // Capabilities are what Kong takes; before it was asked, all.
 func (e *Engine) Capabilities() kong.Capabilities { return e.link.describe().Capabilities }
 
-// AwaitUpgrade wakes an owner when Kong's version or plugins change: it wants what this Kong does not take.
+// AwaitUpgrade wakes an owner when Kong's version or plugins change: it wants what this Kong does not take. It is
+// forgotten with the next Sync that goes through.
 func (e *Engine) AwaitUpgrade(owner desired.Owner) { e.memory.reject(owner) }
 
 // Holds says whether an owner has anything in Kong.
@@ -242,7 +260,8 @@ func (e *Engine) ActualID(given string) string { return e.observed.Actual(given)
 
 // Standing says whether Kong is known to hold an entity of this operator's, and how long it takes until every worker of
 // every node has to know it as it is now: zero where the propagation delay has passed since Kong acknowledged it, or
-// since this process first saw it.
+// since this process first saw it. An entity whose last write was not answered is not held: nobody knows which of two
+// contents it has.
 func (e *Engine) Standing(id string) (held bool, remaining time.Duration) {
 	entry, found := e.observed.GetGiven(id)
 	if !found || entry.Uncertain {
@@ -267,7 +286,8 @@ func (e *Engine) RevocationRemaining(owner desired.Owner) time.Duration {
 	return e.clocks.CredentialsRemaining(owner)
 }
 
-// Credential reads a credential of this operator's in Kong; found is false where Kong holds none of that id.
+// Credential reads a credential of this operator's in Kong; found is false where Kong holds none of that id. It is a
+// request to Kong: the engine keeps no material. What is not this operator's is not read, whoever asks.
 func (e *Engine) Credential(ctx context.Context, id string) (credential kong.Entity, found bool, err error) {
 	actual := e.observed.Actual(id)
 	if !e.knows(actual) {
@@ -295,7 +315,8 @@ func (e *Engine) CredentialPart(owner desired.Owner, key string) (part string, f
 	return held.Part, found
 }
 
-// HoldsKey says whether Kong has a credential of a key, whoever it belongs to.
+// HoldsKey says whether Kong has a credential of a key, whoever it belongs to. The error is Kong's, and says that it is
+// not known.
 func (e *Engine) HoldsKey(ctx context.Context, key string) (bool, error) {
 	unique := desired.UniqueKey{Kind: desired.UniqueCredentialKey, Value: key}
 	if _, held := e.observed.Holder(unique, ""); held {
@@ -316,7 +337,8 @@ func (e *Engine) CredentialIDs(owner desired.Owner, wanted func(part string) boo
 	return ids
 }
 
-// HasCredentials says whether Kong is known to hold every credential of a set just as it is there.
+// HasCredentials says whether Kong is known to hold every credential of a set just as it is there. What is staged for
+// the next configuration of a Kong without a database is not held yet.
 func (e *Engine) HasCredentials(set desired.Set) bool {
 	ids := e.observed.ActualIDs(set.Entities)
 	for _, entity := range set.Entities {

@@ -21,20 +21,25 @@ func isConflict(err error) bool {
 	return errors.As(err, &conflict)
 }
 
-// ambiguous says that a request may have been done all the same.
+// ambiguous says that a request may have been done all the same: no answer came, or one from which it cannot be told,
+// such as a 500. What is known of the entity is uncertain then, and the next plan writes it again, which is safe since
+// ids are computed.
 func ambiguous(err error) bool {
 	var unavailable *kong.UnavailableError
 	return errors.As(err, &unavailable) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // isParentMissing says that a reference does not hold: of a put, what it refers to is not there; of a delete, something
-// refers to it.
+// refers to it. Kong answers 400 with code 4 (FOREIGN_KEY_VIOLATION of kong/db/errors.lua), or 404 where the parent is
+// in the path.
 func isParentMissing(err error) bool {
 	var invalid *kong.InvalidError
 	return errors.As(err, &invalid) && invalid.Code == kong.CodeForeignKey || kong.IsNotFound(err)
 }
 
-// outcome turns an error of a write into what the owner should do next, and remembers what it says of the owner.
+// outcome turns an error of a write into what the owner should do next, and remembers what it says of the owner. field
+// and what are for the message: the field of the spec that the entity comes from, and the name of the entity. An error
+// that has been made for the user already goes through as it is.
 func (r *rooms) outcome(owner desired.Owner, field, what string, err error) error {
 	var stalled *status.StalledError
 	var wait *status.WaitError
@@ -64,6 +69,8 @@ func (r *rooms) outcome(owner desired.Owner, field, what string, err error) erro
 		after := max(throttled.RetryAfter, time.Second)
 		return status.Wait(after, v1alpha1.ReasonProgressing, "the Admin API asks for a pause of %s", after)
 	}
+	// All that is left says that Kong does not do what it should. The owner is woken when a heartbeat says that it
+	// is back, which may be sooner than the pause.
 	r.doubt(owner)
 	return status.Wait(jitter(2*time.Second), v1alpha1.ReasonKongUnreachable, "%s cannot be written: %v", what, err)
 }
@@ -79,7 +86,8 @@ func (r *rooms) rejected(owner desired.Owner, stalled *status.StalledError) erro
 const failuresBeforeStall = 3
 
 // chargeFailure tells a Kong that fails from one that fails for what it is sent: it answers 500 to some contents. The
-// error is the entity's alone then, and everything else of the owner goes on.
+// error is the entity's alone then, and everything else of the owner goes on. Without this, one tenant's entity would
+// have the whole gateway taken for broken, again and again.
 func (r *syncRun) chargeFailure(ctx context.Context, o plan.Op, what string, err error) error {
 	var failed *kong.UnavailableError
 	if o.Verb != plan.Put || !errors.As(err, &failed) || failed.Status != http.StatusInternalServerError {
@@ -87,6 +95,7 @@ func (r *syncRun) chargeFailure(ctx context.Context, o plan.Op, what string, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, heartbeatTimeout)
 	defer cancel()
+	// Kong's answer of this moment, not the monitor's of a few seconds ago.
 	if r.link.current().Healthy(ctx) != nil {
 		return err
 	}
@@ -145,7 +154,7 @@ func lacksPlugin(w plan.Wanted, gateway string) error {
 		entityField(w.Entry), w.Kind.Plugin(), gateway)
 }
 
-// jitter spreads a pause by half of it, so that many do not come back at once.
+// jitter makes a pause longer by up to half of it, so that many do not come back at once.
 func jitter(pause time.Duration) time.Duration {
 	return pause + rand.N(pause/2) //nolint:gosec // It spreads load and keeps no secret.
 }

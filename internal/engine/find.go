@@ -17,11 +17,12 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
-// finder looks in Kong for who has what an owner asks for.
+// finder looks in Kong for who has what an owner asks for. It reads Kong and writes nothing. Its errors are Kong's.
 type finder struct{ *rooms }
 
 // mayBeThere says whether to look for somebody else's before something is created. Under a parent that is the
-// operator's own there is hardly anything: there, Kong's refusal is soon enough.
+// operator's own there is hardly anything: there, Kong's refusal is soon enough. Each look is a request before a write:
+// with thousands of credentials they would double what a first rollout sends.
 func (f finder) mayBeThere(w plan.Wanted) bool {
 	if w.Kind == kong.KindConsumer || w.Kind == kong.KindService {
 		return true
@@ -124,7 +125,8 @@ func (f finder) ambiguous(w plan.Wanted, found map[string]kong.Entity) error {
 	return stalled
 }
 
-// lookUp finds the entity in Kong that holds a unique key.
+// lookUp finds the entity in Kong that holds a unique key. The Admin API takes a name, a key or a username in the path
+// in place of an id.
 func (f finder) lookUp(ctx context.Context, key desired.UniqueKey) (holder kong.Entity, found bool, err error) {
 	kind := map[desired.UniqueKind]kong.Kind{
 		desired.UniqueUsername: kong.KindConsumer, desired.UniqueCredentialKey: kong.KindJWT,
@@ -146,6 +148,8 @@ func (f finder) lookUp(ctx context.Context, key desired.UniqueKey) (holder kong.
 // foreignRoutes keeps a listing of all routes for a moment: Kong takes two routes that match the same requests, so it
 // has to be looked. It may be used from many goroutines.
 type foreignRoutes struct {
+	// mu is held while Kong is asked: of many owners that create routes at once, one lists and the others wait for
+	// it.
 	mu     sync.Mutex
 	at     time.Time
 	routes map[desired.UniqueKey][]kong.Entity

@@ -18,6 +18,7 @@ type link struct {
 	schemas  *backend.Schemas
 	listener declarative.Listener
 
+	// mu guards what follows. It is not held for requests: a Kong that hangs would hold up every Sync.
 	mu          sync.Mutex
 	backend     backend.Backend
 	stop        context.CancelFunc
@@ -37,12 +38,15 @@ type update struct {
 	upgraded bool
 }
 
-// open asks Kong what it is, and chooses the backend for it. The backend runs until ctx ends or another is chosen.
+// open asks Kong what it is, and chooses the backend for it. The backend runs until ctx ends or another is chosen. Only
+// the monitor calls it, so that what was read before the lock cannot have changed. The error is Kong's, or the
+// network's.
 func (l *link) open(ctx context.Context) (update, error) {
 	node, err := l.api.Node(ctx)
 	if err != nil {
 		return update{}, err
 	}
+	// Capabilities cost several requests, and change with the version, the plugins and untrusted_lua alone.
 	former, now := l.describe(), backend.Describe(node)
 	now.Capabilities = former.Capabilities
 	upgraded := former.Version != now.Version || former.UntrustedLua != now.UntrustedLua ||
@@ -59,6 +63,7 @@ func (l *link) open(ctx context.Context) (update, error) {
 		upgraded: upgraded,
 	}
 	l.description = now
+	// Defaults differ between versions: what is canonical does too.
 	if changes.upgraded {
 		l.schemas.Forget()
 	}
@@ -81,6 +86,7 @@ func (l *link) choose(ctx context.Context, about backend.Description) error {
 			SeveralPods: l.settings.Pods, Takeover: l.settings.Takeover, InScope: l.options.InScope,
 			MaxBytes: about.MaxBody, Schemas: l.schemas, Log: l.log,
 		})
+		// They may have been named before Kong said that it has no database.
 		if l.nodes != nil {
 			if _, err := l.backend.SetNodes(l.nodes); err != nil {
 				return err
@@ -107,7 +113,8 @@ func (l *link) describe() backend.Description {
 	return l.description
 }
 
-// setNodes names the nodes, for the backend that there is and for one that comes.
+// setNodes names the nodes, for the backend that there is and for one that comes. changed says that the backend has
+// other nodes than before, and that Kong should be looked at.
 func (l *link) setNodes(nodes []Node) (changed bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

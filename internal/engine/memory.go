@@ -10,7 +10,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
-// memory is what is remembered of owners from one Sync to the next. It may be used from many goroutines.
+// memory is what is remembered of owners from one Sync to the next. It may be used from many goroutines. None of it
+// outlives the process; without it the worst is a request that is sent once more. mu is held for no I/O.
 type memory struct {
 	mu sync.Mutex
 	// rejected are the owners of what Kong refused: another version may take it.
@@ -22,7 +23,8 @@ type memory struct {
 	refusals map[desired.Owner]refusal
 	// failures count, by owner and entity, the writes in a row that failed in a Kong that is healthy.
 	failures map[desired.Owner]map[string]int
-	// settled stands for what an owner's last complete Sync left in Kong.
+	// settled stands for what an owner's last complete Sync left in Kong. A listing that finds another fingerprint
+	// wakes the owner, also where no entity by itself counts as changed.
 	settled map[desired.Owner]uint64
 }
 
@@ -98,7 +100,8 @@ func (m *memory) asks(owner desired.Owner, text string) bool {
 	return known && text != "" && text != last
 }
 
-// wants remembers what an owner wants, and gives what Kong said of just that, if it did.
+// wants remembers what an owner wants, and gives what Kong said of just that, if it did. found is false also where the
+// time is over: the refusal is forgotten, and the same is tried again.
 func (m *memory) wants(owner desired.Owner, wanted plan.Hash, now time.Time) (*status.StalledError, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -35,6 +35,10 @@ type State struct {
 }
 
 // monitor connects to a Kong, asks for it, and lists what it holds.
+//
+// One goroutine does the looking (run), so that no two listings overtake each other. The fields below mu are shared
+// with every Sync. A gateway is ready from the first listing on until a few heartbeats fail, and again after the next
+// listing: nothing is written to a Kong of which it is not known what it holds.
 type monitor struct {
 	*rooms
 	// suspect asks for a heartbeat at once, relist for a listing.
@@ -78,7 +82,8 @@ const (
 	heartbeatTimeout = 3 * time.Second
 )
 
-// run connects and keeps looking until ctx ends.
+// run connects and keeps looking until ctx ends. A request that was asked for while another look is under way is kept,
+// and one is enough: see request.
 func (m *monitor) run(ctx context.Context) {
 	defer m.link.close()
 	heartbeat := time.NewTicker(m.options.Heartbeat)
@@ -105,7 +110,8 @@ func (m *monitor) run(ctx context.Context) {
 	}
 }
 
-// look asks whether Kong is there. One that comes, or comes back, is listed before anything is written to it.
+// look asks whether Kong is there. One that comes, or comes back, is listed before anything is written to it. A gateway
+// that is not ready is tried each heartbeat; one without a license only when its pause is over.
 func (m *monitor) look(ctx context.Context) {
 	if !m.isReady() {
 		if m.license.due(m.options.Now()) {
@@ -134,7 +140,9 @@ func (m *monitor) answers(ctx context.Context) error {
 	return m.link.current().Healthy(ctx)
 }
 
-// check asks Kong what it is, and lists what it holds.
+// check asks Kong what it is, and lists what it holds. The order matters: what Kong is decides about the backend, a
+// license is asked for before owners are let in, and nodes that differ are brought together before one of them is
+// listed. The event has the gateway's own resource look for orphans, also where gain has nothing to tell.
 func (m *monitor) check(ctx context.Context) {
 	err := m.open(ctx)
 	if err == nil {
@@ -166,6 +174,7 @@ func (m *monitor) open(ctx context.Context) error {
 	}
 	delay := m.link.describe().Delay + m.options.Margin
 	m.clocks.SetDelay(delay)
+	// Users are kept out before what is known goes: a Sync in between would find nothing in Kong and create it all.
 	if changes.replaced {
 		m.lose(failure{v1alpha1.ReasonProgressing, "Kong changed its database setting; reading what it holds", false})
 		m.reset()
@@ -176,12 +185,15 @@ func (m *monitor) open(ctx context.Context) error {
 	if !changes.upgraded {
 		return nil
 	}
+	// What the former version refused, this one may take.
 	for _, owner := range m.memory.takeRejected() {
 		m.wake(owner, EventFreed)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.rehash = true
+	// Hashes of before and after differ for entities that nobody changed: until Kong is listed again, each Sync
+	// would write all that its owner has.
 	if m.ready {
 		m.health = health{reason: v1alpha1.ReasonProgressing, message: "Kong's version, plugins or settings changed; reading what it holds"}
 	}
@@ -207,7 +219,7 @@ func (m *monitor) fail(ctx context.Context, err error) {
 	m.failed(err)
 }
 
-// failed records that the gateway cannot be used, and why.
+// failed records that the gateway cannot be used, and why. A backend calls it too, from its own goroutine.
 func (m *monitor) failed(err error) {
 	m.license.note(err, m.options.Now())
 	m.lose(m.explain(err))
@@ -236,7 +248,8 @@ func (m *monitor) isReady() bool {
 	return m.ready
 }
 
-// lose records that the gateway cannot be used, and that it lasts. Those that wait for it are woken to say so.
+// lose records that the gateway cannot be used, and that it lasts. Those that wait for it are woken to say so. A
+// failure counts as lasting from the second heartbeat on: a Kong that restarts is a wait for its users, and no stall.
 func (m *monitor) lose(f failure) {
 	now := m.options.Now()
 	m.mu.Lock()
@@ -254,6 +267,7 @@ func (m *monitor) lose(f failure) {
 	}
 	var waiting []desired.Owner
 	if former.reason == v1alpha1.ReasonProgressing || former.stalled != m.stalled {
+		// They stay in absent, to be woken again when it is back.
 		waiting = keysOf(m.absent) // they say something else by now
 	}
 	m.mu.Unlock()
@@ -327,7 +341,8 @@ func (m *monitor) usable(owner desired.Owner) error {
 	return wait
 }
 
-// ask asks for a heartbeat at once. Where it fails, the owner is woken when Kong is back.
+// ask asks for a heartbeat at once. Where it fails, the owner is woken when Kong is back. A write that failed is
+// noticed so long before the next heartbeat.
 func (m *monitor) ask(owner desired.Owner) {
 	m.mu.Lock()
 	m.absent[owner] = true

@@ -16,7 +16,9 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
-// refresh lists what Kong holds of this operator's, and takes it over. Owners of what differs are woken.
+// refresh lists what Kong holds of this operator's, and takes it over. Owners of what differs are woken. The mark is
+// taken before the listing begins: what a Sync writes while pages are read is newer than the pages, and is not judged
+// by them (observed.Judge).
 func (m *monitor) refresh(ctx context.Context) error {
 	mark := m.observed.Mark()
 	listing, err := m.list(ctx)
@@ -25,6 +27,7 @@ func (m *monitor) refresh(ctx context.Context) error {
 	}
 	m.mu.Lock()
 	connected, rehash := m.connected, m.rehash
+	// Only after a listing that was complete: one that fails leaves it for the next.
 	m.rehash = false
 	m.mu.Unlock()
 	if rehash {
@@ -85,7 +88,8 @@ func (m *monitor) listKind(ctx context.Context, kind kong.Kind) ([]plan.Entry, e
 	return entries, nil
 }
 
-// take does what a finding means: somebody else changed Kong, or it is known now what came of a write.
+// take does what a finding means: somebody else changed Kong, or it is known now what came of a write. connected is
+// false at the first listing: what is there then was made by an earlier process of this operator, and is no drift.
 func (m *monitor) take(f observed.Finding, mark uint64, connected bool) {
 	owner := f.Entry().Owner
 	switch f.Verdict {
@@ -110,6 +114,7 @@ func (m *monitor) drifted(f observed.Finding, mark uint64) {
 		return
 	}
 	over := m.drifts.Note(f)
+	// A Sync wrote the entity after the finding was made, and before it is noted here.
 	if m.observed.WrittenSince(e.ID, mark) {
 		m.drifts.Written(e.ID)
 		return

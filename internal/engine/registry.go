@@ -88,7 +88,8 @@ type Event struct {
 	Reason string
 }
 
-// Registry holds the engines of all KongGateways of a process.
+// Registry holds the engines of all KongGateways of a process. controllers/gateway starts and stops engines by it, and
+// the other controllers find them by the gateway's name.
 type Registry struct {
 	options Options
 	hasher  plan.Hasher
@@ -99,7 +100,8 @@ type Registry struct {
 	listen  func(Event)
 }
 
-// NewRegistry makes an empty registry. Close stops what it starts.
+// NewRegistry makes an empty registry. Close stops what it starts. The key of the hashes is random and lives as long as
+// the process: a hash that leaked would tell nothing of a secret.
 func NewRegistry(options Options) *Registry {
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // never fails, see its documentation
@@ -121,7 +123,8 @@ func (r *Registry) Listen(to func(Event)) {
 }
 
 // Ensure gives the running engine of a gateway. It is started anew where the settings changed. The error says which
-// setting cannot be.
+// setting cannot be. A Sync that is under way in a former engine is not cut off, since a request whose answer is lost
+// is worse than a late one. The next of its owner is sent away by admission.open, and finds the new engine.
 func (r *Registry) Ensure(name string, s Settings) (*Engine, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -15,7 +15,8 @@ import (
 )
 
 // Delete takes everything of an owner out of Kong. It is done when it returns nil; nothing is remembered of the owner
-// then. Errors are as Sync's.
+// then. Errors are as Sync's. What others hung on an entity stops it with a *status.StalledError (checkChildren): Kong
+// would take it along without a word.
 func (e *Engine) Delete(ctx context.Context, owner desired.Owner) error {
 	e.drifts.Forget(owner) // it goes, whatever somebody made of it
 	_, err := e.sync(ctx, &syncRun{rooms: e.rooms, set: desired.Set{Owner: owner}, withdraws: true})
@@ -26,7 +27,8 @@ func (e *Engine) Delete(ctx context.Context, owner desired.Owner) error {
 }
 
 // Orphan takes this operator's tags off everything that an owner has in Kong, and leaves it there. It is done when it
-// returns nil; nothing is remembered of the owner then. Errors are as Sync's.
+// returns nil; nothing is remembered of the owner then. Errors are as Sync's. A crash half way leaves some entities
+// with tags: the finalizer is still there, and the next call goes on with those.
 func (e *Engine) Orphan(ctx context.Context, owner desired.Owner) error {
 	if err := e.Usable(owner); err != nil {
 		return err
@@ -65,7 +67,8 @@ func (r *rooms) untag(ctx context.Context, e plan.Entry) error {
 	return nil
 }
 
-// Revoke takes every JWT credential of an owner out of Kong, and leaves all else as it is. Errors are as Sync's.
+// Revoke takes every JWT credential of an owner out of Kong, and leaves all else as it is. Errors are as Sync's. It
+// needs neither the spec nor a Secret, and the gates hold back no credential: it is what a revocation begins with.
 func (e *Engine) Revoke(ctx context.Context, owner desired.Owner) (Result, error) {
 	return e.withdraw(ctx, owner, func(held plan.Entry) bool { return held.Kind == kong.KindJWT })
 }
@@ -92,7 +95,8 @@ func (e *Engine) RemoveRoutes(ctx context.Context, owner desired.Owner) (Result,
 	})
 }
 
-// withdraw takes some of an owner's entities out of Kong, and leaves all else as it is.
+// withdraw takes some of an owner's entities out of Kong, and leaves all else as it is. All that does not go is in
+// Set.Keep, which plans leave alone. Where nothing goes, nothing is asked.
 func (e *Engine) withdraw(ctx context.Context, owner desired.Owner, goes func(plan.Entry) bool) (Result, error) {
 	var kept []string
 	held := e.observed.Of(owner)
@@ -217,7 +221,8 @@ func (r *rooms) stranger(child kong.Entity, parent plan.Entry) (name string, fou
 	return name, true
 }
 
-// takeIn records a child that was not known and that Kong would not take along.
+// takeIn records a child that was not known and that Kong would not take along. Kong refuses to delete a service that
+// has routes; the plan takes out the route first once it is known.
 func (r *rooms) takeIn(child kong.Entity, parent plan.Entry) bool {
 	if r.knows(child.ID) || child.Kind != kong.KindRoute {
 		return false

@@ -80,7 +80,8 @@ func (e *Engine) Sync(ctx context.Context, set desired.Set, options SyncOptions)
 	return e.sync(ctx, &syncRun{rooms: e.rooms, set: set, options: options})
 }
 
-// sync does a run: it takes the owner's slot and its turn, plans and applies.
+// sync does a run: it takes the owner's slot and its turn, plans and applies. Schemas are loaded before the turn, as
+// hashes rest on them. An error leaves what has been done, and recorded, as it is: the next Sync goes on from there.
 func (e *Engine) sync(ctx context.Context, run *syncRun) (Result, error) {
 	owner := run.set.Owner
 	if err := e.Usable(owner); err != nil {
@@ -91,6 +92,7 @@ func (e *Engine) sync(ctx context.Context, run *syncRun) (Result, error) {
 		return run.result, err
 	}
 	defer done()
+	// They are told once, also where the rest fails.
 	run.result.Drifts = e.drifts.Take(owner)
 	e.attachments.detach(owner, run.set.Attach)
 	for _, entity := range run.set.Entities {
@@ -113,7 +115,8 @@ func (e *Engine) sync(ctx context.Context, run *syncRun) (Result, error) {
 // plansAtOnce is how often a plan is made anew before others get their turn.
 const plansAtOnce = 3
 
-// settle plans and applies, and plans once more where Kong turned out to hold something else than was known.
+// settle plans and applies, and plans once more where Kong turned out to hold something else than was known. A plan
+// that is made anew repeats no write: what was written is observed, and differs no more.
 func (r *syncRun) settle(ctx context.Context) error {
 	owner := r.set.Owner
 	for plans := 0; plans < plansAtOnce; plans++ {
@@ -132,6 +135,7 @@ func (r *syncRun) settle(ctx context.Context) error {
 		case errors.Is(err, errReplan):
 			continue
 		}
+		// Kong without a database: the writes are staged, and none has reached it.
 		if r.link.current().Pending(owner) {
 			r.result.Applied = false // the push wakes the owner
 			if err == nil {
@@ -144,7 +148,9 @@ func (r *syncRun) settle(ctx context.Context) error {
 		"Kong is being changed by somebody else; looking again")
 }
 
-// refusedBefore says what Kong said of the very same writes after it had taken them.
+// refusedBefore says what Kong said of the very same writes after it had taken them. Only a configuration is refused
+// after its writes were taken. Without this, the owner would stage the same again with each reconcile, and each push
+// would fail for it.
 func (r *syncRun) refusedBefore() error {
 	if why, refused := r.memory.wants(r.set.Owner, r.hasher.Sum(digest(r.want)), r.about.options.Now()); refused {
 		return why
@@ -171,7 +177,9 @@ func waitForPush() error {
 	return status.Wait(jitter(pushAgain), v1alpha1.ReasonProgressing, "waiting until Kong runs the configuration with it")
 }
 
-// admission bounds how many owners are synced at once, and each to one Sync at a time.
+// admission bounds how many owners are synced at once, and each to one Sync at a time. The bound is that of the
+// client's connections: with more Syncs than connections, each would only wait longer for its answers. An owner has one
+// Sync at a time: two plans at once would each take back what the other did.
 type admission struct {
 	gateway string
 	slots   chan struct{}
@@ -193,7 +201,8 @@ func newAdmission(gateway string, concurrency int, stopped <-chan struct{}) *adm
 	}
 }
 
-// admit takes a slot for an owner, until leave is called.
+// admit takes a slot for an owner, until leave is called. ok is false where there is no slot, or where the owner is
+// inside already.
 func (a *admission) admit(owner desired.Owner) (leave func(), ok bool) {
 	select {
 	case a.slots <- struct{}{}:
@@ -215,7 +224,8 @@ func (a *admission) admit(owner desired.Owner) (leave func(), ok bool) {
 	}, true
 }
 
-// open says that the engine was not stopped.
+// open says that the engine was not stopped. The wait is quiet: the status of the resource was true of the engine that
+// is gone.
 func (a *admission) open() error {
 	select {
 	case <-a.stopped:
@@ -246,7 +256,7 @@ func (a *admission) enter(ctx context.Context, owner desired.Owner) (leave func(
 }
 
 // Usable says whether the gateway can be written to now: the error is a *status.WaitError where it cannot. An owner
-// that comes while it is away is woken when it is back, or when it is known why it does not come.
+// that comes while it is away is woken when it is back, or when it is known why it does not come. It sends nothing.
 func (e *Engine) Usable(owner desired.Owner) error {
 	if err := e.admission.open(); err != nil {
 		return err

@@ -15,7 +15,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
-// correct does one op, and reports where that puts back what somebody else changed.
+// correct does one op, and reports where that puts back what somebody else changed. Kong is asked for the fields that
+// differ before the write, and the record of the drift ends with it (rooms.follow).
 func (r *syncRun) correct(ctx context.Context, o plan.Op) error {
 	var found Drift
 	record, drifted := r.drifts.Get(o.Target.ID)
@@ -30,7 +31,8 @@ func (r *syncRun) correct(ctx context.Context, o plan.Op) error {
 	return nil
 }
 
-// send does one op and records what came of it.
+// send does one op and records what came of it. What was done is recorded in observed by put and delete themselves,
+// before anything else can be planned from it.
 func (r *syncRun) send(ctx context.Context, o plan.Op) error {
 	var err error
 	if o.Verb == plan.Put {
@@ -58,8 +60,11 @@ func (r *syncRun) put(ctx context.Context, w plan.Wanted) error {
 		return r.giveUp(ctx, w, err)
 	}
 	taken := false
+	// The deferred calls run in the reverse order: listings may judge the entity again first, then the keys are
+	// given free. By then the write is recorded.
 	defer func() { r.unreserve(w, keys, taken) }()
 	defer r.observed.Sending(w.ID)()
+	// A PUT by id would create a second entity beside one that nobody claims, or be refused for its name.
 	if r.find().mayBeThere(w) {
 		if err := r.adopt(ctx, w); err != nil {
 			return err
@@ -71,12 +76,16 @@ func (r *syncRun) put(ctx context.Context, w plan.Wanted) error {
 		r.recordWrite(w.Entry, answer)
 		return nil
 	case isConflict(err):
+		// Kong gives each username, custom_id, key and name once in a workspace (the field's unique in its
+		// schema).
 		taken = true
 		if err := r.adopt(ctx, w); err != nil {
 			return err
 		}
 		return r.giveUp(ctx, w, r.conflict(ctx, w, err))
 	case isParentMissing(err):
+		// What Kong says is not there leaves observed with its children, which Kong took along: the next plan
+		// creates them.
 		r.follow(r.observed.RecordAbsent(w.Parents())...)
 		r.attachments.forgetID(r.set.Attach)
 		return errReplan
@@ -86,7 +95,8 @@ func (r *syncRun) put(ctx context.Context, w plan.Wanted) error {
 	return err
 }
 
-// recordWrite records that Kong took an entity, and shows it as it answers.
+// recordWrite records that Kong took an entity, and shows it as it answers. Kong's answer shows what it will show in
+// listings: with the hash of both, neither counts as a difference.
 func (r *rooms) recordWrite(e plan.Entry, answer kong.Entity) {
 	shown := r.sum(answer)
 	if shown != e.Hash {
@@ -102,7 +112,8 @@ func (r *rooms) recordFound(e kong.Entity, owner desired.Owner, part string) {
 	r.follow(r.observed.RecordWrite(plan.Describe(e, owner, part, sum), sum))
 }
 
-// delete takes one entity out of Kong, and what Kong takes along with it.
+// delete takes one entity out of Kong, and what Kong takes along with it. An entity that is not there any more is
+// deleted: nil.
 func (r *syncRun) delete(ctx context.Context, o plan.Op) error {
 	if err := r.checkChildren(ctx, o); err != nil {
 		return err
@@ -188,7 +199,7 @@ type hearer struct {
 
 var _ declarative.Listener = (*hearer)(nil)
 
-// Accepted implements declarative.Listener.
+// Accepted implements declarative.Listener. The owners waited for the push (waitForPush), and look again.
 func (h *hearer) Accepted(owners []desired.Owner) {
 	for _, owner := range owners {
 		h.memory.accept(owner)
@@ -196,7 +207,9 @@ func (h *hearer) Accepted(owners []desired.Owner) {
 	}
 }
 
-// Refused implements declarative.Listener: what is observed says what Kong runs again, and the owner is told.
+// Refused implements declarative.Listener: what is observed says what Kong runs again, and the owner is told. Kong goes
+// on with what the owner had before. Until the drift interval is over, or another configuration is wanted, the same is
+// not staged again (memory.wants).
 func (h *hearer) Refused(owner desired.Owner, held []kong.Entity, why *status.StalledError) {
 	entries := make([]plan.Entry, 0, len(held))
 	for _, e := range held {
@@ -239,7 +252,8 @@ func (h *hearer) Restored(shown, given *kong.Entity) {
 	}
 }
 
-// Differs implements declarative.Listener.
+// Differs implements declarative.Listener. A node runs another configuration than it was given: what is observed may be
+// wrong, and is listed anew.
 func (h *hearer) Differs() {
 	if h.monitor.isReady() {
 		request(h.monitor.relist)

@@ -1,5 +1,10 @@
 // Package arbiter decides who may have a unique key (a username, a custom ID, a credential's key, a name, a route), who
 // waits for it, and who is woken when it is free.
+//
+// Kong itself gives usernames, keys and names once, and answers 409 to the second; it takes two routes that match the
+// same requests, and names no holder. The arbiter adds what is missing: a key that is on its way into Kong is reserved
+// for one owner, an owner that was refused is woken when the key is free, and the pauses of those that nobody wakes
+// grow. Who holds a key in Kong is package observed's to say.
 package arbiter
 
 import (
@@ -19,6 +24,7 @@ type Arbiter struct {
 	wake     func(desired.Owner)
 	interval time.Duration
 
+	// mu guards what follows; wake is called without it.
 	mu sync.Mutex
 	// reserved are keys on their way into Kong, by the id of the entity that is to hold them.
 	reserved map[lookupKey]map[string]reservation
@@ -108,7 +114,8 @@ func (a *Arbiter) Unreserve(id string, keys []desired.UniqueKey, open bool) {
 	}
 }
 
-// Free wakes everyone who waits for keys, which their holder gave up.
+// Free wakes everyone who waits for keys, which their holder gave up. A wait ends with the wake: an owner that is
+// refused again waits again.
 func (a *Arbiter) Free(keys []desired.UniqueKey) {
 	a.mu.Lock()
 	var woken []desired.Owner
@@ -124,7 +131,7 @@ func (a *Arbiter) Free(keys []desired.UniqueKey) {
 	}
 }
 
-// Awaited says whether another owner waits for a key.
+// Awaited says whether another owner waits for a key. giveUp asks it: what nobody waits for is kept.
 func (a *Arbiter) Awaited(key desired.UniqueKey, by desired.Owner) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -166,7 +173,8 @@ func (a *Arbiter) Forget(owner desired.Owner) {
 }
 
 // Turn is one attempt of an owner to get what it wants. What it waited for before and does not ask for in this turn, it
-// waits for no more: its holder would else give up what nobody wants.
+// waits for no more: its holder would else give up what nobody wants. It is used by one goroutine; the Arbiter has the
+// lock.
 type Turn struct {
 	arbiter *Arbiter
 	owner   desired.Owner

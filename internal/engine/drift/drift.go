@@ -1,4 +1,8 @@
 // Package drift judges what somebody else changed in Kong, and remembers it until it is as it was, or is written.
+//
+// A finding comes from observed.Judge. Under the policy Correct the next Sync of the owner writes the entity, as it
+// does with any difference, and tells that it was drift. Under Report the ledger says which differences a Sync leaves.
+// What Kong fills in itself, and what another process of the operator writes, is no drift.
 package drift
 
 import (
@@ -26,7 +30,8 @@ type Drift struct {
 	Corrected bool
 }
 
-// Differing names the fields in which two canonical forms of an entity differ, those of a configuration one by one.
+// Differing names the fields in which two canonical forms of an entity differ, those of a configuration one by one. nil
+// where one of them is no JSON object.
 func Differing(a, b []byte) []string {
 	var one, other map[string]any
 	if json.Unmarshal(a, &one) != nil || json.Unmarshal(b, &other) != nil {

@@ -10,7 +10,9 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/engine/plan"
 )
 
-// Ledger remembers the drifts of one gateway. It may be used from many goroutines.
+// Ledger remembers the drifts of one gateway. It may be used from many goroutines. It keeps what an entity was before
+// the first of several changes, so that one that undoes them all is no drift. The monitor notes findings, and Syncs
+// take what is to be told. mu guards both maps.
 type Ledger struct {
 	mu     sync.Mutex
 	drifts map[string]Record
@@ -123,7 +125,8 @@ func (l *Ledger) Rehash() {
 
 // Leaves says whether an entity stays as somebody else made it, under the policy Report: it is wanted as it was before.
 // held is the entity in Kong, nil where it is not there. remembered says that the status knows of the drift: another
-// process left it, and what it was then is not known any more. It is taken to have been what is wanted.
+// process left it, and what it was then is not known any more. It is taken to have been what is wanted. What the spec
+// wants anew is written, whatever somebody else made of the entity.
 func (l *Ledger) Leaves(w plan.Wanted, held *plan.Entry, remembered bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

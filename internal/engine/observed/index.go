@@ -10,7 +10,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
-// index finds entries. It has no lock: Store has.
+// index finds entries. It has no lock: Store has. byOwner and byKey point into entries, so that each entity is kept
+// once.
 type index struct {
 	scope   desired.Scope
 	entries map[string]*plan.Entry
@@ -77,7 +78,8 @@ func (x *index) of(owner desired.Owner) []plan.Entry {
 	return entries
 }
 
-// given is the id that the operator gives to what an entry stands for, told by its owner and part alone.
+// given is the id that the operator gives to what an entry stands for, told by its owner and part alone. An ACL row is
+// told by its group, since that is what its id is made of (desired.Scope.ACLID).
 func (x *index) given(e plan.Entry) string {
 	if e.Kind == kong.KindACL && len(e.Groups) == 1 {
 		return x.scope.ACLID(desired.ConsumerID(x.scope, e.Owner.Namespace, e.Owner.Name), e.Groups[0])
@@ -91,6 +93,8 @@ func (x *index) actual(given string) string {
 	if x.entries[given] != nil || len(x.adopted[given]) == 0 {
 		return given
 	}
+	// Two entities may carry the same tags, such as a copy that somebody made: one of them is taken, always the
+	// same.
 	return slices.Min(slices.Collect(maps.Keys(x.adopted[given])))
 }
 

@@ -36,7 +36,9 @@ func (f Finding) Entry() plan.Entry {
 }
 
 // Judge holds a complete listing, begun at a mark, against what is known, and takes it over. What was written since the
-// mark, or is being written, is not judged. rehash says that former hashes mean nothing: Kong's schemas changed.
+// mark, or is being written, is not judged. rehash says that former hashes mean nothing: Kong's schemas changed. The
+// listing has to be complete: what is missing in it counts as deleted. The findings are what the monitor tells of; what
+// is known is already as listed when Judge returns.
 func (s *Store) Judge(listing []plan.Entry, mark uint64, rehash bool) []Finding {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -70,7 +72,8 @@ func (s *Store) Judge(listing []plan.Entry, mark uint64, rehash bool) []Finding 
 	return findings
 }
 
-// judge holds one listed entity against what is known of it.
+// judge holds one listed entity against what is known of it. The order of the cases matters: an uncertain entity is no
+// drift, whatever it turned out to be, and one whose hash differs for a new schema is none either.
 func (s *Store) judge(listed plan.Entry, mark uint64, rehash bool) (Finding, bool) {
 	held := s.index.entries[listed.ID]
 	if held != nil && held.Stamp > mark || s.deleted[listed.ID] > mark || s.inFlight[listed.ID] > 0 {

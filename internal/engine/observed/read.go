@@ -9,7 +9,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
-// Get gives the entry of an id in Kong.
+// Get gives the entry of an id in Kong. It is a copy: nobody changes an entry without the lock.
 func (s *Store) Get(id string) (plan.Entry, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,7 +110,8 @@ func (s *Store) Credential(owner desired.Owner, key string) (plan.Entry, bool) {
 	return plan.Entry{}, false
 }
 
-// NewKeys are the unique keys of a wanted entity that it does not hold in Kong yet.
+// NewKeys are the unique keys of a wanted entity that it does not hold in Kong yet. Of an uncertain entity all keys are
+// new: it may not be there.
 func (s *Store) NewKeys(w plan.Wanted) []desired.UniqueKey {
 	held, found := s.Get(w.ID)
 	if !found || held.Uncertain {

@@ -1,5 +1,10 @@
 // Package observed keeps what the Kong of one gateway is known to hold of this operator's: filled by listings, kept by
 // the answer of every write. It has ids, owners and keyed hashes, and never the content of an entity.
+//
+// The engine records each write here before it begins the next, and the monitor hands in each complete listing (Judge).
+// Both go on at the same time, and a listing takes a while: a page that was read before a write would undo it here. So
+// writes are numbered. A listing has the number at which it began (Mark), and judges no entity that was written or
+// deleted after that, or that a request is under way for (Sending).
 package observed
 
 import (
@@ -18,14 +23,17 @@ type Store struct {
 	now    func() time.Time
 	clocks *propagation.Clocks
 
+	// mu guards what follows, and is held for no I/O. clocks have a lock of their own, which is taken inside this
+	// one.
 	mu    sync.Mutex
 	index *index
 	// writes counts the writes of this process; entries carry its value.
 	writes uint64
-	// inFlight counts requests under way, by the id of the entity that they write.
+	// inFlight counts requests under way, by the id of the entity that they write. Between the request and its
+	// answer the entity may be in either form.
 	inFlight map[string]int
 	// deleted are entities that this process deleted, by the number of that write: a listing that began before has
-	// them.
+	// them. An entry lasts until a listing that began after the deletion.
 	deleted map[string]uint64
 }
 
@@ -64,7 +72,7 @@ func (s *Store) Reset() {
 }
 
 // Sending records that a request about an entity is under way, until sent is called: a listing does not judge the
-// entity meanwhile.
+// entity meanwhile. It counts, since two requests about one entity may be under way.
 func (s *Store) Sending(id string) (sent func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -92,7 +100,8 @@ func (s *Store) RecordWrite(e plan.Entry, shown plan.Hash) Change {
 }
 
 // RecordUncertain records that a write of an entity may have been done or not: Kong holds what it held, or what it was
-// to hold. Where the entity was to be deleted, its children may have gone with it, and are uncertain too.
+// to hold. Where the entity was to be deleted, its children may have gone with it, and are uncertain too. The unique
+// keys of both forms are held until it is known: neither may be given to somebody else.
 func (s *Store) RecordUncertain(verb plan.Verb, e plan.Entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -115,7 +124,8 @@ func (s *Store) RecordUncertain(verb plan.Verb, e plan.Entry) {
 	s.index.set(e)
 }
 
-// RecordGone records that an entity left Kong, and that Kong took its children of the same owner along.
+// RecordGone records that an entity left Kong, and that Kong took its children of the same owner along. It gives a
+// change for each, so that who waits for a unique key of a child is woken too.
 func (s *Store) RecordGone(e plan.Entry) []Change {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -169,7 +179,8 @@ func (s *Store) Replace(owner desired.Owner, entries []plan.Entry) []Change {
 	return changes
 }
 
-// replace puts an entity in, over what was there. A key that a credential no longer has counts as departed.
+// replace puts an entity in, over what was there. A key that a credential no longer has counts as departed. The caller
+// holds the lock.
 func (s *Store) replace(e plan.Entry) Change {
 	change := Change{After: &e}
 	if held := s.index.entries[e.ID]; held != nil {
@@ -183,7 +194,8 @@ func (s *Store) replace(e plan.Entry) Change {
 	return change
 }
 
-// forget takes an entity out, and tells the clocks: data planes may have it for some time.
+// forget takes an entity out, and tells the clocks: data planes may have it for some time. The caller holds the lock,
+// and has counted the write where it was one of this process.
 func (s *Store) forget(e plan.Entry) Change {
 	s.deleted[e.ID] = s.writes
 	s.clocks.Departed(e)

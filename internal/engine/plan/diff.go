@@ -20,6 +20,8 @@ type Op struct {
 	Verb   Verb
 	Target Wanted
 	// Create says of a put that the entity is not in Kong, as far as is known, or that a route changes its service.
+	// It is true for an uncertain entity too: it may be missing, so that gates and reservations are those of a
+	// creation.
 	Create bool
 	// Swap says of a delete that the same plan puts the entity again: unique values go round in a circle, and one
 	// entity has to let go of its value.
@@ -33,7 +35,9 @@ type Op struct {
 //
 // In: consumer, credentials, groups; service, plugins, routes. Out: the reverse. What only takes access away comes
 // before anything else. What frees a unique value comes before what needs it. Plugins of a service, route or consumer
-// that goes get no op of their own: Kong takes them along, so that no worker has a route without its plugins.
+// that goes get no op of their own: Kong takes them along, so that no worker has a route without its plugins. Diff of
+// what is wanted with itself is empty. The caller leaves out of current what it keeps: what is there and not wanted
+// gets a delete.
 func Diff(current []Entry, want []Wanted) []Op {
 	p := plan{
 		held: make(map[string]Entry, len(current)), want: make(map[string]Wanted, len(want)),
@@ -107,7 +111,8 @@ func (p *plan) add(o Op) *step {
 	return s
 }
 
-// rank orders what nothing else orders.
+// rank orders what nothing else orders. Smaller goes first. Ranks are for ops that have no rule between them;
+// linkFamily and linkUnique have the rules.
 func (p *plan) rank(o Op) int {
 	rank := rankOf(o.Target.Entry)
 	_, serviceHeld := p.held[o.Target.Service]

@@ -16,7 +16,8 @@ type Write struct {
 }
 
 // Dry says which requests lead from what an owner wanted to what it wants, in the engine's own order. It knows nothing
-// of what Kong holds, and takes the former set to be there. Material that is not known is the same as itself.
+// of what Kong holds, and takes the former set to be there. Material that is not known is the same as itself. kubectl
+// kongjwt diff says by it what a change would do, without a Kong.
 func Dry(former, wanted desired.Set) []Write {
 	h := NewHasher([]byte("dry")) // a key that is no secret: these hashes leave this function nowhere
 	held := map[string]kong.Entity{}

@@ -1,5 +1,10 @@
 // Package plan says which requests lead from what Kong holds of one owner to what the owner wants, and in which order.
 // It is pure: it does no I/O, reads no clock and keeps nothing.
+//
+// Diff gets the entries of one owner in Kong, from package observed, and the entities that it wants, from package
+// desired. It compares hashes, orders what differs, and gives ops. Which of them may be sent at a moment is for the
+// engine's gates, and what becomes of them for observed. Most owners have a few dozen entities, so that the order is
+// found by plain search.
 package plan
 
 import (
@@ -25,7 +30,8 @@ type Hasher struct{ key []byte }
 // NewHasher makes a Hasher with a key.
 func NewHasher(key []byte) Hasher { return Hasher{key: key} }
 
-// Sum hashes a canonical form.
+// Sum hashes a canonical form. 16 of the 32 bytes of HMAC-SHA256 (RFC 2104 section 5) are enough to tell contents
+// apart, and each is kept for each entity.
 func (h Hasher) Sum(canonical []byte) (sum Hash) {
 	mac := hmac.New(sha256.New, h.key)
 	mac.Write(canonical)
@@ -33,7 +39,8 @@ func (h Hasher) Sum(canonical []byte) (sum Hash) {
 	return sum
 }
 
-// Entry is what is kept of an entity in Kong: what it refers to and what it holds, and never its content.
+// Entry is what is kept of an entity in Kong: what it refers to and what it holds, and never its content. Content would
+// keep secrets in memory, and be most of what an engine keeps.
 type Entry struct {
 	Kind       kong.Kind
 	ID         string
@@ -87,7 +94,8 @@ func (e Entry) Is(want Hash) bool {
 	return !e.Uncertain && (e.Hash == want || e.Sent != Hash{} && e.Sent == want)
 }
 
-// Guards says whether an entry is a plugin that runs for every route of a service.
+// Guards says whether an entry is a plugin that runs for every route of a service. A plugin with a route or a consumer
+// runs for some requests only, so that no route may rest on it.
 func (e Entry) Guards() bool {
 	return e.Kind == kong.KindPlugin && e.Service != "" && e.Route == "" && e.Consumer == ""
 }
@@ -112,7 +120,9 @@ func (e Entry) ParentKind() kong.Kind {
 	return kong.KindRoute
 }
 
-// UniqueValues lists the values of an entry that Kong itself gives once, in a form of their own.
+// UniqueValues lists the values of an entry that Kong itself gives once, in a form of their own. A route's match is
+// left out: Kong takes two routes of one match, and the arbiter alone keeps them apart. Kong keeps one plugin of a name
+// for each service, route and consumer (kong/db/schema/entities/plugins.lua, cache_key).
 func (e Entry) UniqueValues() []string {
 	var values []string
 	for _, key := range e.Keys {

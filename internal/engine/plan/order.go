@@ -8,7 +8,10 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
-// order puts the steps in a row that keeps every rule between them.
+// order puts the steps in a row that keeps every rule between them. Parents and children alone make no circle. Unique
+// values can: two consumers that swap their usernames each wait for the other. Such a knot is opened by a delete, after
+// which one of them is put again as new. Every turn ends a step or unties one, and each is untied once: there is an end
+// to it.
 func (p *plan) order() []Op {
 	for _, s := range p.steps {
 		p.linkFamily(s)
@@ -19,6 +22,7 @@ func (p *plan) order() []Op {
 	for {
 		if s := p.next(); s != nil {
 			s.done = true
+			// What is not done of these keeps the op from being sent (attempt.holdsBack).
 			s.op.Needs = s.needs()
 			ops = append(ops, s.op)
 			continue
@@ -52,6 +56,7 @@ func (p *plan) linkFamily(s *step) {
 			if parent.op.Create || s.rank > parent.rank {
 				s.after[parent] = true
 			}
+		// Kong refuses to delete a service that has routes (kong/db/schema/entities/routes.lua).
 		case s.op.Verb == Delete && parent.op.Verb == Delete:
 			parent.after[s] = true
 		}
@@ -71,7 +76,8 @@ func (p *plan) linkFamily(s *step) {
 	}
 }
 
-// linkRoutes lets what protects a service stay on it until its routes are gone.
+// linkRoutes lets what protects a service stay on it until its routes are gone. It takes the routes of this plan alone:
+// those that left before are the gates' (gates.ofMove).
 func (p *plan) linkRoutes(s *step, service string) {
 	for _, route := range p.steps {
 		if route.op.Verb == Delete && route.op.Target.Kind == kong.KindRoute && route.op.Target.Service == service {
@@ -80,7 +86,8 @@ func (p *plan) linkRoutes(s *step, service string) {
 	}
 }
 
-// linkUnique lets what needs a unique value wait for whoever holds it and lets go of it.
+// linkUnique lets what needs a unique value wait for whoever holds it and lets go of it. A value that an entity of
+// another owner has is none of the plan's: Kong refuses it, and conflicts.go says who has it.
 func (p *plan) linkUnique() {
 	holders := map[string]*step{}
 	for id, held := range p.held {
@@ -167,7 +174,8 @@ func (s *step) blocksItself() bool {
 	return false
 }
 
-// untie deletes the entity of a step, whose put comes later as a new one. What Kong deletes with it is put again.
+// untie deletes the entity of a step, whose put comes later as a new one. What Kong deletes with it is put again. The
+// delete is a Swap: gates let it pass, since the same plan puts the entity again.
 func (p *plan) untie(s *step) Op {
 	held := p.held[s.op.Target.ID]
 	s.op.Create, s.untied = true, true
@@ -187,6 +195,7 @@ func (p *plan) untie(s *step) Op {
 		if step == nil && stays {
 			step = p.add(Op{Verb: Put, Target: again})
 		}
+		// Done or not: Kong has deleted it with its parent, and it has to be put after that.
 		if step != nil && step.op.Verb == Put {
 			step.op.Create, step.done = true, false
 			step.after[s] = true

@@ -3,6 +3,13 @@
 // With a database each Kong worker rebuilds its router and its plugins by timers of its own, so that the order of
 // writes is not enough: a new route can be served before its plugin runs, and a deleted plugin can stop before its
 // route does.
+//
+// In kong/runloop/handler.lua these are two timers of worker_state_update_frequency, for the router and for the plugins
+// iterator; a node of a cluster learns of a change by a poll of the database each db_update_frequency
+// (kong/cluster_events). The sum of both and a margin is the propagation delay: after it every worker has loaded a
+// change in both. Kong tells nobody when that is, so it is waited for. The engine's gates ask these clocks before a
+// route is opened and before what protects one goes. Controllers ask them, through the engine, before a credential
+// counts as known everywhere, or as refused everywhere.
 package propagation
 
 import (
@@ -19,13 +26,15 @@ import (
 type Clocks struct {
 	now func() time.Time
 
+	// mu guards what follows. Nothing is called under it but now.
 	mu    sync.Mutex
 	delay time.Duration
 	// filled is when it became known what Kong holds; zero before.
 	filled time.Time
 	// routes is when a service last lost a route, by the service's id.
 	routes map[string]time.Time
-	// credentials is when an owner last lost a credential.
+	// credentials is when an owner last lost a credential. One time an owner is enough: the last departure is the
+	// latest to be everywhere.
 	credentials map[desired.Owner]time.Time
 }
 
@@ -49,7 +58,8 @@ func (c *Clocks) Delay() time.Duration {
 }
 
 // Fill records that it is known what Kong holds, the first time that it is called. What left Kong just before that is
-// not known, so that every departure counts from here at the earliest.
+// not known, so that every departure counts from here at the earliest. Before it, RoutesRemaining and
+// CredentialsRemaining know of no departure by another process.
 func (c *Clocks) Fill() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -77,7 +87,8 @@ func (c *Clocks) Departed(e plan.Entry) {
 	}
 }
 
-// Remaining is what is left of the propagation delay since a moment. A clock that was set back begins it anew.
+// Remaining is what is left of the propagation delay since a moment. A clock that was set back begins it anew. Zero
+// means that each worker has it.
 func (c *Clocks) Remaining(since time.Time) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -1,4 +1,7 @@
 // Package prune judges whose resources are gone while Kong still has entities of theirs.
+//
+// It knows neither Kubernetes nor Kong: the engine gives it what each owner has in Kong, and controllers/gateway whose
+// resource is gone. What may go is deleted by the controller, which asks the API server once more before.
 package prune
 
 import (
@@ -95,7 +98,9 @@ func (l *Ledger) Suspects(held map[desired.Owner]int) (suspects []desired.Owner,
 }
 
 // Judge says which owners are orphans at a listing: held counts the entities of each owner, gone tells whether its
-// resource is. maxPercent is how much of a namespace's entities, and of the gateway's, may go at once.
+// resource is. maxPercent is how much of a namespace's entities, and of the gateway's, may go at once. An owner that is
+// back, or has nothing in Kong any more, begins anew: two listings in a row have to find it gone. What is judged
+// between two listings tells nothing new.
 func (l *Ledger) Judge(listing uint64, held map[desired.Owner]int, gone map[desired.Owner]bool, maxPercent int) Orphans {
 	l.mu.Lock()
 	defer l.mu.Unlock()

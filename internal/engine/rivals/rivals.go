@@ -2,6 +2,9 @@
 // runs one for a request, the most specific (kong/runloop/plugins_iterator.lua): one that somebody has on a single
 // route runs there instead of the program that checks claims, which is on the service. It can be on no consumer
 // (kong/plugins/pre-function/_schema.lua).
+//
+// They are looked for by the engine when it writes a program, and again with each listing of Kong. The finding is a
+// message and a conflict: what belongs to somebody else is not changed.
 package rivals
 
 import (
@@ -64,6 +67,7 @@ type told struct {
 func NewLedger() *Ledger { return &Ledger{told: map[desired.Owner]told{}} }
 
 // Look gives what was found last, if that is not older than an age. Zero takes any, and below zero none: it lists anew.
+// It waits for a listing that is under way. An error leaves what was found before, and is given to this caller alone.
 func (l *Ledger) Look(now time.Time, age time.Duration, list func() ([]Rival, error)) ([]Rival, error) {
 	l.listing.Lock()
 	defer l.listing.Unlock()
