@@ -115,6 +115,22 @@ var _ = Describe("What exists in Kong", func() {
 		Expect(w.writes()).To(BeZero())
 	})
 
+	It("is adopted, or said to be somebody else's, where its name and key look like ids", func(ctx SpecContext) {
+		const username, key = "40af65f4-2a40-4ab2-bb9d-bf1ee39ecab3", "9d2b6f0e-37f2-4d0e-8a10-4f6ab9f1f2aa"
+		w := newWorld(ctx, kongsim.Options{})
+		Expect(w.send(ctx, http.MethodPut, "/consumers/"+handConsumer, map[string]any{"username": username})).To(Equal(http.StatusOK))
+		Expect(w.send(ctx, http.MethodPut, "/consumers/"+handConsumer+"/jwt/"+handKey,
+			map[string]any{"key": key, "secret": longSecret})).To(Equal(http.StatusOK))
+		create(ctx, w.secret("john-jwt", map[string]string{"secret": longSecret}))
+		consumer := w.consumer("john", func(c *v1alpha1.JwtConsumer) { c.Spec.Username, c.Spec.Credentials[0].Key = username, key })
+		create(ctx, consumer)
+		stalled(ctx, consumer, v1alpha1.ReasonConflict, ContainSubstring(handConsumer))
+		change(ctx, w.gateway, func(g *v1alpha1.KongGateway) { g.Spec.Adoption = v1alpha1.AdoptionUnowned })
+		ready(ctx, consumer)
+		Expect(consumer.Status.ConsumerID).To(Equal(handConsumer))
+		Expect(consumer.Status.Credentials[0].KongID).To(Equal(handKey))
+	})
+
 	It("is asked of the data planes under its own id", func(ctx SpecContext) {
 		w := newWorld(ctx, kongsim.Options{}, func(g *v1alpha1.KongGateway) { g.Spec.Adoption = v1alpha1.AdoptionUnowned })
 		change(ctx, w.gateway, func(g *v1alpha1.KongGateway) {

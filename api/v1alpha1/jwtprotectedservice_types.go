@@ -26,7 +26,6 @@ type JwtProtectedServiceSpec struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9A-Za-z._~[:^ascii:]-]+$')",message="Kong takes letters, digits, '.', '_', '~' and '-' in the name of a service; replace other characters"
-	// +kubebuilder:validation:XValidation:rule="!self.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')",message="must not look like a UUID: Kong would take it for an id"
 	// +optional
 	ServiceName string `json:"serviceName,omitempty"`
 	// tags are added to every entity that this resource makes in Kong.
@@ -86,14 +85,14 @@ type AttachTo struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9A-Za-z._~[:^ascii:]-]+$')",message="Kong takes letters, digits, '.', '_', '~' and '-' in the name of a service; write it as it is in Kong"
-	// +kubebuilder:validation:XValidation:rule="!self.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')",message="must not look like a UUID: Kong would take it for an id"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')",message="must not look like a UUID: Kong finds what has such a name by its id alone"
 	// +optional
 	ServiceName string `json:"serviceName,omitempty"`
 	// routeName in Kong.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=255
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9A-Za-z._~[:^ascii:]-]+$')",message="Kong takes letters, digits, '.', '_', '~' and '-' in the name of a route; write it as it is in Kong"
-	// +kubebuilder:validation:XValidation:rule="!self.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')",message="must not look like a UUID: Kong would take it for an id"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')",message="must not look like a UUID: Kong finds what has such a name by its id alone"
 	// +optional
 	RouteName string `json:"routeName,omitempty"`
 	// service is a Service of the resource's namespace: every route that leads to it is protected, one that comes

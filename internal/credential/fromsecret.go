@@ -4,7 +4,6 @@ import (
 	"crypto"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -165,8 +164,6 @@ func samePublic(a, b crypto.PublicKey) bool {
 	return ok && key.Equal(b)
 }
 
-var uuidPattern = regexp.MustCompile(`^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$`)
-
 // checkKey holds a key out of a Secret to what the schema asks of one in the spec.
 func (r secretReader) checkKey(dataKey, key string) error {
 	switch {
@@ -176,8 +173,6 @@ func (r secretReader) checkKey(dataKey, key string) error {
 		return r.invalid(dataKey, "has a vault reference ({vault://...}) in it, which Kong would resolve from its own. Put the key itself there.")
 	case !utf8.ValidString(key) || strings.ContainsFunc(key, func(c rune) bool { return c < 0x20 || c == 0x7f }):
 		return r.invalid(dataKey, "has control characters or is not text. Put it there without: a line break at its end is one (use printf or kubectl --from-literal).")
-	case uuidPattern.MatchString(key):
-		return r.invalid(dataKey, "looks like a UUID, which Kong would take for an id. Choose another key.")
 	}
 	return nil
 }

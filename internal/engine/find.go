@@ -138,7 +138,7 @@ func (f finder) lookUp(ctx context.Context, key desired.UniqueKey) (holder kong.
 	case kind == "":
 		return kong.Entity{}, false, nil
 	}
-	holder, err = f.link.current().Get(ctx, kind, key.Value)
+	holder, err = kong.Named(ctx, f.link.current(), kind, key.Value)
 	if kong.IsNotFound(err) {
 		return kong.Entity{}, false, nil
 	}

@@ -45,7 +45,7 @@ func refusedAll(values []string, says string) []refusedValue {
 }
 
 func serviceNames() kongField {
-	return kongField{"JwtProtectedService", `{"spec": {"serviceName": %}}`, "spec.serviceName", names, refusedAll(badNames, "replace other characters")}
+	return kongField{"JwtProtectedService", `{"spec": {"serviceName": %}}`, "spec.serviceName", append(names, uuidName), refusedAll(badNames, "replace other characters")}
 }
 
 func attachedServices() kongField {
@@ -128,8 +128,7 @@ func redisServerNames() kongField {
 }
 
 func usernames() kongField {
-	// Kong takes a UUID as a username, and then takes it for an id in its paths.
-	return kongField{"JwtConsumer", `{"spec": {"username": %}}`, "spec.username", usersOwn, append([]refusedValue{{uuidName, "UUID"}}, unprinted...)}
+	return kongField{"JwtConsumer", `{"spec": {"username": %}}`, "spec.username", append(usersOwn, uuidName), unprinted}
 }
 
 func customIDs() kongField {
@@ -137,7 +136,7 @@ func customIDs() kongField {
 }
 
 func keys() kongField {
-	return kongField{"JwtConsumer", credential(`"key": %, "secretRef": {"name": "s"}`), "spec.credentials[0].key", usersOwn, append([]refusedValue{{uuidName, "UUID"}}, unprinted...)}
+	return kongField{"JwtConsumer", credential(`"key": %, "secretRef": {"name": "s"}`), "spec.credentials[0].key", append(usersOwn, uuidName), unprinted}
 }
 
 func groups() kongField {

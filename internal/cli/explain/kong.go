@@ -34,8 +34,8 @@ func (k *asKong) keep(err error) {
 
 // Credential implements jwtplugin.Directory.
 func (k *asKong) Credential(key string) (jwtplugin.Credential, bool) {
-	e, err := k.api.Get(k.ctx, kong.KindJWT, key)
-	if err != nil || e.Fields.Text("key") != key { // a key that looks like an id is taken for one
+	e, err := kong.Named(k.ctx, k.api, kong.KindJWT, key)
+	if err != nil {
 		k.keep(err)
 		return jwtplugin.Credential{}, false
 	}
@@ -102,7 +102,7 @@ func (k *asKong) find(a asked, t target) (place, error) {
 	case spec.Spec.AttachTo != nil:
 		p.service, err = k.api.Get(k.ctx, kong.KindService, spec.Spec.AttachTo.ServiceName)
 	default:
-		p.service, err = k.api.Get(k.ctx, kong.KindService, desired.ServiceName(spec))
+		p.service, err = kong.Named(k.ctx, k.api, kong.KindService, desired.ServiceName(spec))
 	}
 	if kong.IsNotFound(err) {
 		return place{check: explain.Check{

@@ -15,7 +15,10 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
 )
 
-// kongWith starts a Kong that holds the service orders, its route and plugins, and the credential default.leaked.
+// likeAnID is a key that the Admin API takes for an id, and the jwt plugin for a key.
+const likeAnID = "40af65f4-2a40-4ab2-bb9d-bf1ee39ecab3"
+
+// kongWith starts a Kong that holds the service orders, its route and plugins, and the credentials default.leaked and likeAnID.
 func kongWith(t *testing.T) (url string, remove func()) {
 	t.Helper()
 	server, err := kongsim.Start(kongsim.Options{})
@@ -58,6 +61,9 @@ func kongWith(t *testing.T) (url string, remove func()) {
 		{Kind: kong.KindACL, ID: id("acl row"), ConsumerID: consumer, Fields: kong.Fields{"group": "buyers"}},
 		{Kind: kong.KindJWT, ID: credential, ConsumerID: consumer, Fields: kong.Fields{
 			"key": "default.leaked", "secret": material, "algorithm": "HS256",
+		}},
+		{Kind: kong.KindJWT, ID: id("like an id"), ConsumerID: consumer, Fields: kong.Fields{
+			"key": likeAnID, "secret": material, "algorithm": "HS256",
 		}},
 	} {
 		if _, err := api.Put(t.Context(), e); err != nil {
@@ -110,7 +116,12 @@ func TestKongItself(t *testing.T) {
 		check(out, "ACCEPTED  as the consumer leaked-in-kong")
 		check(out, "leaked-in-kong is in buyers, which may call")
 	}
-	out, err := ask("default.leaked", "--service", "claimed")
+	out, err := ask(likeAnID, "--service", "orders")
+	if err != nil {
+		t.Error(err)
+	}
+	check(out, "ACCEPTED  as the consumer leaked-in-kong")
+	out, err = ask("default.leaked", "--service", "claimed")
 	if err == nil {
 		t.Error("a token without the claims is accepted")
 	}
