@@ -12,8 +12,8 @@ import (
 // +kubebuilder:validation:XValidation:rule="!has(self.clockSkew) || (has(self.notIssuedInFuture) && self.notIssuedInFuture)",fieldPath=".clockSkew",message="goes with notIssuedInFuture: true; set that too, or remove clockSkew"
 // +kubebuilder:validation:XValidation:rule="!has(self.headers) || self.headers.all(h, self.headers.exists_one(o, o.header.lowerAscii() == h.header.lowerAscii()))",fieldPath=".headers",message="a header is made of one claim; remove the second of the same name, capitals or not"
 type ClaimChecks struct {
-	// issuers are the allowed values of the claim iss. They are compared exactly. An empty list is refused: it could
-	// mean all or none.
+	// issuers are the allowed values of the claim iss. They are compared exactly. An empty list is refused: it
+	// could mean all or none.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=8
 	// +kubebuilder:validation:items:MinLength=1
@@ -21,8 +21,8 @@ type ClaimChecks struct {
 	// +listType=set
 	// +optional
 	Issuers []string `json:"issuers,omitempty"`
-	// audiences are the allowed values of the claim aud. If aud is a list, one element must be allowed. An empty list
-	// is refused, as of issuers.
+	// audiences are the allowed values of the claim aud. If aud is a list, one element must be allowed. An empty
+	// list is refused, as of issuers.
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	// +kubebuilder:validation:items:MinLength=1

@@ -153,8 +153,8 @@ const (
 	// is in Kong.
 	ReasonConsumerNotReady = "ConsumerNotReady"
 	// ReasonConsumerRevoked: spec.revoked of the JwtConsumer is true, so no token is signed for it.
-	// Remedy: set spec.revoked of the JwtConsumer to false once the leaked material is replaced. The token is signed
-	// again by itself.
+	// Remedy: set spec.revoked of the JwtConsumer to false once the leaked material is replaced. The token is
+	// signed again by itself.
 	ReasonConsumerRevoked = "ConsumerRevoked"
 	// ReasonKeySetUnreachable: an issuer has not given its key set, and none of its keys are known.
 	// Remedy: look whether the URL is right and the issuer answers; the message says what failed. It asks again by
@@ -222,8 +222,8 @@ const (
 const (
 	// Finalizer keeps a resource until what it made in Kong is gone.
 	Finalizer = "kongjwt.dev/finalizer"
-	// AnnotationReconcile asks for a look at once, on any kind: at Kong, or at the token of a JwtToken; any new value
-	// counts.
+	// AnnotationReconcile asks for a look at once, on any kind: at Kong, or at the token of a JwtToken; any new
+	// value counts.
 	AnnotationReconcile = "kongjwt.dev/reconcile"
 	// AnnotationRotate asks for a rotation; any new value counts. One that begins with a credential's name and = is
 	// for that credential alone.
