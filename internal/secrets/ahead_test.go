@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -34,12 +36,34 @@ func readingAhead(t *testing.T, namespaces []string, refused error, objects ...c
 			if refused != nil {
 				return refused
 			}
-			return inner.List(ctx, list, options...)
+			return paged(ctx, inner, list, options...)
 		},
 	})
 	store := secrets.NewStore(counted, counted)
 	store.ReadAhead(namespaces)
 	return store, c, n
+}
+
+// paged lists as the API server does: sorted, and at most as many as asked for. The fake client gives all.
+func paged(ctx context.Context, inner client.Client, list client.ObjectList, options ...client.ListOption) error {
+	var asked client.ListOptions
+	asked.ApplyOptions(options)
+	limit, after := int(asked.Limit), asked.Continue
+	asked.Limit, asked.Continue = 0, ""
+	if err := inner.List(ctx, list, &asked); err != nil {
+		return err
+	}
+	found, ok := list.(*corev1.SecretList)
+	if !ok {
+		return fmt.Errorf("%T is listed", list)
+	}
+	slices.SortFunc(found.Items, func(a, b corev1.Secret) int { return strings.Compare(a.Name, b.Name) })
+	found.Items = slices.DeleteFunc(found.Items, func(one corev1.Secret) bool { return one.Name <= after })
+	if len(found.Items) > limit {
+		found.Items = found.Items[:limit]
+		found.Continue = found.Items[limit-1].Name
+	}
+	return nil
 }
 
 func many(t *testing.T, count int) (owners []secrets.Owner, objects []client.Object) {
@@ -58,7 +82,7 @@ func many(t *testing.T, count int) (owners []secrets.Owner, objects []client.Obj
 
 func TestAStartReadsSecretsInPages(t *testing.T) {
 	owners, objects := many(t, 30)
-	for about, namespaces := range map[string][]string{"of all namespaces": nil, "of some": {"elsewhere", namespace}} {
+	for about, namespaces := range map[string][]string{"of all namespaces": nil, "of some": {namespace, "elsewhere"}} {
 		t.Run(about, func(t *testing.T) {
 			store, _, n := readingAhead(t, namespaces, nil, objects...)
 			for _, owner := range owners {
@@ -74,6 +98,38 @@ func TestAStartReadsSecretsInPages(t *testing.T) {
 				t.Errorf("what is read again is not read live: %d single reads, %v", n.gets, err)
 			}
 		})
+	}
+}
+
+// Ten thousand consumers do not have all their Secrets in memory at once, nor a request for each.
+func TestAStartHoldsFewPages(t *testing.T) {
+	const large = 10 << 10
+	owners, objects := many(t, 1100)
+	for i := range objects {
+		if secret, ok := objects[i].(*corev1.Secret); ok {
+			secret.Data["padding"] = make([]byte, large)
+		}
+	}
+	names := make([]string, 0, len(owners))
+	for _, owner := range owners {
+		names = append(names, owner.Object.GetName())
+	}
+	slices.Sort(names)
+	store, _, n := readingAhead(t, nil, nil, objects...)
+	first, last := consumer(names[0]), consumer(names[len(names)-1])
+	if _, err := store.Snapshot(t.Context(), first, field, names[0]); err != nil || n.lists != 1 {
+		t.Fatalf("%d listings for the first of them, %v", n.lists, err)
+	}
+	if snapshot, err := store.Snapshot(t.Context(), last, field, names[len(names)-1]); err != nil || !snapshot.Found() || n.lists != 1 || n.gets != 1 {
+		t.Errorf("a full page is held, and for the last one there are %d listings and %d single reads, %v", n.lists, n.gets, err)
+	}
+	for _, name := range names[1 : len(names)-1] {
+		if snapshot, err := store.Snapshot(t.Context(), consumer(name), field, name); err != nil || !snapshot.Found() {
+			t.Fatalf("%s: found %v, %v", name, snapshot.Found(), err)
+		}
+	}
+	if n.lists != 2 || n.gets != 1 {
+		t.Errorf("%d listings and %d single reads for %d Secrets in their order", n.lists, n.gets, len(names))
 	}
 }
 

@@ -192,7 +192,7 @@ func (m *subject) cold(ctx context.Context) error {
 	if err := m.start(ctx); err != nil {
 		return err
 	}
-	profiled := m.time(ctx, "cold")
+	profiled := m.time(ctx, "cold", newPerSecond)
 	last, err := m.settled(ctx, float64(m.consumers+m.services))
 	if err := errors.Join(err, profiled()); err != nil {
 		return err
@@ -316,8 +316,9 @@ func (m *subject) restart(ctx context.Context) error {
 	if err := m.start(ctx); err != nil {
 		return err
 	}
+	profiled := m.time(ctx, "restart", knownPerSecond)
 	last, err := m.settled(ctx, float64(m.consumers+m.services))
-	if err != nil {
+	if err := errors.Join(err, profiled()); err != nil {
 		return err
 	}
 	if err := m.allReady(ctx); err != nil {

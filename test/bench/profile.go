@@ -13,8 +13,11 @@ import (
 	"k8s.io/client-go/kubernetes"
 )
 
-// profiledPerSecond is how many consumers get a second of profile: fewer than the operator takes in.
-const profiledPerSecond = 80
+// How many consumers get a second of profile: fewer than the operator takes in when all are new, and when it starts.
+const (
+	newPerSecond   = 80
+	knownPerSecond = 1500
+)
 
 // heap writes down what the operator's heap holds, after a collection, and Go's account of its memory, where a folder
 // for profiles is named.
@@ -33,11 +36,11 @@ func (m *subject) heap(ctx context.Context, phase string) error {
 
 // time writes down what the operator and the kube-apiserver spend their time on, while the operator works on a phase:
 // from its start. The function that it returns waits for the end, and says what went wrong.
-func (m *subject) time(ctx context.Context, phase string) func() error {
+func (m *subject) time(ctx context.Context, phase string, perSecond int) func() error {
 	if m.profile == "" {
 		return func() error { return nil }
 	}
-	seconds := fmt.Sprint(max(1, m.consumers/profiledPerSecond))
+	seconds := fmt.Sprint(max(1, m.consumers/perSecond))
 	var both errgroup.Group
 	both.Go(func() error { return m.save(ctx, phase+"-cpu.pb.gz", "profile?seconds="+seconds) })
 	both.Go(func() error {

@@ -141,6 +141,10 @@ const workers = 64
 // listsOfSecrets are the lists that the watch of Secrets' metadata begins with, and again where the server asks for it.
 const listsOfSecrets = 10
 
+// restartRequests are what an operator may ask of Kubernetes when it starts, watches included, with up to 10,000
+// consumers.
+const restartRequests = 100
+
 func (r *report) memory(s settings, empty, now, highest int64) {
 	if s.countsOnly() {
 		return
@@ -201,9 +205,9 @@ func (r *report) restart(s settings, kube kubeCounts, requests []kongsim.Request
 	r.explain("restart", kube)
 	r.note("restart: requests that list what Kong holds", fmt.Sprint(pages))
 	reads := kube.of(func(verb, resource string) bool { return !isWrite(verb) && resource == "secrets" })
-	// Pages of two Secrets a consumer, and one look more of each worker, as in the cold start.
-	bound := 2*s.consumers/500 + 2*workers + listsOfSecrets
-	r.atMost("restart: requests that read Secrets, pages of 500", reads, bound)
+	// Pages of two Secrets a consumer; what workers ask for out of turn is read by itself.
+	r.atMost("restart: requests that read Secrets, pages of 1000", reads, 2*s.consumers/1000+listsOfSecrets)
+	r.atMost("restart: requests to Kubernetes, all together", kube.of(func(string, string) bool { return true }), restartRequests)
 	if s.countsOnly() {
 		return
 	}
