@@ -205,12 +205,13 @@ func (r *report) restart(s settings, kube kubeCounts, requests []kongsim.Request
 	r.explain("restart", kube)
 	r.note("restart: requests that list what Kong holds", fmt.Sprint(pages))
 	reads := kube.of(func(verb, resource string) bool { return !isWrite(verb) && resource == "secrets" })
-	// Pages of two Secrets a consumer; what workers ask for out of turn is read by itself.
-	r.atMost("restart: requests that read Secrets, pages of 1000", reads, 2*s.consumers/1000+listsOfSecrets)
-	r.atMost("restart: requests to Kubernetes, all together", kube.of(func(string, string) bool { return true }), restartRequests)
+	// Pages of two Secrets a consumer. What is looked at while Kong is not listed yet is looked at once more, and read by
+	// itself then.
+	r.atMost("restart: requests that read Secrets, pages of 1000", reads, 2*s.consumers/1000+workers+listsOfSecrets)
 	if s.countsOnly() {
 		return
 	}
+	r.atMost("restart: requests to Kubernetes, all together", kube.of(func(string, string) bool { return true }), restartRequests)
 	r.note("restart: time until all was looked at", seconds(wall))
 	r.add(now <= maxMemoryStart, "restart: resident, now and at its highest", mebibytes(now)+", "+mebibytes(highest), "<= "+mebibytes(maxMemoryStart))
 }
