@@ -24,7 +24,7 @@ func withoutComments(text string) string {
 }
 
 // Program is the Lua that checks the rules, for the access phase of Kong's post-function plugin. What the rules say is
-// in it as a table of strings, numbers and booleans; each byte of a string is escaped.
+// in it as a table of strings, numbers and booleans; in a string what is not a plain character is escaped.
 func (r Rules) Program() string {
 	return "-- Checks the claims of tokens. Written by kong-jwt-operator from spec.claims of a JwtProtectedService.\n" +
 		"local rules = " + r.table() + "\n" + program
@@ -94,13 +94,17 @@ func setOf(texts []string) string {
 
 func braces(fields []string) string { return "{" + strings.Join(fields, ", ") + "}" }
 
-// quote writes a string as Lua does (reference manual 5.1, section 2.1), each byte as its three decimal digits: nothing
-// in it can end the literal.
+// quote writes a string as Lua does (reference manual 5.1, section 2.1). What is not printable ASCII is written as its
+// three decimal digits, and so are the quote and the backslash: nothing in it can end the literal.
 func quote(text string) string {
 	var b strings.Builder
 	b.WriteByte('"')
 	for i := range len(text) {
-		fmt.Fprintf(&b, `\%03d`, text[i])
+		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			fmt.Fprintf(&b, `\%03d`, c)
+		} else {
+			b.WriteByte(c)
+		}
 	}
 	b.WriteByte('"')
 	return b.String()

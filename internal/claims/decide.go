@@ -353,7 +353,8 @@ func headerText(value any) (text string, ok bool) {
 	return scalarText(value)
 }
 
-// scalarText gives a text that a header can hold (RFC 9110, section 5.5) and that nobody trims to another.
+// scalarText gives a text that a header can hold (RFC 9110, section 5.5) and that HTTP does not trim to another: it
+// trims spaces and tabs.
 func scalarText(value any) (text string, ok bool) {
 	switch v := value.(type) {
 	case string:

@@ -6,7 +6,7 @@
 -- program refuses. What it cannot read it refuses. decide.go has the same decision in Go: change both.
 
 local byte, char, sub, find = string.byte, string.char, string.sub, string.find
-local lower, gsub, concat, floor = string.lower, string.gsub, table.concat, math.floor
+local lower, gsub, gmatch, concat, floor = string.lower, string.gsub, string.gmatch, table.concat, math.floor
 
 -- Bounds of what is read: bytes of the payload as it is sent, and objects or lists in one another.
 local MAX_PAYLOAD = 65536
@@ -339,7 +339,8 @@ local function meets(value, rule)
   return false
 end
 
--- A text that a header can hold (RFC 9110, section 5.5) and that nobody trims to another.
+-- A text that a header can hold (RFC 9110, section 5.5) and that HTTP does not trim to another: it trims spaces and
+-- tabs.
 local function is_header_text(text)
   return not find(text, "[%z\1-\31\127]") and not find(text, "^ ") and not find(text, " $")
 end
@@ -424,22 +425,35 @@ for i = 1, #rules.headers do
   own[lower(rules.headers[i].header)] = true
 end
 
--- Removes what the client sent under the name of a header of the rules. False where there are too many headers to see
--- all of them.
+local function is_own(name)
+  return own[(gsub(lower(name), "_", "-"))]
+end
+
+-- Removes what the client sent under the name of a header of the rules; gives why it cannot. Kong removes what
+-- Connection names (RFC 9110, section 7.6.1) after all plugins, and with it what this program sets.
 local function remove_headers()
   if #rules.headers == 0 then
-    return true
+    return nil
   end
   local sent, truncated = kong.request.get_headers(MAX_HEADERS)
   if truncated then
-    return false
+    return "The request has too many headers"
+  end
+  local connection = sent.connection or ""
+  if type(connection) == "table" then
+    connection = concat(connection, ",")
+  end
+  for name in gmatch(connection, "[^,%s]+") do
+    if is_own(name) then
+      return "The header Connection names one that this service sets"
+    end
   end
   for name in pairs(sent) do
-    if own[(gsub(lower(name), "_", "-"))] then
+    if is_own(name) then
       kong.service.request.clear_header(name)
     end
   end
-  return true
+  return nil
 end
 
 local function refuse(status, problem, code)
@@ -472,8 +486,9 @@ return function()
     if not passes_without_token() then
       return refuse(UNAUTHORIZED)
     end
-    if not remove_headers() then
-      return refuse(UNAUTHORIZED, "The request has too many headers")
+    local unremoved = remove_headers()
+    if unremoved then
+      return refuse(UNAUTHORIZED, unremoved)
     end
     return
   end
@@ -484,8 +499,9 @@ return function()
   if status then
     return refuse(status, problem, status == FORBIDDEN and "insufficient_scope" or "invalid_token")
   end
-  if not remove_headers() then
-    return refuse(UNAUTHORIZED, "The request has too many headers")
+  local unremoved = remove_headers()
+  if unremoved then
+    return refuse(UNAUTHORIZED, unremoved)
   end
   for i = 1, #rules.headers do
     if values[i] then

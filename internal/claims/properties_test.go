@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"pgregory.net/rapid"
@@ -59,7 +60,14 @@ func drawRules(t *rapid.T) Rules {
 	texts := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"a", "b", "ab", "é"}), 0, 2, rapid.ID[string])
 	claim := rapid.Map(rapid.SampledFrom([]string{"sub", "o.p", "o.o.p", `["sub"]`, "aud"}), path)
 	rules := Rules{
-		Issuers: texts.Draw(t, "issuers"), Audiences: texts.Draw(t, "audiences"), Explains: rapid.Bool().Draw(t, "explains"),
+		Explains: rapid.Bool().Draw(t, "explains"), Skew: 30 * time.Second,
+		ChecksIssueTime: rapid.IntRange(0, 4).Draw(t, "iat") == 0,
+	}
+	if rapid.IntRange(0, 2).Draw(t, "checks iss") == 0 {
+		rules.Issuers = texts.Draw(t, "issuers")
+	}
+	if rapid.IntRange(0, 2).Draw(t, "checks aud") == 0 {
+		rules.Audiences = texts.Draw(t, "audiences")
 	}
 	for range rapid.IntRange(0, 2).Draw(t, "required") {
 		required := Required{Claim: claim.Draw(t, "claim")}
@@ -79,15 +87,77 @@ func drawRules(t *rapid.T) Rules {
 	return rules
 }
 
-// The program and the function decide alike, whatever the rules and the payload are.
+// drawClaims draws the payload of a token that is nearly always readable, of claims that rules ask for.
+func drawClaims(t *rapid.T) string {
+	value := rapid.OneOf(rapid.SampledFrom(strings.Fields(`"a" "b" "ab" "\u00e9" "a,b" "" ["a"] ["a","b"] ["a",1,true] [] ["a",""] [["a"]]
+		[null] 0 -0 5 5.0 1e400 9007199254740993 true false null {"p":"a"} {"p":true} {"p":5} {"o":{"p":"a"}} {} "\u0007" "\u007f"
+		"a\u0020b" "\u0020a" "\ud83d\ude00" 1800000000 1800000030 1800000031 1800000030.5 1.8e9 -5`)), rapid.Custom(func(t *rapid.T) string {
+		return drawValue(t, 1)
+	}))
+	names := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"sub", "o", "aud", "iss", "iat"}), 0, 5, rapid.ID[string]).Draw(t, "names")
+	fields := make([]string, 0, len(names))
+	for _, name := range names {
+		fields = append(fields, `"`+name+`":`+value.Draw(t, "value"))
+	}
+	return "{" + strings.Join(fields, ",") + "}"
+}
+
+// The program and the function decide alike, whatever the rules and the payload are. Of what is drawn some passes, and
+// some is refused for each reason.
 func TestLuaAndGoAgree(t *testing.T) {
+	met := map[Problem]int{}
+	headers := 0
 	rapid.Check(t, func(t *rapid.T) {
 		rules := drawRules(t)
 		function := compile(t, rules)
 		for range 4 {
 			agree(t, function, rules, Request{Token: token(drawJSON(t))})
 		}
+		for range 12 {
+			d := agree(t, function, rules, Request{Token: token(drawClaims(t))})
+			met[d.Problem()]++
+			headers += len(d.Set)
+		}
 	})
+	for _, problem := range []Problem{"", Unreadable, WrongIssuer, WrongAudience, IssuedInFuture, Insufficient, NoHeader} {
+		if met[problem] == 0 {
+			t.Errorf("no token was drawn with the problem %q: %v", problem, met)
+		}
+	}
+	if headers == 0 {
+		t.Error("no header was made")
+	}
+}
+
+// Every byte, and every beginning and border of a character of several bytes (RFC 3629, section 4), is read alike in a
+// string, and is made the same header.
+func TestBytesOfStrings(t *testing.T) {
+	rules := Rules{Headers: []Header{{Claim: path("x"), Name: "X-Token-X"}}}
+	function := compile(t, rules)
+	try := func(text ...byte) {
+		agree(t, function, rules, Request{Token: token(`{"x":"` + string(text) + `"}`)})
+	}
+	second := []byte{0x1f, ' ', '"', '/', '\\', 'u', 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xff}
+	borders := []byte{0x7f, 0x80, 0xbf, 0xc0}
+	for first := range 256 {
+		lead := byte(first)
+		try(lead)
+		for _, b := range second {
+			try(lead, b)
+			if lead < 0xc0 {
+				continue
+			}
+			for _, c := range borders {
+				try(lead, b, c)
+				if lead < 0xe0 {
+					continue
+				}
+				for _, d := range borders {
+					try(lead, b, c, d)
+				}
+			}
+		}
+	}
 }
 
 // What is read is valid by encoding/json too; and what is not read of what it calls valid has one of the faults that

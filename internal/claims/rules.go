@@ -53,8 +53,8 @@ type Path struct {
 
 var (
 	step = regexp.MustCompile(`^(?:\["([^"\x00-\x1f\x7f]+)"\]|([^.\[\]"\x00-\x1f\x7f]+))`)
-	// wholeNumber is the form of numbers that are compared: by their digits, which is exact at any size.
-	wholeNumber = regexp.MustCompile(`^(0|-?[1-9][0-9]{0,30})$`)
+	// wholeNumber is the form of numbers that are compared: by their digits.
+	wholeNumber = regexp.MustCompile(`^(0|-?[1-9][0-9]*)$`)
 )
 
 // maxSteps is as deep as a path goes.
@@ -176,9 +176,11 @@ func comparand(raw []byte) (any, *FieldError) {
 		wrong.Wrong, wrong.Todo = fmt.Sprintf("it is longer than %d bytes", maxText), "Compare with a shorter one"
 		return nil, wrong
 	case json.Number:
-		if wholeNumber.MatchString(v.String()) {
+		// The API server keeps numbers of 64 bits. A longer one it changes to another before it is stored.
+		if _, err := v.Int64(); err == nil && wholeNumber.MatchString(v.String()) {
 			return v, nil
 		}
+		wrong.Wrong += ", or it is out of the range of 64 bits"
 	}
 	return nil, wrong
 }

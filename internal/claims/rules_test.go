@@ -65,6 +65,7 @@ func TestRulesThatCannotBe(t *testing.T) {
 		"a path":               {required(v1alpha1.RequiredClaim{Claim: "a..b", Contains: "x"}), "required[1].claim", "is no path"},
 		"a header's path":      {v1alpha1.ClaimChecks{Headers: []v1alpha1.ClaimHeader{{Claim: "", Header: "X"}}}, "headers[0].claim", "is no path"},
 		"a fraction":           {required(v1alpha1.RequiredClaim{Claim: "a", Equals: equals("1.5")}), "required[1].equals", "no whole number"},
+		"over 64 bits":         {required(v1alpha1.RequiredClaim{Claim: "a", Equals: equals("12345678901234567890")}), "required[1].equals", "64 bits"},
 		"a list":               {required(v1alpha1.RequiredClaim{Claim: "a", Equals: equals("[1]")}), "required[1].equals", "no whole number"},
 		"null":                 {required(v1alpha1.RequiredClaim{Claim: "a", Equals: equals("null")}), "required[1].equals", "no whole number"},
 		"no JSON":              {required(v1alpha1.RequiredClaim{Claim: "a", Equals: equals("{")}), "required[1].equals", "no whole number"},

@@ -23,6 +23,9 @@ type Guard struct {
 	Claims *claims.Rules
 	// Limits of requests.
 	Limits []Limit
+	// OtherClaims says that Kong checks claims by a program that is not the one of the service's spec, such as another
+	// version's: what it decides is not known.
+	OtherClaims bool
 	// Others are plugins that may refuse a request too, and that are not looked at.
 	Others []string
 }
@@ -137,6 +140,13 @@ func Explain(in Input) Report {
 	}
 	if len(in.Guard.Others) > 0 {
 		r.add(Check{Name: "other plugins", Outcome: jwtplugin.Skipped, Detail: fmt.Sprintf("%s: not looked at; they may refuse a request too", list(in.Guard.Others))})
+	}
+	if in.Guard.OtherClaims {
+		r.add(Check{
+			Name: "claims", Outcome: jwtplugin.Unknown,
+			Detail: "Kong runs another program than the one that is made of spec.claims here: what it decides is not known",
+			Remedy: "Use the plugin of the operator's version (kubectl kongjwt version), and look whether the service is Ready.",
+		})
 	}
 	if in.Guard.Claims != nil && in.Guard.JWT != nil {
 		r.Checks = append(r.Checks, in.checkClaims(account)...) // last: post-function runs after all others

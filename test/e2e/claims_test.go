@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
@@ -99,6 +100,19 @@ var _ = Describe("The claims of a token", Ordered, func() {
 			Entry("by objects that are too deep", 401, "cannot be read", claims{"x": nested(17)}),
 		)
 
+		DescribeTable("that readers take for different ones", func(ctx SpecContext, field string) {
+			text, err := json.Marshal(good)
+			Expect(err).NotTo(HaveOccurred())
+			payload := fmt.Sprintf(`%s,"exp":%d`, text[:len(text)-1], time.Now().Add(time.Hour).Unix())
+			expectPassed(ctx, to("rules").with(signText(material, key, payload+`,"x":"é\ud83d\ude00"}`)))
+			expectRefused(ctx, to("rules").with(signText(material, key, payload+","+field+"}")), http.StatusUnauthorized, "")
+		},
+			Entry("by a name that comes twice", `"aud":"orders"`),
+			Entry("by a name that comes twice, escaped", `"\u0061ud":"orders"`),
+			Entry("by half a surrogate pair", `"x":"\ud800"`),
+			Entry("by bytes that are no UTF-8", "\"x\":\"\xff\""),
+		)
+
 		It("that is met in a query too", func(ctx SpecContext) {
 			in := to("rules")
 			in.query = map[string][]string{"jwt": {token(good, claims{"aud": "x"})}}
@@ -162,6 +176,15 @@ var _ = Describe("The claims of a token", Ordered, func() {
 			Entry("an object", claims{"o": map[string]any{"a": "?>~"}}, map[string]string{"x-token-object": "eyJhIjoiP1x1MDAzZX4ifQ"}),
 			Entry("none", claims{}, map[string]string{}),
 			Entry("null and an empty list", claims{"sub": []any{}, "o": nil}, map[string]string{}),
+		)
+
+		DescribeTable("and Connection cannot name one, whose headers Kong removes", func(ctx SpecContext, connection string) {
+			named := to("headers").with(token(claims{"sub": "me"}))
+			named.header.Set("Connection", connection)
+			expectRefused(ctx, named, http.StatusUnauthorized, "The header Connection names one that this service sets")
+		},
+			Entry("as it is", "X-Token-Subject"),
+			Entry("spelled otherwise, among others", "close, x_token_ROLES"),
 		)
 
 		DescribeTable("but not where one could pass for another", func(ctx SpecContext, value any) {

@@ -8,6 +8,8 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
 	"encoding/pem"
 	"strings"
 	"time"
@@ -47,6 +49,18 @@ func sign(algorithm v1alpha1.Algorithm, signingKey any, credentialKey string, ch
 	text, err := token.SignedString(signingKey)
 	Expect(err).NotTo(HaveOccurred())
 	return text
+}
+
+// signText makes a token by HS256 whose payload is a text, whatever it is.
+func signText(material, keyID, payload string) string {
+	GinkgoHelper()
+	header, err := json.Marshal(map[string]string{"alg": "HS256", "typ": "JWT", "kid": keyID})
+	Expect(err).NotTo(HaveOccurred())
+	encode := base64.RawURLEncoding.EncodeToString
+	text := encode(header) + "." + encode([]byte(payload))
+	signature, err := jwt.SigningMethodHS256.Sign(text, []byte(material))
+	Expect(err).NotTo(HaveOccurred())
+	return text + "." + encode(signature)
 }
 
 // expired is what makes a token's time be over.

@@ -206,7 +206,11 @@ func (k *asKong) guard(p place, service *v1alpha1.JwtProtectedService) (explain.
 				guard.Limits = explain.Limits(*limit)
 			}
 		case desired.PluginClaims:
-			if guard.Claims = claimsIn(config, service); guard.Claims == nil {
+			switch guard.Claims = claimsIn(config, service); {
+			case guard.Claims != nil:
+			case service != nil && service.Spec.Claims != nil:
+				guard.OtherClaims = true
+			default:
 				guard.Others = append(guard.Others, name)
 			}
 		default:

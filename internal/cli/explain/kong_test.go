@@ -15,6 +15,18 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
 )
 
+func id(name string) string { return uuid.NewSHA1(uuid.NameSpaceOID, []byte(name)).String() }
+
+func kongAt(t *testing.T, url string) *kong.Client {
+	t.Helper()
+	api, err := kong.New(kong.Config{URL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(api.CloseIdle)
+	return api
+}
+
 // likeAnID is a key that the Admin API takes for an id, and the jwt plugin for a key.
 const likeAnID = "40af65f4-2a40-4ab2-bb9d-bf1ee39ecab3"
 
@@ -26,12 +38,7 @@ func kongWith(t *testing.T) (url string, remove func()) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = server.Close() })
-	api, err := kong.New(kong.Config{URL: server.AdminURL()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(api.CloseIdle)
-	id := func(name string) string { return uuid.NewSHA1(uuid.NameSpaceOID, []byte(name)).String() }
+	api := kongAt(t, server.AdminURL())
 	ref := func(name string) map[string]any { return map[string]any{"id": id(name)} }
 	consumer, credential := id("consumer"), id("credential")
 	for _, e := range []kong.Entity{
@@ -93,6 +100,17 @@ func programOf(t *testing.T, name string) string {
 	return ""
 }
 
+// older makes Kong run a program for claims that another version of the operator wrote.
+func older(t *testing.T, url string) {
+	t.Helper()
+	if _, err := kongAt(t, url).Put(t.Context(), kong.Entity{Kind: kong.KindPlugin, ID: id("claims"), Fields: kong.Fields{
+		"name": "post-function", "service": map[string]any{"id": id("claimed")},
+		"config": map[string]any{"access": []string{"-- older\n" + programOf(t, "claimed")}},
+	}}); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestKongItself: what Kong holds is the answer, whatever the resources say.
 func TestKongItself(t *testing.T) {
 	url, remove := kongWith(t)
@@ -126,6 +144,12 @@ func TestKongItself(t *testing.T) {
 		t.Error("a token without the claims is accepted")
 	}
 	check(out, `REFUSED  Kong answers 401 {"message":"Unauthorized"}`)
+	older(t, url)
+	if out, err = ask("default.leaked", "--service", "claimed"); err == nil {
+		t.Error("a token that another program judges is accepted")
+	}
+	check(out, "UNKNOWN")
+	check(out, "Kong runs another program than the one that is made of spec.claims here")
 	out, _ = ask("default.leaked", "--service", "closed")
 	check(out, "post-function")
 	out, _ = ask("default.leaked", "--url", "http://kong.example.com/elsewhere")

@@ -75,6 +75,12 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 			x.upstream.Del(name)
 		}
 	}
+	// Kong removes what Connection names, what a plugin set too (kong/runloop/handler.lua, access.after).
+	for name := range strings.SplitSeq(pr.In.Header.Get("Connection"), ",") {
+		if name = strings.TrimSpace(name); !strings.EqualFold(name, "upgrade") {
+			x.upstream.Del(name)
+		}
+	}
 	pr.Out.Header = x.upstream
 	p.forwarded(pr, on)
 	on.sent = p.now()

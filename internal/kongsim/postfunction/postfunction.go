@@ -207,7 +207,7 @@ func (m *machine) method(l *lua.LState) int {
 	return 1
 }
 
-// headers lists the first headers of the request, by their names in small letters.
+// headers lists the first headers of the request, by their names in small letters: a list where there are several.
 func (m *machine) headers(l *lua.LState) int {
 	most := l.CheckInt(1)
 	list := l.NewTable()
@@ -219,7 +219,15 @@ func (m *machine) headers(l *lua.LState) int {
 			l.Push(lua.LString("truncated"))
 			return 2
 		}
-		list.RawSetString(strings.ToLower(name), lua.LString(values[0]))
+		var value lua.LValue = lua.LString(values[0])
+		if len(values) > 1 {
+			several := l.NewTable()
+			for _, one := range values {
+				several.Append(lua.LString(one))
+			}
+			value = several
+		}
+		list.RawSetString(strings.ToLower(name), value)
 	}
 	l.Push(list)
 	return 1
