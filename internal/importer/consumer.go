@@ -29,11 +29,11 @@ func (m *importing) consumer(e kong.Entity) {
 	if object := e.Fields.Text(kongConsumerField); m.options.Keep && object != "" {
 		c.Annotations = map[string]string{v1alpha1.AnnotationTakeOver: object}
 	}
-	if username == m.options.Namespace+"."+c.Name {
-		c.Spec.Username = "" // the default
-	}
 	for _, child := range credentials {
 		m.credential(c, child)
+	}
+	if username == m.options.Namespace+"."+c.Name {
+		c.Spec.Username = "" // the default
 	}
 	for _, child := range groups {
 		group := child.Fields.Text("group")
@@ -86,10 +86,32 @@ func (m *importing) credential(c *v1alpha1.JwtConsumer, e kong.Entity) {
 	default:
 		secret.StringData[credential.DataKeyPublicKey] = e.Fields.Text("rsa_public_key")
 	}
-	c.Spec.Credentials = append(c.Spec.Credentials, v1alpha1.Credential{
+	spec := v1alpha1.Credential{
 		Name: name, Algorithm: algorithm, Key: key, SecretRef: &v1alpha1.CredentialSecretReference{Name: secret.Name},
-	})
+	}
+	if why := unusable(spec, secret); why != "" {
+		m.left(e, "of consumer %s: no JwtConsumer can have it: %s", c.Spec.Username, why)
+		return
+	}
+	c.Spec.Credentials = append(c.Spec.Credentials, spec)
 	m.secret(what, secret)
+}
+
+// unusable says why the operator would refuse the material of a credential; empty where it would not, or has none yet.
+func unusable(spec v1alpha1.Credential, secret *corev1.Secret) string {
+	data := map[string][]byte{}
+	for name, value := range secret.StringData {
+		if isPlaceholder(value) != "" {
+			return ""
+		}
+		data[name] = []byte(value)
+	}
+	_, err := credential.FromSecret("", spec, spec.Key, data)
+	if err == nil {
+		return ""
+	}
+	_, why, _ := strings.Cut(err.Error(), ": ")
+	return why
 }
 
 // secret keeps a Secret, or says that it has to be made by somebody else. What stands for a value and is none is

@@ -13,11 +13,15 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/credential"
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/pluginconfig"
 	"github.com/kongjwt/kong-jwt-operator/internal/schema"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
-// faults are what the API server would refuse a resource for.
+// faults are what the API server would refuse a resource for; else what the operator would refuse whatever the policy of
+// its gateway allows.
 func faults(resource v1alpha1.Resource) []schema.Fault {
 	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(resource)
 	if err != nil {
@@ -27,7 +31,53 @@ func faults(resource v1alpha1.Resource) []schema.Fault {
 	if err != nil {
 		return []schema.Fault{{Field: "spec", Message: err.Error()}}
 	}
+	if len(found) == 0 {
+		return refusals(resource, everywhere)
+	}
 	return found
+}
+
+// everywhere opens all hosts.
+var everywhere = v1alpha1.UpstreamPolicy{Allow: []v1alpha1.AllowedUpstream{{CIDRs: []string{"0.0.0.0/0", "::/0"}, Hosts: []string{"*"}}}}
+
+// refusals are what the operator refuses of a resource on a gateway that allows all that can be allowed, but for
+// upstreams.
+func refusals(resource v1alpha1.Resource, upstreams v1alpha1.UpstreamPolicy) (all []schema.Fault) {
+	policy := desired.Policy{GatewayPolicy: v1alpha1.GatewayPolicy{
+		Identities: v1alpha1.IdentitiesAny, RegularExpressions: true, Upstreams: upstreams,
+	}}
+	var err error
+	switch r := resource.DeepCopyObject().(type) {
+	case *v1alpha1.JwtConsumer:
+		for _, p := range r.Spec.Plugins {
+			policy.ConsumerPlugins = append(policy.ConsumerPlugins, p.Plugin)
+		}
+		policy.Plugins = policy.ConsumerPlugins
+		in := desired.ConsumerInput{Consumer: r}
+		for i, spec := range r.Spec.Credentials {
+			in.Credentials = append(in.Credentials, desired.Credential{
+				Field: fmt.Sprintf("spec.credentials[%d]", i), Part: desired.CredentialPart(credential.Slot{Credential: spec.Name}),
+				Material: credential.Material{Key: spec.Key, Algorithm: spec.Algorithm},
+			})
+		}
+		_, err = desired.BuildConsumer(desired.Scope{}, policy, in)
+	case *v1alpha1.JwtProtectedService:
+		for _, p := range r.Spec.Plugins {
+			policy.Plugins = append(policy.Plugins, p.Plugin)
+		}
+		if limit := r.Spec.RateLimit; limit != nil && limit.Redis != "" {
+			policy.Redis = []v1alpha1.RedisServer{{Name: limit.Redis, Host: "redis.example.com"}}
+		}
+		if upstream := r.Spec.Upstream; upstream != nil && upstream.ServiceRef != nil {
+			upstream.ServiceRef, upstream.URL = nil, "http://example.com" // whether it is there is for the cluster to say
+		}
+		_, err = desired.BuildService(desired.Scope{}, policy, desired.ServiceInput{Service: r})
+	}
+	for _, stalled := range status.AllStalled(err) {
+		where, why, _ := strings.Cut(stalled.Message, ": ")
+		all = append(all, schema.Fault{Field: where, Message: strings.Replace(why, " (policy of KongGateway )", "", 1)})
+	}
+	return all
 }
 
 // element is a list in a spec, and the number of one of its elements.

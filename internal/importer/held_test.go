@@ -3,20 +3,16 @@ package importer_test
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/uuid"
 	"k8s.io/apimachinery/pkg/runtime"
-	"pgregory.net/rapid"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/importer"
-	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 	"github.com/kongjwt/kong-jwt-operator/internal/schema"
 )
 
@@ -135,184 +131,4 @@ services:
 	if len(result.Services) != 1 || len(result.Consumers) != 1 {
 		t.Errorf("%d services and %d consumers", len(result.Services), len(result.Consumers))
 	}
-}
-
-// field is one of Kong's schemas.
-type field struct {
-	Type     string             `json:"type"`
-	Required bool               `json:"required"`
-	OneOf    []any              `json:"one_of"`
-	Between  []float64          `json:"between"`
-	Fields   []map[string]field `json:"fields"`
-	Elements *field             `json:"elements"`
-	Values   *field             `json:"values"`
-	Auto     bool               `json:"auto"`
-	UUID     bool               `json:"uuid"`
-	Default  any                `json:"default"`
-	LenMin   int                `json:"len_min"`
-}
-
-// texts are what people have in their Kongs, and some that nobody should.
-var texts = []string{
-	"a", "orders", "Upper.Case_svc", "40af65f4-2a40-4ab2-bb9d-bf1ee39ecab3", "team-a.x", "primary", "x.auth", "token[]", "get", "GET", "2001:db8::6",
-	"[2001:db8::6]", "::1", "10.0.0.1", "*.example.com", "API.example.com.", "/x/*", "/a//b", "~/\\w+", "é", "a,b", "with space", "a/b", "kongjwt:x",
-	`${{ env "X" }}`, "{vault://env/x}", strings.Repeat("long", 200), "\u0001", "HS256", "http", "wss", "redis", "local", "-", "default", "1",
-}
-
-func (f field) draw(t *rapid.T, label string) any {
-	if len(f.OneOf) > 0 {
-		return rapid.SampledFrom(f.OneOf).Draw(t, label)
-	}
-	switch f.Type {
-	case "string":
-		return rapid.SampledFrom(texts).Draw(t, label)
-	case "integer", "number":
-		low, high := -1.0, 1e9
-		if len(f.Between) == 2 {
-			low, high = f.Between[0], f.Between[1]
-		}
-		n := rapid.Float64Range(low, high).Draw(t, label)
-		if f.Type == "number" {
-			return n
-		}
-		return float64(int64(n))
-	case "boolean":
-		return rapid.Bool().Draw(t, label)
-	case "array", "set":
-		element := field{Type: "string"}
-		if f.Elements != nil {
-			element = *f.Elements
-		}
-		list := []any{}
-		for i := range rapid.IntRange(0, rapid.SampledFrom([]int{2, 2, 2, 40}).Draw(t, label+" most")).Draw(t, label+" length") {
-			list = append(list, element.draw(t, fmt.Sprint(label, i)))
-		}
-		return list
-	case "map":
-		all := map[string]any{}
-		value := field{Type: "array"}
-		if f.Values != nil {
-			value = *f.Values
-		}
-		for i := range rapid.IntRange(0, 2).Draw(t, label+" length") {
-			all[rapid.SampledFrom(texts).Draw(t, fmt.Sprint(label, i))] = value.draw(t, fmt.Sprint(label, i))
-		}
-		return all
-	case "record":
-		return drawFields(t, f.Fields, label)
-	}
-	return nil
-}
-
-func drawFields(t *rapid.T, fields []map[string]field, label string) map[string]any {
-	all := map[string]any{}
-	for _, one := range fields {
-		for name, f := range one {
-			if f.Auto || f.Type == "foreign" || f.Type == "function" {
-				continue
-			}
-			if f.Required && f.Default == nil || rapid.IntRange(0, 3).Draw(t, label+name+" given") == 0 {
-				all[name] = f.draw(t, label+name)
-			} else if f.Default != nil {
-				all[name] = f.Default
-			}
-		}
-	}
-	return all
-}
-
-// schemasOfKong reads the fields of entities and plugins, by name, from the schemas of a real Kong.
-func schemasOfKong(t *testing.T) (entities, plugins map[string][]map[string]field) {
-	t.Helper()
-	content, err := os.ReadFile("../kongsim/schema/recorded/3.9.3.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	type schema struct {
-		Fields []map[string]field `json:"fields"`
-	}
-	var all struct{ Entities, Plugins map[string]schema }
-	if err := json.Unmarshal(content, &all); err != nil {
-		t.Fatal(err)
-	}
-	fields := func(schemas map[string]schema) map[string][]map[string]field {
-		found := map[string][]map[string]field{}
-		for name, s := range schemas {
-			found[name] = s.Fields
-		}
-		return found
-	}
-	return fields(all.Entities), fields(all.Plugins)
-}
-
-// TestWhatKongTakesIsTakenOrListed: of entities that are made from Kong's schemas, what is imported is what the API
-// server takes, and nothing is lost without a word.
-func TestWhatKongTakesIsTakenOrListed(t *testing.T) {
-	schemas := map[string][]map[string]field{}
-	entitySchemas, pluginSchemas := schemasOfKong(t)
-	for _, name := range []string{"consumers", "jwt_secrets", "acls", "services", "routes"} {
-		schemas[name] = entitySchemas[name]
-	}
-	for _, name := range []string{"jwt", "acl", "rate-limiting"} {
-		schemas[name] = pluginSchemas[name]
-	}
-	for name, fields := range schemas {
-		if len(fields) == 0 {
-			t.Fatalf("Kong's schemas have no %s", name)
-		}
-	}
-	rapid.Check(t, func(t *rapid.T) {
-		var entities []kong.Entity
-		draw := func(kind kong.Kind, from string, links map[string]any, consumer string) string {
-			id := uuid.NewSHA1(uuid.NameSpaceOID, []byte(fmt.Sprint(len(entities)))).String()
-			fields := drawFields(t, schemas[from], from)
-			for name, value := range links {
-				fields[name] = value
-			}
-			entities = append(entities, kong.Entity{Kind: kind, ID: id, ConsumerID: consumer, Fields: fields})
-			return id
-		}
-		for range rapid.IntRange(0, 2).Draw(t, "consumers") {
-			consumer := draw(kong.KindConsumer, "consumers", nil, "")
-			for range rapid.IntRange(0, 3).Draw(t, "credentials") {
-				draw(kong.KindJWT, "jwt_secrets", nil, consumer)
-			}
-			for range rapid.SampledFrom([]int{0, 1, 40}).Draw(t, "groups") {
-				draw(kong.KindACL, "acls", nil, consumer)
-			}
-		}
-		for range rapid.IntRange(0, 2).Draw(t, "services") {
-			service := draw(kong.KindService, "services", nil, "")
-			on := map[string]any{"id": service}
-			for range rapid.SampledFrom([]int{0, 1, 2, 17}).Draw(t, "routes") {
-				draw(kong.KindRoute, "routes", map[string]any{"service": on}, "")
-			}
-			for _, plugin := range []string{"jwt", "acl", "rate-limiting"} {
-				if rapid.Bool().Draw(t, plugin) || plugin == "jwt" {
-					draw(kong.KindPlugin, plugin, map[string]any{"service": on, "name": plugin}, "")
-				}
-			}
-		}
-		result := importer.Import(entities, importer.Options{Namespace: "shop", Gateway: "main", PlainSecrets: true})
-		taken(t, result)
-		left := strings.Builder{}
-		for _, l := range result.Left {
-			left.WriteString(l.What + ": " + l.Why + "\n")
-		}
-		for _, s := range result.Secrets {
-			for _, value := range s.StringData {
-				if value == "" || strings.Contains(value, "{{") || strings.Contains(value, "{vault") {
-					t.Errorf("Secret %s holds %q", s.Name, value)
-				}
-			}
-		}
-		for _, e := range entities {
-			if e.Kind == kong.KindConsumer && len(result.Consumers) == 0 && !strings.Contains(left.String(), "consumer ") {
-				t.Errorf("a consumer is lost: %v", e.Fields["username"])
-			}
-			if e.Kind == kong.KindService && len(result.Services) == 0 && !strings.Contains(left.String(), "service ") {
-				t.Errorf("a service is lost: %v", e.Fields["name"])
-			}
-		}
-	})
 }

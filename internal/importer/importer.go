@@ -80,6 +80,7 @@ func Import(entities []kong.Entity, options Options) Result {
 		}
 	}
 	m.tellOfIdentities()
+	m.tellOfUpstreams()
 	slices.SortFunc(m.result.Left, func(a, b Left) int { return cmp.Or(cmp.Compare(a.What, b.What), cmp.Compare(a.Why, b.Why)) })
 	return m.result
 }
@@ -104,6 +105,22 @@ func (m *importing) tellOfIdentities() {
 	names = slices.DeleteFunc(names, func(name string) bool { return name == "" || strings.HasPrefix(name, m.options.Namespace+".") })
 	if len(names) > 0 {
 		m.leave("KongGateway "+m.options.Gateway, "it has to have spec.policy.identities: Any, as %d names such as %s do not begin with %s.", len(names), names[0], m.options.Namespace)
+	}
+}
+
+// tellOfUpstreams says that the gateway has to open hosts that services name, where it does not by itself.
+func (m *importing) tellOfUpstreams() {
+	var closed []string
+	first := ""
+	for _, s := range m.result.Services {
+		if found := refusals(s, v1alpha1.UpstreamPolicy{}); len(found) > 0 {
+			closed = append(closed, s.Name)
+			first = cmp.Or(first, found[0].Message)
+		}
+	}
+	if len(closed) > 0 {
+		m.leave("KongGateway "+m.options.Gateway, "its spec.policy.upstreams.allow has to open hosts of %d services. Of %s: %s",
+			len(closed), closed[0], first)
 	}
 }
 

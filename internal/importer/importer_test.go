@@ -1,6 +1,7 @@
 package importer_test
 
 import (
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -87,7 +88,7 @@ func TestImportConsumer(t *testing.T) {
 	entities := []kong.Entity{
 		entity(kong.KindConsumer, "c", kong.Fields{"username": "team.John_Doe", "custom_id": "42"}),
 		under("c", entity(kong.KindJWT, "j1", kong.Fields{"key": "k1", "algorithm": "HS256", "secret": "material-one"})),
-		under("c", entity(kong.KindJWT, "j2", kong.Fields{"key": "k2", "algorithm": "RS256", "secret": "unused", "rsa_public_key": "a PEM"})),
+		under("c", entity(kong.KindJWT, "j2", kong.Fields{"key": "k2", "algorithm": "RS256", "secret": "unused", "rsa_public_key": publicKeys()[0]})),
 		under("c", entity(kong.KindACL, "g", kong.Fields{"group": "buyers"})),
 	}
 	result := run(entities...)
@@ -98,7 +99,7 @@ func TestImportConsumer(t *testing.T) {
 	if c.Name != "john-doe" || c.Spec.Username != "team.John_Doe" || c.Spec.CustomID != "42" || !slices.Equal(c.Spec.Groups, []string{"buyers"}) || len(c.Spec.Credentials) != 2 {
 		t.Errorf("%+v", c)
 	}
-	for i, want := range []map[string]string{{"secret": "material-one"}, {"public.pem": "a PEM"}} {
+	for i, want := range []map[string]string{{"secret": "material-one"}, {"public.pem": publicKeys()[0]}} {
 		if got := result.Secrets[i]; got.Name != c.Spec.Credentials[i].SecretRef.Name || !reflect.DeepEqual(got.StringData, want) {
 			t.Errorf("Secret %s of %+v", got.Name, c.Spec.Credentials[i])
 		}
@@ -175,6 +176,19 @@ func TestImportRoutesAlone(t *testing.T) {
 	result := run(service, route, onRoute)
 	if len(result.Services) != 1 || result.Services[0].Spec.AttachTo == nil || result.Services[0].Spec.AttachTo.RouteName != "shop.api" {
 		t.Fatalf("%+v", result)
+	}
+}
+
+// TestImportNamesHostsToOpen: a service whose host the gateway's policy closes would wait for ever.
+func TestImportNamesHostsToOpen(t *testing.T) {
+	inside := service
+	inside.Fields = maps.Clone(service.Fields)
+	inside.Fields["host"] = "orders.prod.svc"
+	if result := run(inside, route, guard); !told(result, "KongGateway main", "spec.policy.upstreams.allow has to open hosts of 1 services. Of shop: orders.prod.svc") {
+		t.Errorf("%+v", result.Left)
+	}
+	if result := run(service, route, guard); told(result, "KongGateway main", "upstreams") {
+		t.Errorf("%+v", result.Left)
 	}
 }
 

@@ -29,7 +29,10 @@ func (m *importing) plugin(e kong.Entity, route, owner string) (v1alpha1.Service
 	}
 	p := v1alpha1.ServicePlugin{Route: route}
 	if !usual(e) {
-		p.Protocols = protocolsOf(e)
+		if p.Protocols = protocolsOf(e); len(p.Protocols) == 0 {
+			m.left(e, "on %s: its list of protocols is empty, so that it never runs", owner)
+			return v1alpha1.ServicePlugin{}, false
+		}
 	}
 	p.Name, p.Plugin = name, name
 	if route != "" {
@@ -126,8 +129,8 @@ func ordinary(e kong.Entity) bool {
 
 // usual says whether a plugin runs for the protocols that Kong gives it by itself.
 func usual(e kong.Entity) bool {
-	protocols := e.Fields.Strings("protocols")
-	return len(protocols) == 0 || sameSet(protocols, []string{"grpc", "grpcs", "http", "https"})
+	_, given := e.Fields["protocols"] // an empty list is none of them: such a plugin never runs
+	return !given || sameSet(e.Fields.Strings("protocols"), []string{"grpc", "grpcs", "http", "https"})
 }
 
 func number(value any) float64 {

@@ -49,8 +49,9 @@ func (m *importing) service(e kong.Entity) {
 		m.add(s, plugins, "")
 		for i, route := range routes {
 			m.add(s, routePlugins[route.ID], specs[i].Name)
+			m.sameTags(e, routePlugins[route.ID]...)
 		}
-		m.sameTags(e, slices.Concat(routes, plugins)...)
+		m.sameTags(e, routes...)
 	} else {
 		s.Spec.AttachTo = &v1alpha1.AttachTo{ServiceName: nameOf(e)}
 		m.stays("service "+display(e), reason)
@@ -61,6 +62,7 @@ func (m *importing) service(e kong.Entity) {
 			}
 		}
 	}
+	m.sameTags(e, plugins...)
 	if m.holdService(s, nameOf(e)) {
 		m.result.Services = append(m.result.Services, s)
 	}
@@ -97,6 +99,7 @@ func (m *importing) routesAlone(e kong.Entity, routes []kong.Entity) {
 		s := m.protected(nameOf(route), config, route)
 		s.Spec.AttachTo = &v1alpha1.AttachTo{RouteName: nameOf(route)}
 		m.add(s, plugins, "")
+		m.sameTags(route, plugins...)
 		if m.holdService(s, nameOf(e)) {
 			m.result.Services = append(m.result.Services, s)
 		}
@@ -167,6 +170,9 @@ func upstreamOf(e kong.Entity) (upstream *v1alpha1.Upstream, reason string) {
 	protocol, host, port := e.Fields.Text("protocol"), e.Fields.Text("host"), int(number(e.Fields["port"]))
 	if !slices.Contains([]string{"http", "https", "grpc", "grpcs"}, protocol) {
 		return nil, "protocol " + protocol
+	}
+	if _, given := e.Fields["port"]; given && port == 0 {
+		return nil, "no URL has port 0"
 	}
 	upstream = &v1alpha1.Upstream{}
 	if ref := kong.Fields(e.Fields.Object(serviceRefField)); len(ref) > 0 {

@@ -31,7 +31,7 @@ func Apply(conditions *[]metav1.Condition, generation int64, message string, err
 		apimeta.RemoveStatusCondition(conditions, v1alpha1.ConditionReconciling)
 		return
 	case errors.As(err, &stalled):
-		abnormal(conditions, generation, v1alpha1.ConditionStalled, stalled.Reason, joinMessages(allStalled(err)))
+		abnormal(conditions, generation, v1alpha1.ConditionStalled, stalled.Reason, joinMessages(AllStalled(err)))
 	case errors.As(err, &wait):
 		abnormal(conditions, generation, v1alpha1.ConditionReconciling, wait.Reason, wait.Message)
 	default:
@@ -41,19 +41,19 @@ func Apply(conditions *[]metav1.Condition, generation int64, message string, err
 	flagController(conditions, generation, err)
 }
 
-// allStalled gathers every StalledError of a tree of errors, in its order: each is for somebody to put right.
-func allStalled(err error) (all []*StalledError) {
+// AllStalled gathers every StalledError of a tree of errors, in its order: each is for somebody to put right.
+func AllStalled(err error) (all []*StalledError) {
 	switch e := err.(type) { //nolint:errorlint // It goes through the tree of errors itself.
 	case *StalledError:
 		return []*StalledError{e}
 	case interface{ Unwrap() []error }:
 		for _, each := range e.Unwrap() {
-			all = append(all, allStalled(each)...)
+			all = append(all, AllStalled(each)...)
 		}
 		return all
 	}
 	if cause := errors.Unwrap(err); cause != nil {
-		return allStalled(cause)
+		return AllStalled(cause)
 	}
 	return nil
 }
