@@ -36,6 +36,16 @@ var _ = DescribeTable("A value lands where it should", func(ctx SpecContext, set
 	onPod(`openshift=true`, map[string]any{"runAsNonRoot": true, "seccompProfile": map[string]any{"type": "RuntimeDefault"}}, "securityContext"),
 	onPod(`global={"imagePullSecrets":["mirror"]}`, map[string]any{"name": "mirror"}, "imagePullSecrets"),
 	onPod(`global={"imagePullSecrets":[{"name":"mirror"}]}`, map[string]any{"name": "mirror"}, "imagePullSecrets"),
+	onTest(`nodeSelector={"a":"b"}`, "b", "nodeSelector", "a"),
+	onTest(`tolerations=[{"key":"a"}]`, map[string]any{"key": "a"}, "tolerations"),
+	onTest(`affinity={"nodeAffinity":{"a":"b"}}`, "b", "affinity", "nodeAffinity", "a"),
+	onTest(`priorityClassName="high"`, "high", "priorityClassName"),
+	onTest(`runtimeClassName="gvisor"`, "gvisor", "runtimeClassName"),
+	onTest(`dnsPolicy="None"`, "None", "dnsPolicy"),
+	onTest(`hostAliases=[{"ip":"192.0.2.1"}]`, map[string]any{"ip": "192.0.2.1"}, "hostAliases"),
+	onTest(`extraVolumes=[{"name":"a"}]`, map[string]any{"name": "a"}, "volumes"),
+	onTest(`automountServiceAccountToken=false`, false, "automountServiceAccountToken"),
+	onTest(`global={"imagePullSecrets":["mirror"]}`, map[string]any{"name": "mirror"}, "imagePullSecrets"),
 	onDeployment(`namespaceOverride="elsewhere"`, "elsewhere", "metadata", "namespace"),
 	Entry("metrics.service.annotations", `metrics.service.annotations={"a":"b"}`, "Service", []string{"metadata", "annotations", "a"}, "b",
 		SpecTimeout(patience)),
@@ -56,6 +66,11 @@ func onDeployment(setting string, wanted any, path ...string) TableEntry {
 
 func onPod(setting string, wanted any, path ...string) TableEntry {
 	return onDeployment(setting, wanted, append([]string{"spec", "template", "spec"}, path...)...)
+}
+
+// onTest is about the pod of helm test.
+func onTest(setting string, wanted any, path ...string) TableEntry {
+	return Entry("helm test: "+setting, setting, "Pod", append([]string{"spec"}, path...), wanted, SpecTimeout(patience))
 }
 
 var _ = DescribeTable("A parent chart's registry stands in place of the image's own", func(ctx SpecContext, repository, wanted string) {

@@ -129,3 +129,43 @@ wave first: the operator is alive until the resources are gone. CustomResourceDe
 {{- mulf (trimSuffix $unit $limit) (get $bytes $unit) 0.9 | int64 -}}
 {{- end -}}
 {{- end -}}
+
+{{/*
+What every pod of the chart has: who it is, and where and how it runs.
+*/}}
+{{- define "kjo.pod" -}}
+serviceAccountName: {{ include "kjo.serviceAccountName" . }}
+automountServiceAccountToken: {{ .Values.automountServiceAccountToken }}
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with include "kjo.imagePullSecrets" . }}
+imagePullSecrets: {{- . | nindent 0 }}
+{{- end }}
+{{- with .Values.runtimeClassName }}
+runtimeClassName: {{ . }}
+{{- end }}
+{{- with .Values.schedulerName }}
+schedulerName: {{ . }}
+{{- end }}
+{{- with .Values.dnsPolicy }}
+dnsPolicy: {{ . }}
+{{- end }}
+{{- with .Values.dnsConfig }}
+dnsConfig: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.hostAliases }}
+hostAliases: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- $chosen := ternary (omit .Values.podSecurityContext "runAsUser" "runAsGroup" "fsGroup") .Values.podSecurityContext .Values.openshift }}
+securityContext: {{- toYaml $chosen | nindent 2 }}
+{{- with .Values.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.affinity }}
+affinity: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
