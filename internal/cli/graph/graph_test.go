@@ -135,6 +135,7 @@ func TestMermaid(t *testing.T) {
 	for _, expected := range []string{
 		"flowchart LR\n", `subgraph g0["gateway default"]`, `(["default/john"]):::consumerDashed`, `(["default/mobile<br/>revoked"])`, `{{"readers"}}:::group`,
 		`["default/orders<br/>GET api.example.com/orders"]`, " --> ", "#lt;script#gt;",
+		"subgraph legend", `legend_group{{"group: it is let in"}}:::group`, "legend_consumer --> legend_group --> legend_service",
 	} {
 		if !strings.Contains(text, expected) {
 			t.Errorf("%q is not in\n%s", expected, text)

@@ -120,6 +120,13 @@ func (g Graph) mermaid(out io.Writer) error {
 	for _, e := range g.Edges {
 		fmt.Fprintf(&b, "  n%d --> n%d\n", number[e.From], number[e.To])
 	}
+	b.WriteString("  subgraph legend\n")
+	for _, as := range looks {
+		fmt.Fprintf(&b, "    legend_%s%s%s%s:::%s\n", as.kind, as.begin, mermaidText(as.says), as.end, as.kind)
+	}
+	as := looks[0]
+	fmt.Fprintf(&b, "    legend_dashed%s%s%s:::%sDashed\n", as.begin, mermaidText("not Ready, or revoked"), as.end, as.kind)
+	b.WriteString("    legend_consumer --> legend_group --> legend_service\n  end\n")
 	for _, as := range looks {
 		fmt.Fprintf(&b, "  classDef %s fill:%s,stroke:#546e7a,color:#000\n", as.kind, as.fill)
 		fmt.Fprintf(&b, "  classDef %sDashed fill:%s,stroke:#546e7a,color:#000,stroke-dasharray:4 3\n", as.kind, as.fill)
