@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -228,32 +227,6 @@ func (r *syncRun) giveUp(ctx context.Context, w plan.Wanted, refusal error) erro
 	return refusal
 }
 
-// listRivals lists the post-functions on routes that are not this operator's. One that is switched off runs nowhere.
-func (r *rooms) listRivals(ctx context.Context) (found []rivals.Rival, err error) {
-	for e, err := range r.link.current().List(ctx, kong.KindPlugin, kong.ListOptions{}) {
-		if err != nil {
-			return nil, fmt.Errorf("list all plugins: %w", err)
-		}
-		_, ours := r.ownership(e)
-		id := e.Fields.Ref("route")
-		if ours || id == "" || e.Fields.Text("name") != desired.PluginClaims || e.Fields["enabled"] == false {
-			continue
-		}
-		route, err := r.link.current().Get(ctx, kong.KindRoute, id)
-		if kong.IsNotFound(err) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, rivals.Rival{
-			Service: e.Fields.Ref("service"), Route: id, RouteService: route.Fields.Ref("service"),
-			Says: "route " + cmp.Or(route.Fields.Text("name"), id) + " has " + r.describeForeign(e),
-		})
-	}
-	return found, nil
-}
-
 // checkRival refuses, beside what else becomes of the run, what does not check the claims of every request. It is
 // looked for once, and again at each listing. age is how old a listing may be: any will do for a program that is in
 // Kong, since each listing of Kong looks again (refreshRivals).
@@ -275,14 +248,20 @@ func (r *syncRun) checkRival(ctx context.Context) error {
 	if err != nil {
 		return r.outcome(owner, "spec.claims", "post-function", err)
 	}
-	rival := rivals.To(found, at)
-	r.rivals.Tell(owner, at, rival)
-	if rival == "" {
+	rival, is := rivals.To(found, owner, at)
+	r.rivals.Tell(owner, at, rival.Says)
+	switch {
+	case !is:
 		return nil
+	case rival.Answers:
+		r.refused = status.Stalled(v1alpha1.ReasonConflict,
+			"spec.claims: %s, which answers requests before their claims are checked. "+
+				"Ask its owner to remove it there, or remove spec.claims.", rival.Says)
+	default:
+		r.refused = status.Stalled(v1alpha1.ReasonConflict,
+			"spec.claims: %s, which Kong runs instead, so that the claims of its requests are not checked (Kong runs one "+
+				"post-function for a request). Ask its owner to remove it there, or remove spec.claims.", rival.Says)
 	}
-	r.refused = status.Stalled(v1alpha1.ReasonConflict,
-		"spec.claims: %s, which Kong runs instead, so that the claims of its requests are not checked (Kong runs one "+
-			"post-function for a request). Ask its owner to remove it there, or remove spec.claims.", rival)
 	r.refused.RetryAfter = r.arbiter.Retry(owner)
 	return nil
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -13,6 +14,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine/arbiter"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine/plan"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine/rivals"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
@@ -195,4 +197,98 @@ func (f *foreignRoutes) list(ctx context.Context, r *rooms) (map[desired.UniqueK
 func withoutMethods(key desired.UniqueKey) desired.UniqueKey {
 	key.Methods = ""
 	return key
+}
+
+// listRivals lists the post-functions on routes that are not this operator's, and all plugins that answer before claims
+// are checked. One that is switched off runs nowhere. One that is on a consumer is left out: it runs for that one's
+// requests alone, and a service need not let it in.
+func (r *rooms) listRivals(ctx context.Context) (found []rivals.Rival, err error) {
+	var plugins []kong.Entity
+	for e, err := range r.link.current().List(ctx, kong.KindPlugin, kong.ListOptions{}) {
+		if err != nil {
+			return nil, fmt.Errorf("list all plugins: %w", err)
+		}
+		if e.Fields["enabled"] != false && e.Fields.Ref("consumer") == "" && e.Fields.Ref("consumer_group") == "" &&
+			(desired.AnswersBeforeClaims(e.Fields.Text("name")) || r.isForeignScript(e)) {
+			plugins = append(plugins, e)
+		}
+	}
+	routes, err := r.routesOf(ctx, plugins)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range plugins {
+		id := e.Fields.Ref("route")
+		route, isThere := routes[id]
+		if id != "" && !isThere {
+			continue
+		}
+		rival := rivals.Rival{
+			Service: e.Fields.Ref("service"), Route: id, RouteService: route.Fields.Ref("service"),
+			Answers: desired.AnswersBeforeClaims(e.Fields.Text("name")),
+		}
+		if ownership, ours := r.ownership(e); ours {
+			rival.Owner = ownership.Owner
+		}
+		on := "every route of this Kong"
+		switch {
+		case id != "":
+			on = "route " + cmp.Or(route.Fields.Text("name"), id)
+		case rival.Service != "":
+			on = "the service"
+		}
+		rival.Says = on + " has " + r.describePlugin(e)
+		found = append(found, rival)
+	}
+	return found, nil
+}
+
+// describePlugin says which plugin it is, and whose.
+func (r *rooms) describePlugin(e kong.Entity) string {
+	if _, tagged := desired.ParseTags(e.Fields.Tags()); tagged {
+		return "plugin " + e.Fields.Text("name") + " of " + r.describeForeign(e)
+	}
+	return r.describeForeign(e)
+}
+
+// isForeignScript says whether a plugin is a post-function on a route that is not this operator's.
+func (r *rooms) isForeignScript(e kong.Entity) bool {
+	_, ours := r.ownership(e)
+	return !ours && e.Fields.Text("name") == desired.PluginClaims && e.Fields.Ref("route") != ""
+}
+
+// fewRoutes are as many as are asked for one by one: beyond them, a list of all costs less.
+const fewRoutes = 20
+
+// routesOf gets the routes that plugins are on, by id. One that is gone is not among them.
+func (r *rooms) routesOf(ctx context.Context, plugins []kong.Entity) (map[string]kong.Entity, error) {
+	routes := map[string]kong.Entity{}
+	wanted := map[string]bool{}
+	for _, e := range plugins {
+		if id := e.Fields.Ref("route"); id != "" {
+			wanted[id] = true
+		}
+	}
+	if len(wanted) > fewRoutes {
+		for route, err := range r.link.current().List(ctx, kong.KindRoute, kong.ListOptions{}) {
+			if err != nil {
+				return nil, fmt.Errorf("list all routes: %w", err)
+			}
+			if wanted[route.ID] {
+				routes[route.ID] = route
+			}
+		}
+		return routes, nil
+	}
+	for id := range wanted {
+		route, err := r.link.current().Get(ctx, kong.KindRoute, id)
+		if kong.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		routes[id] = route
+	}
+	return routes, nil
 }

@@ -1,7 +1,7 @@
-// Package rivals knows the post-functions in Kong that are not this operator's and run instead of one of its own. Kong
-// runs one for a request, the most specific (kong/runloop/plugins_iterator.lua): one that somebody has on a single
-// route runs there instead of the program that checks claims, which is on the service. It can be on no consumer
-// (kong/plugins/pre-function/_schema.lua).
+// Package rivals knows the plugins in Kong that keep the operator's program from checking the claims of requests. Kong
+// runs one post-function for a request, the most specific (kong/runloop/plugins_iterator.lua): one that somebody has on
+// a single route runs there instead of the program, which is on the service. It can be on no consumer
+// (kong/plugins/pre-function/_schema.lua). Other plugins answer before post-function has its turn.
 //
 // They are looked for by the engine when it writes a program, and again with each listing of Kong. The finding is a
 // message and a conflict: what belongs to somebody else is not changed.
@@ -14,17 +14,42 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 )
 
-// Rival is a post-function of somebody else's on a route.
+// Rival is a plugin that runs instead of a program, or answers before it.
 type Rival struct {
-	// Service and Route are the ids that it is on; Service may be empty, and RouteService is the service of its
-	// route.
+	// Service and Route are the ids that it is on; both are empty where it runs for all requests, and either may
+	// be. RouteService is the service of its route.
 	Service, Route, RouteService string
+	// Answers says that it answers requests before the program runs. Else it is a post-function on a route.
+	Answers bool
+	// Owner is whose it is, where this operator has it there.
+	Owner desired.Owner
 	// Says is what messages call it.
 	Says string
 }
 
 // Place is where a program of the operator's is: a service, or a route of the service.
 type Place struct{ Service, Route string }
+
+// against says whether it keeps a program at a place from checking requests.
+func (r Rival) against(at Place) bool {
+	if r.Answers {
+		return r.answers(at)
+	}
+	return r.replaces(at)
+}
+
+// answers says whether it runs for requests to a place.
+func (r Rival) answers(at Place) bool {
+	switch {
+	case r.Service != "" && r.Service != at.Service:
+		return false
+	case r.Route == "":
+		return true
+	case at.Route == "":
+		return r.RouteService == at.Service
+	}
+	return r.Route == at.Route
+}
 
 // replaces says whether it runs for a request instead of a program at a place.
 func (r Rival) replaces(at Place) bool {
@@ -37,14 +62,15 @@ func (r Rival) replaces(at Place) bool {
 	return r.Route == at.Route && r.Service != "" // one on the route alone is in the very place, and Kong takes no two
 }
 
-// To names the first that replaces a program at a place; empty where there is none.
-func To(found []Rival, at Place) string {
+// To gives the first that keeps an owner's program at a place from checking requests. An owner's own are none: they go
+// as its program comes.
+func To(found []Rival, owner desired.Owner, at Place) (rival Rival, is bool) {
 	for _, one := range found {
-		if one.replaces(at) {
-			return one.Says
+		if one.Owner != owner && one.against(at) {
+			return one, true
 		}
 	}
-	return ""
+	return Rival{}, false
 }
 
 // Ledger keeps what was found last, and which owner was told of what. It is safe for concurrent use.
@@ -114,7 +140,7 @@ func (l *Ledger) Changed(found []Rival) (owners []desired.Owner) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for owner, last := range l.told {
-		if To(found, last.at) != last.says {
+		if rival, _ := To(found, owner, last.at); rival.Says != last.says {
 			owners = append(owners, owner)
 		}
 	}
