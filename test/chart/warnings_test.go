@@ -46,6 +46,7 @@ var deserving = []string{
 	"{kind: JwtProtectedService, spec: {attachTo: {serviceName: a}, access: {from: AnyNamespace}, jwt: {claimsToVerify: [nbf]}}}",
 	"{kind: JwtProtectedService, spec: {upstream: {url: 'http://example.com'}, routes: [{name: a, paths: [/a], protocols: [http, https]}, {name: b, paths: [/b], protocols: [https]}, {name: c, paths: [/c], protocols: [grpc]}], jwt: {claimsToVerify: [exp]}}}",
 	"{kind: JwtConsumer, spec: {credentials: [{name: a, key: pinned, generate: {secretName: a, rotation: {interval: 20000h}}}, {name: b, generate: {secretName: b, rotation: {interval: 8785h}}}, {name: c, generate: {secretName: c, rotation: {interval: 8784h}}}]}}",
+	"{kind: JwtProtectedService, spec: {attachTo: {serviceName: a}, claims: {issuers: [a]}}}",
 	"{kind: JwtConsumer, spec: {}}",
 	"{kind: JwtConsumer}",
 }
@@ -101,6 +102,8 @@ var _ = Describe("Warnings", Ordered, func() {
 			"spec.jwt.anonymous lets requests without a valid token in", SpecTimeout(patience)),
 		Entry("everybody's consumers", "{kind: JwtProtectedService, spec: {attachTo: {serviceName: a}, access: {from: AnyNamespace}, jwt: {claimsToVerify: [exp]}}}",
 			"spec.access.from AnyNamespace", SpecTimeout(patience)),
+		Entry("issuers and no audience", "{kind: JwtProtectedService, spec: {attachTo: {serviceName: a}, jwt: {claimsToVerify: [exp]}, claims: {issuers: [a]}}}",
+			"spec.claims.issuers without audiences", SpecTimeout(patience)),
 		Entry("http by choice", "{kind: JwtProtectedService, spec: {upstream: {url: 'http://example.com'}, routes: [{name: a, paths: [/a], protocols: [http, https]}, {name: b, paths: [/b]}], jwt: {claimsToVerify: [exp]}}}",
 			"spec.routes a: tokens travel in clear text", SpecTimeout(patience)),
 		Entry("a pinned key that rotates", "{kind: JwtConsumer, spec: {credentials: [{name: a, key: pinned, generate: {secretName: a, rotation: {interval: 720h}}}]}}",
@@ -141,6 +144,8 @@ var _ = Describe("Warnings", Ordered, func() {
 		Expect(apply(ctx, manifest)).To(BeEmpty())
 	},
 		Entry("a service", "{kind: JwtProtectedService, spec: {upstream: {url: 'http://example.com'}, routes: [{name: a, paths: [/a]}], jwt: {claimsToVerify: [exp]}}}", SpecTimeout(patience)),
+		Entry("issuers and an audience", "{kind: JwtProtectedService, spec: {attachTo: {serviceName: a}, jwt: {claimsToVerify: [exp]}, claims: {issuers: [a], audiences: [b]}}}", SpecTimeout(patience)),
+		Entry("an audience alone", "{kind: JwtProtectedService, spec: {attachTo: {serviceName: a}, jwt: {claimsToVerify: [exp]}, claims: {audiences: [b]}}}", SpecTimeout(patience)),
 		Entry("a consumer", "{kind: JwtConsumer, spec: {credentials: [{name: a, generate: {secretName: a, rotation: {interval: 8760h}}}, {name: b, key: pinned, secretRef: {name: b}}]}}", SpecTimeout(patience)),
 		Entry("an empty consumer", "{kind: JwtConsumer, spec: {}}", SpecTimeout(patience)),
 	)

@@ -258,11 +258,12 @@ func listRules(out io.Writer) error {
 
 // policyAbout says what the admission policy's rules are about.
 var policyAbout = map[string]string{
-	"no-expiry":          "a service does not verify exp: expired tokens pass (at apply too)",
-	"anonymous-consumer": "a service lets requests without a valid token in (at apply too)",
-	"any-namespace":      "a service lets the consumers of every namespace call (at apply too)",
-	"clear-text-route":   "a route asks for http or grpc (at apply too)",
-	"pinned-key-rotates": "a credential with a pinned key rotates, with no overlap (at apply too)",
-	"rare-rotation":      "a credential rotates less than once a year (at apply too)",
-	"short-overlap":      "a rotation's overlap is shorter than pods take to see a changed Secret (at apply too)",
+	"issuers-without-audience": "a service names issuers of tokens and no audience (at apply too)",
+	"no-expiry":                "a service does not verify exp: expired tokens pass (at apply too)",
+	"anonymous-consumer":       "a service lets requests without a valid token in (at apply too)",
+	"any-namespace":            "a service lets the consumers of every namespace call (at apply too)",
+	"clear-text-route":         "a route asks for http or grpc (at apply too)",
+	"pinned-key-rotates":       "a credential with a pinned key rotates, with no overlap (at apply too)",
+	"rare-rotation":            "a credential rotates less than once a year (at apply too)",
+	"short-overlap":            "a rotation's overlap is shorter than pods take to see a changed Secret (at apply too)",
 }

@@ -38,6 +38,10 @@ const following = head + "kind: JwtConsumer\nspec: {groups: [g], credentials: [{
 var making = strings.Replace(service(strings.Replace(upstream, "a.example.com", "A.example.com:443/x", 1)+", "+strict+
 	", claims: {headers: [{claim: sub, header: X-Token-Subject}]}"), "{name: a}", "{namespace: b, name: a}", 1)
 
+// byKid is a service that names an issuer and an audience.
+var byKid = upstream + ", " + strings.Replace(strict, "[exp]", "[exp], keyClaimName: kid", 1) +
+	", claims: {issuers: [i], audiences: [a]}"
+
 const goodGateway = `adminAPI: {url: "https://k.example.com"}, policy: {minSecretBytes: 32}`
 
 // findings gives the rules that a manifest breaks, each with its severity.
@@ -72,6 +76,8 @@ var broken = map[string]struct{ manifest, severity string }{
 	"no-expiry":                {service(upstream + ", " + strings.Replace(strict, "[exp], uriParamNames: [], maximumExpiration: 1h", "[nbf], uriParamNames: []", 1)), "warning"},
 	"anonymous-consumer":       {service(upstream + ", " + strings.Replace(strict, "[exp]", "[exp], anonymous: guest", 1)), "warning"},
 	"any-namespace":            {service(strings.Replace(upstream+", "+strict, "access: {groups: [g]}", "access: {from: AnyNamespace}", 1)), "warning"},
+	"issuers-without-audience": {service(upstream + ", " + strict + ", claims: {issuers: [i]}"), "warning"},
+	"issuer-not-bound":         {service(byKid) + "---\n" + following + "---\n" + someone, "warning"},
 	"clear-text-route":         {service(strings.Replace(upstream, "[https]", "[http, https]", 1) + ", " + strict), "warning"},
 	"pinned-key-rotates":       {consumer("key: k, generate: {secretName: s, rotation: {interval: 1h}}"), "warning"},
 	"rare-rotation":            {consumer("generate: {secretName: s, rotation: {interval: 9000h}}"), "warning"},
@@ -205,6 +211,39 @@ func TestGoodManifestsHaveNoFindings(t *testing.T) {
 		if found := findings(t, manifest); len(found) != 0 {
 			t.Errorf("%v in\n%s", found, manifest)
 		}
+	}
+}
+
+// The keys of two consumers verify tokens alike where one of them has a key set: the finding names both.
+func TestAnIssuerThatIsNotBoundToItsKeys(t *testing.T) {
+	headers := strings.Replace(byKid, "issuers: [i]", "headers: [{claim: sub, header: X-Token-Subject}]", 1)
+	for name, c := range map[string]struct{ manifests, says string }{
+		"another consumer":    {service(byKid) + "---\n" + following + "---\n" + strings.Replace(someone, "{name: a}", "{name: b}", 1), "spec.claims.issuers: "},
+		"headers of claims":   {service(headers) + "---\n" + following + "---\n" + strings.Replace(someone, "{name: a}", "{name: b}", 1), "spec.claims.headers: "},
+		"the issuer alone":    {service(byKid) + "---\n" + following, ""},
+		"no issuer":           {service(byKid) + "---\n" + someone + "---\n" + strings.Replace(someone, "{name: a}", "{name: b}", 1), ""},
+		"a stranger":          {service(byKid) + "---\n" + following + "---\n" + strings.Replace(someone, "[g]", "[h]", 1), ""},
+		"by iss":              {service(strings.Replace(byKid, "kid", "iss", 1)) + "---\n" + following + "---\n" + someone, ""},
+		"an audience alone":   {service(strings.Replace(byKid, "issuers: [i], ", "", 1)) + "---\n" + following + "---\n" + someone, ""},
+		"one of another Kong": {service(byKid) + "---\n" + following + "---\n" + strings.Replace(someone, "{groups", "{gatewayRef: {name: k}, groups", 1), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := clitest.New(t)
+			s.In.WriteString(c.manifests)
+			err := s.Run(t, lint.Command, "-f", "-", "--level", "warning")
+			if err != nil && !errors.Is(err, env.ErrNegative) {
+				t.Fatal(err)
+			}
+			out := s.Out.String()
+			if strings.Contains(out, "issuer-not-bound") != (c.says != "") {
+				t.Fatalf("found %s", out)
+			}
+			for _, text := range []string{"JwtConsumer a (", "JwtConsumer b ("} {
+				if c.says != "" && !(strings.Contains(out, c.says) && strings.Contains(out, text)) {
+					t.Errorf("%s does not say %q and %q", out, c.says, text)
+				}
+			}
+		})
 	}
 }
 

@@ -15,7 +15,8 @@ import (
 
 // policyRules are the ids of the admission policy's validations, in its order.
 var policyRules = []string{
-	"no-expiry", "anonymous-consumer", "any-namespace", "clear-text-route", "pinned-key-rotates", "rare-rotation", "short-overlap",
+	"no-expiry", "anonymous-consumer", "any-namespace", "issuers-without-audience", "clear-text-route", "pinned-key-rotates",
+	"rare-rotation", "short-overlap",
 }
 
 // resourceOf are the kinds that the policy is about, by the name that it knows them under.

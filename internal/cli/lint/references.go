@@ -45,6 +45,7 @@ var upstreamRule = referenceRule{
 var referenceRules = []referenceRule{
 	{string(mistakes.AccessNoConsumer), Warning, "access names a consumer that its namespace's manifests do not have", mistaken(mistakes.AccessNoConsumer)},
 	{"any-audience", Warning, "a service lets in whom an issuer signs for, and names no audience", anyAudience},
+	{"issuer-not-bound", Warning, "a service names issuers, and reads the keys of several from kid", issuerNotBound},
 	{string(mistakes.AccessNoGroup), Info, "access names a group that no consumer of the manifests has", mistaken(mistakes.AccessNoGroup)},
 	{string(mistakes.AnonymousNobody), Warning, "jwt.anonymous names a consumer that the manifests do not have: Kong answers 500", mistaken(mistakes.AnonymousNobody)},
 }
@@ -78,6 +79,40 @@ func anyAudience(s *set, service *v1alpha1.JwtProtectedService) []string {
 		}
 	}
 	return nil
+}
+
+// issuerNotBound finds services that go by what a token says of its issuer, where another's key could have signed it:
+// Kong finds a key by kid alone, and iss is whatever the token says.
+func issuerNotBound(s *set, service *v1alpha1.JwtProtectedService) []string {
+	claims := service.Spec.Claims
+	if claims == nil || len(claims.Issuers)+len(claims.Headers) == 0 || service.Spec.JWT.KeyClaimName != "kid" {
+		return nil
+	}
+	followed, other := "", ""
+	for _, c := range s.consumers {
+		if c.GatewayName() != service.GatewayName() || !desired.Chooses(service, c) {
+			continue
+		}
+		for _, credential := range c.Spec.Credentials {
+			name := strings.TrimPrefix(c.Namespace+"/"+c.Name, "/")
+			signer := fmt.Sprintf("JwtConsumer %s (credential %s)", name, credential.Name)
+			switch {
+			case followed == "" && credential.JWKS != nil:
+				followed = signer
+			case other == "":
+				other = signer
+			}
+		}
+	}
+	if followed == "" || other == "" {
+		return nil
+	}
+	field := "spec.claims.issuers"
+	if len(claims.Issuers) == 0 {
+		field = "spec.claims.headers"
+	}
+	return []string{fmt.Sprintf("%s: keys are found by kid, so that %s and %s can each sign tokens with the other's iss and claims. "+
+		"Make a service of its own for each issuer", field, followed, other)}
 }
 
 // claimHeaderFromClient finds headers that an upstream takes for claims and that clients can send through a service.
