@@ -23,8 +23,8 @@ type Guard struct {
 	Claims *claims.Rules
 	// Limits of requests.
 	Limits []Limit
-	// OtherClaims says that Kong checks claims by a program that is not the one of the service's spec, such as another
-	// version's: what it decides is not known.
+	// OtherClaims says that Kong checks claims by a program that is not the one of the service's spec, such as that
+	// of another version: what it decides is not known.
 	OtherClaims bool
 	// Others are plugins that may refuse a request too, and that are not looked at.
 	Others []string

@@ -205,8 +205,8 @@ func (r *report) restart(s settings, kube kubeCounts, requests []kongsim.Request
 	r.explain("restart", kube)
 	r.note("restart: requests that list what Kong holds", fmt.Sprint(pages))
 	reads := kube.of(func(verb, resource string) bool { return !isWrite(verb) && resource == "secrets" })
-	// Pages of two Secrets a consumer. What is looked at while Kong is not listed yet is looked at once more, and read by
-	// itself then.
+	// Pages of two Secrets a consumer. What is looked at while Kong is not listed yet is looked at once more, and
+	// read by itself then.
 	r.atMost("restart: requests that read Secrets, pages of 1000", reads, 2*s.consumers/1000+workers+listsOfSecrets)
 	if s.countsOnly() {
 		return

@@ -30,7 +30,8 @@ func kongAt(t *testing.T, url string) *kong.Client {
 // likeAnID is a key that the Admin API takes for an id, and the jwt plugin for a key.
 const likeAnID = "40af65f4-2a40-4ab2-bb9d-bf1ee39ecab3"
 
-// kongWith starts a Kong that holds the service orders, its route and plugins, and the credentials default.leaked and likeAnID.
+// kongWith starts a Kong that holds the service orders, its route and plugins, and the credentials default.leaked and
+// likeAnID.
 func kongWith(t *testing.T) (url string, remove func()) {
 	t.Helper()
 	server, err := kongsim.Start(kongsim.Options{})
