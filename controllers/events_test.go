@@ -81,7 +81,7 @@ var _ = Describe("Events of several credentials of one JwtConsumer", func() {
 			providers[name].Answer(503)
 			annotate(ctx, consumer, v1alpha1.AnnotationReconcile, name)
 			Eventually(notes(ctx, consumer, v1alpha1.ReasonKeySetUnreachable)).WithTimeout(soon).WithPolling(poll).Should(
-				ContainElement(ContainSubstring("credential "+name+": ")))
+				ContainElement(ContainSubstring("credential " + name + ": ")))
 		}
 	})
 })

@@ -90,8 +90,12 @@ type degradation struct{ reason, message string }
 func (s *keySet) degraded() []degradation {
 	var found []degradation
 	if s.view.Err != nil {
-		found = append(found, degradation{reasonOf(s.view.Err), fmt.Sprintf("the key set could not be read since %s, and the last good keys stay: %v",
-			s.view.FailingSince.UTC().Format(time.RFC3339), s.view.Err)})
+		kept := ""
+		if len(s.decision.Held) > 0 {
+			kept = ", and the last good keys stay"
+		}
+		found = append(found, degradation{reasonOf(s.view.Err), fmt.Sprintf("the key set could not be read since %s%s: %v",
+			s.view.FailingSince.UTC().Format(time.RFC3339), kept, s.view.Err)})
 	}
 	if s.decision.KeptEmpty && len(s.decision.Held) > 0 {
 		found = append(found, degradation{v1alpha1.ReasonEmptySet, "the key set has no usable key, and the last good keys stay; set revoked: true if they are to go"})

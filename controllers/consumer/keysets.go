@@ -34,7 +34,6 @@ const dataKeyKeySets = "jwks.json"
 // it. So an issuer that is away after a restart takes no key from Kong.
 type keySets struct {
 	*subject
-	revisions *revisions
 	// snapshot of the Secret that keeps them, kept as it was read, and next as it shall be.
 	snapshot   secrets.Snapshot
 	kept, next jwks.Sets
@@ -48,10 +47,10 @@ type keySets struct {
 	problem error
 }
 
-func newKeySets(s *subject, revisions *revisions) *keySets {
+func newKeySets(s *subject) *keySets {
 	return &keySets{
-		subject: s, revisions: revisions,
-		sets: map[string]*keySet{}, next: jwks.Sets{ByName: map[string]jwks.Kept{}}, kids: map[string]*keySet{},
+		subject: s,
+		sets:    map[string]*keySet{}, next: jwks.Sets{ByName: map[string]jwks.Kept{}}, kids: map[string]*keySet{},
 	}
 }
 

@@ -57,7 +57,7 @@ func newReconciliation(r *Reconciler, consumer *v1alpha1.JwtConsumer) *reconcili
 	s := &subject{Reconciler: r, consumer: consumer, former: consumer.DeepCopy().Status.Credentials}
 	run := &reconciliation{subject: s}
 	run.revisions = newRevisions(s)
-	run.keySets = newKeySets(s, run.revisions)
+	run.keySets = newKeySets(s)
 	run.sources = &sources{subject: s, revisions: run.revisions}
 	run.sync = &kongSync{subject: s, sources: run.sources, revisions: run.revisions, keySets: run.keySets}
 	run.sync.input.Consumer = consumer

@@ -119,8 +119,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		r.Event(object, kind, v1alpha1.EventKongVersionChanged, "Connect", note)
 	}
 	result, err := r.WriteStatus(ctx, lifecycle.Outcome{Before: before, Object: object, Message: readyMessage(object.Status), Err: err})
+	if err != nil {
+		return ctrl.Result{}, err // it backs off
+	}
 	result.RequeueAfter = status.Sooner(result.RequeueAfter, again)
-	return result, err
+	return result, nil
 }
 
 // run does one reconciliation, and says when the next has to be, where no change asks for it. An error before observe

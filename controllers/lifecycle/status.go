@@ -46,8 +46,9 @@ func (l *Lifecycle) WriteStatus(ctx context.Context, out Outcome) (ctrl.Result, 
 	var stalled *status.StalledError
 	// A quiet wait says that nothing was found out. A write for it would be one for each resource at every start of
 	// the operator, and another to take it back.
-	if errors.As(out.Err, &wait) && wait.Quiet && !errors.As(out.Err, &stalled) {
-		return ctrl.Result{RequeueAfter: wait.After}, nil
+	after, failure := status.Next(out.Err)
+	if errors.As(out.Err, &wait) && wait.Quiet && !errors.As(out.Err, &stalled) && failure == nil {
+		return ctrl.Result{RequeueAfter: after}, nil
 	}
 	conditions, generation := out.Object.GetConditions(), out.Object.GetGeneration()
 	former := slices.Clone(*conditions)
@@ -71,9 +72,8 @@ func (l *Lifecycle) WriteStatus(ctx context.Context, out Outcome) (ctrl.Result, 
 		l.announce(ctx, out, former)
 	}
 	// After the write: an error that is returned before it would leave the status of the attempt before.
-	after, err := status.Next(out.Err)
-	if err != nil {
-		return ctrl.Result{}, err // it backs off
+	if failure != nil {
+		return ctrl.Result{}, failure // it backs off
 	}
 	return ctrl.Result{RequeueAfter: after}, nil
 }

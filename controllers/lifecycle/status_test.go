@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -17,6 +18,36 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/resolve"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
+
+// What comes beside a wait that says nothing new is told, and backs off.
+func TestAFailureBesideAQuietWaitIsTold(t *testing.T) {
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	consumer := &v1alpha1.JwtConsumer{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "john", UID: "john", Generation: 1}}
+	kube := fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(consumer).WithObjects(consumer).Build()
+	life := New(kube, resolve.Gateways{Reader: kube}, events.NewFakeRecorder(10))
+	quiet := status.Wait(time.Second, v1alpha1.ReasonProgressing, "connecting")
+	quiet.Quiet = true
+	for _, c := range []struct {
+		err   error
+		fails bool
+		told  int
+	}{{quiet, false, 0}, {errors.Join(quiet, errors.New("connection reset by peer")), true, 1}} {
+		object := &v1alpha1.JwtConsumer{}
+		if err := kube.Get(t.Context(), client.ObjectKeyFromObject(consumer), object); err != nil {
+			t.Fatal(err)
+		}
+		result, err := life.WriteStatus(t.Context(), Outcome{Before: object.DeepCopy(), Object: object, Err: c.err})
+		if fails := err != nil; fails != c.fails || !fails && result.RequeueAfter != time.Second {
+			t.Errorf("%v: again after %s, %v", c.err, result.RequeueAfter, err)
+		}
+		if told := len(object.Status.Conditions); min(told, 1) != c.told {
+			t.Errorf("%v: conditions %v", c.err, object.Status.Conditions)
+		}
+	}
+}
 
 // The answer to a write of a status is lost, and the cache does not know of it yet: the resource must not go on to
 // say what was true at that moment.

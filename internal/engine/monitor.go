@@ -280,6 +280,8 @@ func (m *monitor) lose(f failure) {
 
 // gain records that the gateway is there, and wakes those that waited for it.
 func (m *monitor) gain() {
+	// Before Kong is ready: what is written then asks how long ago something left it.
+	m.clocks.Fill()
 	m.mu.Lock()
 	if m.ready {
 		m.mu.Unlock()
@@ -291,7 +293,6 @@ func (m *monitor) gain() {
 	m.connected = true
 	clear(m.absent)
 	m.mu.Unlock()
-	m.clocks.Fill()
 	m.log.Info("Gateway is ready", "kongVersion", m.link.describe().Version,
 		"propagationDelay", m.clocks.Delay().String())
 	if first {

@@ -125,23 +125,26 @@ func Explain(conditions *[]metav1.Condition, kind, reason string) {
 
 // Set sets a condition that speaks beside Ready, and says whether it differs from what was there.
 func Set(conditions *[]metav1.Condition, condition metav1.Condition) (changed bool) {
-	if len(condition.Message) > maxMessage {
-		condition.Message = condition.Message[:maxMessage-3] + "..."
-	}
+	condition.Message = shortened(condition.Message)
 	return apimeta.SetStatusCondition(conditions, condition)
 }
 
 func set(conditions *[]metav1.Condition, generation int64, kind string, value metav1.ConditionStatus, reason, message string) {
-	if len(message) > maxMessage {
-		message = strings.ToValidUTF8(message[:maxMessage-3], "") + "..." // a letter may have been cut in two
-	}
 	apimeta.SetStatusCondition(conditions, metav1.Condition{
 		Type:               kind,
 		Status:             value,
 		Reason:             reason,
-		Message:            message,
+		Message:            shortened(message),
 		ObservedGeneration: generation,
 	})
+}
+
+// shortened is a message that the API server takes.
+func shortened(message string) string {
+	if len(message) <= maxMessage {
+		return message
+	}
+	return strings.ToValidUTF8(message[:maxMessage-3], "") + "..." // a letter may have been cut in two
 }
 
 // Next says when to look at the resource again, and whether the error should count as a failure that backs off. Of

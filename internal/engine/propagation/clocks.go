@@ -139,13 +139,6 @@ func (c *Clocks) Expire() {
 	}
 }
 
-// Forget drops what is kept of an owner.
-func (c *Clocks) Forget(owner desired.Owner) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.credentials, owner)
-}
-
 // Reset drops everything but the delay: another Kong is there, of which nothing is known.
 func (c *Clocks) Reset() {
 	c.mu.Lock()

@@ -53,10 +53,6 @@ func TestDeparturesCountForTheDelay(t *testing.T) {
 		t.Errorf("a clock that was set back begins anew: %s", got)
 	}
 
-	c.Forget(john)
-	if c.CredentialsRemaining(john) != 0 {
-		t.Error("a forgotten owner is remembered")
-	}
 	now = now.Add(time.Minute)
 	c.Expire()
 	if len(c.routes)+len(c.credentials) > 0 {
