@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -150,10 +151,15 @@ func TestTheSameOutcomeChangesNothing(t *testing.T) {
 }
 
 func TestAMessageThatTheAPIServerWouldRefuseIsCut(t *testing.T) {
-	var conditions []metav1.Condition
-	Apply(&conditions, 1, strings.Repeat("x", 40000), nil)
-	if got := len(conditions[0].Message); got != 32768 {
-		t.Errorf("the message has %d bytes", got)
+	for _, message := range []string{strings.Repeat("x", 40000), strings.Repeat("€", 20000)} {
+		var applied, put []metav1.Condition
+		Apply(&applied, 1, message, nil)
+		Set(&put, metav1.Condition{Type: "T", Status: metav1.ConditionTrue, Reason: "R", Message: message})
+		for _, condition := range []metav1.Condition{applied[0], put[0]} {
+			if got := condition.Message; len(got) > 32768 || len(got) < 32760 || !utf8.ValidString(got) {
+				t.Errorf("%s has %d bytes, valid: %v", condition.Type, len(got), utf8.ValidString(got))
+			}
+		}
 	}
 }
 
