@@ -37,27 +37,6 @@ var _ = Describe("holders on a Kong of an ingress controller", func() {
 		taken(ctx, consumers[1], services[1])
 	})
 
-	It("says which KongPlugin is taken instead of the operator's", func(ctx SpecContext) {
-		c := newControlled(ctx, func(g *v1alpha1.KongGateway) { g.Spec.Drift.Interval = "5s" })
-		service := c.protected("api")
-		create(ctx, service)
-		taken(ctx, c.gateway, service)
-		plugins := kongObjects("KongClusterPlugin")
-		Expect(kube.List(ctx, plugins)).To(Succeed())
-		var hidden string
-		for _, o := range plugins.Items {
-			if o.GetAnnotations()["kubernetes.io/ingress.class"] == c.name && o.Object["plugin"] == "jwt" {
-				hidden = o.GetName()
-			}
-		}
-		hiding := kongObject("KongPlugin", hidden, map[string]any{"plugin": "correlation-id"})
-		hiding.SetNamespace(c.namespace)
-		create(ctx, hiding)
-		stalled(ctx, service, v1alpha1.ReasonUnprotected, ContainSubstring("KongPlugin "+c.namespace+"/"+hidden))
-		Expect(kube.Delete(ctx, hiding)).To(Succeed())
-		taken(ctx, service)
-	})
-
 	It("sees at once that the controller drops a consumer, and that it takes it again", func(ctx SpecContext) {
 		c := newControlled(ctx)
 		consumer := c.generated("app")

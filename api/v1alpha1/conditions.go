@@ -16,8 +16,9 @@ const (
 	// was written for longer than it should take, whatever Ready says beside it. The message says why, where that
 	// is known.
 	ConditionAwaitingController = "AwaitingController"
-	// ConditionRevocationPending is true while Kong still accepts a credential, or still serves a route, that was
-	// taken away, because its ingress controller takes nothing.
+	// ConditionRevocationPending is true while Kong still accepts a credential, still serves a route, or still admits
+	// somebody, that was taken away, because its ingress controller takes nothing, or because a data plane does not
+	// have what the controller gave to Kong. It is there beside what else is wrong with the resource.
 	ConditionRevocationPending = "RevocationPending"
 	// ConditionFallbackOpens is true on a gateway while events say that the fallback of an ingress controller left
 	// out a plugin that Kong refuses and goes on with what names it: those routes are open. The operator's own are
@@ -138,8 +139,9 @@ const (
 	// ReasonUnprotected: on the Kong of an ingress controller, a KongPlugin of the namespace is taken instead of
 	// one of the operator's KongClusterPlugins, or somebody else has set the annotation of the object that
 	// spec.attachTo names, or has taken it off and the ingress controller does not have it again yet.
-	// Remedy: have the KongPlugin renamed, or the annotation taken out of what its field manager applies. Until
-	// then requests pass as they say. An annotation that was taken off is written again.
+	// Remedy: have the KongPlugin renamed: the resource's own routes are out of Kong until then, and an object that
+	// it is attached to answers every request with 503. Or have the annotation taken out of what its field manager
+	// applies: until then requests pass as they say. An annotation that was taken off is written again.
 	ReasonUnprotected = "Unprotected"
 	// ReasonCredentialCannotSign: the credential has no private material here, so no token can be signed with it.
 	// Remedy: let the token use a credential that is generated, or whose Secret holds the secret or the private

@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/resolve"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
@@ -52,6 +53,8 @@ func (l *Lifecycle) WriteStatus(ctx context.Context, out Outcome) (ctrl.Result, 
 	}
 	conditions, generation := out.Object.GetConditions(), out.Object.GetGeneration()
 	former := slices.Clone(*conditions)
+	look, overdue := l.overdue(out.Object, former)
+	out.Err = joined(overdue, out.Err)
 	// Also where the reconcile failed: the conditions below are about this generation of the spec.
 	*out.Object.GetObservedGeneration() = generation
 	status.Apply(conditions, generation, out.Message, out.Err)
@@ -75,7 +78,33 @@ func (l *Lifecycle) WriteStatus(ctx context.Context, out Outcome) (ctrl.Result, 
 	if failure != nil {
 		return ctrl.Result{}, failure // it backs off
 	}
-	return ctrl.Result{RequeueAfter: after}, nil
+	return ctrl.Result{RequeueAfter: status.Sooner(after, look)}, nil
+}
+
+// overdue says whether Kong still accepts what was taken away from a resource, whatever else is wrong with it.
+func (l *Lifecycle) overdue(object v1alpha1.Resource, former []metav1.Condition) (look time.Duration, overdue error) {
+	user, is := object.(v1alpha1.GatewayUser)
+	if !is || *user.GetProgrammedGateway() == "" {
+		return 0, nil
+	}
+	said := apimeta.FindStatusCondition(former, v1alpha1.ConditionRevocationPending)
+	engine, running := l.Gateways.Engines.Get(*user.GetProgrammedGateway())
+	if running {
+		look, overdue = engine.Overdue(resolve.OwnerOf(user), said != nil)
+	}
+	if said != nil && overdue == nil && (look > 0 || !running) { // after a restart it is not known to be otherwise
+		overdue = status.Wait(look, said.Reason, "%s", said.Message)
+	}
+	return look, overdue
+}
+
+// joined puts what is overdue before what else is waited for. What waits already for that says more.
+func joined(overdue, err error) error {
+	var wait *status.WaitError
+	if overdue == nil || errors.As(err, &wait) && wait.Reason == v1alpha1.ReasonRevocationPending {
+		return err
+	}
+	return errors.Join(overdue, err)
 }
 
 // patchStatus writes the status under the version that was read: a stale read would else write a former status again.
@@ -109,6 +138,11 @@ func (l *Lifecycle) announce(ctx context.Context, out Outcome, former []metav1.C
 		l.Event(out.Object, corev1.EventTypeNormal, suspended.Reason, "Reconcile", suspended.Message)
 	}
 	ready, before := readyCondition(conditions), readyCondition(former)
+	pending := apimeta.FindStatusCondition(conditions, v1alpha1.ConditionRevocationPending)
+	if pending != nil && ready.Reason != pending.Reason && !apimeta.IsStatusConditionTrue(former, pending.Type) {
+		log.FromContext(ctx).Info("A revocation is pending", "message", pending.Message)
+		l.Event(out.Object, corev1.EventTypeWarning, pending.Reason, "Reconcile", pending.Message)
+	}
 	stalls := apimeta.IsStatusConditionTrue(conditions, v1alpha1.ConditionStalled)
 	begins := stalls && (!apimeta.IsStatusConditionTrue(former, v1alpha1.ConditionStalled) ||
 		namesAnotherField(ready.Message, before.Message))

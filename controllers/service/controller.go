@@ -150,13 +150,24 @@ func (r *reconciliation) program(ctx context.Context, gateway resolve.Gateway) e
 	status.Flag(&r.service.Status.Conditions, r.service.Generation,
 		v1alpha1.ConditionNoExpiry, v1alpha1.ReasonExpiryNotVerified, desired.NoExpiry(r.service))
 	for _, phase := range []func(context.Context) error{
-		r.findUpstream, r.readSecrets, r.selectConsumers, r.checkAudience, r.checkDataPlanes, r.sync, r.reportMistakes,
+		r.shut, r.findUpstream, r.readSecrets, r.selectConsumers, r.checkAudience, r.checkDataPlanes, r.sync, r.reportMistakes,
 	} {
 		if err := phase(ctx); err != nil {
 			return err
 		}
 	}
 	return errors.Join(r.excess, r.unchecked)
+}
+
+// shut takes the routes out of Kong while something else is taken instead of a plugin, whatever else is wrong with the
+// resource; Sync says why.
+func (r *reconciliation) shut(ctx context.Context) error {
+	owner := desired.ServiceOwner(r.service.Namespace, r.service.Name)
+	if r.service.Spec.AttachTo != nil || r.gateway.Engine.Unprotected(owner) == nil {
+		return nil
+	}
+	_, err := r.gateway.Engine.RemoveRoutes(ctx, owner)
+	return err
 }
 
 // findUpstream looks up the Service that requests go to. Where it may get none, the routes leave Kong at once, whatever

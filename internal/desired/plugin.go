@@ -110,9 +110,11 @@ func (b *builder) separateLogQueue(plugin string, config map[string]any) {
 }
 
 // IsGuard says whether a plugin keeps somebody out who gets in without it.
-func IsGuard(e kong.Entity) bool {
-	return e.Kind == kong.KindPlugin &&
-		slices.Contains([]string{"jwt", "acl", PluginClaims, "ip-restriction"}, e.Fields.Text("name"))
+func IsGuard(e kong.Entity) bool { return e.Kind == kong.KindPlugin && KeepsOut(e.Fields.Text("name")) }
+
+// KeepsOut says whether a plugin of a name keeps somebody out who gets in without it.
+func KeepsOut(plugin string) bool {
+	return slices.Contains([]string{"jwt", "acl", PluginClaims, "ip-restriction"}, plugin)
 }
 
 // Closed is a plugin in place of a guard that Kong does not take: it answers every request with 503.

@@ -108,6 +108,8 @@ type Programmer interface {
 	Standing(id string) (held bool, remaining time.Duration)
 	InKong(id string, before bool) bool
 	RevocationRemaining(owner desired.Owner) time.Duration
+	Overdue(owner desired.Owner, said bool) (look time.Duration, overdue error)
+	Unprotected(owner desired.Owner) error
 	Credential(ctx context.Context, id string) (credential kong.Entity, found bool, err error)
 	CredentialPart(owner desired.Owner, key string) (part string, found bool)
 	CredentialIDs(owner desired.Owner, wanted func(part string) bool) []string
@@ -285,6 +287,14 @@ func (e *Engine) InKong(id string, before bool) bool {
 func (e *Engine) RevocationRemaining(owner desired.Owner) time.Duration {
 	return e.clocks.CredentialsRemaining(owner)
 }
+
+// Overdue says that Kong may still accept what was taken away from an owner, where that takes longer than it may; look
+// is when to ask again, zero where nothing is waited for. said is whether its status says so. Here it never does: what
+// the Admin API has acknowledged is out of Kong after RevocationRemaining.
+func (e *Engine) Overdue(desired.Owner, bool) (look time.Duration, overdue error) { return 0, nil }
+
+// Unprotected says that Kong is given something else instead of a plugin of an owner. Here it never is.
+func (e *Engine) Unprotected(desired.Owner) error { return nil }
 
 // Credential reads a credential of this operator's in Kong; found is false where Kong holds none of that id. It is a
 // request to Kong: the engine keeps no material. What is not this operator's is not read, whoever asks.

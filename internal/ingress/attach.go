@@ -58,7 +58,10 @@ func (r *run) attach(ctx context.Context, o objects.Object) error {
 		if conflict != nil {
 			return r.failed(o, conflict)
 		}
-		before.Epoch = r.barrier.Wrote()
+		narrows := attached && r.namesNewGuard(before)
+		if before.Epoch = r.barrier.Wrote(); narrows {
+			r.held.Withdrew(r.owner, before.Epoch)
+		}
 		r.result.Writes++
 		if r.targets.Taken(r.owner) && !manages(live, manager) {
 			r.targets.Lose(r.owner, before.Epoch)

@@ -119,7 +119,8 @@ func (b *barrierObject) sweepNamed(ctx context.Context, names []string) bool {
 // secrets lists the barrier's Secrets.
 func (b *barrierObject) secrets(ctx context.Context, each func(objects.Reference)) error {
 	kind := schema.GroupVersionKind{Version: "v1", Kind: "Secret"}
-	return b.cluster.pages(ctx, kind, client.MatchingLabels{objects.LabelBarrier: b.objects.ScopeLabel()},
+	labels := client.MatchingLabels{objects.LabelBarrier: b.objects.ScopeLabel()}
+	return b.cluster.pages(ctx, kind, []client.ListOption{labels},
 		func(m *metav1.PartialObjectMetadata) {
 			if m.Namespace == b.objects.Namespace {
 				each(objects.Reference{APIVersion: "v1", Kind: "Secret", Namespace: m.Namespace, Name: m.Name})

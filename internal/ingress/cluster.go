@@ -43,7 +43,8 @@ var written = []schema.GroupVersionKind{
 func (c cluster) list(ctx context.Context, s objects.Settings) ([]held.Object, error) {
 	var all []held.Object
 	for _, kind := range written {
-		err := c.pages(ctx, kind, client.MatchingLabels{objects.LabelScope: s.ScopeLabel()},
+		labels := client.MatchingLabels{objects.LabelScope: s.ScopeLabel()}
+		err := c.pages(ctx, kind, []client.ListOption{labels},
 			func(m *metav1.PartialObjectMetadata) {
 				r := objects.Reference{APIVersion: kind.GroupVersion().String(), Kind: kind.Kind, Namespace: m.Namespace,
 					Name: m.Name}
@@ -58,13 +59,17 @@ func (c cluster) list(ctx context.Context, s objects.Settings) ([]held.Object, e
 	return all, nil
 }
 
-// plugins gives the KongPlugins of all namespaces: where one has the name of a KongClusterPlugin, the controller takes
-// it for the objects of its namespace.
-func (c cluster) plugins(ctx context.Context) (map[objects.Reference]bool, error) {
+// plugins gives the KongPlugins of a namespace, or of all: where one has the name of a KongClusterPlugin, the controller
+// takes it for the objects of its namespace. One in deletion it does not take.
+func (c cluster) plugins(ctx context.Context, namespace string) (map[objects.Reference]bool, error) {
 	found := map[objects.Reference]bool{}
 	kind := schema.GroupVersionKind{Group: "configuration.konghq.com", Version: "v1", Kind: objects.KindPlugin}
-	err := c.pages(ctx, kind, nil, func(m *metav1.PartialObjectMetadata) {
-		found[objects.Reference{APIVersion: objects.GroupKong, Kind: objects.KindPlugin, Namespace: m.Namespace, Name: m.Name}] = true
+	err := c.pages(ctx, kind, []client.ListOption{client.InNamespace(namespace)}, func(m *metav1.PartialObjectMetadata) {
+		if m.DeletionTimestamp == nil {
+			found[objects.Reference{
+				APIVersion: objects.GroupKong, Kind: objects.KindPlugin, Namespace: m.Namespace, Name: m.Name,
+			}] = true
+		}
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list %s: %w", kind.Kind, err)
@@ -73,13 +78,14 @@ func (c cluster) plugins(ctx context.Context) (map[objects.Reference]bool, error
 }
 
 func (c cluster) pages(
-	ctx context.Context, kind schema.GroupVersionKind, labels client.MatchingLabels,
+	ctx context.Context, kind schema.GroupVersionKind, options []client.ListOption,
 	each func(*metav1.PartialObjectMetadata),
 ) error {
 	for next := ""; ; {
 		list := &metav1.PartialObjectMetadataList{}
 		list.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))
-		if err := c.kube.List(ctx, list, labels, client.Limit(page), client.Continue(next)); err != nil {
+		asked := append(slices.Clone(options), client.Limit(page), client.Continue(next))
+		if err := c.kube.List(ctx, list, asked...); err != nil {
 			return err
 		}
 		for i := range list.Items {

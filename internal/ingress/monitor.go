@@ -70,7 +70,7 @@ func (m *monitor) fill(ctx context.Context) bool {
 		m.held.Began(m.barrier.Wrote()) // the first barrier: is there a controller at all?
 	}
 	changed := m.held.Replace(found, since, m.barrier.Wrote)
-	maps.Copy(changed, m.held.Hide(plugins))
+	maps.Copy(changed, m.held.Hide(plugins, m.settings.Namespace))
 	m.orphans.Listed()
 	m.findLeftOut(ctx)
 	if m.link.fill() {
@@ -94,7 +94,7 @@ func (m *monitor) list(ctx context.Context) (found []held.Object, plugins map[ob
 	if err != nil {
 		return nil, nil, err
 	}
-	plugins, err = m.cluster.plugins(ctx)
+	plugins, err = m.cluster.plugins(ctx, "")
 	return append(found, attached...), plugins, err
 }
 

@@ -106,14 +106,20 @@ func (r *run) bring(ctx context.Context, o objects.Object) error {
 	return r.apply(ctx, o)
 }
 
-// settled says whether an object that is there, and all below it, are in Kong.
+// settled says whether an object that is there may name what is below it. The controller has to have read all of that:
+// then no Kong gets the one without the other. A route that opens waits for every data plane beside, and nothing else
+// does: what keeps somebody out waits for no data plane that does not answer.
 func (r *run) settled(rank objects.Rank, is held.Object) bool {
-	confirmed := r.barrier.Confirmed()
-	if is.Guarded && is.Epoch > confirmed {
+	b := r.barrier.State()
+	enough := b.Pushed
+	if is.Guarded {
+		enough = b.Confirmed
+	}
+	if is.Guarded && is.Epoch > enough {
 		return false
 	}
 	for _, o := range r.own {
-		if o.Rank() < rank && o.Epoch > confirmed {
+		if o.Rank() < rank && o.Epoch > enough {
 			return false
 		}
 	}
@@ -121,11 +127,13 @@ func (r *run) settled(rank objects.Rank, is held.Object) bool {
 }
 
 func (r *run) apply(ctx context.Context, o objects.Object) error {
+	before, there := r.own[o.Reference]
+	narrows := there && r.narrows(ctx, o, before)
 	print, err := r.cluster.apply(ctx, o)
 	if err != nil {
 		return r.failed(o, err)
 	}
-	now, before := held.Object{Object: o, Print: print}, r.own[o.Reference]
+	now := held.Object{Object: o, Print: print, Made: before.Made}
 	now.Content = nil
 	if before.Print == print { // it was as it should be
 		now.Epoch = before.Epoch
@@ -134,8 +142,11 @@ func (r *run) apply(ctx context.Context, o objects.Object) error {
 		return nil
 	}
 	now.Epoch = r.barrier.Wrote()
-	if o.Entity == kong.KindConsumer {
-		r.noteAccess(now.Epoch)
+	if !there {
+		now.Made = now.Epoch
+	}
+	if narrows || o.Entity == kong.KindConsumer && r.withdraws() {
+		r.held.Withdrew(r.owner, now.Epoch)
 	}
 	r.own[o.Reference] = now
 	r.arbiter.Free(r.held.Put(now))
@@ -143,13 +154,14 @@ func (r *run) apply(ctx context.Context, o objects.Object) error {
 	return nil
 }
 
-// noteAccess notes that a consumer was written without a credential or a group that it has.
-func (r *run) noteAccess(epoch uint64) {
+// withdraws says whether the owner has a credential or a group that nobody wants.
+func (r *run) withdraws() bool {
 	for reference, is := range r.own {
 		if _, wanted := r.want[reference]; !wanted && is.IsAccess() {
-			r.held.Withdrew(r.owner, epoch)
+			return true
 		}
 	}
+	return false
 }
 
 // takeAway deletes the objects of a rank that nobody wants. What is exposed goes at once; what protects it, and what a
@@ -213,7 +225,7 @@ func (r *run) conclude() error {
 		r.result.Applied = true
 		return nil
 	}
-	r.barrier.Await(r.owner, max(last, confirmed+1))
+	r.barrier.Await(r.owner, max(last, confirmed+1), r.open)
 	b := r.barrier.State()
 	lost := r.targets.LastLost(r.owner) > confirmed
 	if lost && !b.Late {

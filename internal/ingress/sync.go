@@ -110,15 +110,18 @@ func wants(set desired.Set, id string) bool {
 
 // sync brings an owner's objects to a set whose keys are free.
 func (e *Engine) sync(ctx context.Context, set desired.Set, names takeover.Names) (engine.Result, error) {
-	var kept []objects.Object
-	for _, o := range e.held.Of(set.Owner) {
-		if slices.Contains(set.Keep, o.ID) {
-			kept = append(kept, o.Object)
-		}
-	}
-	want, err := e.objects.Of(set, kept, names)
+	want, err := e.objects.Of(set, e.kept(set), names)
 	if err != nil {
 		return engine.Result{}, err
+	}
+	open := set
+	if set, err = e.shut(ctx, set, want); err != nil {
+		return engine.Result{}, err
+	}
+	if len(set.Entities) != len(open.Entities) {
+		if want, err = e.objects.Of(set, e.kept(set), names); err != nil {
+			return engine.Result{}, err
+		}
 	}
 	to := aim{}
 	if set.Attach != nil {
@@ -141,7 +144,17 @@ func (e *Engine) sync(ctx context.Context, set desired.Set, names takeover.Names
 		e.refusals.Forget(set.Owner)
 		err = e.checkConsumer(ctx, want)
 	}
-	return result, errors.Join(e.unprotected(set.Owner), err)
+	return result, errors.Join(e.Unprotected(set.Owner), err)
+}
+
+// kept are the objects of an owner that stay as they are.
+func (e *Engine) kept(set desired.Set) (kept []objects.Object) {
+	for _, o := range e.held.Of(set.Owner) {
+		if slices.Contains(set.Keep, o.ID) {
+			kept = append(kept, o.Object)
+		}
+	}
+	return kept
 }
 
 // sums are those of an owner's objects that are there.
@@ -163,19 +176,6 @@ func (e *Engine) programWithout(
 	}
 	to.refused = true
 	return e.program(ctx, set.Owner, to, left)
-}
-
-// unprotected says that a KongPlugin is taken instead of one of an owner's plugins.
-func (e *Engine) unprotected(owner desired.Owner) error {
-	by, hidden := e.held.HiddenBy(owner)
-	if !hidden {
-		return nil
-	}
-	stalled := status.Stalled(v1alpha1.ReasonUnprotected,
-		"spec.plugins: %s has the name of the operator's KongClusterPlugin, and the ingress controller takes it instead "+
-			"(KongGateway %s). Have it renamed.", by, e.start.Scope.Gateway)
-	stalled.RetryAfter = e.settings.DriftInterval
-	return stalled
 }
 
 // without gives what stays of an owner's objects when Kong refuses some of them: nothing of what is the owner's own. On

@@ -7,6 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/engine"
@@ -20,11 +21,14 @@ func (m *monitor) watches(ctx context.Context) {
 	consumers.SetAPIVersion(objects.GroupKong)
 	consumers.SetKind(objects.KindConsumer + "List")
 	go m.watch(ctx, consumers, m.seeConsumer, client.MatchingLabels{objects.LabelScope: m.objects.ScopeLabel()})
+	plugins := &metav1.PartialObjectMetadataList{}
+	plugins.SetGroupVersionKind(schema.FromAPIVersionAndKind(objects.GroupKong, objects.KindPlugin+"List"))
+	go m.watch(ctx, plugins, m.seePlugin)
 	for _, kind := range objects.Attachable() {
 		list := &metav1.PartialObjectMetadataList{}
 		gv, _ := schema.ParseGroupVersion(kind.APIVersion) // a constant of ours
 		list.SetGroupVersionKind(gv.WithKind(kind.Kind + "List"))
-		go m.watch(ctx, list, func(o client.Object) {
+		go m.watch(ctx, list, func(o client.Object, _ bool) {
 			kind.Namespace, kind.Name = o.GetNamespace(), o.GetName()
 			for _, owner := range m.targets.Owners(kind) {
 				m.wake(owner, engine.EventDrift)
@@ -36,15 +40,15 @@ func (m *monitor) watches(ctx context.Context) {
 // rewatch is the pause before a watch that ended, or that cannot be, is begun again.
 const rewatch = 10 * time.Second
 
-// watch calls see for each object that comes, changes or goes, until ctx ends.
-func (m *monitor) watch(ctx context.Context, list client.ObjectList, see func(client.Object),
+// watch calls see for each object that comes, changes or goes, and says whether it is there, until ctx ends.
+func (m *monitor) watch(ctx context.Context, list client.ObjectList, see func(o client.Object, there bool),
 	options ...client.ListOption) {
 	for ctx.Err() == nil {
 		begun := m.start.Now()
 		if watcher, err := m.cluster.kube.Watch(ctx, list, options...); err == nil {
 			for event := range watcher.ResultChan() {
 				if o, is := event.Object.(client.Object); is {
-					see(o)
+					see(o, event.Type != watch.Deleted && o.GetDeletionTimestamp() == nil)
 				}
 			}
 			watcher.Stop()
@@ -60,7 +64,7 @@ func (m *monitor) watch(ctx context.Context, list client.ObjectList, see func(cl
 }
 
 // seeConsumer wakes the owner of a KongConsumer that the controller drops or takes again, or that somebody changed.
-func (m *monitor) seeConsumer(o client.Object) {
+func (m *monitor) seeConsumer(o client.Object, _ bool) {
 	u, is := o.(*unstructured.Unstructured)
 	if !is {
 		return
@@ -73,5 +77,15 @@ func (m *monitor) seeConsumer(o client.Object) {
 		if own, found := m.held.Get(r); found {
 			m.wake(own.Owner, engine.EventDrift)
 		}
+	}
+}
+
+// seePlugin wakes the owner of a KongClusterPlugin that a KongPlugin hides, or hides no longer.
+func (m *monitor) seePlugin(o client.Object, there bool) {
+	by := objects.Reference{
+		APIVersion: objects.GroupKong, Kind: objects.KindPlugin, Namespace: o.GetNamespace(), Name: o.GetName(),
+	}
+	if owner, changed := m.held.HideOne(by, there, m.settings.Namespace); changed {
+		m.wake(owner, engine.EventDrift)
 	}
 }

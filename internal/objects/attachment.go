@@ -58,6 +58,18 @@ func Plugins(annotations map[string]string) []string {
 	return slices.DeleteFunc(strings.Split(annotations[annotationPlugins], ","), func(name string) bool { return name == "" })
 }
 
+// Hiding gives the KongPlugin that the controller takes instead of an owner's KongClusterPlugin where it is there; zero
+// for an object of another kind. home is the namespace of what belongs to no tenant.
+func Hiding(r Reference, owner desired.Owner, home string) Reference {
+	if r.Kind != KindClusterPlugin {
+		return Reference{}
+	}
+	if owner.Namespace != "" {
+		home = owner.Namespace
+	}
+	return Reference{GroupKong, KindPlugin, home, r.Name}
+}
+
 // IsOwn says whether an operator wrote an object, this one or another.
 func IsOwn(labels map[string]string) bool { return labels[LabelScope] != "" }
 

@@ -27,7 +27,7 @@ var remedies = map[string]string{
 	v1alpha1.ReasonAwaitingDataPlane:    "Look at the data plane that the message names. A data plane that is gone for good has to leave spec.dataPlanes of the gateway.",
 	v1alpha1.ReasonAwaitingController:   "Repair the object that the message names, or look at the controller's log and events. The resource goes on by itself.",
 	v1alpha1.ReasonRevocationPending:    "As of AwaitingController; until then stop the leaked credential in front of Kong.",
-	v1alpha1.ReasonUnprotected:          "Have the KongPlugin renamed, or the annotation taken out of what its field manager applies. Until then requests pass as they say. An annotation that was taken off is written again.",
+	v1alpha1.ReasonUnprotected:          "Have the KongPlugin renamed: the resource's own routes are out of Kong until then, and an object that it is attached to answers every request with 503. Or have the annotation taken out of what its field manager applies: until then requests pass as they say. An annotation that was taken off is written again.",
 	v1alpha1.ReasonCredentialCannotSign: "Let the token use a credential that is generated, or whose Secret holds the secret or the private key.",
 	v1alpha1.ReasonConsumerNotFound:     "Create the JwtConsumer in the namespace of the token, or correct the names in spec.consumerRef.",
 	v1alpha1.ReasonConsumerNotReady:     "Look at the JwtConsumer: kubectl describe jwtconsumer NAME. The token is signed once its credential is in Kong.",

@@ -65,14 +65,26 @@ type Barrier struct {
 	asked      uint64
 	askedAt    time.Time
 	generation int64
-	// waiting are the owners to wake, by the epoch that has to be confirmed.
-	waiting map[desired.Owner]uint64
+	// since is when the first object was written after which nothing was confirmed, and pushedAt when the controller
+	// said that it has given Kong the one under way; zero before.
+	since, pushedAt time.Time
+	// waiting are the owners to wake.
+	waiting map[desired.Owner]wait
+}
+
+// wait is what an owner waits for: an epoch that is confirmed, or, where it has more to write, pushed.
+type wait struct {
+	epoch uint64
+	push  bool
 }
 
 // State says how far the controller is.
 type State struct {
 	// Confirmed is the last epoch that is in Kong; zero before the first.
 	Confirmed uint64
+	// Pushed is the last epoch that the controller says that it has given to Kong, whether or not every data plane
+	// has it: it has read all that was written until then, and each configuration that it gives from now on has it.
+	Pushed uint64
 	// Found is the last epoch of what was there when this process began.
 	Found uint64
 	// Late says that nothing was taken for longer than a push may take.
@@ -90,7 +102,7 @@ type State struct {
 
 // New makes a Barrier that reads the time from now.
 func New(object Object, pace Pace, now func() time.Time) *Barrier {
-	return &Barrier{object: object, pace: pace, now: now, waiting: map[desired.Owner]uint64{}}
+	return &Barrier{object: object, pace: pace, now: now, waiting: map[desired.Owner]wait{}}
 }
 
 // Wrote gives the epoch of a write that is done now.
@@ -119,13 +131,16 @@ func (b *Barrier) Found() {
 // Confirmed gives the last epoch that is in Kong.
 func (b *Barrier) Confirmed() uint64 { return b.State().Confirmed }
 
+// Pushed gives the last epoch that the controller has given to Kong.
+func (b *Barrier) Pushed() uint64 { return b.State().Pushed }
+
 // State says how far the controller is now.
 func (b *Barrier) State() State {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	state := b.state
 	state.limit = b.pace.Late
-	state.Late = b.asked > 0 && b.now().Sub(b.askedAt) > b.pace.Late ||
+	state.Late = b.asked > 0 && b.now().Sub(b.since) > b.pace.Late ||
 		state.Failed != "" && b.now().Sub(b.lastWrite) > b.pace.Late
 	return state
 }
@@ -147,11 +162,11 @@ func (s State) Lateness(class string) string {
 	return text + "; look whether the ingress controller runs, and at its events"
 }
 
-// Await has Look give an owner once an epoch is confirmed.
-func (b *Barrier) Await(owner desired.Owner, epoch uint64) {
+// Await has Look give an owner once an epoch is confirmed; push has it given once it is pushed, too.
+func (b *Barrier) Await(owner desired.Owner, epoch uint64, push bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.waiting[owner] = epoch
+	b.waiting[owner] = wait{epoch, push}
 }
 
 // Forget ends the wait of an owner that is gone.
@@ -162,7 +177,8 @@ func (b *Barrier) Forget(owner desired.Owner) {
 }
 
 // Look writes the barrier where there are writes that none confirms, or reads the one under way. It gives the owners
-// whose wait is over, and the error of the write.
+// whose wait is over, and the error of the write. Where data planes are behind for a while, later writes get a barrier
+// of their own: what the controller has given to Kong is known then, though no epoch is confirmed.
 func (b *Barrier) Look(ctx context.Context) (freed []desired.Owner, err error) {
 	b.acting.Lock()
 	defer b.acting.Unlock()
@@ -173,6 +189,7 @@ func (b *Barrier) Look(ctx context.Context) (freed []desired.Owner, err error) {
 	asked, generation, written := b.asked, b.generation, b.state.written
 	since := b.now().Sub(b.lastWrite)
 	due := written > b.state.Confirmed && (since >= b.pace.Settle || since < 0) // a clock may be set back
+	stays := !b.pushedAt.IsZero() && b.now().Sub(b.pushedAt) > b.pace.Blame
 	b.mu.Unlock()
 	if asked == 0 {
 		if due {
@@ -187,7 +204,11 @@ func (b *Barrier) Look(ctx context.Context) (freed []desired.Owner, err error) {
 	case !answer.Taken || answer.Generation < generation:
 		return nil, b.ask(ctx, asked) // somebody took it away, or changed it
 	case answer.Programmed >= generation: // another process may have written it since
-		return b.confirm(asked, b.object.Behind(answer.Key, asked)), nil
+		behind := b.object.Behind(answer.Key, asked)
+		if behind != "" && stays && due && written > asked {
+			return nil, b.ask(ctx, written)
+		}
+		return b.confirm(asked, behind), nil
 	}
 	return nil, nil
 }
@@ -209,41 +230,52 @@ func (b *Barrier) ask(ctx context.Context, epoch uint64) error {
 		b.state.Failed = err.Error()
 		return fmt.Errorf("write the barrier: %w", err)
 	}
-	b.state.Failed = ""
-	b.asked, b.askedAt, b.generation, b.state.Blame, b.state.Behind = epoch, b.now(), generation, "", ""
+	b.state.Failed, b.state.Blame = "", ""
+	if b.asked == 0 {
+		b.since = b.now()
+	}
+	b.asked, b.askedAt, b.generation, b.pushedAt = epoch, b.now(), generation, time.Time{}
 	return nil
 }
 
-// confirm notes that an epoch is in Kong, unless a data plane is behind, and gives the owners that waited for it.
+// confirm notes that an epoch is pushed, and confirmed unless a data plane is behind. It gives the owners that waited
+// for it.
 func (b *Barrier) confirm(epoch uint64, behind string) (freed []desired.Owner) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.state.Blame, b.state.Behind = "", behind
-	if behind != "" {
-		return nil
+	first := b.pushedAt.IsZero()
+	if first {
+		b.pushedAt, b.state.Pushed = b.now(), epoch
 	}
-	b.state.Confirmed, b.asked = epoch, 0
-	for owner, at := range b.waiting {
-		if at <= epoch {
-			freed = append(freed, owner)
+	b.state.Blame, b.state.Behind = "", behind
+	if behind == "" {
+		b.state.Confirmed, b.asked, b.pushedAt = epoch, 0, time.Time{}
+	}
+	for owner, w := range b.waiting {
+		switch {
+		case w.epoch > epoch:
+		case behind == "":
 			delete(b.waiting, owner)
+			freed = append(freed, owner)
+		case w.push && first:
+			freed = append(freed, owner)
 		}
 	}
 	return freed
 }
 
-// Overdue says since when the barrier under way is, where it takes so long that something holds it up.
+// Overdue says since when the barrier under way is, where the controller takes so long that something holds it up.
 func (b *Barrier) Overdue() (since time.Time, overdue bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.askedAt, b.asked > 0 && b.state.Behind == "" && b.now().Sub(b.askedAt) > b.pace.Blame
+	return b.askedAt, b.asked > 0 && b.pushedAt.IsZero() && b.now().Sub(b.askedAt) > b.pace.Blame
 }
 
 // Blame notes what holds up the pushes.
 func (b *Barrier) Blame(what string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.asked > 0 {
-		b.state.Blame = what
+	if b.asked > 0 && b.pushedAt.IsZero() {
+		b.state.Blame, b.state.Behind = what, ""
 	}
 }

@@ -77,7 +77,7 @@ func TestAWriteIsConfirmedByTheBarrierThatWasWrittenAfterIt(t *testing.T) {
 	r := newRig()
 	owner := desired.ConsumerOwner("team", "app")
 	epoch := r.Wrote()
-	r.Await(owner, epoch)
+	r.Await(owner, epoch, false)
 	r.look(t)
 	if r.writes != 0 {
 		t.Fatal("the barrier was written before the writes had settled")
@@ -109,7 +109,7 @@ func TestNothingIsConfirmedBeforeEveryDataPlaneHasIt(t *testing.T) {
 	r := newRig()
 	owner := desired.ConsumerOwner("team", "app")
 	epoch := r.Wrote()
-	r.Await(owner, epoch)
+	r.Await(owner, epoch, false)
 	r.now = r.now.Add(pace.Settle)
 	r.look(t)
 	r.answer.Programmed, r.answer.Key, r.behind = r.answer.Generation, "key", "node b does not hold it"
@@ -129,6 +129,67 @@ func TestNothingIsConfirmedBeforeEveryDataPlaneHasIt(t *testing.T) {
 	r.behind = ""
 	if freed := r.look(t); len(freed) != 1 || r.Confirmed() != epoch || r.State().Behind != "" {
 		t.Errorf("%v are freed, %+v", freed, r.State())
+	}
+}
+
+func TestWhatComesAfterADataPlaneThatNeverAnswersIsPushedAllTheSame(t *testing.T) {
+	r := newRig()
+	adds, narrows := desired.ServiceOwner("team", "adds"), desired.ServiceOwner("team", "narrows")
+	first := r.Wrote()
+	r.Await(adds, first, false)
+	r.now = r.now.Add(pace.Settle)
+	r.look(t)
+	r.behind, r.answer.Programmed = "node b does not answer", r.answer.Generation
+	if freed := r.look(t); len(freed) != 0 || r.Pushed() != first {
+		t.Fatalf("%v are freed, %d is pushed", freed, r.Pushed())
+	}
+	second := r.Wrote()
+	r.Await(narrows, second, true)
+	r.now = r.now.Add(pace.Settle)
+	if r.look(t); r.writes != 1 {
+		t.Fatal("a data plane that only lags gets no time")
+	}
+	r.now = r.now.Add(pace.Blame)
+	if r.look(t); r.writes != 2 || r.Pushed() != first {
+		t.Fatalf("written %d times, %d is pushed", r.writes, r.Pushed())
+	}
+	if _, overdue := r.Overdue(); overdue || r.State().Behind == "" {
+		t.Errorf("%+v", r.State())
+	}
+	r.answer.Programmed = r.answer.Generation
+	if freed := r.look(t); len(freed) != 1 || freed[0] != narrows || r.Pushed() != second || r.Confirmed() != 0 {
+		t.Fatalf("%v are freed, %+v", freed, r.State())
+	}
+	if freed := r.look(t); len(freed) != 0 {
+		t.Errorf("%v are freed again", freed)
+	}
+	r.now = r.now.Add(pace.Late - pace.Blame)
+	if !r.State().Late {
+		t.Error("a later barrier makes the lateness begin anew")
+	}
+	r.behind = ""
+	if freed := r.look(t); len(freed) != 2 || r.Confirmed() != second {
+		t.Errorf("%v are freed, %+v", freed, r.State())
+	}
+}
+
+func TestPushesThatStopWhileADataPlaneIsBehindAreLookedInto(t *testing.T) {
+	r := newRig()
+	r.Wrote()
+	r.now = r.now.Add(pace.Settle)
+	r.look(t)
+	r.behind, r.answer.Programmed = "node b does not answer", r.answer.Generation
+	r.look(t)
+	r.Wrote()
+	r.now = r.now.Add(pace.Settle + pace.Blame)
+	r.look(t)
+	r.now = r.now.Add(pace.Late)
+	if _, overdue := r.Overdue(); !overdue {
+		t.Fatal("nobody looks what holds up the pushes")
+	}
+	r.Blame("KongPlugin b/bad: invalid config.minute")
+	if text := r.State().Lateness("kong"); !strings.Contains(text, "Kong refuses KongPlugin b/bad") {
+		t.Error(text)
 	}
 }
 

@@ -18,8 +18,9 @@ type Object struct {
 	objects.Object
 	// Print is its fingerprint after this process wrote it, or saw it first.
 	Print string
-	// Epoch is when it was written last; see internal/ingress/barrier.
-	Epoch uint64
+	// Epoch is when it was written last; see internal/ingress/barrier. Made is when this process made it; zero where
+	// it was there.
+	Epoch, Made uint64
 	// Stale says that it is applied again though its sum is as wanted: somebody may have changed it.
 	Stale bool
 }
@@ -39,8 +40,8 @@ type Store struct {
 	removed, access map[desired.Owner]uint64
 	// began is the epoch that the first listing has. What a former process took away before it, nobody knows.
 	began uint64
-	// hiddenBy are the KongPlugins that are taken instead of an owner's KongClusterPlugin.
-	hiddenBy map[desired.Owner]objects.Reference
+	// hidden are the KongPlugins that are taken instead of an owner's KongClusterPlugins.
+	hidden hidden
 	// dropped are the KongConsumers of which the controller says that Kong has them not.
 	dropped map[objects.Reference]bool
 	counts  map[kong.Kind]int
@@ -56,7 +57,10 @@ func lookupOf(key desired.UniqueKey) lookupKey { return lookupKey{key.Kind, key.
 
 // New makes an empty Store.
 func New() *Store {
-	s := &Store{removed: map[desired.Owner]uint64{}, access: map[desired.Owner]uint64{}, dropped: map[objects.Reference]bool{}}
+	s := &Store{
+		removed: map[desired.Owner]uint64{}, access: map[desired.Owner]uint64{},
+		dropped: map[objects.Reference]bool{}, hidden: hidden{},
+	}
 	s.clear()
 	return s
 }
@@ -82,7 +86,7 @@ func (s *Store) Replace(found []Object, since uint64, wrote func() uint64) map[d
 		case known && before.Epoch > since:
 			continue // it is added below
 		case known:
-			one.Epoch, one.Stale = before.Epoch, before.Stale
+			one.Epoch, one.Made, one.Stale = before.Epoch, before.Made, before.Stale
 			if before.Print != one.Print {
 				one.Stale = true
 				changed[one.Owner] = true
@@ -247,6 +251,7 @@ func (s *Store) Forget(owner desired.Owner) {
 	defer s.mu.Unlock()
 	delete(s.removed, owner)
 	delete(s.access, owner)
+	delete(s.hidden, owner)
 }
 
 // Find finds an entity's object.
@@ -276,39 +281,6 @@ func (s *Store) Holder(key desired.UniqueKey, but desired.Owner) (desired.Owner,
 		}
 	}
 	return desired.Owner{}, false
-}
-
-// Hide takes which KongPlugins there are: one of an owner's namespace with the name of its KongClusterPlugin is taken
-// instead of that. It gives the owners for whom this changed.
-func (s *Store) Hide(plugins map[objects.Reference]bool) map[desired.Owner]bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	former, changed := s.hiddenBy, map[desired.Owner]bool{}
-	s.hiddenBy = map[desired.Owner]objects.Reference{}
-	for r, owner := range s.owner {
-		by := objects.Reference{
-			APIVersion: objects.GroupKong, Kind: objects.KindPlugin, Namespace: owner.Namespace, Name: r.Name,
-		}
-		if r.Kind == objects.KindClusterPlugin && plugins[by] {
-			s.hiddenBy[owner] = by
-		}
-	}
-	for _, all := range []map[desired.Owner]objects.Reference{former, s.hiddenBy} {
-		for owner := range all {
-			if former[owner] != s.hiddenBy[owner] {
-				changed[owner] = true
-			}
-		}
-	}
-	return changed
-}
-
-// HiddenBy gives the KongPlugin that is taken instead of one of an owner's KongClusterPlugins.
-func (s *Store) HiddenBy(owner desired.Owner) (objects.Reference, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	by, hidden := s.hiddenBy[owner]
-	return by, hidden
 }
 
 // Entities counts the objects of each owner.

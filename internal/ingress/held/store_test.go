@@ -147,32 +147,6 @@ func TestNobodyKnowsWhatAFormerProcessTookAway(t *testing.T) {
 	}
 }
 
-func TestAKongPluginHidesAKongClusterPluginOfItsNameInItsNamespace(t *testing.T) {
-	s := held.New()
-	plugin := reference(objects.KindClusterPlugin, "", "api-1")
-	s.Put(held.Object{Object: objects.Object{Reference: plugin, Owner: api}})
-	named := func(namespace, name string) objects.Reference {
-		return objects.Reference{APIVersion: objects.GroupKong, Kind: objects.KindPlugin, Namespace: namespace, Name: name}
-	}
-	others := map[objects.Reference]bool{named("team", "api-2"): true, named("elsewhere", "api-1"): true}
-	if changed := s.Hide(others); len(changed) != 0 {
-		t.Errorf("%v are hidden", changed)
-	}
-	others[named("team", "api-1")] = true
-	if changed := s.Hide(others); !changed[api] {
-		t.Error("its owner is not told")
-	}
-	if changed := s.Hide(others); len(changed) != 0 {
-		t.Error("its owner is told again")
-	}
-	if by, hidden := s.HiddenBy(api); !hidden || by != named("team", "api-1") {
-		t.Errorf("%v hides it", by)
-	}
-	if changed := s.Hide(nil); !changed[api] {
-		t.Error("its owner is not told that it is hidden no more")
-	}
-}
-
 func TestIndexesAndCountsAreThoseOfTheObjects(t *testing.T) {
 	kinds := []kong.Kind{kong.KindConsumer, kong.KindJWT, kong.KindACL, kong.KindRoute, ""}
 	rapid.Check(t, func(t *rapid.T) {
