@@ -62,10 +62,9 @@ var _ = Describe("holders on a Kong of an ingress controller", func() {
 		create(ctx, consumer)
 		taken(ctx, c.gateway, consumer)
 		own := func(g Gomega) *unstructured.Unstructured {
-			all := kongObjects("KongConsumer")
-			g.Expect(kube.List(ctx, all, client.InNamespace(c.namespace))).To(Succeed())
-			g.Expect(all.Items).To(HaveLen(1))
-			return &all.Items[0]
+			all := c.kongConsumers(ctx, g)
+			g.Expect(all).To(HaveLen(1))
+			return &all[0]
 		}
 		before := own(Default)
 		for name, patch := range map[string]string{
@@ -99,6 +98,18 @@ var _ = Describe("holders on a Kong of an ingress controller", func() {
 		Eventually(func() []int { return c.answers(ctx, "") }).WithTimeout(pushed).Should(Equal([]int{401, 401}))
 	})
 })
+
+// kongConsumers are the operator's of the gateway's resources.
+func (c *controlled) kongConsumers(ctx context.Context, g Gomega) (all []unstructured.Unstructured) {
+	list := kongObjects("KongConsumer")
+	g.Expect(kube.List(ctx, list, client.InNamespace(operatorNamespace))).To(Succeed())
+	for _, o := range list.Items {
+		if strings.Contains(o.GetAnnotations()["kongjwt.dev/owner"], ":"+c.namespace+":") {
+			all = append(all, o)
+		}
+	}
+	return all
+}
 
 func kongObject(kind, name string, fields map[string]any) *unstructured.Unstructured {
 	o := &unstructured.Unstructured{Object: fields}

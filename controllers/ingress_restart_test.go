@@ -1,7 +1,6 @@
 package controllers_test
 
 import (
-	"context"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -20,12 +19,7 @@ var _ = Describe("a restart on a Kong of an ingress controller", func() {
 		c.stopController()
 		gone(ctx, token)
 		Expect(kube.Delete(ctx, consumer)).To(Succeed())
-		consumers := func(ctx context.Context, g Gomega) int {
-			all := kongObjects("KongConsumer")
-			g.Expect(kube.List(ctx, all, client.InNamespace(c.namespace))).To(Succeed())
-			return len(all.Items)
-		}
-		Eventually(func(g Gomega) int { return consumers(ctx, g) }).WithTimeout(soon).Should(BeZero())
+		Eventually(func(g Gomega) int { return len(c.kongConsumers(ctx, g)) }).WithTimeout(soon).Should(BeZero())
 		c.operator.Stop()
 		c.operator = startOperator(c.name)
 		Consistently(func(g Gomega) {

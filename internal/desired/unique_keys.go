@@ -1,7 +1,6 @@
 package desired
 
 import (
-	"cmp"
 	"net/url"
 	"sort"
 	"strings"
@@ -78,9 +77,6 @@ func (c UniqueKey) Overlaps(d UniqueKey) bool {
 
 // String describes the key for a message.
 func (c UniqueKey) String() string {
-	if c.Kind == UniqueHost && c.Value == anyHost {
-		return "path " + cmp.Or(c.Prefix, "/") + " on " + cmp.Or(c.Host, "any host")
-	}
 	if c.Kind == UniqueHost {
 		return strings.TrimSpace(string(c.Kind)+" "+orAnyHost(c.Host)) + c.sharedPrefix()
 	}

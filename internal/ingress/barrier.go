@@ -59,7 +59,7 @@ func (b *barrierObject) Write(ctx context.Context) (generation int64, err error)
 	}
 	consumer := b.objects.Barrier(b.nonce, b.secret.Name)
 	for _, o := range []objects.Object{b.secret, consumer} {
-		if _, err := b.cluster.apply(ctx, o); err != nil {
+		if _, _, err := b.cluster.apply(ctx, o); err != nil {
 			return 0, err
 		}
 	}

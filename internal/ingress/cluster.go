@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -18,9 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
-	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/ingress/held"
-	"github.com/kongjwt/kong-jwt-operator/internal/ingress/holders"
 	"github.com/kongjwt/kong-jwt-operator/internal/objects"
 )
 
@@ -49,7 +45,7 @@ func (c cluster) list(ctx context.Context, s objects.Settings) ([]held.Object, e
 				r := objects.Reference{APIVersion: kind.GroupVersion().String(), Kind: kind.Kind, Namespace: m.Namespace,
 					Name: m.Name}
 				if o, ok := s.Read(r, m.Labels, m.Annotations); ok {
-					all = append(all, held.Object{Object: o, Print: fingerprint(m)})
+					all = append(all, held.Object{Object: o, Print: fingerprint(m), UID: m.UID})
 				}
 			})
 		if err != nil {
@@ -99,7 +95,7 @@ func (c cluster) pages(
 
 // fingerprint changes with whatever somebody changes of an object, its status apart.
 func fingerprint(m metav1.Object) string {
-	return fmt.Sprint(m.GetGeneration(), m.GetLabels(), m.GetAnnotations(), m.GetDeletionTimestamp() != nil)
+	return fmt.Sprint(m.GetUID(), m.GetGeneration(), m.GetLabels(), m.GetAnnotations(), m.GetDeletionTimestamp() != nil)
 }
 
 // validate has the API server judge an object as it would be applied, its admission among it, and writes nothing.
@@ -109,24 +105,37 @@ func (c cluster) validate(ctx context.Context, o objects.Object) error {
 		client.FieldOwner(v1alpha1.ManagedBy), client.DryRunAll)
 }
 
-// apply writes an object by server-side apply, and gives its fingerprint.
-func (c cluster) apply(ctx context.Context, o objects.Object) (string, error) {
+// apply writes an object by server-side apply, and gives its fingerprint and its UID.
+func (c cluster) apply(ctx context.Context, o objects.Object) (print string, uid types.UID, err error) {
 	u := &unstructured.Unstructured{Object: o.Content}
 	u = u.DeepCopy()
-	err := c.kube.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), client.ForceOwnership,
-		client.FieldOwner(v1alpha1.ManagedBy))
+	err = c.force(ctx, u)
+	if apierrors.IsInvalid(err) && o.Rank() == objects.RankBase {
+		// Somebody made it anew with another content, and it is immutable.
+		if err = c.remove(ctx, o.Reference); err == nil {
+			u = (&unstructured.Unstructured{Object: o.Content}).DeepCopy()
+			err = c.force(ctx, u)
+		}
+	}
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	if wanted := credentialNames(&unstructured.Unstructured{Object: o.Content}); len(credentialNames(u)) > len(wanted) {
 		// The list is a set: what another manager wrote into it stays there, until the whole list is written.
 		raw, err := json.Marshal(map[string]any{"credentials": wanted})
 		if err != nil {
-			return "", err
+			return "", "", err
 		}
-		return c.patch(ctx, o.Reference, raw)
+		print, err = c.patch(ctx, o.Reference, raw)
+		return print, u.GetUID(), err
 	}
-	return fingerprint(u), nil
+	return fingerprint(u), u.GetUID(), nil
+}
+
+// force applies an object, and takes the fields from whoever else has them.
+func (c cluster) force(ctx context.Context, u *unstructured.Unstructured) error {
+	return c.kube.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), client.ForceOwnership,
+		client.FieldOwner(v1alpha1.ManagedBy))
 }
 
 // namedByOthers are the Secrets that other KongConsumers of a namespace name, and who names each.
@@ -177,111 +186,6 @@ func empty(r objects.Reference) *unstructured.Unstructured {
 	u.SetNamespace(r.Namespace)
 	u.SetName(r.Name)
 	return u
-}
-
-// holders gives who has which key and name, as objects have them.
-func (c cluster) holders(ctx context.Context, s objects.Settings) (map[desired.UniqueKey]holders.Holder, error) {
-	all := map[desired.UniqueKey]holders.Holder{}
-	if err := c.credentials(ctx, s, all); err != nil {
-		return nil, err
-	}
-	if err := c.consumers(ctx, s, all); err != nil {
-		return nil, err
-	}
-	return all, nil
-}
-
-// consumers adds what the KongConsumers of a class are called.
-func (c cluster) consumers(ctx context.Context, s objects.Settings, all map[desired.UniqueKey]holders.Holder) error {
-	for next := ""; ; {
-		list := &unstructured.UnstructuredList{}
-		list.SetAPIVersion(objects.GroupKong)
-		list.SetKind(objects.KindConsumer + "List")
-		if err := c.kube.List(ctx, list, client.Limit(page), client.Continue(next)); err != nil {
-			return fmt.Errorf("list KongConsumers: %w", err)
-		}
-		for i := range list.Items {
-			o := &list.Items[i]
-			if o.GetAnnotations()[objects.AnnotationClass] != s.Class || o.GetDeletionTimestamp() != nil {
-				continue
-			}
-			by := holderOf(s, objects.Reference{APIVersion: objects.GroupKong, Kind: objects.KindConsumer}, o)
-			for field, kind := range map[string]desired.UniqueKind{
-				"username": desired.UniqueUsername, "custom_id": desired.UniqueCustomID,
-			} {
-				if text, _, _ := unstructured.NestedString(o.Object, field); text != "" {
-					all[s.Unique(desired.UniqueKey{Kind: kind, Value: text})] = by
-				}
-			}
-		}
-		if next = list.GetContinue(); next == "" {
-			return nil
-		}
-	}
-}
-
-// credentials adds the keys of all jwt credentials' Secrets.
-func (c cluster) credentials(ctx context.Context, s objects.Settings, all map[desired.UniqueKey]holders.Holder) error {
-	for next := ""; ; {
-		var list corev1.SecretList
-		err := c.kube.List(ctx, &list, client.MatchingLabels{objects.LabelCredential: "jwt"}, client.Limit(page),
-			client.Continue(next))
-		if err != nil {
-			return fmt.Errorf("list the credentials' Secrets: %w", err)
-		}
-		for i := range list.Items {
-			secret := &list.Items[i]
-			if secret.DeletionTimestamp == nil {
-				key := s.Unique(desired.UniqueKey{Kind: desired.UniqueCredentialKey, Value: string(secret.Data["key"])})
-				all[key] = holderOf(s, objects.Reference{APIVersion: "v1", Kind: "Secret"}, secret)
-			}
-		}
-		if next = list.Continue; next == "" {
-			return nil
-		}
-	}
-}
-
-// holderOf gives an object of a kind, and whose it is.
-func holderOf(s objects.Settings, kind objects.Reference, o metav1.Object) holders.Holder {
-	kind.Namespace, kind.Name = o.GetNamespace(), o.GetName()
-	read, _ := s.Read(kind, o.GetLabels(), o.GetAnnotations())
-	return holders.Holder{Reference: kind, Owner: read.Owner}
-}
-
-// complaint is what Kong refused of an object, by an event of the controller's: the field, and no values.
-type complaint struct {
-	field string
-	// event tells the event apart from others, and from itself before it was counted up.
-	event string
-}
-
-// refused are what Kong refused of objects since a time.
-func (c cluster) refused(ctx context.Context, since time.Time) (map[objects.Reference]complaint, error) {
-	var list corev1.EventList
-	err := c.kube.List(ctx, &list, client.MatchingFields{"reason": "KongConfigurationApplyFailed",
-		"type": corev1.EventTypeWarning})
-	if err != nil {
-		return nil, fmt.Errorf("list the ingress controller's events: %w", err)
-	}
-	found := map[objects.Reference]complaint{}
-	for i := range list.Items {
-		event := &list.Items[i]
-		on := event.InvolvedObject
-		if on.Kind == "Pod" || event.LastTimestamp.Add(time.Second).Before(since) {
-			continue
-		}
-		// After the field's name there may be a value, which may be a secret.
-		field, _, _ := strings.Cut(event.Message, ": ")
-		r := objects.Reference{Kind: on.Kind, Namespace: on.Namespace, Name: on.Name}
-		for _, kind := range written { // an event need not name the version
-			if kind.Kind == on.Kind {
-				r.APIVersion = kind.GroupVersion().String()
-			}
-		}
-		found[r] = complaint{field: strings.TrimSuffix(field, ":"), event: string(event.UID) + " " + event.ResourceVersion}
-	}
-	return found, nil
 }
 
 // leftOut are the objects that a fallback goes on with though a plugin that they name was left out, by the controllers'

@@ -52,7 +52,7 @@ func (r *rooms) opens(want []objects.Object) bool {
 // findHiding asks which KongPlugins hide what an owner wants.
 func (r *rooms) findHiding(ctx context.Context, owner desired.Owner, want []objects.Object) error {
 	namespace := owner.Namespace
-	if namespace == "" {
+	if owner.Kind != v1alpha1.KindJwtProtectedService {
 		namespace = r.settings.Namespace
 	}
 	plugins, err := r.cluster.plugins(ctx, namespace)

@@ -22,8 +22,6 @@ type monitor struct {
 	pace Pace
 	// listing and asking are the troubles with listings, and with the barrier.
 	listing, asking trouble
-	// complaints are what Kong refused of objects when that was read last.
-	complaints map[objects.Reference]complaint
 }
 
 // run looks again and again, until ctx ends.
@@ -136,13 +134,11 @@ func (m *monitor) findBlame(ctx context.Context, since time.Time) {
 		m.start.Log.Error(err, "Cannot read why the ingress controller pushes nothing")
 		return
 	}
-	blame, former := make([]string, 0, len(refused)), m.complaints
-	m.complaints = refused
+	blame := make([]string, 0, len(refused))
 	for r, what := range refused {
 		message := r.String() + ": " + what.field
 		blame = append(blame, message)
-		// What was said before is not about what was written since: the former object was refused.
-		if own, found := m.held.Get(r); found && former[r].event != what.event {
+		if own, found := m.held.Get(r); found && what.isAbout(own) {
 			m.refusals.Note(own.Owner, r, own.Sum, message)
 			m.wake(own.Owner, engine.EventFreed)
 		}

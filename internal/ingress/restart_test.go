@@ -10,6 +10,7 @@ import (
 	"github.com/go-logr/logr"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -39,8 +40,11 @@ func restarted(t *testing.T, late time.Duration) (e *Engine, owner desired.Owner
 	}
 	secret := &unstructured.Unstructured{Object: left[0].Content}
 	kube := interceptor.NewClient(fake.NewClientBuilder().Build(), interceptor.Funcs{
-		List: func(_ context.Context, _ client.WithWatch, list client.ObjectList, _ ...client.ListOption) error {
-			if found, is := list.(*metav1.PartialObjectMetadataList); is && found.Kind == "SecretList" {
+		List: func(_ context.Context, _ client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
+			var asked client.ListOptions
+			asked.ApplyOptions(options)
+			found, is := list.(*metav1.PartialObjectMetadataList)
+			if is && found.Kind == "SecretList" && asked.LabelSelector.Matches(labels.Set(secret.GetLabels())) {
 				found.Items = []metav1.PartialObjectMetadata{{ObjectMeta: metav1.ObjectMeta{
 					Name: secret.GetName(), Namespace: secret.GetNamespace(), Labels: secret.GetLabels(),
 					Annotations: secret.GetAnnotations(),

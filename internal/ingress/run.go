@@ -129,11 +129,11 @@ func (r *run) settled(rank objects.Rank, is held.Object) bool {
 func (r *run) apply(ctx context.Context, o objects.Object) error {
 	before, there := r.own[o.Reference]
 	narrows := there && r.narrows(ctx, o, before)
-	print, err := r.cluster.apply(ctx, o)
+	print, uid, err := r.cluster.apply(ctx, o)
 	if err != nil {
 		return r.failed(o, err)
 	}
-	now := held.Object{Object: o, Print: print, Made: before.Made}
+	now := held.Object{Object: o, Print: print, Made: before.Made, UID: uid, Written: before.Written}
 	now.Content = nil
 	if before.Print == print { // it was as it should be
 		now.Epoch = before.Epoch
@@ -141,7 +141,7 @@ func (r *run) apply(ctx context.Context, o objects.Object) error {
 		r.held.Put(now)
 		return nil
 	}
-	now.Epoch = r.barrier.Wrote()
+	now.Epoch, now.Written = r.barrier.Wrote(), r.start.Now()
 	if !there {
 		now.Made = now.Epoch
 	}

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine/arbiter"
 	"github.com/kongjwt/kong-jwt-operator/internal/ingress/barrier"
 	"github.com/kongjwt/kong-jwt-operator/internal/ingress/held"
@@ -43,7 +44,7 @@ func neverTaken() (r *rooms, written, deleted *[]string) {
 			return nil
 		},
 	})
-	a := about{cluster: cluster{kube}}
+	a := about{cluster: cluster{kube}, start: engine.Start{Now: time.Now}}
 	r = &rooms{
 		about: a, link: newLink(nil), held: held.New(), targets: targets.New(), refusals: refusals.New(time.Hour, time.Now),
 		arbiter: arbiter.New(func(desired.Owner) {}, time.Hour),

@@ -46,7 +46,7 @@ func (e *Engine) takeOver(ctx context.Context, set desired.Set, name string) (ta
 	if err != nil {
 		return nil, err
 	}
-	want, err := e.objects.Of(set, nil, nil)
+	want, err := e.objects.Beside(set)
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,9 @@ func (m *monitor) watches(ctx context.Context) {
 	consumers.SetAPIVersion(objects.GroupKong)
 	consumers.SetKind(objects.KindConsumer + "List")
 	go m.watch(ctx, consumers, m.seeConsumer, client.MatchingLabels{objects.LabelScope: m.objects.ScopeLabel()})
+	secrets := &metav1.PartialObjectMetadataList{}
+	secrets.SetGroupVersionKind(schema.FromAPIVersionAndKind("v1", "SecretList"))
+	go m.watch(ctx, secrets, m.seeSecret, client.MatchingLabels{objects.LabelScope: m.objects.ScopeLabel()})
 	plugins := &metav1.PartialObjectMetadataList{}
 	plugins.SetGroupVersionKind(schema.FromAPIVersionAndKind(objects.GroupKong, objects.KindPlugin+"List"))
 	go m.watch(ctx, plugins, m.seePlugin)
@@ -87,5 +90,17 @@ func (m *monitor) seePlugin(o client.Object, there bool) {
 	}
 	if owner, changed := m.held.HideOne(by, there, m.settings.Namespace); changed {
 		m.wake(owner, engine.EventDrift)
+	}
+}
+
+// seeSecret wakes the owner of a Secret that somebody changed, or made anew: the content may be another.
+func (m *monitor) seeSecret(o client.Object, there bool) {
+	r := objects.Reference{APIVersion: "v1", Kind: "Secret", Namespace: o.GetNamespace(), Name: o.GetName()}
+	print := "gone"
+	if there {
+		print = fingerprint(o)
+	}
+	if own, found := m.held.Get(r); found && m.held.Changed(r, print) {
+		m.wake(own.Owner, engine.EventDrift)
 	}
 }

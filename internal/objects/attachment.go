@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 )
 
@@ -64,7 +65,7 @@ func Hiding(r Reference, owner desired.Owner, home string) Reference {
 	if r.Kind != KindClusterPlugin {
 		return Reference{}
 	}
-	if owner.Namespace != "" {
+	if owner.Kind == v1alpha1.KindJwtProtectedService {
 		home = owner.Namespace
 	}
 	return Reference{GroupKong, KindPlugin, home, r.Name}

@@ -13,7 +13,18 @@ import (
 // objects that were taken over, by what the operator would call them. The error is a *status.StalledError for what a
 // Kubernetes object cannot say.
 func (s Settings) Of(set desired.Set, kept []Object, names map[Reference]string) ([]Object, error) {
-	b := builder{Settings: s, set: set, plugins: map[string][]string{}, names: names}
+	return s.of(set, kept, names, len(names) > 0)
+}
+
+// Beside gives the objects of a set as they are where the consumer is taken over: in the namespace of its owner, as the
+// controller reads the Secrets of a KongConsumer in its namespace.
+func (s Settings) Beside(set desired.Set) ([]Object, error) { return s.of(set, nil, nil, true) }
+
+func (s Settings) of(set desired.Set, kept []Object, names map[Reference]string, beside bool) ([]Object, error) {
+	b := builder{Settings: s, set: set, plugins: map[string][]string{}, names: names, vault: s.Namespace}
+	if beside {
+		b.vault = set.Owner.Namespace
+	}
 	for _, entity := range set.Entities {
 		if entity.Kind == kong.KindPlugin {
 			b.addPlugin(entity)
@@ -55,6 +66,9 @@ type builder struct {
 	credentials []string
 	// names are those of objects that were taken over, by what they would be called.
 	names map[Reference]string
+	// vault is the namespace of KongConsumers and their Secrets: the operator's own, where no tenant can write them,
+	// but for a KongConsumer that was taken over.
+	vault string
 }
 
 // named gives an object that was taken over the name that it has.
@@ -106,7 +120,7 @@ func (b *builder) secret(e kong.Entity, kind string, data map[string]any) Object
 		text, _ := data[name].(string)
 		content = append(content, text)
 	}
-	o := b.of(e, Reference{groupCore, kindSecret, b.set.Owner.Namespace, ""}, map[string]any{
+	o := b.of(e, Reference{groupCore, kindSecret, b.vault, ""}, map[string]any{
 		"type": "Opaque", "immutable": true, "stringData": data,
 	})
 	o.Name = b.name(b.set.Owner, append(content, o.Part)...)
@@ -135,7 +149,7 @@ func (b *builder) addConsumer(e kong.Entity) {
 	if customID := e.Fields.Text("custom_id"); customID != "" {
 		content["custom_id"] = customID
 	}
-	r := Reference{GroupKong, KindConsumer, b.set.Owner.Namespace, b.name(b.set.Owner, "consumer")}
+	r := Reference{GroupKong, KindConsumer, b.vault, b.name(b.set.Owner, "consumer")}
 	b.objects = append(b.objects, b.finish(b.named(b.of(e, r, content)), meta{
 		annotations: b.annotations(e.ID), tags: e.Fields.Tags(),
 	}))

@@ -65,6 +65,7 @@ const (
 	annotationUnique  = "kongjwt.dev/unique"
 	annotationGuarded = "kongjwt.dev/guarded"
 	annotationName    = "kongjwt.dev/stands-for"
+	annotationSeal    = "kongjwt.dev/seal"
 )
 
 // Reference names an object.
@@ -221,7 +222,23 @@ func (s Settings) finish(o Object, metadata meta) Object {
 	}
 	o.Sum = s.digest("content", string(raw))
 	annotations[annotationSum] = o.Sum
+	annotations[annotationSeal] = s.seal(o.Reference, func(name string) string {
+		text, _ := annotations[name].(string)
+		return text
+	})
 	return o
+}
+
+// seal stands for an object's name and what its annotations say of it: who may write the object can neither make such
+// annotations, nor put them on another.
+func (s Settings) seal(r Reference, annotation func(name string) string) string {
+	parts := []string{"seal", r.APIVersion, r.Kind, r.Namespace, r.Name}
+	for _, name := range []string{
+		annotationOwner, annotationKind, annotationPart, annotationID, annotationUnique, annotationGuarded, annotationName,
+	} {
+		parts = append(parts, annotation(name))
+	}
+	return s.digest(parts...)
 }
 
 // meta is what an object's metadata has beside what all have.
@@ -230,10 +247,12 @@ type meta struct {
 	tags                []string
 }
 
-// Read reads what an object that was applied says of itself; ok is false for one that is not of the scope.
+// Read reads what an object that was applied says of itself; ok is false for one that is not of the scope, and for one
+// with annotations that somebody else wrote.
 func (s Settings) Read(r Reference, labels, annotations map[string]string) (o Object, ok bool) {
 	parts := strings.SplitN(annotations[annotationOwner], ":", 3)
-	if labels[LabelScope] != s.ScopeLabel() || len(parts) != 3 || annotations[annotationSum] == "" {
+	sealed := annotations[annotationSeal] == s.seal(r, func(name string) string { return annotations[name] })
+	if labels[LabelScope] != s.ScopeLabel() || len(parts) != 3 || annotations[annotationSum] == "" || !sealed {
 		return Object{}, false
 	}
 	o = Object{

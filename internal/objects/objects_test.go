@@ -273,3 +273,60 @@ func TestARouteLeadsToItsOwnService(t *testing.T) {
 		t.Errorf("routes lead to %v of %v", led, named)
 	}
 }
+
+func TestNoTenantCanWriteWhatAConsumersAccessRestsOn(t *testing.T) {
+	for _, o := range of(t, consumerSet("one")) {
+		if o.Namespace != "system" {
+			t.Errorf("%s is not in the operator's namespace", o.Reference)
+		}
+	}
+	beside, err := settings.Beside(consumerSet("one"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[Reference]string{}
+	for _, o := range beside {
+		if names[o.Reference] = "taken-" + o.Name; o.Namespace != "team" {
+			t.Errorf("%s cannot take the place of one beside its owner", o.Reference)
+		}
+	}
+	taken, err := settings.Of(consumerSet("one"), nil, names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range taken {
+		if o.Namespace != "team" || !strings.HasPrefix(o.Name, "taken-") {
+			t.Errorf("%s was not taken over", o.Reference)
+		}
+	}
+}
+
+func TestAnObjectThatSomebodyElseDescribedIsNotBelieved(t *testing.T) {
+	for _, o := range slices.Concat(of(t, consumerSet("one")), of(t, serviceSet())) {
+		metadata, _ := o.Content["metadata"].(map[string]any)
+		texts := func(name string) map[string]string {
+			all := map[string]string{}
+			fields, _ := metadata[name].(map[string]any)
+			for key, value := range fields {
+				all[key], _ = value.(string)
+			}
+			return all
+		}
+		labels := texts("labels")
+		if read, ok := settings.Read(o.Reference, labels, texts("annotations")); !ok || read.ID != o.ID || read.Sum != o.Sum {
+			t.Errorf("%s: %v, %v", o.Reference, read, ok)
+		}
+		for _, name := range []string{annotationOwner, annotationID, annotationUnique, annotationGuarded, annotationSeal} {
+			forged := texts("annotations")
+			forged[name] += "x"
+			if _, ok := settings.Read(o.Reference, labels, forged); ok {
+				t.Errorf("%s: believed with another %s", o.Reference, name)
+			}
+		}
+		other := o.Reference
+		other.Name += "-copy"
+		if _, ok := settings.Read(other, labels, texts("annotations")); ok {
+			t.Errorf("%s: a copy is believed", o.Reference)
+		}
+	}
+}

@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
@@ -21,6 +24,9 @@ type Object struct {
 	// Epoch is when it was written last; see internal/ingress/barrier. Made is when this process made it; zero where
 	// it was there.
 	Epoch, Made uint64
+	// UID tells it apart from another of its name. Written is when this process wrote it last; zero where it was there.
+	UID     types.UID
+	Written time.Time
 	// Stale says that it is applied again though its sum is as wanted: somebody may have changed it.
 	Stale bool
 }
@@ -86,7 +92,7 @@ func (s *Store) Replace(found []Object, since uint64, wrote func() uint64) map[d
 		case known && before.Epoch > since:
 			continue // it is added below
 		case known:
-			one.Epoch, one.Made, one.Stale = before.Epoch, before.Made, before.Stale
+			one.Epoch, one.Made, one.Stale, one.Written = before.Epoch, before.Made, before.Stale, before.Written
 			if before.Print != one.Print {
 				one.Stale = true
 				changed[one.Owner] = true

@@ -1,0 +1,77 @@
+package ingress
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/ingress/held"
+	"github.com/kongjwt/kong-jwt-operator/internal/objects"
+)
+
+// complaint is what Kong refused of an object, by an event of the controller's: the field, and no values.
+type complaint struct {
+	field string
+	// uid is that of the object; empty where the event does not say it. at is when it was said last, in whole seconds.
+	uid types.UID
+	at  time.Time
+}
+
+// pushTakes is how long a push may take: what is said after it is about what was there when it began.
+const pushTakes = time.Second
+
+// isAbout says whether a complaint is about an object as this process wrote it, and not about what was there before: an
+// event may come late, and has no version. Of a refusal that lasts the controller complains again with each push.
+func (c complaint) isAbout(o held.Object) bool {
+	if c.uid != "" && o.UID != "" && c.uid != o.UID {
+		return false
+	}
+	return o.Written.IsZero() || !c.at.Before(o.Written.Add(pushTakes))
+}
+
+// saidLast is when an event was said last.
+func saidLast(event *corev1.Event) time.Time {
+	switch {
+	case event.Series != nil && event.Series.LastObservedTime.After(event.LastTimestamp.Time):
+		return event.Series.LastObservedTime.Time
+	case event.LastTimestamp.IsZero():
+		return event.EventTime.Time
+	}
+	return event.LastTimestamp.Time
+}
+
+// refused are what Kong refused of objects since a time.
+func (c cluster) refused(ctx context.Context, since time.Time) (map[objects.Reference]complaint, error) {
+	var list corev1.EventList
+	err := c.kube.List(ctx, &list, client.MatchingFields{"reason": "KongConfigurationApplyFailed",
+		"type": corev1.EventTypeWarning})
+	if err != nil {
+		return nil, fmt.Errorf("list the ingress controller's events: %w", err)
+	}
+	found := map[objects.Reference]complaint{}
+	for i := range list.Items {
+		event := &list.Items[i]
+		on := event.InvolvedObject
+		at := saidLast(event)
+		if on.Kind == "Pod" || at.Add(time.Second).Before(since) {
+			continue
+		}
+		// After the field's name there may be a value, which may be a secret.
+		field, _, _ := strings.Cut(event.Message, ": ")
+		r := objects.Reference{Kind: on.Kind, Namespace: on.Namespace, Name: on.Name}
+		for _, kind := range written { // an event need not name the version
+			if kind.Kind == on.Kind {
+				r.APIVersion = kind.GroupVersion().String()
+			}
+		}
+		if former, known := found[r]; !known || former.at.Before(at) {
+			found[r] = complaint{field: strings.TrimSuffix(field, ":"), uid: on.UID, at: at}
+		}
+	}
+	return found, nil
+}
