@@ -4,6 +4,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
+	"regexp/syntax"
+	"slices"
 	"strings"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
@@ -133,7 +136,37 @@ func (in ServiceInput) Unsupported(gateway string) error {
 			return noPlugin(gateway, on, i, plugin.Plugin)
 		}
 	}
+	if err := noHeaders(spec.Routes, gateway, on); err != nil {
+		return err
+	}
 	return noClaims(spec, gateway, on)
+}
+
+// headerExpression begins a header's value that is a regular expression.
+const headerExpression = "~*"
+
+// noHeaders is the error for a header's regular expression that is none, where Kong does not say so.
+func noHeaders(routes []v1alpha1.Route, gateway string, on kong.Capabilities) error {
+	if on.ChecksHeaders() {
+		return nil
+	}
+	for i, route := range routes {
+		for _, name := range slices.Sorted(maps.Keys(route.Headers)) {
+			if slices.ContainsFunc(route.Headers[name], isNoExpression) {
+				return status.Stalled(v1alpha1.ReasonInvalidSpec,
+					"spec.routes[%d].headers.%s: no regular expression follows ~*, and Kong would leave the route out without a word "+
+						"(KongGateway %s runs %s). Correct it.", i, name, gateway, on.Version)
+			}
+		}
+	}
+	return nil
+}
+
+// isNoExpression says whether a header's value is meant as a regular expression, and is none.
+func isNoExpression(value string) bool {
+	expression, isMeant := strings.CutPrefix(value, headerExpression)
+	_, err := syntax.Parse(expression, syntax.Perl)
+	return isMeant && err != nil
 }
 
 // jwtFields makes the jwt plugin's configuration for this Kong.

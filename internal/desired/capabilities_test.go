@@ -142,6 +142,25 @@ func TestServiceOnAKongThatLacksSomething(t *testing.T) {
 	}
 }
 
+// Before 3.6 Kong takes a header's expression that it cannot compile, and no route is there.
+func TestHeadersThatKongDoesNotCheck(t *testing.T) {
+	for version, want := range map[string]string{
+		"3.4.2": "spec.routes[0].headers.x-version: no regular expression follows ~*, and Kong would leave the route out without a word " +
+			"(KongGateway edge runs 3.4.2). Correct it.",
+		"3.6.1": "", "": "",
+	} {
+		for value, want := range map[string]string{"~*[": want, "~*^v[12]$": "", "[": ""} {
+			service := testService(func(s *v1alpha1.JwtProtectedServiceSpec) {
+				s.Routes = []v1alpha1.Route{{Name: "api", Headers: map[string]v1alpha1.HeaderValues{"x-a": {"1"}, "x-version": {"1", value}}}}
+			})
+			in := ServiceInput{Service: service, Kong: kong.Capabilities{Version: version}}
+			if got := strings.Join(messages(t, in.Unsupported("edge")), "; "); got != want {
+				t.Errorf("%s on %q: %q, want %q", value, version, got, want)
+			}
+		}
+	}
+}
+
 // wholeService uses all fields that a default could stand in for, or none of them.
 func wholeService(bare bool) ServiceInput {
 	service := testService(func(s *v1alpha1.JwtProtectedServiceSpec) {

@@ -92,6 +92,12 @@ func (c Capabilities) TakesJWTOption(name string) bool {
 	return c.JWTOptions == nil || slices.Contains(c.JWTOptions, name)
 }
 
+// ChecksHeaders says whether Kong refuses a route with a regular expression for a header that is none. One that does
+// not leaves the route out without a word.
+func (c Capabilities) ChecksHeaders() bool {
+	return c.Version == "" || ParseVersion(c.Version).AtLeast(sinceCheckedHeaders)
+}
+
 // HasPlugin says whether the node can run a plugin.
 func (c Capabilities) HasPlugin(name string) bool {
 	return c.Plugins == nil || slices.Contains(c.Plugins, name)

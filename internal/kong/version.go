@@ -50,6 +50,10 @@ func (v Version) String() string { return strconv.Itoa(v.Major) + "." + strconv.
 // sinceRedisRecord is the first version whose rate-limiting plugin has the record config.redis.
 var sinceRedisRecord = Version{3, 6}
 
+// sinceCheckedHeaders is the first version that refuses a route with a header's expression that it cannot compile
+// (kong/db/schema/entities/routes.lua). One before takes it, and its router leaves the route out.
+var sinceCheckedHeaders = Version{3, 6}
+
 // algorithmsSince and jwtOptionsSince say which version brought what
 // (https://developer.konghq.com/plugins/jwt/changelog/, and the schemas of 3.4.2 and 3.9.3). The oldest version that
 // is told apart is 3.0.

@@ -59,6 +59,14 @@ func redisConfig(name string, value any) entity {
 	return entity{"redis": entity{name: value}}
 }
 
+// wildcardSNI is an SNI for all names below a host, where the Kong under test takes one: 3.7 or newer.
+func wildcardSNI(host string) string {
+	if !kong.ParseVersion(takes.Version).AtLeast(kong.Version{Major: 3, Minor: 7}) {
+		return "one." + host
+	}
+	return "*." + host
+}
+
 // realm is a realm for a jwt plugin, where the Kong under test takes one.
 func realm(text string) string {
 	if takes.TakesJWTOption("realm") {

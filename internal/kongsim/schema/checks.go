@@ -286,6 +286,13 @@ func conditionalAtLeastOneOf(argument any, find func(string) *Field) (*entityChe
 	}}, nil
 }
 
+// only gives the fields of an entity that a check is given.
+func only(input object, fields []string) object {
+	left := maps.Clone(input)
+	maps.DeleteFunc(left, func(name string, _ any) bool { return !slices.Contains(fields, name) })
+	return left
+}
+
 // customCheck is a check that Kong has as code.
 func customCheck(argument any, _ func(string) *Field) (*entityCheck, error) {
 	a, _ := argument.(object)
@@ -293,7 +300,8 @@ func customCheck(argument any, _ func(string) *Field) (*entityCheck, error) {
 	sources := Names(a["field_sources"])
 	c := &entityCheck{fields: sources, partial: partial, clean: true, decide: func(object, bool, Violations) string { return "" }}
 	if slices.Contains(sources, "paths") {
-		c.decide = func(input object, _ bool, _ Violations) string { return routeExpressionProblem(input) }
+		// Before 3.6 the check is given the paths alone: a header's expression that is none is taken.
+		c.decide = func(input object, _ bool, _ Violations) string { return routeExpressionProblem(only(input, sources)) }
 	}
 	return c, nil
 }

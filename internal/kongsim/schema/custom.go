@@ -22,7 +22,7 @@ var customRules = map[string]func(value any) string{
 	"host":             onText(hostProblem),
 	"route_host":       onText(routeHostProblem),
 	"sni":              onText(sniProblem),
-	"server_name":      onText(serverNameProblem),
+	"server_name":      onText(serverNameProblem), // redis.server_name, and before 3.7 a route's SNIs too
 	"path":             onText(pathProblem),
 	"route_path":       onText(func(text string) string { return routePathProblem(text, "pcre2_compile") }),
 	"route_path_pcre":  onText(func(text string) string { return routePathProblem(text, "pcre_compile") }),

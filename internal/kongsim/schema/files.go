@@ -93,6 +93,9 @@ func readSchemas(name string) (rawSchemas, error) {
 	if name == versions[0].file {
 		schemas.locate("routes.paths.elements")["custom_validator"] = "route_path_pcre"
 	}
+	if name == versions[0].file || name == versions[1].file { // before 3.7 an SNI has no wildcard
+		schemas.locate("routes.snis.elements")["custom_validator"] = "server_name"
+	}
 	for _, schema := range schemas {
 		nameReplacements(schema)
 	}

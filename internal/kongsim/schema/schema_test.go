@@ -41,6 +41,41 @@ func violationsOf(t *testing.T, kind, input string) Violations {
 	return wrong
 }
 
+// TestRoutesOfFormerVersions: as a real Kong 3.4.2 did, and as read in the source of 3.6 and 3.7.
+func TestRoutesOfFormerVersions(t *testing.T) {
+	const wildcard, expression = `{"snis":["*.example.com"]}`, `{"paths":["/a"],"headers":{"x":["~*["]}}`
+	for _, tt := range []struct{ version, input, want string }{
+		{"3.4.2", wildcard, "(snis.1: invalid value: *.example.com)"},
+		{"3.6.1", wildcard, "(snis.1: invalid value: *.example.com)"},
+		{"3.7.1", wildcard, ""},
+		{"3.4.2", `{"snis":["one.example.com"]}`, ""},
+		{"3.4.2", expression, ""},
+		{"3.4.2", `{"paths":["~/a(?!b)"]}`, `(Router Expression failed validation: regex parse error: "/a(?!b)")`},
+		{"3.6.1", expression, `(Router Expression failed validation: regex parse error: "[")`},
+	} {
+		library, err := Load(false, kong.ParseVersion(tt.version), Changes{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var entity object
+		if err := json.Unmarshal([]byte(tt.input), &entity); err != nil {
+			t.Fatal(err)
+		}
+		entity["protocols"] = []any{"https"}
+		row, wrong := library.Entities["routes"].Fill(entity, Inserting, time.Unix(1, 0))
+		if len(wrong) == 0 {
+			wrong = library.Entities["routes"].Validate(row, true)
+		}
+		got := ""
+		if len(wrong) > 0 {
+			got = strings.TrimPrefix(ViolationMessage(wrong), "schema violation ")
+		}
+		if got != tt.want {
+			t.Errorf("%s %s: %q, want %q", tt.version, tt.input, got, tt.want)
+		}
+	}
+}
+
 // TestValidation has what the recordings do not have, as read in Kong's source.
 func TestValidation(t *testing.T) {
 	const g = "'grpc' or 'grpcs'"
