@@ -24,10 +24,10 @@ func (p Policy) checkRoute(field, namespace string, route v1alpha1.Route) error 
 }
 
 // checkReach keeps routes from going before those of other namespaces: Kong prefers what matches on more fields, so
-// that a route on any host with a header and a method beats one with a host and a path. Where tenants may claim any
-// identity, they trust each other.
+// that a route on any host with a path and a header beats one with a host alone. With paths only, a route on any host
+// goes behind each that has a host and a path. Where tenants may claim any identity, they trust each other.
 func (p Policy) checkReach(field string, route v1alpha1.Route) error {
-	if p.Identities == v1alpha1.IdentitiesAny {
+	if !p.bindsHosts() {
 		return nil
 	}
 	for i, host := range route.Hosts {
@@ -41,15 +41,16 @@ func (p Policy) checkReach(field string, route v1alpha1.Route) error {
 	if len(route.Hosts) > 0 {
 		return nil
 	}
-	more := 0
-	for _, set := range []bool{len(route.Methods) > 0, len(route.Headers) > 0, len(route.SNIs) > 0} {
-		if set {
-			more++
-		}
+	if len(route.Methods)+len(route.Headers)+len(route.SNIs) > 0 {
+		return p.violation(field,
+			"a route on any host, with methods, headers or SNIs, would go before routes of other namespaces", "Set hosts")
 	}
-	atRoot := len(route.Paths) == 0 || slices.ContainsFunc(route.Paths, func(claimed string) bool { return literalPrefix(claimed) == "" })
-	if more > 1 || more == 1 && atRoot {
-		return p.violation(field, "a route on any host, with methods, headers or SNIs, would go before routes of other namespaces", "Set hosts")
+	for i, claimed := range route.Paths {
+		if strings.HasPrefix(claimed, "~") && literalPrefix(claimed) == "" {
+			return p.violation(path("%s.paths[%d]", field, i),
+				"a regular expression on any host would go before routes of other namespaces, where it begins with no segment",
+				"Set hosts, or begin it with a segment, such as ~/orders/")
+		}
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ func TestRoutesThatANamespaceMayClaim(t *testing.T) {
 		"a host below a wildcard":         {"team-a", v1alpha1.Route{Hosts: hosts("x.y.a.example.com"), Paths: []string{"/v2/x"}}, ""},
 		"the wildcard itself":             {"team-a", v1alpha1.Route{Hosts: hosts("*.a.example.com"), Paths: []string{"/orders"}}, ""},
 		"by the second rule, on any host": {"team-a", v1alpha1.Route{Paths: []string{"/shared/x"}}, ""},
-		"where everything is allowed":     {"platform", v1alpha1.Route{Methods: []string{"GET"}, Paths: []string{"/a"}}, ""},
+		"where everything is allowed":     {"platform", v1alpha1.Route{Paths: []string{"/a"}}, ""},
 		"another host":                    {"team-a", v1alpha1.Route{Hosts: hosts("b.example.com"), Paths: []string{"/orders"}}, "a.example.com"},
 		"one host of two":                 {"team-a", v1alpha1.Route{Hosts: hosts("a.example.com", "b.example.com"), Paths: []string{"/orders"}}, "a.example.com"},
 		"a wider wildcard":                {"team-a", v1alpha1.Route{Hosts: hosts("*.example.com"), Paths: []string{"/orders"}}, "a.example.com"},
@@ -54,16 +54,19 @@ func TestRoutesThatANamespaceMayClaim(t *testing.T) {
 
 func TestRegularExpressionsAreForThePolicyToAllow(t *testing.T) {
 	allowed := testPolicy(func(p *v1alpha1.GatewayPolicy) { p.RegularExpressions = true })
+	hosts := []string{"a.example.com"}
 	for field, route := range map[string]v1alpha1.Route{
-		"spec.routes[0].paths[1]":              {Paths: []string{"/a", `~/0-0\w{85}`}},
-		"spec.routes[0].headers.authorization": {Paths: []string{"/a"}, Headers: map[string]v1alpha1.HeaderValues{"authorization": {"~*.*"}}},
+		"spec.routes[0].paths[1]": {Hosts: hosts, Paths: []string{"/a", `~/0-0\w{85}`}},
+		"spec.routes[0].headers.authorization": {
+			Hosts: hosts, Paths: []string{"/a"}, Headers: map[string]v1alpha1.HeaderValues{"authorization": {"~*.*"}},
+		},
 	} {
 		wantStalled(t, testPolicy().checkRoute("spec.routes[0]", "team-a", route), v1alpha1.ReasonPolicyViolation, field+": ", "policy.regularExpressions")
 		if err := allowed.checkRoute("spec.routes[0]", "team-a", route); err != nil {
 			t.Errorf("%s: %v", field, err)
 		}
 	}
-	plain := v1alpha1.Route{Paths: []string{"/a~b"}, Headers: map[string]v1alpha1.HeaderValues{"x-version": {"1~*"}}}
+	plain := v1alpha1.Route{Hosts: hosts, Paths: []string{"/a~b"}, Headers: map[string]v1alpha1.HeaderValues{"x-version": {"1~*"}}}
 	if err := testPolicy().checkRoute("spec.routes[0]", "team-a", plain); err != nil {
 		t.Error(err)
 	}
@@ -111,11 +114,15 @@ func TestRoutesThatWouldGoBeforeOthers(t *testing.T) {
 		says  string // empty: it is allowed
 	}{
 		"a path on any host":              {v1alpha1.Route{Paths: []string{"/"}}, ""},
-		"one field more":                  {v1alpha1.Route{Paths: []string{"/pay"}, Headers: header}, ""},
-		"one field more, at the root":     {v1alpha1.Route{Paths: []string{"/"}, Headers: header}, "Set hosts"},
+		"a path and a header":             {v1alpha1.Route{Paths: []string{"/pay"}, Headers: header}, "Set hosts"},
+		"a path and a method":             {v1alpha1.Route{Paths: []string{"/pay"}, Methods: []string{"GET"}}, "Set hosts"},
+		"a path and an SNI":               {v1alpha1.Route{Paths: []string{"/pay"}, SNIs: []string{"a.example.com"}}, "Set hosts"},
 		"a header alone":                  {v1alpha1.Route{Headers: header}, "Set hosts"},
-		"two fields more":                 {v1alpha1.Route{Paths: []string{"/pay"}, Headers: header, Methods: []string{"GET"}}, "Set hosts"},
 		"an SNI alone":                    {v1alpha1.Route{SNIs: []string{"a.example.com"}}, "Set hosts"},
+		"an expression with a segment":    {v1alpha1.Route{Paths: []string{"~/pay/[0-9]+"}}, ""},
+		"an expression without":           {v1alpha1.Route{Paths: []string{"~/pa[a-z]+"}}, "begin it with a segment"},
+		"an expression of two":            {v1alpha1.Route{Paths: []string{"~/pay/x|/lend"}}, "begin it with a segment"},
+		"an expression with half of one":  {v1alpha1.Route{Paths: []string{"~/pay/?[a-z]*"}}, "begin it with a segment"},
 		"all of them on a host":           {v1alpha1.Route{Hosts: []string{"a.example.com"}, SNIs: []string{"a.example.com"}, Headers: header, Methods: []string{"GET"}}, ""},
 		"all below a domain":              {v1alpha1.Route{Hosts: []string{"*.example.com", "*.b.example.co.uk"}}, ""},
 		"all of a top-level domain":       {v1alpha1.Route{Hosts: []string{"*.com"}}, "more than one domain"},
@@ -125,13 +132,14 @@ func TestRoutesThatWouldGoBeforeOthers(t *testing.T) {
 		"all of a private top-level zone": {v1alpha1.Route{Hosts: []string{"*.corp"}}, "more than one domain"},
 	} {
 		t.Run(what, func(t *testing.T) {
-			err := testPolicy().checkRoute("spec.routes[0]", "team-a", c.route)
+			regular := func(p *v1alpha1.GatewayPolicy) { p.RegularExpressions = true }
+			err := testPolicy(regular).checkRoute("spec.routes[0]", "team-a", c.route)
 			if c.says != "" {
 				wantStalled(t, err, v1alpha1.ReasonPolicyViolation, "spec.routes[0]", c.says)
 			} else if err != nil {
 				t.Error(err)
 			}
-			trusting := testPolicy(func(p *v1alpha1.GatewayPolicy) { p.Identities = v1alpha1.IdentitiesAny })
+			trusting := testPolicy(regular, func(p *v1alpha1.GatewayPolicy) { p.Identities = v1alpha1.IdentitiesAny })
 			if err := trusting.checkRoute("spec.routes[0]", "team-a", c.route); err != nil {
 				t.Errorf("where tenants trust each other: %v", err)
 			}

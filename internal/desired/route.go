@@ -54,20 +54,36 @@ func setStrings[S ~string](into map[string]any, name string, values []S) {
 }
 
 // routeFields makes a route's Kong fields but for its name and service. Where hosts are shared, its prefixes end at a
-// segment.
+// segment. Where tenants do not trust each other, a host is told with a path: Kong prefers a path on any host to a
+// wildcard alone.
 func (p Policy) routeFields(route v1alpha1.Route) kong.Fields {
+	alone := len(route.Paths)+len(route.Methods)+len(route.Headers)+len(route.SNIs) == 0
+	if p.bindsHosts() && alone && hasWildcard(route.Hosts) {
+		route.Paths = []string{"/"}
+	}
 	if p.Routes != nil {
 		route.Paths = segmentPaths(route.Paths)
 	}
 	return routeFields(route)
 }
 
+func hasWildcard(hosts []string) bool {
+	return slices.ContainsFunc(hosts, func(host string) bool { return strings.Contains(host, "*") })
+}
+
+// bindsHosts says whether a route of one namespace may not go before those of another by what it matches on. Where
+// tenants may claim any identity, they trust each other.
+func (p Policy) bindsHosts() bool { return p.Identities != v1alpha1.IdentitiesAny }
+
 // hostTags are the tags of routes beside the owner's.
 func hostTags(p Policy) []string {
-	if p.Routes == nil {
-		return nil
+	switch {
+	case p.Routes != nil:
+		return []string{tagSharedHost}
+	case p.bindsHosts():
+		return []string{tagBoundHost}
 	}
-	return []string{tagSharedHost}
+	return nil
 }
 
 // Between namespaces a route is judged by its hosts and path prefixes alone. Kong prefers a route that matches on
@@ -78,16 +94,20 @@ func hostTags(p Policy) []string {
 // Without it a host is one namespace's.
 const tagSharedHost = TagManaged + "-host:shared"
 
+// tagBoundHost is on the routes of a gateway whose tenants do not trust each other, and that has no policy.routes: a
+// host of one namespace, and a path on any host of another, are not both had.
+const tagBoundHost = TagManaged + "-host:bound"
+
+// anyHost is the value that the keys have in common by which hosts are compared with paths on any host.
+const anyHost = "*"
+
 // hostKeys are what the hosts and paths of a route claim against other namespaces.
 func hostKeys(f kong.Fields) []UniqueKey {
 	owned, ours := ParseTags(f.Tags())
 	if !ours || owned.Owner.Namespace == "" {
 		return nil // not a tenant's: whoever matches the same requests is found by UniqueRoute
 	}
-	shared := false
-	for _, tag := range f.Tags() {
-		shared = shared || tag == tagSharedHost
-	}
+	shared, bound := slices.Contains(f.Tags(), tagSharedHost), slices.Contains(f.Tags(), tagBoundHost)
 	var keys []UniqueKey
 	seen := map[UniqueKey]bool{}
 	for _, host := range orNone(f.Strings("hosts")) {
@@ -100,7 +120,38 @@ func hostKeys(f kong.Fields) []UniqueKey {
 			}
 		}
 	}
+	if bound {
+		keys = append(keys, anyHostKeys(owned.Owner.Namespace, f)...)
+	}
 	return keys
+}
+
+// anyHostKeys are what a route's paths claim against routes of other namespaces of which either it or they have no
+// host. What is / on any host claims nothing: it gets what no other route takes.
+func anyHostKeys(namespace string, f kong.Fields) (keys []UniqueKey) {
+	host := hostOf(orNone(f.Strings("hosts"))[0]) // one stands for all: with each of them the paths are the same
+	for _, claimed := range orNone(f.Strings("paths")) {
+		prefix := claimed
+		if strings.HasPrefix(claimed, "~") {
+			prefix = literalPrefix(claimed)
+		}
+		key := UniqueKey{Kind: UniqueHost, Value: anyHost, Namespace: namespace, Host: host, Prefix: prefix}
+		if (host != "" || strings.Trim(prefix, "/") != "") && !slices.Contains(keys, key) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// mayMeet says whether a service may have something that is in a key's way, without a look at policy: all routes
+// without hosts have keys of one value, and so may each with a host.
+func (c UniqueKey) mayMeet(service *v1alpha1.JwtProtectedService) bool {
+	if c.Kind != UniqueHost || c.Value != anyHost {
+		return true
+	}
+	return c.Namespace != service.Namespace && slices.ContainsFunc(service.Spec.Routes, func(route v1alpha1.Route) bool {
+		return (len(route.Hosts) == 0) != (c.Host == "")
+	})
 }
 
 func orNone(values []string) []string {
@@ -135,6 +186,9 @@ func literalPrefix(claimed string) string {
 	if !regular {
 		return strings.TrimSuffix(claimed, "/")
 	}
+	if alternatives.MatchString(expression) {
+		return "" // what is behind the | may match alone
+	}
 	var literal strings.Builder
 	for i := 0; i < len(expression); i++ {
 		c := expression[i]
@@ -145,19 +199,34 @@ func literalPrefix(claimed string) string {
 			i++
 			c = expression[i]
 		case c == '\\' || strings.IndexByte(operators, c) >= 0:
-			return literal.String()[:max(strings.LastIndex(literal.String(), "/"), 0)]
+			whole := literal.String()
+			if whole != "" && strings.IndexByte("?*{", c) >= 0 {
+				whole = whole[:len(whole)-1] // it may be there or not
+			}
+			return whole[:max(strings.LastIndex(whole, "/"), 0)]
 		}
 		literal.WriteByte(c)
 	}
 	return literal.String()[:max(strings.LastIndex(literal.String(), "/"), 0)]
 }
 
+// alternatives finds a | that is none of the characters that are matched.
+var alternatives = regexp.MustCompile(`^([^\\]|\\.)*?\|`)
+
 // operators of regular expressions.
 const operators = `\^$.|?*+()[]{}`
 
 // overlapsHost says whether two namespaces cannot both have their claims.
 func (c UniqueKey) overlapsHost(d UniqueKey) bool {
-	if c.Namespace == d.Namespace || !hostsMeet(c.Host, d.Host) {
+	if c.Namespace == d.Namespace {
+		return false
+	}
+	if c.Value == anyHost {
+		// Kong's prefixes know no segments, and a host goes before any: /pay on a host takes /payments on it.
+		return (c.Host == "") != (d.Host == "") &&
+			(strings.HasPrefix(c.Prefix, d.Prefix) || strings.HasPrefix(d.Prefix, c.Prefix))
+	}
+	if !hostsMeet(c.Host, d.Host) {
 		return false
 	}
 	if c.Host != "" && (!c.Shared || !d.Shared) {

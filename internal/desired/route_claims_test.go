@@ -10,6 +10,7 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+	"github.com/kongjwt/kong-jwt-operator/internal/router"
 )
 
 // claims are the unique keys of a service with one route in a namespace.
@@ -64,6 +65,14 @@ func TestRoutesOfTwoNamespaces(t *testing.T) {
 		"any host, a path that begins alike":   {route("", "/pay"), route("", "/payments"), true, true},
 		"any host, another path of a segment":  {route("", "/v1/pay"), route("", "/v1/lend"), true, true},
 		"any host, the root":                   {route("", "/"), route("", "/"), false, false},
+		"any host, a host":                     {route("", "/pay"), route("api.bank.com", "/pay"), false, true},
+		"any host, a host and a deeper path":   {route("", "/pay"), route("api.bank.com", "/pay/in"), false, true},
+		"any host, a host and half a segment":  {route("", "/payments"), route("api.bank.com", "/pay"), false, true},
+		"any host, a host alone":               {route("", "/pay"), route("api.bank.com"), false, true},
+		"any host, a wildcard":                 {route("", "/pay"), route("*.bank.com", "/"), false, true},
+		"any host, a host and another path":    {route("", "/pay"), route("api.bank.com", "/lend"), true, true},
+		"any host at the root, a host":         {route("", "/"), route("api.bank.com", "/pay"), true, true},
+		"a host alone, any host":               {route("api.bank.com"), route("", "/pay"), false, true},
 		"a domain of a suffix with two labels": {route("a.bank.co.uk", "/pay"), route("a.shop.co.uk", "/pay"), true, true},
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -77,6 +86,102 @@ func TestRoutesOfTwoNamespaces(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Of two routes of two namespaces that both are let through, neither gets a request that is the other's: it is on its
+// host, or at or below its path by whole segments. What is / on any host claims nothing.
+func TestNoRouteTakesAnothersRequests(t *testing.T) {
+	policy := testPolicy(func(p *v1alpha1.GatewayPolicy) { p.RegularExpressions = true })
+	some := func(values ...string) *rapid.Generator[[]string] {
+		return rapid.Custom(func(t *rapid.T) []string {
+			if rapid.Bool().Draw(t, "none") {
+				return nil
+			}
+			return rapid.SliceOfNDistinct(rapid.SampledFrom(values), 1, 2, rapid.ID).Draw(t, "values")
+		})
+	}
+	hosts := some("api.bank.com", "*.bank.com", "*.api.bank.com", "web.bank.com", "API.bank.com:8443", "shop.com")
+	paths := some("/", "/pay", "/pay/", "/payments", "/pay/in", "/p", "/lend", "/v1/pay", "/v1/lend",
+		"~/pay$", "~/pa[a-z]*", "~/pay/[a-z]+", "~/pay/?[a-z]*", "~/v1/(pay|lend)", "~/lend/x|/pay", "~/v1/p[a-z]+")
+	route := rapid.Custom(func(t *rapid.T) v1alpha1.Route {
+		r := v1alpha1.Route{
+			Name: "r", Hosts: hosts.Draw(t, "hosts"), Paths: paths.Draw(t, "paths"),
+			Methods: some("GET", "POST").Draw(t, "methods"), SNIs: some("api.bank.com", "*.bank.com").Draw(t, "snis"),
+			RegexPriority: new(rapid.Int32Range(0, 2).Draw(t, "priority")),
+		}
+		for _, name := range some("accept", "x-version").Draw(t, "headers") {
+			if r.Headers == nil {
+				r.Headers = map[string]v1alpha1.HeaderValues{}
+			}
+			r.Headers[name] = v1alpha1.HeaderValues{"*/*"}
+		}
+		return r
+	})
+	let := 0
+	check := func(t *rapid.T) {
+		a, b := route.Draw(t, "a"), route.Draw(t, "b")
+		if policy.checkRoute("", "a", a) != nil || policy.checkRoute("", "b", b) != nil ||
+			anyOverlap(claims(policy, "a", a), claims(policy, "b", b)) {
+			return
+		}
+		let++
+		own, other := routed(policy, "a", a), routed(policy, "b", b)
+		alone, both := findIn(own), findIn(own, other)
+		for _, host := range []string{"api.bank.com", "web.bank.com", "x.api.bank.com", "shop.com", "192.0.2.1"} {
+			for _, path := range []string{
+				"/", "/pay", "/pay/in", "/pay/x", "/payments", "/payments/1", "/p", "/p/1", "/lend", "/v1/pay", "/v1/lend/x",
+			} {
+				for _, method := range []string{"GET", "POST"} {
+					request := router.Request{
+						Method: method, Host: host, Port: 8443, HTTPS: true, SNI: host, Path: path,
+						Headers: map[string][]string{"Accept": {"*/*"}, "X-Version": {"*/*"}},
+					}
+					if alone(request) == "a" && owns(a, path) && both(request) != "a" {
+						t.Fatalf("%s %s%s of %+v is taken by %+v", method, host, path, a, b)
+					}
+				}
+			}
+		}
+	}
+	for range 10 { // most pairs are not let through
+		rapid.Check(t, check)
+	}
+	if let < 10 {
+		t.Errorf("only %d pairs are let through: nothing is shown", let)
+	}
+}
+
+// owns says whether a request at a path that a route takes is its own.
+func owns(route v1alpha1.Route, path string) bool {
+	return len(route.Hosts) > 0 || slices.ContainsFunc(route.Paths, func(claimed string) bool {
+		return literalPrefix(claimed) != "" && holdsPrefix(literalPrefix(claimed), path)
+	})
+}
+
+// routed is a route as Kong's router has it.
+func routed(policy Policy, namespace string, route v1alpha1.Route) *router.Route {
+	fields := policy.routeFields(route)
+	r := &router.Route{
+		ID: testScope.ID(kong.KindRoute, ServiceOwner(namespace, "x"), "r"), Name: namespace,
+		Protocols: []string{"http", "https"}, Methods: fields.Strings("methods"), Hosts: fields.Strings("hosts"),
+		Paths: fields.Strings("paths"), SNIs: fields.Strings("snis"),
+		Headers: map[string][]string{}, RegexPriority: uint32(*route.RegexPriority),
+	}
+	for name, values := range route.Headers {
+		r.Headers[name] = values
+	}
+	return r
+}
+
+// findIn gives the namespace whose route a request is.
+func findIn(routes ...*router.Route) func(router.Request) string {
+	in := router.New(routes, nil)
+	return func(request router.Request) string {
+		if match := in.Find(request); match != nil {
+			return match.Route.Name
+		}
+		return ""
 	}
 }
 
@@ -99,14 +204,14 @@ func TestSharedHostsAreToldInSegments(t *testing.T) {
 		p.Routes, p.RegularExpressions = []v1alpha1.RouteClaimPolicy{{Namespaces: []string{"team-a"}}}, true
 	})
 	service := testService(func(s *v1alpha1.JwtProtectedServiceSpec) {
-		s.Routes[0].Paths = []string{"/pay", "/v1.0/", "/", "~/x[0-9]"}
+		s.Routes[0].Paths = []string{"/pay", "/v1.0/", "/", "~/x/[0-9]"}
 	})
 	set, err := BuildService(testScope, policy, ServiceInput{Service: service})
 	if err != nil {
 		t.Fatal(err)
 	}
 	route := only(t, set, kong.KindRoute)
-	if got, want := fmt.Sprint(route.Fields.Strings("paths")), "[/pay/ ~/pay$ /v1.0/ / ~/x[0-9]]"; got != want {
+	if got, want := fmt.Sprint(route.Fields.Strings("paths")), "[/pay/ ~/pay$ /v1.0/ / ~/x/[0-9]]"; got != want {
 		t.Errorf("Kong is told %s, want %s", got, want)
 	}
 	for _, key := range ServiceUniqueKeys(policy, service) {

@@ -261,9 +261,10 @@ func MaximumExpiration(service *v1alpha1.JwtProtectedService) time.Duration {
 	return service.Spec.JWT.MaximumExpiration.Or(0)
 }
 
-// ServiceClaims are the unique keys of a JwtProtectedService that policy lets it have: all or none.
-func ServiceClaims(policy Policy, service *v1alpha1.JwtProtectedService) []UniqueKey {
-	if CheckService(policy, service) != nil {
+// ServiceClaims are the unique keys of a JwtProtectedService that policy lets it have, where any is in the way of a key
+// of another: all or none.
+func ServiceClaims(policy Policy, service *v1alpha1.JwtProtectedService, key UniqueKey) []UniqueKey {
+	if !key.mayMeet(service) || CheckService(policy, service) != nil {
 		return nil
 	}
 	return ServiceUniqueKeys(policy, service)

@@ -1,6 +1,7 @@
 package desired
 
 import (
+	"cmp"
 	"net/url"
 	"sort"
 	"strings"
@@ -77,6 +78,9 @@ func (c UniqueKey) Overlaps(d UniqueKey) bool {
 
 // String describes the key for a message.
 func (c UniqueKey) String() string {
+	if c.Kind == UniqueHost && c.Value == anyHost {
+		return "path " + cmp.Or(c.Prefix, "/") + " on " + cmp.Or(c.Host, "any host")
+	}
 	if c.Kind == UniqueHost {
 		return strings.TrimSpace(string(c.Kind)+" "+orAnyHost(c.Host)) + c.sharedPrefix()
 	}

@@ -50,10 +50,10 @@ func TestUniqueKeysOfAConsumer(t *testing.T) {
 
 func TestUniqueKeysOfAServiceThatIsRefused(t *testing.T) {
 	service := testService(func(s *v1alpha1.JwtProtectedServiceSpec) { s.ServiceName = "team-b.orders" })
-	if claimed := ServiceClaims(testPolicy(), service); claimed != nil {
+	if claimed := ServiceClaims(testPolicy(), service, UniqueKey{}); claimed != nil {
 		t.Errorf("claims %v, another's name", claimed)
 	}
-	if claimed := ServiceClaims(testPolicy(), testService()); len(claimed) == 0 {
+	if claimed := ServiceClaims(testPolicy(), testService(), UniqueKey{}); len(claimed) == 0 {
 		t.Error("claims nothing")
 	}
 	service = testService(func(s *v1alpha1.JwtProtectedServiceSpec) {
@@ -86,6 +86,8 @@ func TestUniqueKeysInWords(t *testing.T) {
 		{UniqueKey{Kind: UniqueHost, Host: "a.example.com", Prefix: "/pay"}, "host a.example.com"},
 		{UniqueKey{Kind: UniqueHost, Host: "a.example.com", Prefix: "/pay", Shared: true}, "host a.example.com /pay/"},
 		{UniqueKey{Kind: UniqueHost, Prefix: "/pay"}, "host of any name /pay/"},
+		{UniqueKey{Kind: UniqueHost, Value: anyHost, Prefix: "/pay"}, "path /pay on any host"},
+		{UniqueKey{Kind: UniqueHost, Value: anyHost, Host: "a.example.com"}, "path / on a.example.com"},
 	} {
 		if got := c.key.String(); got != c.want {
 			t.Errorf("%q, want %q", got, c.want)
@@ -153,7 +155,7 @@ func TestHostsAreClaimedByTenantsAlone(t *testing.T) {
 	}
 	var hosts []UniqueKey
 	for _, key := range claims(testPolicy(), "team-a", v1alpha1.Route{Hosts: []string{"API.bank.com", "api.bank.com:8443"}, Paths: []string{"/pay/", "/pay"}}) {
-		if key.Kind == UniqueHost {
+		if key.Kind == UniqueHost && key.Value != anyHost {
 			hosts = append(hosts, key)
 		}
 	}

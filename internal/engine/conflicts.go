@@ -96,6 +96,11 @@ func (r *syncRun) refuse(w plan.Wanted, key desired.UniqueKey, holder string) er
 	r.turn.Refused(key)
 	stalled := status.Stalled(v1alpha1.ReasonConflict, "%s: %s is held by %s. Choose another; "+adoptionRemedy,
 		KeyField(key.Kind), r.nameOf(w, key), holder)
+	if key.Kind == desired.UniqueHost {
+		stalled = status.Stalled(v1alpha1.ReasonConflict,
+			"%s: %s is held by %s, of another namespace. Choose another, set hosts in routes that have none, "+
+				"or ask for policy.routes.", KeyField(key.Kind), key, holder)
+	}
 	stalled.RetryAfter = r.arbiter.Retry(r.set.Owner)
 	return stalled
 }

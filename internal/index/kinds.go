@@ -79,9 +79,13 @@ func serviceIndexes() []definition {
 			return nil
 		}),
 		define(v1alpha1.KindJwtProtectedService, UniqueKey, func(s *v1alpha1.JwtProtectedService) []string {
-			// As they are without policy.routes, and with: the index knows no policy.
-			shared := desired.Policy{GatewayPolicy: v1alpha1.GatewayPolicy{Routes: []v1alpha1.RouteClaimPolicy{{}}}}
-			keys := append(desired.ServiceUniqueKeys(desired.Policy{}, s), desired.ServiceUniqueKeys(shared, s)...)
+			// As they are without policy.routes, with it, and where tenants trust each other: the index knows no policy.
+			var keys []desired.UniqueKey
+			for _, policy := range []v1alpha1.GatewayPolicy{
+				{}, {Routes: []v1alpha1.RouteClaimPolicy{{}}}, {Identities: v1alpha1.IdentitiesAny},
+			} {
+				keys = append(keys, desired.ServiceUniqueKeys(desired.Policy{GatewayPolicy: policy}, s)...)
+			}
 			return uniqueKeyValues(s.Spec.GatewayRef.Name, keys)
 		}),
 		define(v1alpha1.KindJwtProtectedService, Consumer, func(s *v1alpha1.JwtProtectedService) []string {

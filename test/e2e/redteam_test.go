@@ -171,6 +171,45 @@ var _ = Describe("A tenant", Label("redteam"), Ordered, func() {
 		expectPassed(ctx, asked, HaveKeyWithValue("X-Consumer-Username", victim+".payer"))
 	})
 
+	It("4. does not take another's requests by a route on any host, nor by a host", func(ctx SpecContext) {
+		host, own, wild := hostOf("redteam-own"), pathOf("redteam-any"), pathOf("redteam-wild")
+		route := func(route v1alpha1.Route) func(*v1alpha1.JwtProtectedServiceSpec) {
+			return func(s *v1alpha1.JwtProtectedServiceSpec) {
+				route.Name, route.Protocols = "api", []v1alpha1.Protocol{"http", "https"}
+				s.Routes = []v1alpha1.Route{route}
+			}
+		}
+		anywhere := service(victim, "anywhere", route(v1alpha1.Route{Paths: []string{own}}))
+		hosted := service(victim, "hosted", route(v1alpha1.Route{Hosts: []string{"*." + host}, Paths: []string{wild}}))
+		caller := consumer(victim, "caller-anywhere")
+		create(ctx, anywhere, hosted, caller)
+		awaitReady(ctx, anywhere, hosted, caller)
+		thieves := map[string]*v1alpha1.JwtProtectedService{}
+		for name, r := range map[string]v1alpha1.Route{
+			"method": {Paths: []string{own[:len(own)-2]}, Methods: []string{"GET"}},
+			"header": {Paths: []string{own}, Headers: map[string]v1alpha1.HeaderValues{"accept": {"*/*"}}},
+			"path":   {Paths: []string{wild + "/in"}},
+			"host":   {Hosts: []string{host}, Paths: []string{own}},
+			"half":   {Hosts: []string{host}, Paths: []string{own[:len(own)-2]}},
+		} {
+			thieves[name] = service(attacker, "any-"+name, route(r))
+			create(ctx, thieves[name])
+		}
+		for _, name := range []string{"method", "header"} {
+			awaitReason(ctx, thieves[name], v1alpha1.ReasonPolicyViolation, "Set hosts")
+			expectNothingOf(ctx, thieves[name])
+		}
+		for _, name := range []string{"path", "host", "half"} {
+			awaitReason(ctx, thieves[name], v1alpha1.ReasonConflict, "JwtProtectedService "+victim, "policy.routes")
+			Expect(list(ctx, "routes", ownerTag(thieves[name]))).To(BeEmpty())
+		}
+		for _, asked := range []call{
+			{method: http.MethodGet, path: own, host: host}, {method: http.MethodGet, path: wild + "/in", host: "a." + host},
+		} {
+			expectPassed(ctx, asked.with(as(caller)), HaveKeyWithValue("X-Consumer-Username", victim+".caller-anywhere"))
+		}
+	})
+
 	DescribeTable("6. does not choose what Kong shares connections to", func(ctx SpecContext, name, field string, change func(*v1alpha1.JwtProtectedServiceSpec)) {
 		s := service(attacker, "counts-"+name, change)
 		create(ctx, s)
