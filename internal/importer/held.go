@@ -20,8 +20,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
-// faults are what the API server would refuse a resource for; else what the operator would refuse whatever the policy of
-// its gateway allows.
+// faults are what the API server would refuse a resource for; else what the operator would refuse, whatever the policy
+// of its gateway allows.
 func faults(resource v1alpha1.Resource) []schema.Fault {
 	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(resource)
 	if err != nil {
@@ -38,7 +38,9 @@ func faults(resource v1alpha1.Resource) []schema.Fault {
 }
 
 // everywhere opens all hosts.
-var everywhere = v1alpha1.UpstreamPolicy{Allow: []v1alpha1.AllowedUpstream{{CIDRs: []string{"0.0.0.0/0", "::/0"}, Hosts: []string{"*"}}}}
+var everywhere = v1alpha1.UpstreamPolicy{Allow: []v1alpha1.AllowedUpstream{{
+	CIDRs: []string{"0.0.0.0/0", "::/0"}, Hosts: []string{"*"},
+}}}
 
 // refusals are what the operator refuses of a resource on a gateway that allows all that can be allowed, but for
 // upstreams.
