@@ -22,46 +22,65 @@ import (
 type ledger struct {
 	mu sync.Mutex
 	// admitted is by namespace and by the service's UID.
-	admitted map[string]map[types.UID]v1alpha1.BudgetUse
+	admitted map[string]map[types.UID]admission
 }
 
-// admit holds a service to the budget of its namespace, and writes down what it has then. siblings are all services of
-// the namespace. The error is a *status.StalledError of policy. What was admitted before stays admitted: CheckBudget
-// refuses growth alone. After a restart the statuses are all that there is, and catchup has seen to it that they are
-// not older than the last leader's writes.
+// admission is what a service takes of the budget of the gateway that it is on.
+type admission struct {
+	gateway string
+	use     v1alpha1.BudgetUse
+}
+
+// admit holds a service to the budget of its namespace on a gateway, and writes down what it has then. What it had on
+// another gateway counts for nothing. siblings are all services of the namespace. The error is a *status.StalledError of
+// policy. What was admitted before stays admitted: CheckBudget refuses growth alone. After a restart the statuses are
+// all that there is, and catchup has seen to it that they are not older than the last leader's writes.
 func (l *ledger) admit(
 	policy desired.Policy, service *v1alpha1.JwtProtectedService, wanted v1alpha1.BudgetUse, siblings []v1alpha1.JwtProtectedService,
 ) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	known, now := l.admitted[service.Namespace], map[types.UID]v1alpha1.BudgetUse{}
+	known, now := l.admitted[service.Namespace], map[types.UID]admission{}
 	var former v1alpha1.BudgetUse
 	var others []v1alpha1.BudgetUse
 	for i := range siblings {
 		sibling := &siblings[i]
-		use, found := known[sibling.UID]
+		own := sibling.UID == service.UID
+		if own {
+			sibling = service
+		}
+		last, found := known[sibling.UID]
 		if found {
-			now[sibling.UID] = use
+			now[sibling.UID] = last
 		} else if sibling.Status.Use != nil {
-			use = *sibling.Status.Use
+			last = admission{gateway: sibling.Status.Gateway, use: *sibling.Status.Use}
 		}
 		switch {
-		case sibling.UID == service.UID:
-			former = use
+		case last.gateway != policy.Gateway:
+		case own:
+			former = last.use
 		// A service that has moved to another gateway counts here until it has left.
 		case sibling.GatewayName() == policy.Gateway || sibling.Status.Gateway == policy.Gateway:
-			others = append(others, use)
+			others = append(others, last.use)
 		}
 	}
 	err := policy.CheckBudget(service.Namespace, former, wanted, others)
 	if err == nil {
-		now[service.UID] = wanted
+		now[service.UID] = admission{gateway: policy.Gateway, use: wanted}
 	}
 	if l.admitted == nil {
-		l.admitted = map[string]map[types.UID]v1alpha1.BudgetUse{}
+		l.admitted = map[string]map[types.UID]admission{}
 	}
 	l.admitted[service.Namespace] = now
 	return err
+}
+
+// leave writes down that a service has left the gateway that it was on: it takes nothing there any more.
+func (l *ledger) leave(service *v1alpha1.JwtProtectedService) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.admitted[service.Namespace], service.UID)
+	service.Status.Use = nil
 }
 
 // keepToBudget refuses what would take its namespace over the gateway's budget. status.use is written only for what was
@@ -101,5 +120,6 @@ func (r *Reconciler) overBudget() handler.EventHandler {
 // takesLess says whether a service left some of its namespace's budget to others.
 func takesLess(before, after *v1alpha1.JwtProtectedService) bool {
 	was, is := before.Status.Use, after.Status.Use
-	return was != nil && (is == nil || is.Routes < was.Routes || is.Matches < was.Matches || is.ConfigBytes < was.ConfigBytes)
+	moves := before.Status.Gateway != after.Status.Gateway
+	return was != nil && (is == nil || moves || is.Routes < was.Routes || is.Matches < was.Matches || is.ConfigBytes < was.ConfigBytes)
 }

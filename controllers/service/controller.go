@@ -118,7 +118,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	before := service.DeepCopy()
-	run := &reconciliation{Reconciler: r, service: service, input: desired.ServiceInput{Service: service}}
+	run := &reconciliation{Reconciler: r, service: service, former: service.Status.Gateway, input: desired.ServiceInput{Service: service}}
 	// A service has no Secrets of its own that a deletion would have to let go of.
 	err := r.Run(ctx, service, nil, run.program)
 	return r.WriteStatus(ctx, lifecycle.Outcome{Before: before, Object: service, Message: run.message(r.now()), Err: err})
@@ -128,6 +128,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 type reconciliation struct {
 	*Reconciler
 	service *v1alpha1.JwtProtectedService
+	// former is the gateway that it was on.
+	former  string
 	gateway resolve.Gateway
 	input   desired.ServiceInput
 	// excess says that a selector matches more consumers than it admits.
@@ -146,6 +148,9 @@ type reconciliation struct {
 // refusal alone.
 func (r *reconciliation) program(ctx context.Context, gateway resolve.Gateway) error {
 	r.gateway = gateway
+	if r.former != r.service.Status.Gateway {
+		r.ledger.leave(r.service)
+	}
 	// It needs nothing but the spec, and so is told also where a phase fails.
 	status.Flag(&r.service.Status.Conditions, r.service.Generation,
 		v1alpha1.ConditionNoExpiry, v1alpha1.ReasonExpiryNotVerified, desired.NoExpiry(r.service))

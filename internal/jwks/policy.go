@@ -90,10 +90,11 @@ func rooted(u *url.URL) string {
 // describe gives a URL without its query, which may hold what is not to be shown.
 func describe(u *url.URL) string { return u.Scheme + "://" + u.Host + u.EscapedPath() }
 
-// CheckAddress says why an address may not be dialed. The error is ErrRefused.
+// CheckAddress says why an address may not be dialed. The error is ErrRefused; the address is not in it, since who
+// names a host of the cluster would learn it.
 func (p Policy) CheckAddress(ip netip.Addr) error {
 	if p.AllowPrivateAddresses || address.Public(ip) {
 		return nil
 	}
-	return refused("the host has the address %s, which is not public (policy.jwks.allowPrivateAddresses permits it)", ip)
+	return refused("the host has an address which is not public (policy.jwks.allowPrivateAddresses permits it)")
 }

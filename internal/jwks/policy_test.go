@@ -3,6 +3,7 @@ package jwks_test
 import (
 	"errors"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/jwks"
@@ -65,6 +66,9 @@ func TestPolicyOfAddresses(t *testing.T) {
 		err := jwks.Policy{}.CheckAddress(netip.MustParseAddr(address))
 		if (err == nil) != taken {
 			t.Errorf("%s: %v, taken should be %v", address, err, taken)
+		}
+		if err != nil && strings.Contains(err.Error(), address) {
+			t.Errorf("the message tells the address %s: %v", address, err)
 		}
 		if err := (jwks.Policy{AllowPrivateAddresses: true}).CheckAddress(netip.MustParseAddr(address)); err != nil {
 			t.Errorf("%s, where all are allowed: %v", address, err)
