@@ -1,7 +1,6 @@
 package jwks
 
 import (
-	"maps"
 	"slices"
 	"strings"
 )
@@ -43,13 +42,32 @@ func (f follows) take(who string, id sourceID) bool {
 	return true
 }
 
-// keep forgets what a consumer follows but for some of its credentials.
-func (f follows) keep(consumer string, credentials []string) {
+// of gives the set that a credential follows.
+func (f follows) of(who string) (id sourceID, found bool) {
+	namespace, _, _ := splitWho(who)
+	id, found = f[namespace][who]
+	return id, found
+}
+
+// keep forgets what a consumer follows but for some of its credentials, and gives what it has forgotten.
+func (f follows) keep(consumer string, credentials []string) (left map[string]sourceID) {
 	namespace, name, _ := strings.Cut(consumer, "/")
-	maps.DeleteFunc(f[namespace], func(who string, _ sourceID) bool {
-		_, of, credential := splitWho(who)
-		return of == name && !slices.Contains(credentials, credential)
-	})
+	left = map[string]sourceID{}
+	for who, id := range f[namespace] {
+		if _, of, credential := splitWho(who); of == name && !slices.Contains(credentials, credential) {
+			left[who] = id
+		}
+	}
+	for who := range left {
+		f.drop(who)
+	}
+	return left
+}
+
+// drop forgets what a credential follows.
+func (f follows) drop(who string) {
+	namespace, _, _ := splitWho(who)
+	delete(f[namespace], who)
 	if len(f[namespace]) == 0 {
 		delete(f, namespace)
 	}

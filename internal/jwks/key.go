@@ -34,7 +34,10 @@ const (
 
 var (
 	rsaAlgorithms = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}
-	ecAlgorithms  = map[elliptic.Curve]string{elliptic.P256(): "ES256", elliptic.P384(): "ES384", elliptic.P521(): "ES512"}
+	edAlgorithms  = []string{"EdDSA"}
+	ecAlgorithms  = map[elliptic.Curve][]string{
+		elliptic.P256(): {"ES256"}, elliptic.P384(): {"ES384"}, elliptic.P521(): {"ES512"},
+	}
 )
 
 // fitting lists the algorithms that Kong verifies with a public key, the first being what a key has that says
@@ -48,18 +51,16 @@ func fitting(key crypto.PublicKey) []string {
 		}
 		return rsaAlgorithms[:3]
 	case *ecdsa.PublicKey:
-		if algorithm, found := ecAlgorithms[typed.Curve]; found {
-			return []string{algorithm}
-		}
+		return ecAlgorithms[typed.Curve]
 	case ed25519.PublicKey:
-		return []string{"EdDSA"}
+		return edAlgorithms
 	}
 	return nil
 }
 
-// algorithmOf says which algorithm a key is used with: its own, else the fallback, else what its kind has.
-func algorithmOf(own, fallback string, key crypto.PublicKey) (string, error) {
-	fits := fitting(key)
+// algorithmOf says which algorithm a key is used with: its own, else the fallback, else what its kind has. fits are
+// those of fitting.
+func algorithmOf(own, fallback string, fits []string) (string, error) {
 	switch {
 	case len(fits) == 0:
 		return "", errors.New("is of a kind that Kong verifies nothing with")

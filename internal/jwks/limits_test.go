@@ -69,7 +69,7 @@ func TestWhatNobodyLooksUpIsForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := NewRefresher(noKeys, time.Now)
 		look := func(n int) {
-			r.Lookup(t.Context(), Query{Source: sourceNumber(n), Interval: time.Hour, Who: "team-a/c/idp"})
+			r.Lookup(t.Context(), Query{Source: sourceNumber(n), Interval: time.Hour, Who: fmt.Sprintf("team-a/c%d/idp", n)})
 			synctest.Wait()
 		}
 		look(1)
@@ -267,7 +267,7 @@ func TestKeysAtTheBordersOfWhatIsTaken(t *testing.T) {
 		{"PS256", curve, "does not verify with such a key"},
 		{"RS256", curve, "does not verify with such a key"},
 	} {
-		if _, err := algorithmOf(c.own, "", c.key); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := algorithmOf(c.own, "", fitting(c.key)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s with %T: %v", c.own, c.key, err)
 		}
 	}

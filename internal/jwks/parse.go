@@ -2,7 +2,6 @@ package jwks
 
 import (
 	"bytes"
-	"crypto"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -23,21 +22,29 @@ const MaxSetKeys = 256
 // maxID is the longest kid, in characters, as the longest key of any credential.
 const maxID = 255
 
-// Set is what a key set holds.
+// MaxKeys is how many keys of a set are used at most, the highest value of jwks.maxKeys.
+const MaxKeys = 64
+
+// Set is what is kept of a key set: what is used of it, and not what was parsed.
 type Set struct {
 	candidates []candidate
 	skipped    []Skipped
+	// beyond is how many candidates there are more than MaxKeys.
+	beyond int
+	// size in bytes, of what the fields above hold.
+	size int
 }
 
 // candidate is a key that can serve some algorithm.
 type candidate struct {
 	id        string
 	algorithm string
-	key       crypto.PublicKey
-	pem       string
+	// fits are the algorithms of such a key.
+	fits []string
+	pem  string
 }
 
-// Skipped is a key of a set that is not used.
+// Skipped is the first key of a set that is not used for a reason.
 type Skipped struct {
 	// Index in the set, from 0.
 	Index int
@@ -71,18 +78,42 @@ func Parse(document []byte) (Set, error) {
 		return Set{}, invalid("the set has %d keys, and at most %d are read", len(*raw.Keys), MaxSetKeys)
 	}
 	var set Set
+	ids := map[string]bool{}
 	for i, text := range *raw.Keys {
 		found, err := read(text)
 		switch {
 		case err != nil:
-			set.skipped = append(set.skipped, Skipped{Index: i, Reason: err.Error(), Foreign: errors.Is(err, errForeign)})
-		case slices.ContainsFunc(set.candidates, func(c candidate) bool { return c.id == found.id }):
-			set.skipped = append(set.skipped, Skipped{Index: i, Reason: "another key has the same kid, and Kong keeps one credential a key"})
+			set.skip(Skipped{Index: i, Reason: err.Error(), Foreign: errors.Is(err, errForeign)})
+		case ids[found.id]:
+			set.skip(Skipped{Index: i, Reason: "another key has the same kid, and Kong keeps one credential a key"})
 		default:
-			set.candidates = append(set.candidates, found)
+			ids[found.id] = true
+			set.take(found)
 		}
 	}
 	return set, nil
+}
+
+// perItem is what a candidate, or a Skipped, takes without its texts, in bytes.
+const perItem = 80
+
+// take keeps a candidate, or counts it.
+func (s *Set) take(c candidate) {
+	if len(s.candidates) == MaxKeys {
+		s.beyond++
+		return
+	}
+	s.candidates = append(s.candidates, c)
+	s.size += perItem + len(c.id) + len(c.algorithm) + len(c.pem)
+}
+
+// skip keeps why a key is not used, each reason once.
+func (s *Set) skip(key Skipped) {
+	if slices.ContainsFunc(s.skipped, func(other Skipped) bool { return other.Reason == key.Reason }) {
+		return
+	}
+	s.skipped = append(s.skipped, key)
+	s.size += perItem + len(key.Reason)
 }
 
 // byteOrderMark begins texts that some editors write.
@@ -151,7 +182,8 @@ func read(text json.RawMessage) (candidate, error) {
 	if err := checkRSA(key, fields.E); err != nil {
 		return candidate{}, err
 	}
-	if _, err := algorithmOf(fields.ALG.String(), "", key); err != nil {
+	fits := fitting(key)
+	if _, err := algorithmOf(fields.ALG.String(), "", fits); err != nil {
 		return candidate{}, err
 	}
 	der, err := x509.MarshalPKIXPublicKey(key)
@@ -159,7 +191,7 @@ func read(text json.RawMessage) (candidate, error) {
 		return candidate{}, errors.New("cannot be written as PEM")
 	}
 	return candidate{
-		id: fields.KID, algorithm: fields.ALG.String(), key: key,
+		id: fields.KID, algorithm: fields.ALG.String(), fits: fits,
 		pem: string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})),
 	}, nil
 }
@@ -210,14 +242,14 @@ type Selection struct {
 // Select gives the keys to use: the first limit of those that serve. fallback is the algorithm of keys that name
 // none; where it does not fit a key, its curve decides, and RS256 for RSA.
 func (s Set) Select(fallback string, limit int) Selection {
-	selection := Selection{Skipped: s.skipped}
+	selection := Selection{Skipped: s.skipped, Beyond: s.beyond}
 	for _, c := range s.candidates {
 		if len(selection.Keys) == limit {
 			selection.Beyond++
 			continue
 		}
 		// Parse has seen that an algorithm fits.
-		algorithm, _ := algorithmOf(c.algorithm, fallback, c.key)
+		algorithm, _ := algorithmOf(c.algorithm, fallback, c.fits)
 		selection.Keys = append(selection.Keys, Key{ID: c.id, Algorithm: algorithm, PublicKeyPEM: c.pem})
 	}
 	return selection

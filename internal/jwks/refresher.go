@@ -1,17 +1,14 @@
 package jwks
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
-	"maps"
 	"sync"
 	"time"
 )
-
-// forgetAfter is how long a set is kept that nobody looks up.
-const forgetAfter = 2 * MaxRefresh
 
 // FetchFunc asks an issuer for its set; Fetcher.Fetch is the real one.
 type FetchFunc func(ctx context.Context, source Source, held Validators) (Answer, error)
@@ -38,22 +35,32 @@ func (s Source) id() sourceID {
 	return sha256.Sum256(append(text, s.Proxy.Password.Reveal()...))
 }
 
+func (id sourceID) compare(other sourceID) int { return bytes.Compare(id[:], other[:]) }
+
 // entry is what is known of one source.
 type entry struct {
 	view       View
 	outcome    Outcome
 	validators Validators
 	inFlight   bool
-	// turn of the look in flight.
+	// turn of the look in flight, and stop ends it.
 	turn     *turn
+	stop     context.CancelFunc
 	lookedUp time.Time
 	// read is when the set was last read, and readAge how old the issuer said that it may become.
 	read    time.Time
 	readAge time.Duration
-	// waiting are woken when the fetch in flight is done, by who they are.
-	waiting map[string]func()
-	// requests are the last values of Query.Request, by who asked.
-	requests map[string]string
+	// followers by who they are.
+	followers map[string]*follower
+}
+
+// follower is one credential that follows a set.
+type follower struct {
+	// wake is called when the fetch in flight is done; nil where it does not wait for one.
+	wake func()
+	// request is the last value of Query.Request; known is false before there was one to compare with.
+	request string
+	known   bool
 }
 
 // NewRefresher makes a Refresher. now is the clock.
@@ -99,24 +106,31 @@ func (r *Refresher) Lookup(ctx context.Context, q Query) View {
 	now := r.now()
 	r.sweep(now)
 	id := q.Source.id()
-	e, found := r.entries[id]
-	if !found {
-		e = &entry{waiting: map[string]func(){}, requests: map[string]string{}}
+	r.follow(q.Who, id)
+	e := r.entries[id]
+	if e == nil {
+		e = &entry{followers: map[string]*follower{}}
 		r.entries[id] = e
 	}
+	own := e.followers[q.Who]
+	if own == nil {
+		own = &follower{}
+		e.followers[q.Who] = own
+	}
 	e.lookedUp = now
-	next := e.nextLook(q)
+	next := e.nextLook(q, own)
 	if !e.inFlight && !now.Before(next) {
-		e.requests[q.Who] = q.Request
+		own.request, own.known = q.Request, true
+		ctx, e.stop = context.WithCancel(context.WithoutCancel(ctx))
 		e.inFlight, e.turn = true, newTurn()
-		go r.look(context.WithoutCancel(ctx), q.Source, e, e.turn, e.validators)
+		go r.look(ctx, q.Source, e, e.turn, e.validators)
 	}
 	if e.inFlight {
 		namespace, _, _ := splitWho(q.Who)
 		r.turns.wait(e.turn, namespace)
 	}
-	if e.inFlight && q.Wake != nil {
-		e.waiting[q.Who] = q.Wake
+	if e.inFlight {
+		own.wake = q.Wake
 	}
 	view := e.view
 	view.Pending, view.After = e.inFlight, max(0, next.Sub(now))
@@ -124,50 +138,32 @@ func (r *Refresher) Lookup(ctx context.Context, q Query) View {
 	return view
 }
 
-// Follow notes that a credential, named as namespace/consumer/credential, follows a set from now on; false: its
-// namespace follows MaxSources others.
-func (r *Refresher) Follow(who string, source Source) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.follows.take(who, source.id())
-}
-
-// Keep forgets what a consumer, named as namespace/name, follows but for some of its credentials.
-func (r *Refresher) Keep(consumer string, credentials []string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.follows.keep(consumer, credentials)
-}
-
 // nextLook says when the issuer is asked again: at the next look that is due, or for a request that is new as soon as
 // it may be asked. One that comes while a look is under way gets a look of its own.
-func (e *entry) nextLook(q Query) time.Time {
+func (e *entry) nextLook(q Query, own *follower) time.Time {
 	if e.outcome.Time.IsZero() {
 		return time.Time{}
 	}
 	next := NextLook(e.outcome, q.Interval)
-	former, known := e.requests[q.Who]
-	if !known {
-		e.requests[q.Who] = q.Request
+	if !own.known {
+		own.request, own.known = q.Request, true
+		return next
 	}
-	if soon := e.outcome.Time.Add(minRefresh); known && q.Request != "" && q.Request != former && soon.Before(next) {
+	if soon := e.outcome.Time.Add(minRefresh); q.Request != "" && q.Request != own.request && soon.Before(next) {
 		return soon
 	}
 	return next
 }
 
-// sweep forgets what nobody has looked up for long.
-func (r *Refresher) sweep(now time.Time) {
-	if now.Before(r.swept.Add(time.Hour)) {
-		return
-	}
-	r.swept = now
-	maps.DeleteFunc(r.entries, func(_ sourceID, e *entry) bool { return !e.inFlight && now.After(e.lookedUp.Add(forgetAfter)) })
-}
-
-// look asks the issuer once, and wakes those who wait for it.
+// look asks the issuer once, and wakes those who wait for it. It ends early where nobody follows the set any more.
 func (r *Refresher) look(ctx context.Context, source Source, e *entry, own *turn, held Validators) {
-	<-own.granted
+	select {
+	case <-own.granted:
+	case <-ctx.Done():
+		if r.turns.leave(own) {
+			return
+		}
+	}
 	answer, err := r.fetch(ctx, source, held)
 	r.turns.done(own)
 	var set Set
@@ -175,11 +171,20 @@ func (r *Refresher) look(ctx context.Context, source Source, e *entry, own *turn
 		set, err = Parse(answer.Document)
 	}
 	r.mu.Lock()
+	if err == nil && !answer.NotModified {
+		err = r.fits(e, set.size)
+	}
 	e.take(answer, set, err, r.now())
-	waiting := e.waiting
-	e.waiting, e.inFlight = map[string]func(){}, false
+	e.stop()
+	var wake []func()
+	for _, f := range e.followers {
+		if f.wake != nil {
+			wake, f.wake = append(wake, f.wake), nil
+		}
+	}
+	e.inFlight = false
 	r.mu.Unlock()
-	for _, wake := range waiting {
+	for _, wake := range wake {
 		wake()
 	}
 }

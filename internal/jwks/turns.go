@@ -1,6 +1,9 @@
 package jwks
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 const (
 	// maxInFlight is how many issuers are asked at once.
@@ -28,6 +31,8 @@ type turn struct {
 	namespaces map[string]bool
 	namespace  string
 	begun      bool
+	// left says that nobody waits for it any more: it does not begin.
+	left bool
 }
 
 func newTurns(slots, share int) *turns {
@@ -49,6 +54,21 @@ func (t *turns) wait(own *turn, namespace string) {
 	}
 	t.waiting[namespace] = append(t.waiting[namespace], own)
 	t.grant()
+}
+
+// leave takes a turn out of the queues, unless it has begun. It says whether it is out.
+func (t *turns) leave(own *turn) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if own.begun {
+		return own.left
+	}
+	for namespace := range own.namespaces {
+		t.waiting[namespace] = slices.DeleteFunc(t.waiting[namespace], func(other *turn) bool { return other == own })
+	}
+	own.begun, own.left = true, true
+	t.grant()
+	return true
 }
 
 // done gives the slot of a turn back.
