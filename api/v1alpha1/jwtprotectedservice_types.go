@@ -13,6 +13,7 @@ import (
 // +kubebuilder:validation:XValidation:rule="!has(self.rateLimit) || !has(self.plugins) || !self.plugins.exists(p, p.plugin == 'rate-limiting' && !has(p.route))",fieldPath=".plugins",message="spec.rateLimit already sets the rate-limiting plugin; use one of them"
 // +kubebuilder:validation:XValidation:rule="!has(self.plugins) || self.plugins.all(p, !has(p.route) || (has(self.routes) && self.routes.exists(r, r.name == p.route)))",fieldPath=".plugins",message="a plugin's route has to be the name of one of spec.routes"
 // +kubebuilder:validation:XValidation:rule="!has(self.plugins) || self.plugins.all(p, self.plugins.exists_one(q, q.plugin == p.plugin && (has(q.route) ? q.route : \"\") == (has(p.route) ? p.route : \"\")))",fieldPath=".plugins",message="Kong runs a plugin once on a service or route; remove the second of the same plugin, or give it another route"
+// +kubebuilder:validation:XValidation:rule="!has(self.routes) || self.routes.map(r, (has(r.hosts) && size(r.hosts) > 0 ? size(r.hosts) : 1) * (has(r.paths) && size(r.paths) > 0 ? size(r.paths) : 1)).sum() <= 512",fieldPath=".routes",message="the routes have more than 512 pairs of a host and a path, which is hosts times paths of each; shorten the lists, or use another service"
 type JwtProtectedServiceSpec struct {
 	// gatewayRef names the KongGateway to program.
 	// +kubebuilder:default={name: "default"}

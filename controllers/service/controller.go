@@ -226,11 +226,9 @@ func (r *reconciliation) sync(ctx context.Context) error {
 		return err
 	}
 	result, err := r.gateway.Engine.Sync(ctx, set, engine.SyncOptions{
-		Older: func(key desired.UniqueKey) (desired.Owner, bool) {
-			return resolve.OlderWith(ctx, r.Client, r.service, func(other *v1alpha1.JwtProtectedService) []desired.UniqueKey {
-				return desired.ServiceClaims(r.gateway.Policy, other, key)
-			})(key)
-		},
+		Older: resolve.OlderWith(ctx, r.Client, r.service, func(other *v1alpha1.JwtProtectedService) []desired.UniqueKey {
+			return desired.ServiceClaims(r.gateway.Policy, other)
+		}),
 		Drifted:  lifecycle.KnownDrift(r.service),
 		Attached: wasAttached(r.service),
 	})

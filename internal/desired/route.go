@@ -113,7 +113,7 @@ func hostKeys(f kong.Fields) []UniqueKey {
 	for _, host := range orNone(f.Strings("hosts")) {
 		for _, path := range orNone(f.Strings("paths")) {
 			key := UniqueKey{Kind: UniqueHost, Namespace: owned.Owner.Namespace, Host: hostOf(host), Prefix: literalPrefix(path), Shared: shared}
-			key.Value = key.bucket()
+			key.Value = key.hostBucket()
 			if !seen[key] {
 				seen[key] = true
 				keys = append(keys, key)
@@ -143,17 +143,6 @@ func anyHostKeys(namespace string, f kong.Fields) (keys []UniqueKey) {
 	return keys
 }
 
-// mayMeet says whether a service may have something that is in a key's way, without a look at policy: all routes
-// without hosts have keys of one value, and so may each with a host.
-func (c UniqueKey) mayMeet(service *v1alpha1.JwtProtectedService) bool {
-	if c.Kind != UniqueHost || c.Value != anyHost {
-		return true
-	}
-	return c.Namespace != service.Namespace && slices.ContainsFunc(service.Spec.Routes, func(route v1alpha1.Route) bool {
-		return (len(route.Hosts) == 0) != (c.Host == "")
-	})
-}
-
 func orNone(values []string) []string {
 	if len(values) == 0 {
 		return []string{""}
@@ -161,9 +150,28 @@ func orNone(values []string) []string {
 	return values
 }
 
-// bucket is what keys that can overlap have in common: the registered domain of a host, or the first segment of a
-// path on any host.
-func (c UniqueKey) bucket() string {
+// routeBuckets has one key for each bucket of routeUniqueKeys and hostKeys.
+func routeBuckets(route v1alpha1.Route) (keys []UniqueKey) {
+	add := func(kind UniqueKind, value string) { keys = append(keys, UniqueKey{Kind: kind, Value: value}) }
+	for _, host := range orAny(route.Hosts) {
+		add(UniqueRoute, strings.ToLower(host))
+	}
+	add(UniqueHost, UniqueKey{Kind: UniqueHost, Value: anyHost, Host: hostOf(orNone(route.Hosts)[0])}.Bucket())
+	for _, host := range orNone(route.Hosts) {
+		if name := hostOf(host); name != "" {
+			add(UniqueHost, UniqueKey{Host: name}.hostBucket())
+			continue
+		}
+		for _, path := range orNone(route.Paths) {
+			add(UniqueHost, UniqueKey{Prefix: literalPrefix(path)}.hostBucket())
+		}
+	}
+	return keys
+}
+
+// hostBucket is what keys of hosts that can overlap have in common: the registered domain of a host, or the first segment
+// of a path on any host.
+func (c UniqueKey) hostBucket() string {
 	if c.Host != "" {
 		return address.Parse(strings.Trim(c.Host, "*.")).Domain()
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 	"github.com/kongjwt/kong-jwt-operator/internal/pluginconfig"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
 // ServiceInput is what a JwtProtectedService's entities are made of.
@@ -153,6 +154,9 @@ func CheckService(policy Policy, service *v1alpha1.JwtProtectedService) error {
 
 func (b *builder) checkService(service *v1alpha1.JwtProtectedService) error {
 	spec := service.Spec
+	if err := checkPairs(service); err != nil {
+		return err
+	}
 	if err := b.policy.checkIdentity("spec.serviceName", service.Namespace, spec.ServiceName); err != nil {
 		return err
 	}
@@ -190,9 +194,28 @@ func (b *builder) checkService(service *v1alpha1.JwtProtectedService) error {
 	return b.policy.checkRedis(service)
 }
 
-// ServiceUniqueKeys lists the unique keys of a JwtProtectedService's spec under a policy: to find older rivals.
+// MaxRoutePairs is how many pairs of a host and a path the routes of a service may have, as the CRD says: each is a
+// unique key, and a few kilobytes of YAML would else be tens of thousands.
+const MaxRoutePairs = 512
+
+// checkPairs refuses a service with too many pairs that was made before the CRD had the bound.
+func checkPairs(service *v1alpha1.JwtProtectedService) error {
+	pairs := 0
+	for _, route := range service.Spec.Routes {
+		pairs += max(1, len(route.Hosts)) * max(1, len(route.Paths))
+	}
+	if pairs <= MaxRoutePairs {
+		return nil
+	}
+	return status.Stalled(v1alpha1.ReasonInvalidSpec,
+		"spec.routes: they have %d pairs of a host and a path (a service may have %d). Shorten the lists, or use another service.",
+		pairs, MaxRoutePairs)
+}
+
+// ServiceUniqueKeys lists the unique keys of a JwtProtectedService's spec under a policy: to find older rivals. One with
+// too many pairs of hosts and paths gets none.
 func ServiceUniqueKeys(policy Policy, service *v1alpha1.JwtProtectedService) []UniqueKey {
-	if service.Spec.Upstream == nil {
+	if service.Spec.Upstream == nil || checkPairs(service) != nil {
 		return nil
 	}
 	keys := []UniqueKey{{Kind: UniqueServiceName, Value: ServiceName(service)}}
@@ -201,6 +224,20 @@ func ServiceUniqueKeys(policy Policy, service *v1alpha1.JwtProtectedService) []U
 		fields["name"] = ServiceName(service) + "." + route.Name
 		fields["tags"] = Scope{Installation: "any", Gateway: "any"}.Tags(ServiceOwner(service.Namespace, service.Name), "route", hostTags(policy)...)
 		keys = append(keys, UniqueKeys(kong.Entity{Kind: kong.KindRoute, Fields: fields})...)
+	}
+	return keys
+}
+
+// ServiceBuckets gives, instead of each of a service's unique keys, one key for each bucket that they are in: hosts
+// and paths are not multiplied. It is the same under every policy.
+func ServiceBuckets(service *v1alpha1.JwtProtectedService) []UniqueKey {
+	if service.Spec.Upstream == nil || checkPairs(service) != nil {
+		return nil
+	}
+	keys := []UniqueKey{{Kind: UniqueServiceName, Value: ServiceName(service)}}
+	for _, route := range service.Spec.Routes {
+		keys = append(keys, UniqueKey{Kind: UniqueRouteName, Value: ServiceName(service) + "." + route.Name})
+		keys = append(keys, routeBuckets(route)...)
 	}
 	return keys
 }
@@ -261,10 +298,9 @@ func MaximumExpiration(service *v1alpha1.JwtProtectedService) time.Duration {
 	return service.Spec.JWT.MaximumExpiration.Or(0)
 }
 
-// ServiceClaims are the unique keys of a JwtProtectedService that policy lets it have, where any is in the way of a key
-// of another: all or none.
-func ServiceClaims(policy Policy, service *v1alpha1.JwtProtectedService, key UniqueKey) []UniqueKey {
-	if !key.mayMeet(service) || CheckService(policy, service) != nil {
+// ServiceClaims are the unique keys of a JwtProtectedService that policy lets it have: all or none.
+func ServiceClaims(policy Policy, service *v1alpha1.JwtProtectedService) []UniqueKey {
+	if CheckService(policy, service) != nil {
 		return nil
 	}
 	return ServiceUniqueKeys(policy, service)

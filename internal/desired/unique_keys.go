@@ -55,6 +55,32 @@ func IssuerKey(address string) UniqueKey {
 	return key
 }
 
+// Bucket is what a resource with the key is looked up by: of a route its host, of a host its registered domain or the
+// first segment of its path, of others the value.
+func (c UniqueKey) Bucket() string {
+	switch {
+	case c.Kind == UniqueRoute:
+		host, _, _ := strings.Cut(c.Value, " ")
+		return host
+	case c.Kind == UniqueHost && c.Value == anyHost && c.Host != "":
+		return anyHost + " one"
+	}
+	return c.Value
+}
+
+// RivalBucket is the Bucket of the keys that can overlap this one.
+func (c UniqueKey) RivalBucket() string {
+	if c.Kind == UniqueHost && c.Value == anyHost {
+		opposite := c
+		opposite.Host = ""
+		if c.Host == "" {
+			opposite.Host = anyHost
+		}
+		return opposite.Bucket()
+	}
+	return c.Bucket()
+}
+
 // Overlaps says whether two keys cannot both be held.
 func (c UniqueKey) Overlaps(d UniqueKey) bool {
 	if c.Kind != d.Kind || c.Value != d.Value {

@@ -50,10 +50,10 @@ func TestUniqueKeysOfAConsumer(t *testing.T) {
 
 func TestUniqueKeysOfAServiceThatIsRefused(t *testing.T) {
 	service := testService(func(s *v1alpha1.JwtProtectedServiceSpec) { s.ServiceName = "team-b.orders" })
-	if claimed := ServiceClaims(testPolicy(), service, UniqueKey{}); claimed != nil {
+	if claimed := ServiceClaims(testPolicy(), service); claimed != nil {
 		t.Errorf("claims %v, another's name", claimed)
 	}
-	if claimed := ServiceClaims(testPolicy(), testService(), UniqueKey{}); len(claimed) == 0 {
+	if claimed := ServiceClaims(testPolicy(), testService()); len(claimed) == 0 {
 		t.Error("claims nothing")
 	}
 	service = testService(func(s *v1alpha1.JwtProtectedServiceSpec) {

@@ -78,15 +78,8 @@ func serviceIndexes() []definition {
 			}
 			return nil
 		}),
-		define(v1alpha1.KindJwtProtectedService, UniqueKey, func(s *v1alpha1.JwtProtectedService) []string {
-			// As they are without policy.routes, with it, and where tenants trust each other: the index knows no policy.
-			var keys []desired.UniqueKey
-			for _, policy := range []v1alpha1.GatewayPolicy{
-				{}, {Routes: []v1alpha1.RouteClaimPolicy{{}}}, {Identities: v1alpha1.IdentitiesAny},
-			} {
-				keys = append(keys, desired.ServiceUniqueKeys(desired.Policy{GatewayPolicy: policy}, s)...)
-			}
-			return uniqueKeyValues(s.Spec.GatewayRef.Name, keys)
+		defineBucketed(v1alpha1.KindJwtProtectedService, UniqueKey, func(s *v1alpha1.JwtProtectedService) []string {
+			return uniqueKeyValues(s.Spec.GatewayRef.Name, desired.ServiceBuckets(s))
 		}),
 		define(v1alpha1.KindJwtProtectedService, Consumer, func(s *v1alpha1.JwtProtectedService) []string {
 			var names []string
@@ -138,15 +131,19 @@ func tokenIndexes() []definition {
 func uniqueKeyValues(gateway string, keys []desired.UniqueKey) []string {
 	values := make([]string, 0, len(keys))
 	for _, key := range keys {
-		values = append(values, UniqueKeyValue(gateway, key))
+		values = append(values, uniqueKeyValue(gateway, key.Kind, key.Bucket()))
 	}
 	slices.Sort(values)
 	return slices.Compact(values)
 }
 
-// UniqueKeyValue is the value of the index UniqueKey for a key on a gateway.
+func uniqueKeyValue(gateway string, kind desired.UniqueKind, bucket string) string {
+	return gateway + "\n" + string(kind) + "\n" + bucket
+}
+
+// UniqueKeyValue is the value of the index UniqueKey that resources have whose keys can overlap a key on a gateway.
 func UniqueKeyValue(gateway string, key desired.UniqueKey) string {
-	return gateway + "\n" + string(key.Kind) + "\n" + key.Value
+	return uniqueKeyValue(gateway, key.Kind, key.RivalBucket())
 }
 
 func gatewayValues(gateway string, names []string) []string {

@@ -2,10 +2,12 @@ package resolve
 
 import (
 	"context"
+	"iter"
 	"slices"
 
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -17,15 +19,15 @@ import (
 
 // OlderWith gives a function that finds a resource of the same kind and gateway that was created earlier and wants
 // the same unique key. Creation time decides only among those that hold nothing: the engine asks after it has found
-// no holder. keysOf lists the unique keys of a resource's spec.
+// no holder. keysOf lists the unique keys of a resource's spec; it is asked once about each, so that the function is
+// for one sync.
 func OlderWith[T v1alpha1.GatewayUser](
 	ctx context.Context, reader client.Reader, object T, keysOf func(T) []desired.UniqueKey,
 ) func(desired.UniqueKey) (desired.Owner, bool) {
+	wants := newContest(reader, object, keysOf)
 	return func(key desired.UniqueKey) (owner desired.Owner, found bool) {
-		for _, rival := range Rivals(ctx, reader, object, key, keysOf) {
-			if rival.Older && !rival.CannotHave {
-				return rival.Owner, true
-			}
+		for rival := range wants.rivals(ctx, key, func(r Rival) bool { return r.Older && !r.CannotHave }) {
+			return rival.Owner, true
 		}
 		return desired.Owner{}, false
 	}
@@ -41,23 +43,84 @@ type Rival struct {
 // Rivals finds the resources of the same kind and gateway that want a unique key as well.
 func Rivals[T v1alpha1.GatewayUser](
 	ctx context.Context, reader client.Reader, object T, key desired.UniqueKey, keysOf func(T) []desired.UniqueKey,
-) (rivals []Rival) {
-	value := index.UniqueKeyValue(object.GatewayName(), key)
-	err := index.ForEach(ctx, reader, object.KindName(), index.UniqueKey, "", value, func(resource v1alpha1.Resource) {
-		other, ok := resource.(T)
-		if !ok || other.GetUID() == object.GetUID() || other.GatewayName() != object.GatewayName() {
-			return
+) []Rival {
+	return slices.Collect(newContest(reader, object, keysOf).rivals(ctx, key, func(Rival) bool { return true }))
+}
+
+// contest is among the resources that may want what one wants. It looks each value of the index up once, and asks once
+// for the keys of each resource.
+type contest[T v1alpha1.GatewayUser] struct {
+	reader client.Reader
+	object T
+	keysOf func(T) []desired.UniqueKey
+	// near are the resources by a value of the index, and keys what each wants, by its UID and its keys' values.
+	near map[string][]T
+	keys map[types.UID]map[keyValue][]desired.UniqueKey
+}
+
+// keyValue is what keys have in common that can overlap.
+type keyValue struct {
+	kind  desired.UniqueKind
+	value string
+}
+
+func newContest[T v1alpha1.GatewayUser](reader client.Reader, object T, keysOf func(T) []desired.UniqueKey) *contest[T] {
+	return &contest[T]{
+		reader: reader, object: object, keysOf: keysOf, near: map[string][]T{}, keys: map[types.UID]map[keyValue][]desired.UniqueKey{},
+	}
+}
+
+// rivals gives those that want a key, of those that matter.
+func (c *contest[T]) rivals(ctx context.Context, key desired.UniqueKey, matters func(Rival) bool) iter.Seq[Rival] {
+	return func(yield func(Rival) bool) {
+		for _, other := range c.nearTo(ctx, key) {
+			rival := Rival{OwnerOf(other), precedes(other, c.object), cannotHave(other)}
+			if !matters(rival) || !slices.ContainsFunc(c.wantedBy(other)[valueOf(key)], key.Overlaps) {
+				continue
+			}
+			if !yield(rival) {
+				return
+			}
 		}
-		if slices.ContainsFunc(keysOf(other), key.Overlaps) {
-			rivals = append(rivals, Rival{OwnerOf(other), precedes(other, object), cannotHave(other)})
+	}
+}
+
+// nearTo finds the resources with a key in the same bucket.
+func (c *contest[T]) nearTo(ctx context.Context, key desired.UniqueKey) []T {
+	value := index.UniqueKeyValue(c.object.GatewayName(), key)
+	found, known := c.near[value]
+	if known {
+		return found
+	}
+	err := index.ForEach(ctx, c.reader, c.object.KindName(), index.UniqueKey, "", value, func(resource v1alpha1.Resource) {
+		other, ok := resource.(T)
+		if ok && other.GetUID() != c.object.GetUID() && other.GatewayName() == c.object.GatewayName() {
+			found = append(found, other)
 		}
 	})
 	if err != nil {
 		log.FromContext(ctx).Error(err, "Cannot look for resources that want the same unique key", "keyKind", key.Kind)
 		return nil
 	}
-	return rivals
+	c.near[value] = found
+	return found
 }
+
+// wantedBy lists the keys of another resource.
+func (c *contest[T]) wantedBy(other T) map[keyValue][]desired.UniqueKey {
+	keys, known := c.keys[other.GetUID()]
+	if !known {
+		keys = map[keyValue][]desired.UniqueKey{}
+		for _, key := range c.keysOf(other) {
+			keys[valueOf(key)] = append(keys[valueOf(key)], key)
+		}
+		c.keys[other.GetUID()] = keys
+	}
+	return keys
+}
+
+// valueOf is finer than the bucket of the index.
+func valueOf(key desired.UniqueKey) keyValue { return keyValue{key.Kind, key.Value} }
 
 // OwnerOf gives a resource as the owner of its entities in Kong.
 func OwnerOf(resource v1alpha1.Resource) desired.Owner {

@@ -4,6 +4,7 @@ package crds
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -39,6 +40,16 @@ func credential(fields string) string {
 }
 
 func route(fields string) string { return `{"spec": {"routes": [{"name": "api", ` + fields + `}]}}` }
+
+// listOf is a list of so many different texts.
+func listOf(name string, count int, format string) string {
+	var texts []string
+	for i := range count {
+		texts = append(texts, fmt.Sprintf(format, i))
+	}
+	list, _ := json.Marshal(texts)
+	return `"` + name + `": ` + string(list)
+}
 
 func checks(fields string) string { return `{"spec": {"claims": {` + fields + `}}}` }
 
@@ -87,6 +98,7 @@ func refusals() []refusal {
 		{"neither upstream nor attachTo", "JwtProtectedService", `{"spec": {"upstream": null}}`, "spec", "exactly one of upstream"},
 		{"route that matches on nothing", "JwtProtectedService", route(`"protocols": ["https"]`), "spec.routes[0]", "match on something"},
 		{"route with empty lists alone", "JwtProtectedService", route(`"paths": [], "hosts": [], "methods": [], "headers": {}, "snis": []`), "spec.routes[0]", "match on something"},
+		{"too many pairs of hosts and paths", "JwtProtectedService", route(listOf("hosts", 32, "h%d.example.com") + `, ` + listOf("paths", 17, "/p%d")), "spec.routes", "more than 512 pairs"},
 		{"path without slash", "JwtProtectedService", route(`"paths": ["api"]`), "spec.routes[0].paths[0]", "must begin with /"},
 		{"path with an empty segment", "JwtProtectedService", route(`"paths": ["/a//b"]`), "spec.routes[0].paths", "empty segments"},
 		{"protocol that jwt does not know", "JwtProtectedService", route(`"paths": ["/a"], "protocols": ["tcp"]`), "spec.routes[0].protocols[0]", "https"},
