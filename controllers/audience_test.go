@@ -5,7 +5,9 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
@@ -70,5 +72,40 @@ var _ = Describe("A JwtProtectedService that takes tokens for any audience", fun
 		})
 		ready(ctx, service)
 		Expect(w.list(ctx, "routes")).To(HaveLen(1))
+	})
+
+	It("is not stopped by consumers of namespaces that the gateway does not admit, nor by groups that policy forbids", func(ctx SpecContext) {
+		w := newWorld(ctx, kongsim.Options{}, func(g *v1alpha1.KongGateway) {
+			g.Spec.Policy.Identities = v1alpha1.IdentitiesNamespaced
+			g.Spec.AllowedNamespaces = v1alpha1.AllowedNamespaces{
+				From: v1alpha1.NamespacesSelector, Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"team": g.Name}},
+			}
+		})
+		stranger, neighbor := w.namespace+"-stranger", w.namespace+"-neighbor"
+		group := w.namespace + ".users"
+		evil := func(namespace string, groups ...string) *v1alpha1.JwtConsumer {
+			c := w.consumer("evil", following)
+			c.Namespace, c.Spec.Groups = namespace, groups
+			return c
+		}
+		create(ctx,
+			&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: stranger}},
+			&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: neighbor, Labels: map[string]string{"team": w.gateway.Name}}})
+		evils := []client.Object{evil(stranger, group), evil(neighbor, group)}
+		create(ctx, evils...)
+		service := w.service("orders", func(s *v1alpha1.JwtProtectedService) {
+			s.Spec.Access = &v1alpha1.Access{Groups: []string{group}}
+		})
+		anybody := w.service("anybody", func(s *v1alpha1.JwtProtectedService) {
+			s.Spec.Access = &v1alpha1.Access{From: v1alpha1.AccessFromAnyNamespace}
+		})
+		create(ctx, service, anybody)
+		ready(ctx, service, anybody)
+		Expect(anyAudience(ctx, service)()).To(BeEmpty())
+		Eventually(anyAudience(ctx, anybody)).WithTimeout(soon).WithPolling(poll).Should(
+			And(ContainSubstring(neighbor+"/evil"), Not(ContainSubstring(stranger))))
+		for _, evil := range evils {
+			Expect(kube.Delete(ctx, evil)).To(Succeed())
+		}
 	})
 })

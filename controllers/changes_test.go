@@ -285,4 +285,49 @@ var _ = Describe("What is changed in a JwtConsumer", func() {
 		change(ctx, c, func(c *v1alpha1.JwtConsumer) { c.Spec.Plugins = nil })
 		ready(ctx, c)
 	})
+
+	It("is taken away from a consumer though the service cannot be programmed", func(ctx SpecContext) {
+		service := w.service("orders", func(s *v1alpha1.JwtProtectedService) {
+			s.Spec.Access = &v1alpha1.Access{Groups: []string{"a", "b", "c", "d"}}
+		})
+		upstream := service.Spec.Upstream.DeepCopy()
+		create(ctx, service)
+		ready(ctx, service)
+		Expect(w.admitted(ctx)).To(ConsistOf("a", "b", "c", "d"))
+		shutOut := func(reason string, left ...any) {
+			GinkgoHelper()
+			stalled(ctx, service, reason, Not(BeEmpty()))
+			Eventually(w.admitted).WithContext(ctx).WithTimeout(soon).WithPolling(poll).Should(ConsistOf(left...))
+		}
+
+		By("a plugin that the policy does not allow; nobody is let in")
+		change(ctx, service, func(s *v1alpha1.JwtProtectedService) {
+			s.Spec.Access.Groups = []string{"b", "c", "d", "new"}
+			s.Spec.Plugins = []v1alpha1.ServicePlugin{{PluginSpec: v1alpha1.PluginSpec{Name: "lua", Plugin: "pre-function"}}}
+		})
+		shutOut(v1alpha1.ReasonPolicyViolation, "b", "c", "d")
+
+		By("a Secret of a plugin that is missing")
+		change(ctx, service, func(s *v1alpha1.JwtProtectedService) {
+			s.Spec.Access.Groups = []string{"c", "d", "new"}
+			s.Spec.Plugins[0].PluginSpec = v1alpha1.PluginSpec{
+				Name: "size", Plugin: "request-size-limiting", ConfigFrom: []v1alpha1.ConfigSource{
+					{SecretRef: v1alpha1.LocalSecretKeyReference{Name: "missing", Key: "config"}},
+				},
+			}
+		})
+		shutOut(v1alpha1.ReasonSecretNotFound, "c", "d")
+
+		By("a Service that is missing")
+		change(ctx, service, func(s *v1alpha1.JwtProtectedService) {
+			s.Spec.Access.Groups, s.Spec.Plugins = []string{"d", "new"}, nil
+			s.Spec.Upstream = &v1alpha1.Upstream{ServiceRef: &v1alpha1.UpstreamServiceReference{Name: "missing", Port: 80}}
+		})
+		Eventually(w.admitted).WithContext(ctx).WithTimeout(soon).WithPolling(poll).Should(ConsistOf("d"))
+
+		By("nothing")
+		change(ctx, service, func(s *v1alpha1.JwtProtectedService) { s.Spec.Upstream = upstream })
+		ready(ctx, service)
+		Expect(w.admitted(ctx)).To(ConsistOf("d", "new"))
+	})
 })

@@ -134,6 +134,10 @@ type reconciliation struct {
 	input   desired.ServiceInput
 	// excess says that a selector matches more consumers than it admits.
 	excess error
+	// selected says that it is known whom the selector admits.
+	selected bool
+	// synced says that whom the service does not let in any more is shut out by the Sync.
+	synced bool
 	// unchecked says that a data plane does not check claims.
 	unchecked error
 	// everywhere is how long it takes until each Kong node has to serve the routes, where something was written
@@ -155,13 +159,29 @@ func (r *reconciliation) program(ctx context.Context, gateway resolve.Gateway) e
 	status.Flag(&r.service.Status.Conditions, r.service.Generation,
 		v1alpha1.ConditionNoExpiry, v1alpha1.ReasonExpiryNotVerified, desired.NoExpiry(r.service))
 	for _, phase := range []func(context.Context) error{
-		r.shut, r.findUpstream, r.readSecrets, r.selectConsumers, r.checkAudience, r.checkDataPlanes, r.sync, r.reportMistakes,
+		r.shut, r.findUpstream, r.selectConsumers, r.readSecrets, r.checkAudience, r.checkDataPlanes, r.sync, r.reportMistakes,
 	} {
 		if err := phase(ctx); err != nil {
-			return err
+			return r.narrowAccess(ctx, err)
 		}
 	}
 	return errors.Join(r.excess, r.unchecked)
+}
+
+// narrowAccess shuts out whom the service does not let in any more, though it cannot be programmed, whatever is wrong
+// with it: access that is taken away goes first. Nobody is let in, as what is to protect the service may be missing.
+// Where it is not known whom the selector admits, nobody is shut out.
+func (r *reconciliation) narrowAccess(ctx context.Context, cause error) error {
+	if r.synced || !r.selected {
+		return cause
+	}
+	access := desired.BuildAccess(r.gateway.Scope, r.gateway.Policy, r.input)
+	_, err := r.gateway.Engine.NarrowAccess(ctx, access)
+	var stalled *status.StalledError
+	if err == nil || errors.As(err, &stalled) {
+		return cause
+	}
+	return err // it is tried again
 }
 
 // shut takes the routes out of Kong while something else is taken instead of a plugin, whatever else is wrong with the
@@ -209,6 +229,7 @@ func (r *reconciliation) selectConsumers(ctx context.Context) error {
 		return err
 	}
 	r.input.Selected, r.excess = desired.Select(matched)
+	r.selected = true
 	return nil
 }
 
@@ -234,6 +255,8 @@ func (r *reconciliation) sync(ctx context.Context) error {
 	})
 	// Before the error is looked at: a Sync that fails half way may have put something back, and has written
 	// entities.
+	var stalled *status.StalledError
+	r.synced = result.Applied || !errors.As(err, &stalled)
 	r.ReportDrift(r.service, r.gateway.Scope.Gateway, result)
 	r.service.Status.ServedBy = result.ServedBy
 	r.reportEntities()

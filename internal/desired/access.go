@@ -1,6 +1,7 @@
 package desired
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -8,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 	"github.com/kongjwt/kong-jwt-operator/internal/pluginconfig"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
@@ -144,4 +146,25 @@ func AccessNamespaces(service *v1alpha1.JwtProtectedService) []string {
 		return names
 	}
 	return []string{service.Namespace}
+}
+
+// NarrowACL gives the fields of an acl plugin as it is wanted, with those groups alone that it allows now too. narrower
+// says that this shuts somebody out.
+func NarrowACL(wanted, now kong.Fields) (fields kong.Fields, narrower bool) {
+	allowed := func(f kong.Fields) []string {
+		config, _ := f["config"].(map[string]any)
+		return kong.Fields(config).Strings("allow")
+	}
+	want, held := allowed(wanted), allowed(now)
+	both := slices.DeleteFunc(slices.Clone(want), func(group string) bool { return !slices.Contains(held, group) })
+	narrower = slices.ContainsFunc(held, func(group string) bool { return group != Nobody && !slices.Contains(want, group) })
+	if len(both) == 0 {
+		both = []string{Nobody}
+	}
+	config, _ := wanted["config"].(map[string]any)
+	config = maps.Clone(config)
+	config["allow"] = both
+	fields = maps.Clone(wanted)
+	fields["config"] = config
+	return fields, narrower
 }

@@ -1,11 +1,14 @@
 package desired
 
 import (
+	"reflect"
+	"slices"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
 func TestWhomAServiceNames(t *testing.T) {
@@ -63,5 +66,52 @@ func TestAnACLPluginOfItsOwn(t *testing.T) {
 		if everybody := testPolicy().Access(service) == nil; everybody != c.everybody {
 			t.Errorf("%s: open to every consumer: %v", what, everybody)
 		}
+	}
+}
+
+// Of what is wanted only that is written which shuts somebody out: nobody is let in.
+func TestAccessIsOnlyNarrowed(t *testing.T) {
+	acl := func(groups ...string) kong.Fields {
+		return kong.Fields{"name": "acl", "config": map[string]any{"allow": groups, "hide_groups_header": false}}
+	}
+	for what, c := range map[string]struct {
+		held, wanted, left []string
+		narrower           bool
+	}{
+		"the same":          {[]string{"a", "b"}, []string{"a", "b"}, []string{"a", "b"}, false},
+		"one comes":         {[]string{"a"}, []string{"a", "b"}, []string{"a"}, false},
+		"one goes":          {[]string{"a", "b"}, []string{"b"}, []string{"b"}, true},
+		"one for another":   {[]string{"a", "b"}, []string{"b", "c"}, []string{"b"}, true},
+		"all for another":   {[]string{"a"}, []string{"c"}, []string{Nobody}, true},
+		"nobody is left":    {[]string{"a"}, []string{Nobody}, []string{Nobody}, true},
+		"nobody was let in": {[]string{Nobody}, []string{"a"}, []string{Nobody}, false},
+	} {
+		t.Run(what, func(t *testing.T) {
+			wanted := acl(c.wanted...)
+			fields, narrower := NarrowACL(wanted, acl(c.held...))
+			got := kong.Fields(fields["config"].(map[string]any)).Strings("allow")
+			if narrower != c.narrower || !slices.Equal(got, c.left) {
+				t.Errorf("%v, %t", got, narrower)
+			}
+			if !reflect.DeepEqual(wanted, acl(c.wanted...)) {
+				t.Error("what is wanted is changed")
+			}
+		})
+	}
+}
+
+// BuildAccess gives the plugin just as BuildService has it.
+func TestTheAccessOfAServiceIsThatOfItsEntities(t *testing.T) {
+	service := testService(func(s *v1alpha1.JwtProtectedServiceSpec) { s.Access = &v1alpha1.Access{Groups: []string{"a"}} })
+	in := ServiceInput{Service: service}
+	access := BuildAccess(testScope, testPolicy(), in)
+	if len(access.Entities) != 1 || !slices.ContainsFunc(buildService(t, in).Entities, func(e kong.Entity) bool {
+		return reflect.DeepEqual(e, access.Entities[0])
+	}) {
+		t.Errorf("%+v", access.Entities)
+	}
+	service.Spec.Access = &v1alpha1.Access{From: v1alpha1.AccessFromAnyNamespace}
+	if access = BuildAccess(testScope, testPolicy(), in); len(access.Entities) != 0 {
+		t.Errorf("everybody may call, and there is %+v", access.Entities)
 	}
 }

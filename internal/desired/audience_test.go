@@ -34,6 +34,8 @@ func TestAnyAudience(t *testing.T) {
 		{"named", from(&v1alpha1.Access{Consumers: []v1alpha1.ConsumerReference{{Namespace: "team-b", Name: "other"}}}), consumers,
 			"JwtConsumer team-b/other follows", true},
 		{"by a group", from(&v1alpha1.Access{Groups: []string{"team-b.readers"}}), consumers, "team-b/other", true},
+		{"by a group that policy does not let it be in", from(&v1alpha1.Access{Groups: []string{"team-a.readers"}}),
+			[]*v1alpha1.JwtConsumer{follower("team-b", "other", "team-a.readers")}, "", false},
 		{"everybody", anybody, consumers, "team-a/own, team-b/other", true},
 		{"everybody, and others stop nothing", anybody, consumers[1:], "team-b/other", false},
 		{"an audience is named", checking(v1alpha1.ClaimChecks{Audiences: []string{"a"}}), consumers, "", false},

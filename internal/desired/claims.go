@@ -129,14 +129,16 @@ func FollowsIssuer(consumer *v1alpha1.JwtConsumer) bool {
 	return slices.ContainsFunc(consumer.Spec.Credentials, func(c v1alpha1.Credential) bool { return c.JWKS != nil })
 }
 
-// Chooses says whether a service lets a consumer of its gateway in by its own choice: it names it, or a group of it,
-// or it is of its own namespace and the service names nobody.
-func Chooses(service *v1alpha1.JwtProtectedService, consumer *v1alpha1.JwtConsumer) bool {
+// Chooses says whether a service lets a consumer of its gateway in by its own choice: it names it, or a group of it
+// that policy lets it be in, or it is of its own namespace and the service names nobody.
+func (p Policy) Chooses(service *v1alpha1.JwtProtectedService, consumer *v1alpha1.JwtConsumer) bool {
 	access := service.Spec.Access
 	if access == nil || access.From == v1alpha1.AccessFromAnyNamespace {
 		return service.Namespace == consumer.Namespace
 	}
-	shared := func(group string) bool { return slices.Contains(consumer.Spec.Groups, group) }
+	shared := func(group string) bool {
+		return slices.Contains(consumer.Spec.Groups, group) && p.checkGroup("", consumer.Namespace, group) == nil
+	}
 	named, err := NamesConsumer(service, consumer)
 	return named && err == nil || slices.ContainsFunc(access.Groups, shared)
 }
@@ -155,7 +157,7 @@ func (p Policy) AnyAudience(
 	var names []string
 	chosen := ""
 	for _, consumer := range following {
-		chooses := Chooses(service, consumer)
+		chooses := p.Chooses(service, consumer)
 		if !chooses && !everybody {
 			continue
 		}

@@ -103,9 +103,7 @@ func (b *builder) addPlugins(in ServiceInput, parent, id string, routes map[stri
 // addGuards adds the plugins that have fields of their own. They are on the service, so that no route is without
 // them, or on what spec.attachTo names.
 func (b *builder) addGuards(in ServiceInput, parent, id string) error {
-	on := func(plugin string, config map[string]any) kong.Fields {
-		return kong.Fields{"name": plugin, "enabled": true, "protocols": guardProtocols, parent: ref(id), "config": config}
-	}
+	on := func(plugin string, config map[string]any) kong.Fields { return guardFields(plugin, parent, id, config) }
 	spec := in.Service.Spec
 	b.addPlugin(partJWT, on("jwt", jwtFields(spec.JWT, in.Kong)))
 	if spec.Claims != nil {
@@ -115,13 +113,38 @@ func (b *builder) addGuards(in ServiceInput, parent, id string) error {
 		}
 		b.addPlugin(partClaims, on(PluginClaims, claimsConfig(rules)))
 	}
-	if access := b.policy.Access(in.Service); access != nil {
-		b.addPlugin(partACL, on("acl", ACLConfig(*access, b.owner.Namespace, in.Selected)))
-	}
+	b.addACL(in, parent, id)
 	if spec.RateLimit != nil {
 		b.addPlugin(partRateLimit, on("rate-limiting", rateLimitFields(*spec.RateLimit, b.policy.RedisOf(in.Service), in.RedisPassword, in.Kong)))
 	}
 	return nil
+}
+
+// guardFields are those of a plugin that has fields of its own in the spec.
+func guardFields(plugin, parent, id string, config map[string]any) kong.Fields {
+	return kong.Fields{"name": plugin, "enabled": true, "protocols": guardProtocols, parent: ref(id), "config": config}
+}
+
+// addACL adds the plugin that lets in those who may call, where not everybody may.
+func (b *builder) addACL(in ServiceInput, parent, id string) {
+	if access := b.policy.Access(in.Service); access != nil {
+		config := ACLConfig(*access, b.owner.Namespace, in.Selected)
+		b.addPlugin(partACL, guardFields("acl", parent, id, config))
+	}
+}
+
+// BuildAccess says who may call a service: the plugin of BuildService that lets them in, and nothing beside it, so that
+// it can be narrowed where the service cannot be programmed. It is empty where everybody may call.
+func BuildAccess(scope Scope, policy Policy, in ServiceInput) Set {
+	b := builder{scope: scope, policy: policy, owner: ServiceOwner(in.Service.Namespace, in.Service.Name)}
+	_ = b.takeTags(in.Service.Spec.Tags) // BuildService says what is wrong with them
+	attach := AttachTarget(in.Service)
+	if attach != nil {
+		b.addACL(in, attach.Kind.Singular(), AttachedID)
+	} else {
+		b.addACL(in, "service", scope.ID(kong.KindService, b.owner, partService))
+	}
+	return Set{Owner: b.owner, Entities: b.entities, Attach: attach}
 }
 
 // addRoutes adds the routes and gives their ids by name.

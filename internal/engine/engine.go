@@ -97,6 +97,7 @@ type Programmer interface {
 	Revoke(ctx context.Context, owner desired.Owner) (Result, error)
 	RemoveAccess(ctx context.Context, owner desired.Owner, keeps func(part string) bool) (Result, error)
 	RemoveRoutes(ctx context.Context, owner desired.Owner) (Result, error)
+	NarrowAccess(ctx context.Context, access desired.Set) (Result, error)
 	Delete(ctx context.Context, owner desired.Owner) error
 	Orphan(ctx context.Context, owner desired.Owner) error
 	Prune(ctx context.Context, owner desired.Owner) (entities int, err error)

@@ -95,6 +95,35 @@ func (e *Engine) RemoveRoutes(ctx context.Context, owner desired.Owner) (Result,
 	})
 }
 
+// NarrowAccess shuts out of a service whom its plugin for access in Kong lets in and the wanted one does not, and leaves
+// all else as it is: nobody is let in. access is of desired.BuildAccess. Errors are as Sync's.
+func (e *Engine) NarrowAccess(ctx context.Context, access desired.Set) (Result, error) {
+	held := e.observed.Of(access.Owner)
+	if len(access.Entities) != 1 || len(held) == 0 {
+		return Result{}, nil // everybody may call, or there is nothing to call
+	}
+	wanted := access.Entities[0]
+	id := e.observed.Actual(wanted.ID)
+	if e.knows(id) {
+		now, err := e.link.current().Get(ctx, kong.KindPlugin, id)
+		if err != nil {
+			return Result{}, err
+		}
+		fields, narrower := desired.NarrowACL(wanted.Fields, now.Fields)
+		if !narrower {
+			return Result{}, nil
+		}
+		wanted.Fields = fields
+	}
+	set := desired.Set{Owner: access.Owner, Attach: access.Attach, Entities: []kong.Entity{wanted}}
+	for _, entry := range held {
+		if entry.ID != id {
+			set.Keep = append(set.Keep, entry.ID)
+		}
+	}
+	return e.sync(ctx, &syncRun{rooms: e.rooms, set: set, withdraws: true})
+}
+
 // withdraw takes some of an owner's entities out of Kong, and leaves all else as it is. All that does not go is in
 // Set.Keep, which plans leave alone. Where nothing goes, nothing is asked.
 func (e *Engine) withdraw(ctx context.Context, owner desired.Owner, goes func(plan.Entry) bool) (Result, error) {

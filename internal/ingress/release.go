@@ -147,3 +147,17 @@ func (e *Engine) RemoveRoutes(ctx context.Context, owner desired.Owner) (engine.
 	}
 	return result, nil
 }
+
+// NarrowAccess implements engine.Programmer.
+func (e *Engine) NarrowAccess(ctx context.Context, access desired.Set) (engine.Result, error) {
+	if err := e.Usable(access.Owner); err != nil {
+		return engine.Result{}, err
+	}
+	want, err := e.objects.Of(access, nil, nil)
+	if err != nil {
+		return engine.Result{}, err
+	}
+	one := e.begin(access.Owner, aim{}, want)
+	err = one.narrow(ctx)
+	return one.result, err
+}

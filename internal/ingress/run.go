@@ -40,10 +40,11 @@ type aim struct {
 // ranks in the order of what comes in.
 var ranks = []objects.Rank{objects.RankBase, objects.RankPlugin, objects.RankService, objects.RankTop}
 
-// program writes and deletes what may be written and deleted now.
-func (r *rooms) program(ctx context.Context, owner desired.Owner, aim aim, want []objects.Object) (engine.Result, error) {
+// begin makes a run of an owner.
+func (r *rooms) begin(owner desired.Owner, aim aim, want []objects.Object) *run {
 	one := &run{
-		rooms: r, owner: owner, aim: aim, own: map[objects.Reference]held.Object{}, want: map[objects.Reference]objects.Object{},
+		rooms: r, owner: owner, aim: aim,
+		own: map[objects.Reference]held.Object{}, want: map[objects.Reference]objects.Object{},
 	}
 	for _, o := range r.held.Of(owner) {
 		one.own[o.Reference] = o
@@ -51,6 +52,12 @@ func (r *rooms) program(ctx context.Context, owner desired.Owner, aim aim, want 
 	for _, o := range want {
 		one.want[o.Reference] = o
 	}
+	return one
+}
+
+// program writes and deletes what may be written and deleted now.
+func (r *rooms) program(ctx context.Context, owner desired.Owner, aim aim, want []objects.Object) (engine.Result, error) {
+	one := r.begin(owner, aim, want)
 	if err := one.bringAll(ctx, want); err != nil {
 		return one.result, one.unlessRefused(ctx, err)
 	}

@@ -129,6 +129,32 @@ var _ = Describe("A tenant", Label("redteam"), Ordered, func() {
 		update(ctx, caller, func(c *v1alpha1.JwtConsumer) { c.Spec.Suspend = false })
 	})
 
+	It("2. does not stop another's service by a group that is not its own, nor keep access to one that is stopped", func(ctx SpecContext) {
+		group := victim + ".users"
+		s := service(victim, "audience", func(s *v1alpha1.JwtProtectedServiceSpec) {
+			s.Access = &v1alpha1.Access{Groups: []string{group}, Consumers: []v1alpha1.ConsumerReference{{Name: "leaver"}}}
+		})
+		leaver := consumer(victim, "leaver")
+		evil := consumer(attacker, "issuer-of-a-group", func(c *v1alpha1.JwtConsumerSpec) {
+			c.Groups = []string{group}
+			c.Credentials = []v1alpha1.Credential{{
+				Name: "idp", Algorithm: "RS256", JWKS: &v1alpha1.JWKS{URL: "https://login.example.invalid/keys"},
+			}}
+		})
+		create(ctx, leaver, evil)
+		awaitReason(ctx, evil, v1alpha1.ReasonPolicyViolation, "spec.groups")
+		create(ctx, s)
+		awaitReady(ctx, leaver, s)
+		asked := at(pathOfService(victim, "audience")).with(as(leaver))
+		expectPassed(ctx, asked)
+		update(ctx, s, func(s *v1alpha1.JwtProtectedService) {
+			s.Spec.Access.Consumers = nil
+			s.Spec.Plugins = []v1alpha1.ServicePlugin{{PluginSpec: v1alpha1.PluginSpec{Name: "lua", Plugin: "pre-function"}}}
+		})
+		awaitReason(ctx, s, v1alpha1.ReasonPolicyViolation, "pre-function")
+		expectRefused(ctx, asked, http.StatusForbidden, "You cannot consume this service")
+	})
+
 	It("3. does not override the plugins of another's service by plugins of its consumer", func(ctx SpecContext) {
 		c := consumer(attacker, "overrides", func(s *v1alpha1.JwtConsumerSpec) {
 			s.Plugins = []v1alpha1.PluginSpec{{

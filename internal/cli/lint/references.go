@@ -68,12 +68,15 @@ func (s *set) findings(object any) []Finding {
 	return found
 }
 
+// anyIdentity lets every consumer be in its groups: files say nothing of policy.
+var anyIdentity = desired.Policy{GatewayPolicy: v1alpha1.GatewayPolicy{Identities: v1alpha1.IdentitiesAny}}
+
 func anyAudience(s *set, service *v1alpha1.JwtProtectedService) []string {
 	if !desired.TakesAnyAudience(service) {
 		return nil
 	}
 	for _, c := range s.consumers {
-		if c.GatewayName() == service.GatewayName() && desired.FollowsIssuer(c) && desired.Chooses(service, c) {
+		if c.GatewayName() == service.GatewayName() && desired.FollowsIssuer(c) && anyIdentity.Chooses(service, c) {
 			return []string{fmt.Sprintf("spec.claims.audiences: every token of the issuer that JwtConsumer %s follows passes, "+
 				"whatever it was issued for. Write the audience of this service", c.Name)}
 		}
@@ -90,7 +93,7 @@ func issuerNotBound(s *set, service *v1alpha1.JwtProtectedService) []string {
 	}
 	followed, other := "", ""
 	for _, c := range s.consumers {
-		if c.GatewayName() != service.GatewayName() || !desired.Chooses(service, c) {
+		if c.GatewayName() != service.GatewayName() || !anyIdentity.Chooses(service, c) {
 			continue
 		}
 		for _, credential := range c.Spec.Credentials {
