@@ -71,6 +71,9 @@ func (c *Canaries) holds(secret *corev1.Secret, value string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	operators := secret.Labels[v1alpha1.LabelManagedBy] == v1alpha1.ManagedBy
+	if operators && secret.Labels["konghq.com/credential"] != "" {
+		return // of a KongConsumer: the ingress controller reads it in the operator's namespace
+	}
 	in, made := c.made[value]
 	if (made || operators && !c.values[value]) && !slices.Contains(in, secret.Namespace) {
 		c.made[value] = append(in, secret.Namespace)

@@ -136,6 +136,11 @@ func TestMaterialOfTheOperatorIsInOneNamespace(t *testing.T) {
 	canaries.Learn(managed(secret("team-a", map[string]string{"state.json": `{"secret": ` + inJSON(secretText) + `}`})))
 	g.Expect(canaries.Astray()).To(BeEmpty(), "the state and the Secret for clients")
 
+	ofKong := managed(secret("the-operators-own", map[string]string{"secret": secretText}))
+	ofKong.Labels["konghq.com/credential"] = "jwt"
+	canaries.Learn(ofKong)
+	g.Expect(canaries.Astray()).To(BeEmpty(), "what an ingress controller reads")
+
 	// Users may use one secret twice, and the operator keeps it in both places.
 	canaries.Learn(secret("team-a", map[string]string{"secret": "of-a-user-0123456789"}))
 	canaries.Learn(managed(secret("team-b", map[string]string{"secret": "of-a-user-0123456789"})))
