@@ -153,6 +153,7 @@ var _ = Describe("A tenant", Label("redteam"), Ordered, func() {
 		})
 		awaitReason(ctx, s, v1alpha1.ReasonPolicyViolation, "pre-function")
 		expectRefused(ctx, asked, http.StatusForbidden, "You cannot consume this service")
+		remove(ctx, evil) // the attacker's own services would be stopped by it
 	})
 
 	It("3. does not override the plugins of another's service by plugins of its consumer", func(ctx SpecContext) {
