@@ -224,6 +224,32 @@ var _ = Describe("A JwtConsumer that follows an issuer", func() {
 		ready(ctx, second)
 	})
 
+	It("is known by its keys: what the issuer makes next is not for another address of its set", func(ctx SpecContext) {
+		first := follower("first")
+		create(ctx, first)
+		ready(ctx, first)
+		second := follower("second", func(j *v1alpha1.JWKS) { j.URL += "?x=1" })
+		create(ctx, second)
+		stalled(ctx, second, v1alpha1.ReasonConflict, And(ContainSubstring("the keys of this issuer"), ContainSubstring(w.namespace+"/first")))
+
+		By("replacing all keys at once, and having the other look first")
+		Expect(provider.Add("two", "ES256")).To(Succeed())
+		provider.Withdraw("one")
+		asked, _ := provider.Asked()
+		look(ctx, second)
+		Eventually(func() int { all, _ := provider.Asked(); return all }).WithTimeout(soon).WithPolling(poll).Should(BeNumerically(">", asked))
+		Consistently(keys(ctx)).WithTimeout(quiet).WithPolling(poll).Should(ConsistOf("one"))
+		look(ctx, first)
+		Eventually(phases(ctx, first)).WithTimeout(soon).WithPolling(poll).Should(ConsistOf("Retiring one", "Active two"))
+		ready(ctx, first)
+		stalled(ctx, second, v1alpha1.ReasonConflict, ContainSubstring(w.namespace+"/first"))
+
+		By("going: the other takes over by itself")
+		gone(ctx, first)
+		Eventually(phases(ctx, second)).WithTimeout(2 * soon).WithPolling(poll).Should(ContainElement("Active two"))
+		ready(ctx, second)
+	})
+
 	It("has its keys with one of two consumers that were made at once", func(ctx SpecContext) {
 		for i := range 6 {
 			Expect(provider.Add(fmt.Sprintf("more%d", i), "ES256")).To(Succeed())

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/jwks"
@@ -42,7 +44,42 @@ func (r *keySets) followedBy(ctx context.Context, set *keySet, url string) (hold
 			return rival.Owner, true
 		}
 	}
+	if own {
+		return desired.Owner{}, false
+	}
+	return r.heldBy(ctx, set)
+}
+
+// heldBy finds the consumer that has a key of a set in Kong, the same key under the same kid: the set is the one that
+// it follows, whatever address it has there: with a query, by the issuer's name, through another server. Those that
+// have left the set count too, since the issuer may replace all at once.
+func (r *keySets) heldBy(ctx context.Context, set *keySet) (holder desired.Owner, found bool) {
+	for _, held := range set.decision.Held {
+		owner, part, found := r.gateway.Engine.PublicKeyHolder(ctx, held.ID, held.PublicKeyPEM)
+		if found && owner != r.owner() && desired.IsKeySetPart(part) && r.stillFollows(ctx, owner, held.ID) {
+			return owner, true
+		}
+	}
 	return desired.Owner{}, false
+}
+
+// stillFollows says whether a consumer is on this gateway, follows an issuer as policy lets it, and has a key for good:
+// of an issuer that it has left, the keys are to go.
+func (r *keySets) stillFollows(ctx context.Context, owner desired.Owner, kid string) bool {
+	var other v1alpha1.JwtConsumer
+	if err := r.Client.Get(ctx, client.ObjectKey{Namespace: owner.Namespace, Name: owner.Name}, &other); err != nil {
+		return false // gone, and its keys with it
+	}
+	rules, admitted := r.policyFor(other.Namespace)
+	if !admitted || other.GatewayName() != r.consumer.GatewayName() || desired.CheckConsumer(r.gateway.Policy, &other) != nil {
+		return false
+	}
+	leaving := slices.ContainsFunc(other.Status.Credentials, func(s v1alpha1.CredentialStatus) bool {
+		return s.Key == kid && s.State == v1alpha1.CredentialRetiring
+	})
+	return !leaving && slices.ContainsFunc(other.Spec.Credentials, func(c v1alpha1.Credential) bool {
+		return c.JWKS != nil && rules.Check(c.JWKS.Address()) == nil
+	})
 }
 
 // leaveTo leaves the keys of a set to the consumer whose they are. All of the set's keys are shadowed, and wanted

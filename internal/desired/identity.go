@@ -190,6 +190,12 @@ func KeySetPart(name, kid string) string {
 	return fmt.Sprintf("credential:%s:%s", name, hex.EncodeToString(sum[:16]))
 }
 
+// IsKeySetPart says whether a part is that of a key of an issuer's set.
+func IsKeySetPart(part string) bool {
+	name, isCredential := strings.CutPrefix(part, "credential:")
+	return isCredential && strings.Contains(name, ":")
+}
+
 // KeySetCredential is a key of an issuer's set as it shall be in Kong. The issuer chose its kid, not the tenant:
 // policy.identities does not bound it, but policy.jwks does the issuer. name is the one that the set's entities
 // carry.

@@ -47,7 +47,7 @@ func IssuerKey(address string) UniqueKey {
 	if err != nil {
 		return key
 	}
-	host, port := strings.ToLower(u.Hostname()), u.Port()
+	host, port := strings.ToLower(strings.TrimSuffix(u.Hostname(), ".")), u.Port()
 	if u.Scheme == "https" && port == "443" || u.Scheme == "http" && port == "80" {
 		port = ""
 	}

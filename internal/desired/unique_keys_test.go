@@ -102,7 +102,7 @@ func TestSpecsHaveTheUniqueKeysOfTheirEntities(t *testing.T) {
 func TestAnIssuerHasOneKeyHoweverItIsSpelt(t *testing.T) {
 	want := IssuerKey("https://login.example.com/tenant/keys?p=a&q=b")
 	for _, same := range []string{
-		"https://LOGIN.example.com:443/tenant/keys?p=a&q=b", "https://login.example.com/other/../tenant/./keys?q=b&p=a",
+		"https://LOGIN.example.com.:443/tenant/keys?p=a&q=b", "https://login.example.com/other/../tenant/./keys?q=b&p=a",
 		"https://login.example.com/tenant//keys?p=a&q=b#fragment", "https://login.example.com/tenant/%6beys?p=a&q=b",
 	} {
 		if got := IssuerKey(same); got != want {

@@ -113,6 +113,7 @@ type Programmer interface {
 	Unprotected(owner desired.Owner) error
 	Credential(ctx context.Context, id string) (credential kong.Entity, found bool, err error)
 	CredentialPart(owner desired.Owner, key string) (part string, found bool)
+	PublicKeyHolder(ctx context.Context, key, publicKeyPEM string) (owner desired.Owner, part string, found bool)
 	CredentialIDs(owner desired.Owner, wanted func(part string) bool) []string
 	HasCredentials(set desired.Set) bool
 	HasConsumer(ctx context.Context, nameOrID string) (bool, error)
@@ -324,6 +325,15 @@ func (e *Engine) HasConsumer(ctx context.Context, nameOrID string) (bool, error)
 func (e *Engine) CredentialPart(owner desired.Owner, key string) (part string, found bool) {
 	held, found := e.observed.Credential(owner, key)
 	return held.Part, found
+}
+
+// PublicKeyHolder finds whose credential in Kong has a key together with a public key, and which part it is.
+func (e *Engine) PublicKeyHolder(_ context.Context, key, publicKeyPEM string) (owner desired.Owner, part string, found bool) {
+	held, found := e.observed.Holder(desired.UniqueKey{Kind: desired.UniqueCredentialKey, Value: key}, "")
+	if !found || held.PublicKey != plan.PublicKeyHash(publicKeyPEM) || held.PublicKey == (plan.Hash{}) {
+		return desired.Owner{}, "", false
+	}
+	return held.Owner, held.Part, true
 }
 
 // HoldsKey says whether Kong has a credential of a key, whoever it belongs to. The error is Kong's, and says that it is

@@ -37,6 +37,29 @@ func TestWhatKongIsKnownToHold(t *testing.T) {
 	}
 }
 
+func TestWhoHoldsAPublicKey(t *testing.T) {
+	r := newRig(t)
+	const pem = "-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEEVs/o5+uQbTjL3chynL4wXgUg2R9\nq9UU8I5mEovUf86QZ7kOBIjJwqnzD1omageEHWwHdBO6B+dFabmdT9POxg==\n-----END PUBLIC KEY-----\n"
+	john := r.consumer("john", "team.john", "k1", "k2")
+	for _, e := range john.Entities {
+		if e.Fields.Text("key") == "k2" {
+			e.Fields["algorithm"], e.Fields["rsa_public_key"] = "ES256", pem
+		}
+	}
+	r.mustSync(john)
+	for _, c := range []struct {
+		what, key, pem string
+		held           bool
+	}{
+		{"the key", "k2", pem, true}, {"it with a line more", "k2", pem + "\n", true},
+		{"another public key", "k2", "another", false}, {"another kid", "k1", pem, false}, {"none of it", "k1", "", false},
+	} {
+		if owner, part, held := r.gateway.PublicKeyHolder(t.Context(), c.key, c.pem); held != c.held || held && (owner != john.Owner || part != "credential:b") {
+			t.Errorf("%s: %v of %s, %t", c.what, part, owner, held)
+		}
+	}
+}
+
 func TestWhatIsOnItsWayIntoAConfigurationIsNotHeld(t *testing.T) {
 	r := newDeclaredRig(t)
 	john := r.consumer("john", "john", "k1")

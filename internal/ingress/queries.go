@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/base64"
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -135,6 +136,21 @@ func (r *rooms) CredentialPart(owner desired.Owner, key string) (part string, fo
 		}
 	}
 	return "", false
+}
+
+// PublicKeyHolder implements engine.Programmer. A Secret that cannot be read is taken for one with the public key.
+func (r *rooms) PublicKeyHolder(ctx context.Context, key, publicKeyPEM string) (owner desired.Owner, part string, found bool) {
+	owner, found = r.held.Holder(r.keySum(key), desired.Owner{})
+	if !found {
+		return desired.Owner{}, "", false
+	}
+	part, _ = r.CredentialPart(owner, key)
+	held, found, err := r.Credential(ctx, desired.CredentialID(r.Scope(), owner, part))
+	if err != nil {
+		return owner, part, true
+	}
+	same := strings.TrimSpace(desired.MaterialOf(held).PublicKeyPEM) == strings.TrimSpace(publicKeyPEM)
+	return owner, part, found && same
 }
 
 // CredentialIDs implements engine.Programmer.

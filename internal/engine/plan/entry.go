@@ -63,6 +63,8 @@ type Entry struct {
 	Plugin string
 	// Groups are the group of an acl row, or those that an acl plugin allows.
 	Groups []string
+	// PublicKey identifies the public key of a credential; zero where it has none.
+	PublicKey Hash
 	// Since is when the entity was last written, or first seen as it is.
 	Since time.Time
 	// Stamp is the number of the write that the entry comes from. A listing that began before it does not judge the
@@ -85,8 +87,19 @@ func Describe(e kong.Entity, owner desired.Owner, part string, sum Hash) Entry {
 		}
 	case kong.KindACL:
 		d.Groups = []string{e.Fields.Text("group")}
+	case kong.KindJWT:
+		d.PublicKey = PublicKeyHash(e.Fields.Text("rsa_public_key"))
 	}
 	return d
+}
+
+// PublicKeyHash identifies a public key by its PEM; zero where there is none. It needs no key: all of it is public.
+func PublicKeyHash(pem string) (sum Hash) {
+	if pem = strings.TrimSpace(pem); pem != "" {
+		digest := sha256.Sum256([]byte(pem))
+		copy(sum[:], digest[:])
+	}
+	return sum
 }
 
 // Is says whether a hash of what is wanted stands for what Kong holds.
