@@ -176,6 +176,10 @@ func (r *reconciliation) narrowAccess(ctx context.Context, cause error) error {
 		return cause
 	}
 	access := desired.BuildAccess(r.gateway.Scope, r.gateway.Policy, r.input)
+	if r.service.Spec.Access == nil &&
+		(len(access.Entities) == 0 || !r.gateway.Engine.InKong(access.Entities[0].ID, false)) {
+		return cause // a policy that becomes stricter takes nothing away
+	}
 	_, err := r.gateway.Engine.NarrowAccess(ctx, access)
 	var stalled *status.StalledError
 	if err == nil || errors.As(err, &stalled) {
