@@ -74,7 +74,7 @@ var serviceMistakes = []mistake{
 	{"A regular expression without ~", serviceOf(upstream + `routes: [{name: api, paths: ['/orders/\d+']}]`), v1alpha1.ConditionRoutesIncomplete},
 	{"A host in capitals", serviceOf(upstream + "routes: [{name: api, hosts: [API.example.com]}]"), v1alpha1.ConditionRoutesIncomplete},
 	{"A host with a final dot", serviceOf(upstream + "routes: [{name: api, hosts: [api.example.com.]}]"), v1alpha1.ConditionRoutesIncomplete},
-	{"cors without OPTIONS", serviceOf(upstream + "routes: [{name: api, paths: [/orders], methods: [GET]}]\nplugins: [{name: c, plugin: cors}]"),
+	{"cors without OPTIONS", serviceOf(upstream + "routes: [{name: api, hosts: [api.example.com], paths: [/orders], methods: [GET]}]\nplugins: [{name: c, plugin: cors}]"),
 		v1alpha1.ConditionRoutesIncomplete},
 	{"A regular expression that the gateway does not allow", serviceOf(upstream + "routes: [{name: api, paths: ['~/orders$']}]"), v1alpha1.ConditionStalled},
 	{"A Service that does not exist", serviceOf("upstream: {serviceRef: {name: odrers, port: 80}}\nroutes: [{name: api, paths: [/orders]}]"), v1alpha1.ConditionStalled},
