@@ -44,9 +44,11 @@ var _ = Describe("The table of mistakes", func() {
 	It("has for each a message that says what is wrong and what to do", func(ctx SpecContext) {
 		w := newWorld(ctx, kongsim.Options{}, func(g *v1alpha1.KongGateway) {
 			g.Spec.Policy.Identities, g.Spec.Policy.RegularExpressions = v1alpha1.IdentitiesNamespaced, false
+			g.Spec.Policy.JWKS = &v1alpha1.JWKSPolicy{AllowPrivateAddresses: true} // the issuer of the test has one
 		})
 		ready(ctx, w.gateway)
 		w.servePlaces()
+		w.serveKeySets(ctx)
 		var page strings.Builder
 		var failures []string
 		page.WriteString(messagesHead)
@@ -59,6 +61,7 @@ var _ = Describe("The table of mistakes", func() {
 				})...)
 			}
 		}
+		failures = append(failures, InterceptGomegaFailures(func() { page.WriteString(w.waitingDeletions(ctx)) })...)
 		Expect(failures).To(BeEmpty())
 		if *updatePages {
 			Expect(os.WriteFile(messagesPage, []byte(page.String()), 0o644)).To(Succeed())
@@ -198,6 +201,7 @@ func chapters() []chapter {
 	placeholders["<half a key in PEM>"] = fmt.Sprintf("%q", public[:len(public)/2])
 	return []chapter{
 		{"Refused by kubectl apply", refusedMistakes}, {"Consumers and Secrets", consumerMistakes},
+		{"Key sets", keySetMistakes},
 		{"Services", serviceMistakes}, {"Tokens", tokenMistakes}, {"Gateways", gatewayMistakes},
 	}
 }
