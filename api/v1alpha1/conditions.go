@@ -24,6 +24,9 @@ const (
 	// out a plugin that Kong refuses and goes on with what names it: those routes are open. The operator's own are
 	// not among them. The gateway is Ready all the same.
 	ConditionFallbackOpens = "FallbackOpens"
+	// ConditionClaimsBypassed is true on a gateway while a plugin in Kong answers the requests of some consumer
+	// before services check the claims of its tokens. The gateway is Ready all the same.
+	ConditionClaimsBypassed = "ClaimsBypassed"
 	// ConditionWeakSecret is true when an HMAC secret is shorter than RFC 7518 section 3.2 asks. The credential
 	// works all the same.
 	ConditionWeakSecret = "WeakSecret"
@@ -180,6 +183,9 @@ const (
 	// Remedy: run the controller with --use-last-valid-config-for-fallback, and have the plugin corrected. Name
 	// plugins by the annotation konghq.com/plugins, not by a filter.
 	ReasonPluginLeftOut = "PluginLeftOut"
+	// ReasonAnsweredBeforeClaims: a plugin on a consumer, not of this operator, answers before claims are checked.
+	// Remedy: ask the owner of the plugin to put it on a service that has no spec.claims.
+	ReasonAnsweredBeforeClaims = "AnsweredBeforeClaims"
 	// ReasonNamesNobody: a service names a consumer or a group that nobody has.
 	// Remedy: correct the name that the message gives, or create the JwtConsumer. It goes away by itself then.
 	ReasonNamesNobody = "NamesNobody"

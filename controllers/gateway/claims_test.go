@@ -1,14 +1,17 @@
 package gateway
 
 import (
+	"strings"
 	"testing"
 
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/controllers/lifecycle"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine"
 	"github.com/kongjwt/kong-jwt-operator/internal/index"
 )
 
@@ -36,5 +39,25 @@ func TestClaimsAreAskedAboutForOtherProcessesToo(t *testing.T) {
 		if wants, err := r.wantsClaims(t.Context(), c.object); err != nil || wants != c.want {
 			t.Errorf("%s: %v, %v", name, wants, err)
 		}
+	}
+}
+
+// A plugin that answers before claims are checked is said of a gateway that is Ready, until it is gone.
+func TestAPluginThatBypassesClaimsIsNamed(t *testing.T) {
+	object := &v1alpha1.KongGateway{}
+	said := func(state engine.State) *metav1.Condition {
+		t.Helper()
+		if err := observe(object, state); err != nil {
+			t.Fatal(err)
+		}
+		return apimeta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionClaimsBypassed)
+	}
+	bypassed := said(engine.State{Ready: true, ClaimsBypassed: "consumer bob has plugin proxy-cache"})
+	if bypassed == nil || bypassed.Status != metav1.ConditionTrue || bypassed.Reason != v1alpha1.ReasonAnsweredBeforeClaims ||
+		!strings.Contains(bypassed.Message, "consumer bob has plugin proxy-cache, which answers") {
+		t.Errorf("%+v", bypassed)
+	}
+	if still := said(engine.State{Ready: true}); still != nil {
+		t.Errorf("it is gone, and the gateway says %+v", still)
 	}
 }

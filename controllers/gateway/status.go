@@ -27,6 +27,7 @@ func observe(object *v1alpha1.KongGateway, state engine.State) error {
 	}
 	if state.Ready {
 		object.Status.Managed = managed(state.Reported)
+		flagClaimsBypassed(object, state.ClaimsBypassed)
 		if object.Status.Mode == v1alpha1.ModeDBLess && object.Spec.Drift.Policy == v1alpha1.DriftReport {
 			return status.Stalled(v1alpha1.ReasonInvalidSpec, "spec.drift.policy: a Kong without a database gets its configuration whole, "+
 				"so that what somebody else changes there never stays. Set it to Correct.")
@@ -40,6 +41,17 @@ func observe(object *v1alpha1.KongGateway, state engine.State) error {
 	// While an engine connects, the status that is there says more.
 	wait.Quiet = state.Reason == v1alpha1.ReasonProgressing && object.Status.ObservedGeneration == object.Generation
 	return wait
+}
+
+// flagClaimsBypassed says what answers before claims are checked. Who owns the Kong can change it; tenants cannot.
+func flagClaimsBypassed(object *v1alpha1.KongGateway, bypassing string) {
+	message := ""
+	if bypassing != "" {
+		message = "spec.adminAPI: " + bypassing + ", which answers requests before services check the claims of their " +
+			"tokens. Ask its owner to put it on a service that has no spec.claims."
+	}
+	status.Flag(&object.Status.Conditions, object.Generation, v1alpha1.ConditionClaimsBypassed,
+		v1alpha1.ReasonAnsweredBeforeClaims, message)
 }
 
 func managed(counts engine.Counts) *v1alpha1.ManagedEntities {

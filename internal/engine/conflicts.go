@@ -236,7 +236,12 @@ func (r *syncRun) giveUp(ctx context.Context, w plan.Wanted, refusal error) erro
 // looked for once, and again at each listing. age is how old a listing may be: any will do for a program that is in
 // Kong, since each listing of Kong looks again (refreshRivals).
 func (r *syncRun) checkRival(ctx context.Context) error {
-	owner := r.set.Owner
+	owner, former := r.set.Owner, r.rivals.OfConsumers()
+	defer func() {
+		if r.rivals.OfConsumers() != former {
+			r.changed(EventChanged)
+		}
+	}()
 	at, program, err := r.placeOfClaims(ctx)
 	if err != nil {
 		return r.outcome(owner, "spec.claims", "the route", err)
@@ -295,9 +300,13 @@ func (m *monitor) refreshRivals(ctx context.Context) error {
 		return nil
 	}
 	const anew = -1
+	former := m.rivals.OfConsumers()
 	found, err := m.rivals.Look(m.options.Now(), anew, func() ([]rivals.Rival, error) { return m.listRivals(ctx) })
 	if err != nil {
 		return err
+	}
+	if m.rivals.OfConsumers() != former {
+		m.changed(EventChanged)
 	}
 	for _, owner := range m.rivals.Changed(found) {
 		m.wake(owner, EventFreed)

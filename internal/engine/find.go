@@ -200,16 +200,14 @@ func withoutMethods(key desired.UniqueKey) desired.UniqueKey {
 }
 
 // listRivals lists the post-functions on routes that are not this operator's, and all plugins that answer before claims
-// are checked. One that is switched off runs nowhere. One that is on a consumer is left out: it runs for that one's
-// requests alone, and a service need not let it in.
+// are checked. One that is switched off runs nowhere.
 func (r *rooms) listRivals(ctx context.Context) (found []rivals.Rival, err error) {
 	var plugins []kong.Entity
 	for e, err := range r.link.current().List(ctx, kong.KindPlugin, kong.ListOptions{}) {
 		if err != nil {
 			return nil, fmt.Errorf("list all plugins: %w", err)
 		}
-		if e.Fields["enabled"] != false && e.Fields.Ref("consumer") == "" && e.Fields.Ref("consumer_group") == "" &&
-			(desired.AnswersBeforeClaims(e.Fields.Text("name")) || r.isForeignScript(e)) {
+		if e.Fields["enabled"] != false && (desired.AnswersBeforeClaims(e.Fields.Text("name")) || r.isForeignScript(e)) {
 			plugins = append(plugins, e)
 		}
 	}
@@ -225,13 +223,16 @@ func (r *rooms) listRivals(ctx context.Context) (found []rivals.Rival, err error
 		}
 		rival := rivals.Rival{
 			Service: e.Fields.Ref("service"), Route: id, RouteService: route.Fields.Ref("service"),
-			Answers: desired.AnswersBeforeClaims(e.Fields.Text("name")),
+			Answers:  desired.AnswersBeforeClaims(e.Fields.Text("name")),
+			Consumer: e.Fields.Ref("consumer") != "" || e.Fields.Ref("consumer_group") != "",
 		}
 		if ownership, ours := r.ownership(e); ours {
 			rival.Owner = ownership.Owner
 		}
 		on := "every route of this Kong"
 		switch {
+		case rival.Consumer:
+			on = "consumer " + cmp.Or(e.Fields.Ref("consumer"), "group "+e.Fields.Ref("consumer_group"))
 		case id != "":
 			on = "route " + cmp.Or(route.Fields.Text("name"), id)
 		case rival.Service != "":

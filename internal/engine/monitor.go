@@ -29,6 +29,9 @@ type State struct {
 	Counts           Counts
 	// Reported are the counts that the last event told of. They change once a heartbeat, not with every write.
 	Reported Counts
+	// ClaimsBypassed is what answers requests of consumers before their claims are checked, where a service has
+	// spec.claims.
+	ClaimsBypassed string
 	// LeftOut are objects that an ingress controller's fallback serves without their plugins, as far as it is
 	// known.
 	LeftOut string
@@ -238,6 +241,7 @@ func (m *monitor) State() State {
 		Ready: m.ready, Reason: m.reason, Message: m.message, Stalled: m.stalled,
 		Kong: about, KongVersion: about.Version, Database: about.Database,
 		PropagationDelay: m.clocks.Delay(), Counts: m.observed.Counts(), Reported: m.reported,
+		ClaimsBypassed: m.rivals.OfConsumers(),
 	}
 }
 

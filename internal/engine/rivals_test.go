@@ -292,3 +292,23 @@ func TestManyPluginsThatAnswer(t *testing.T) {
 		t.Errorf("%d routes were asked for one by one", gets)
 	}
 }
+
+// A consumer's plugin answers its requests alone: the gateway says so, and stops no service for it.
+func TestAConsumersPluginThatAnswersBeforeClaims(t *testing.T) {
+	r := newCachingRig(t, time.Second)
+	r.theirs(theirService, theirRoute)
+	const bob = "5f2c0000-0000-4000-8000-000000000013"
+	r.hold(kong.Entity{Kind: kong.KindConsumer, ID: bob, Fields: kong.Fields{"username": "bob"}})
+	r.caching(kong.Fields{"consumer": on(bob)})
+	if said := r.gateway.State().ClaimsBypassed; said != "" {
+		t.Errorf("nobody has claims, and it says %q", said)
+	}
+	set := r.checking(kong.KindService)
+	r.mustSync(set)
+	if said := r.gateway.State().ClaimsBypassed; !strings.HasPrefix(said, "consumer "+bob+" has plugin proxy-cache ("+theirCache) {
+		t.Errorf("it says %q", said)
+	}
+	r.expect(EventChanged, nil)
+	r.drop(kong.KindPlugin, "", theirCache)
+	r.eventually("the next listing", func() bool { return r.gateway.State().ClaimsBypassed == "" })
+}

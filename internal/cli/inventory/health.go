@@ -104,6 +104,7 @@ var warnings = []struct {
 	status metav1.ConditionStatus
 }{
 	{v1alpha1.ConditionFallbackOpens, metav1.ConditionTrue},
+	{v1alpha1.ConditionClaimsBypassed, metav1.ConditionTrue},
 	{v1alpha1.ConditionKeySetDegraded, metav1.ConditionTrue},
 	{v1alpha1.ConditionWeakSecret, metav1.ConditionTrue},
 	{v1alpha1.ConditionTTLTooLong, metav1.ConditionTrue},

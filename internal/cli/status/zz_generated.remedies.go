@@ -37,6 +37,7 @@ var remedies = map[string]string{
 	v1alpha1.ReasonDeleting:             "Wait, or take away what the message names.",
 	v1alpha1.ReasonShortSecret:          "Use a longer secret, or let the operator generate it.",
 	v1alpha1.ReasonPluginLeftOut:        "Run the controller with --use-last-valid-config-for-fallback, and have the plugin corrected. Name plugins by the annotation konghq.com/plugins, not by a filter.",
+	v1alpha1.ReasonAnsweredBeforeClaims: "Ask the owner of the plugin to put it on a service that has no spec.claims.",
 	v1alpha1.ReasonNamesNobody:          "Correct the name that the message gives, or create the JwtConsumer. It goes away by itself then.",
 	v1alpha1.ReasonMatchesNothing:       "Change the field that the message names.",
 	v1alpha1.ReasonNoAudience:           "Name the audience of the service in spec.claims.audiences, as the issuer writes it into aud.",

@@ -8,6 +8,9 @@
 package rivals
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,6 +24,9 @@ type Rival struct {
 	Service, Route, RouteService string
 	// Answers says that it answers requests before the program runs. Else it is a post-function on a route.
 	Answers bool
+	// Consumer says that it is on a consumer or a group of them: it runs for their requests alone, which a service
+	// need not let in.
+	Consumer bool
 	// Owner is whose it is, where this operator has it there.
 	Owner desired.Owner
 	// Says is what messages call it.
@@ -32,7 +38,10 @@ type Place struct{ Service, Route string }
 
 // against says whether it keeps a program at a place from checking requests.
 func (r Rival) against(at Place) bool {
-	if r.Answers {
+	switch {
+	case r.Consumer:
+		return false
+	case r.Answers:
 		return r.answers(at)
 	}
 	return r.replaces(at)
@@ -133,6 +142,23 @@ func (l *Ledger) Wanted() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.told) > 0
+}
+
+// OfConsumers says what answers the requests of consumers before claims are checked: the first, and how many more there
+// are. It is empty where there is none, and where nobody has a program.
+func (l *Ledger) OfConsumers() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var all []string
+	for _, one := range l.found {
+		if one.Consumer && len(l.told) > 0 {
+			all = append(all, one.Says)
+		}
+	}
+	if len(all) < 2 {
+		return strings.Join(all, "")
+	}
+	return fmt.Sprintf("%s, and %d more", slices.Min(all), len(all)-1)
 }
 
 // Changed lists the owners that were told otherwise.
