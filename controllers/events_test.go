@@ -35,8 +35,7 @@ var _ = Describe("Events of several credentials of one JwtConsumer", func() {
 
 	It("tell of each that fails, and Ready names them all", func(ctx SpecContext) {
 		w := newWorld(ctx, kongsim.Options{})
-		var consumer *v1alpha1.JwtConsumer
-		consumer = w.consumer("r", func(c *v1alpha1.JwtConsumer) {
+		consumer := w.consumer("r", func(c *v1alpha1.JwtConsumer) {
 			c.Spec.Credentials = nil
 			for _, name := range []string{"a", "b"} {
 				create(ctx, w.secret("r-"+name, map[string]string{"secret": "0123456789abcdef0123456789abcdef-" + name}))

@@ -128,7 +128,7 @@ func differing(a, b kong.Entity, known kong.Known) (fields []string) {
 		}
 	}
 	for name, value := range other {
-		if !reflect.DeepEqual(one[name], value) && !(none(one[name]) && none(value)) {
+		if !reflect.DeepEqual(one[name], value) && (!none(one[name]) || !none(value)) {
 			fields = append(fields, fmt.Sprintf("%s (%v, not %v)", name, value, one[name]))
 		}
 	}

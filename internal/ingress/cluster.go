@@ -45,7 +45,7 @@ func (c cluster) list(ctx context.Context, s objects.Settings) ([]held.Object, e
 				r := objects.Reference{APIVersion: kind.GroupVersion().String(), Kind: kind.Kind, Namespace: m.Namespace,
 					Name: m.Name}
 				if o, ok := s.Read(r, m.Labels, m.Annotations); ok {
-					all = append(all, held.Object{Object: o, Print: fingerprint(m), UID: m.UID})
+					all = append(all, held.Object{Object: o, Print: fingerprint(m), UID: string(m.UID)})
 				}
 			})
 		if err != nil {

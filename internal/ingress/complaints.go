@@ -7,7 +7,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/ingress/held"
@@ -18,7 +17,7 @@ import (
 type complaint struct {
 	field string
 	// uid is that of the object; empty where the event does not say it. at is when it was said last, in whole seconds.
-	uid types.UID
+	uid string
 	at  time.Time
 }
 
@@ -70,7 +69,7 @@ func (c cluster) refused(ctx context.Context, since time.Time) (map[objects.Refe
 			}
 		}
 		if former, known := found[r]; !known || former.at.Before(at) {
-			found[r] = complaint{field: strings.TrimSuffix(field, ":"), uid: on.UID, at: at}
+			found[r] = complaint{field: strings.TrimSuffix(field, ":"), uid: string(on.UID), at: at}
 		}
 	}
 	return found, nil

@@ -140,7 +140,7 @@ func (r *run) apply(ctx context.Context, o objects.Object) error {
 	if err != nil {
 		return r.failed(o, err)
 	}
-	now := held.Object{Object: o, Print: print, Made: before.Made, UID: uid, Written: before.Written}
+	now := held.Object{Object: o, Print: print, Made: before.Made, UID: string(uid), Written: before.Written}
 	now.Content = nil
 	if before.Print == print { // it was as it should be
 		now.Epoch = before.Epoch

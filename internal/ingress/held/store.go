@@ -9,8 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"k8s.io/apimachinery/pkg/types"
-
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 	"github.com/kongjwt/kong-jwt-operator/internal/objects"
@@ -25,7 +23,7 @@ type Object struct {
 	// it was there.
 	Epoch, Made uint64
 	// UID tells it apart from another of its name. Written is when this process wrote it last; zero where it was there.
-	UID     types.UID
+	UID     string
 	Written time.Time
 	// Stale says that it is applied again though its sum is as wanted: somebody may have changed it.
 	Stale bool

@@ -28,7 +28,6 @@ func TestCommandsInSentencesAreThere(t *testing.T) {
 						continue
 					}
 					asked[command] = true
-					//nolint:gosec // A command of this repository's pages.
 					if out, err := exec.CommandContext(t.Context(), tools[words[0]], append(words[1:], "--help")...).CombinedOutput(); err != nil {
 						t.Errorf("%s:%d: %s: %s", page.Path, line.Number, command, out)
 					}
