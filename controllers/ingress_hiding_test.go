@@ -27,7 +27,8 @@ func (c *controlled) jwtPlugin(ctx context.Context) (name string) {
 	return name
 }
 
-// hiding is a KongPlugin of the tenant's that is taken instead of a KongClusterPlugin of its name: it lets everybody in.
+// hiding is a KongPlugin of the tenant's that is taken instead of a KongClusterPlugin of its name: it lets everybody
+// in.
 func (c *controlled) hiding(name string) *unstructured.Unstructured {
 	o := kongObject("KongPlugin", name, map[string]any{"plugin": "correlation-id"})
 	o.SetNamespace(c.namespace)

@@ -16,9 +16,9 @@ const (
 	// was written for longer than it should take, whatever Ready says beside it. The message says why, where that
 	// is known.
 	ConditionAwaitingController = "AwaitingController"
-	// ConditionRevocationPending is true while Kong still accepts a credential, still serves a route, or still admits
-	// somebody, that was taken away, because its ingress controller takes nothing, or because a data plane does not
-	// have what the controller gave to Kong. It is there beside what else is wrong with the resource.
+	// ConditionRevocationPending is true while Kong still accepts a credential, still serves a route, or still
+	// admits somebody, that was taken away, because its ingress controller takes nothing, or because a data plane
+	// does not have what the controller gave to Kong. It is there beside what else is wrong with the resource.
 	ConditionRevocationPending = "RevocationPending"
 	// ConditionFallbackOpens is true on a gateway while events say that the fallback of an ingress controller left
 	// out a plugin that Kong refuses and goes on with what names it: those routes are open. The operator's own are

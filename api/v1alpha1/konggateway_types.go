@@ -214,8 +214,8 @@ type KongGatewayStatus struct {
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 	// conditions are Ready; Reconciling or Stalled while they are true; Suspended while spec.suspend is true;
-	// OrphansKept, AwaitingController, FallbackOpens and ClaimsBypassed while they are true; and ClaimsChecked where
-	// spec.dataPlanes is set and a service has spec.claims.
+	// OrphansKept, AwaitingController, FallbackOpens and ClaimsBypassed while they are true; and ClaimsChecked
+	// where spec.dataPlanes is set and a service has spec.claims.
 	// +listType=map
 	// +listMapKey=type
 	// +optional

@@ -32,9 +32,9 @@ type admission struct {
 }
 
 // admit holds a service to the budget of its namespace on a gateway, and writes down what it has then. What it had on
-// another gateway counts for nothing. siblings are all services of the namespace. The error is a *status.StalledError of
-// policy. What was admitted before stays admitted: CheckBudget refuses growth alone. After a restart the statuses are
-// all that there is, and catchup has seen to it that they are not older than the last leader's writes.
+// another gateway counts for nothing. siblings are all services of the namespace. The error is a *status.StalledError
+// of policy. What was admitted before stays admitted: CheckBudget refuses growth alone. After a restart the statuses
+// are all that there is, and catchup has seen to it that they are not older than the last leader's writes.
 func (l *ledger) admit(
 	policy desired.Policy, service *v1alpha1.JwtProtectedService, wanted v1alpha1.BudgetUse, siblings []v1alpha1.JwtProtectedService,
 ) error {

@@ -184,7 +184,7 @@ func (b *builder) addConsumerPlugin(field, consumerID string, plugin v1alpha1.Pl
 	if err != nil {
 		return err
 	}
-	if err := b.policy.checkConsumerAnswering(field+".plugin", plugin.Plugin); err != nil {
+	if err := checkConsumerAnswering(b.policy, field+".plugin", plugin.Plugin); err != nil {
 		return err
 	}
 	fields["consumer"] = ref(consumerID)

@@ -27,7 +27,7 @@ func (p Policy) checkRoute(field, namespace string, route v1alpha1.Route) error 
 // that a route on any host with a path and a header beats one with a host alone. With paths only, a route on any host
 // goes behind each that has a host and a path. Where tenants may claim any identity, they trust each other.
 func (p Policy) checkReach(field string, route v1alpha1.Route) error {
-	if !p.bindsHosts() {
+	if !bindsHosts(p) {
 		return nil
 	}
 	for i, host := range route.Hosts {

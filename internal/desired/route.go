@@ -58,7 +58,7 @@ func setStrings[S ~string](into map[string]any, name string, values []S) {
 // wildcard alone.
 func (p Policy) routeFields(route v1alpha1.Route) kong.Fields {
 	alone := len(route.Paths)+len(route.Methods)+len(route.Headers)+len(route.SNIs) == 0
-	if p.bindsHosts() && alone && hasWildcard(route.Hosts) {
+	if bindsHosts(p) && alone && hasWildcard(route.Hosts) {
 		route.Paths = []string{"/"}
 	}
 	if p.Routes != nil {
@@ -73,14 +73,14 @@ func hasWildcard(hosts []string) bool {
 
 // bindsHosts says whether a route of one namespace may not go before those of another by what it matches on. Where
 // tenants may claim any identity, they trust each other.
-func (p Policy) bindsHosts() bool { return p.Identities != v1alpha1.IdentitiesAny }
+func bindsHosts(p Policy) bool { return p.Identities != v1alpha1.IdentitiesAny }
 
 // hostTags are the tags of routes beside the owner's.
 func hostTags(p Policy) []string {
 	switch {
 	case p.Routes != nil:
 		return []string{tagSharedHost}
-	case p.bindsHosts():
+	case bindsHosts(p):
 		return []string{tagBoundHost}
 	}
 	return nil
@@ -169,8 +169,8 @@ func routeBuckets(route v1alpha1.Route) (keys []UniqueKey) {
 	return keys
 }
 
-// hostBucket is what keys of hosts that can overlap have in common: the registered domain of a host, or the first segment
-// of a path on any host.
+// hostBucket is what keys of hosts that can overlap have in common: the registered domain of a host, or the first
+// segment of a path on any host.
 func (c UniqueKey) hostBucket() string {
 	if c.Host != "" {
 		return address.Parse(strings.Trim(c.Host, "*.")).Domain()

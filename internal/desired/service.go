@@ -235,8 +235,8 @@ func checkPairs(service *v1alpha1.JwtProtectedService) error {
 		pairs, MaxRoutePairs)
 }
 
-// ServiceUniqueKeys lists the unique keys of a JwtProtectedService's spec under a policy: to find older rivals. One with
-// too many pairs of hosts and paths gets none.
+// ServiceUniqueKeys lists the unique keys of a JwtProtectedService's spec under a policy: to find older rivals. One
+// with too many pairs of hosts and paths gets none.
 func ServiceUniqueKeys(policy Policy, service *v1alpha1.JwtProtectedService) []UniqueKey {
 	if service.Spec.Upstream == nil || checkPairs(service) != nil {
 		return nil

@@ -126,6 +126,7 @@ type Programmer interface {
 // Engine is the engine of one KongGateway. Its methods may be called from many goroutines.
 type Engine struct {
 	*rooms
+	known
 	monitor   *monitor
 	admission *admission
 	stop      context.CancelFunc
@@ -173,7 +174,7 @@ func newEngine(a about, api AdminAPI, stopped <-chan struct{}) *Engine {
 	m := newMonitor(r)
 	r.doubt, r.lack = m.ask, m.lack
 	r.link = newLink(r.about, api, &hearer{rooms: r, monitor: m})
-	return &Engine{rooms: r, monitor: m, admission: newAdmission(a.scope.Gateway, a.settings.Client.Concurrency, stopped)}
+	return &Engine{rooms: r, known: known{r}, monitor: m, admission: newAdmission(a.scope.Gateway, a.settings.Client.Concurrency, stopped)}
 }
 
 // sum hashes what of an entity is the operator's to say, as Kong keeps it. Canonical leaves out what Kong fills in by
@@ -246,57 +247,12 @@ func (e *Engine) SetNodes(nodes []Node) error {
 	return err
 }
 
-// Filled says whether it is known what Kong holds: since the first listing, also while Kong is away.
-func (e *Engine) Filled() bool { return e.clocks.Filled() }
-
 // Capabilities are what Kong takes; before it was asked, all.
 func (e *Engine) Capabilities() kong.Capabilities { return e.link.describe().Capabilities }
 
 // AwaitUpgrade wakes an owner when Kong's version or plugins change: it wants what this Kong does not take. It is
 // forgotten with the next Sync that goes through.
 func (e *Engine) AwaitUpgrade(owner desired.Owner) { e.memory.reject(owner) }
-
-// Holds says whether an owner has anything in Kong.
-func (e *Engine) Holds(owner desired.Owner) bool { return len(e.observed.Of(owner)) > 0 }
-
-// ActualID gives the id that something has in Kong: where it was adopted, another than the operator gives.
-func (e *Engine) ActualID(given string) string { return e.observed.Actual(given) }
-
-// Standing says whether Kong is known to hold an entity of this operator's, and how long it takes until every worker of
-// every node has to know it as it is now: zero where the propagation delay has passed since Kong acknowledged it, or
-// since this process first saw it. An entity whose last write was not answered is not held: nobody knows which of two
-// contents it has.
-func (e *Engine) Standing(id string) (held bool, remaining time.Duration) {
-	entry, found := e.observed.GetGiven(id)
-	if !found || entry.Uncertain {
-		return false, 0
-	}
-	return true, e.clocks.Remaining(entry.Since)
-}
-
-// InKong says whether Kong has an entity of this operator's. Where the last write of it was not answered, it is as
-// before.
-func (e *Engine) InKong(id string, before bool) bool {
-	entry, found := e.observed.GetGiven(id)
-	if found && entry.Uncertain {
-		return before
-	}
-	return found
-}
-
-// RevocationRemaining says how long it takes until no worker of any node can know a former credential of an owner any
-// more.
-func (e *Engine) RevocationRemaining(owner desired.Owner) time.Duration {
-	return e.clocks.CredentialsRemaining(owner)
-}
-
-// Overdue says that Kong may still accept what was taken away from an owner, where that takes longer than it may; look
-// is when to ask again, zero where nothing is waited for. said is whether its status says so. Here it never does: what
-// the Admin API has acknowledged is out of Kong after RevocationRemaining.
-func (e *Engine) Overdue(desired.Owner, bool) (look time.Duration, overdue error) { return 0, nil }
-
-// Unprotected says that Kong is given something else instead of a plugin of an owner. Here it never is.
-func (e *Engine) Unprotected(desired.Owner) error { return nil }
 
 // Credential reads a credential of this operator's in Kong; found is false where Kong holds none of that id. It is a
 // request to Kong: the engine keeps no material. What is not this operator's is not read, whoever asks.
@@ -321,21 +277,6 @@ func (e *Engine) HasConsumer(ctx context.Context, nameOrID string) (bool, error)
 	return err == nil, err
 }
 
-// CredentialPart finds the part of an owner's credential that has a key in Kong.
-func (e *Engine) CredentialPart(owner desired.Owner, key string) (part string, found bool) {
-	held, found := e.observed.Credential(owner, key)
-	return held.Part, found
-}
-
-// PublicKeyHolder finds whose credential in Kong has a key together with a public key, and which part it is.
-func (e *Engine) PublicKeyHolder(_ context.Context, key, publicKeyPEM string) (owner desired.Owner, part string, found bool) {
-	held, found := e.observed.Holder(desired.UniqueKey{Kind: desired.UniqueCredentialKey, Value: key}, "")
-	if !found || held.PublicKey != plan.PublicKeyHash(publicKeyPEM) || held.PublicKey == (plan.Hash{}) {
-		return desired.Owner{}, "", false
-	}
-	return held.Owner, held.Part, true
-}
-
 // HoldsKey says whether Kong has a credential of a key, whoever it belongs to. The error is Kong's, and says that it is
 // not known.
 func (e *Engine) HoldsKey(ctx context.Context, key string) (bool, error) {
@@ -345,17 +286,6 @@ func (e *Engine) HoldsKey(ctx context.Context, key string) (bool, error) {
 	}
 	_, found, err := e.find().lookUp(ctx, unique)
 	return found, err
-}
-
-// CredentialIDs lists the ids, as the operator gives them, of an owner's credentials in Kong whose parts are wanted.
-func (e *Engine) CredentialIDs(owner desired.Owner, wanted func(part string) bool) []string {
-	var ids []string
-	for _, held := range e.observed.Of(owner) {
-		if held.Kind == kong.KindJWT && wanted(held.Part) {
-			ids = append(ids, e.observed.Given(held))
-		}
-	}
-	return ids
 }
 
 // HasCredentials says whether Kong is known to hold every credential of a set just as it is there. What is staged for

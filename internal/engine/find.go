@@ -293,3 +293,77 @@ func (r *rooms) routesOf(ctx context.Context, plugins []kong.Entity) (map[string
 	}
 	return routes, nil
 }
+
+// known answers what controllers ask of what Kong is known to hold. Nothing of it is a request to Kong.
+type known struct{ *rooms }
+
+// Filled says whether it is known what Kong holds: since the first listing, also while Kong is away.
+func (k known) Filled() bool { return k.clocks.Filled() }
+
+// Holds says whether an owner has anything in Kong.
+func (k known) Holds(owner desired.Owner) bool { return len(k.observed.Of(owner)) > 0 }
+
+// ActualID gives the id that something has in Kong: where it was adopted, another than the operator gives.
+func (k known) ActualID(given string) string { return k.observed.Actual(given) }
+
+// Standing says whether Kong is known to hold an entity of this operator's, and how long it takes until every worker of
+// every node has to know it as it is now: zero where the propagation delay has passed since Kong acknowledged it, or
+// since this process first saw it. An entity whose last write was not answered is not held: nobody knows which of two
+// contents it has.
+func (k known) Standing(id string) (held bool, remaining time.Duration) {
+	entry, found := k.observed.GetGiven(id)
+	if !found || entry.Uncertain {
+		return false, 0
+	}
+	return true, k.clocks.Remaining(entry.Since)
+}
+
+// InKong says whether Kong has an entity of this operator's. Where the last write of it was not answered, it is as
+// before.
+func (k known) InKong(id string, before bool) bool {
+	entry, found := k.observed.GetGiven(id)
+	if found && entry.Uncertain {
+		return before
+	}
+	return found
+}
+
+// RevocationRemaining says how long it takes until no worker of any node can know a former credential of an owner any
+// more.
+func (k known) RevocationRemaining(owner desired.Owner) time.Duration {
+	return k.clocks.CredentialsRemaining(owner)
+}
+
+// Overdue says that Kong may still accept what was taken away from an owner, where that takes longer than it may; look
+// is when to ask again, zero where nothing is waited for. said is whether its status says so. Here it never does: what
+// the Admin API has acknowledged is out of Kong after RevocationRemaining.
+func (k known) Overdue(desired.Owner, bool) (look time.Duration, overdue error) { return 0, nil }
+
+// Unprotected says that Kong is given something else instead of a plugin of an owner. Here it never is.
+func (k known) Unprotected(desired.Owner) error { return nil }
+
+// CredentialPart finds the part of an owner's credential that has a key in Kong.
+func (k known) CredentialPart(owner desired.Owner, key string) (part string, found bool) {
+	held, found := k.observed.Credential(owner, key)
+	return held.Part, found
+}
+
+// PublicKeyHolder finds whose credential in Kong has a key together with a public key, and which part it is.
+func (k known) PublicKeyHolder(_ context.Context, key, publicKeyPEM string) (owner desired.Owner, part string, found bool) {
+	held, found := k.observed.Holder(desired.UniqueKey{Kind: desired.UniqueCredentialKey, Value: key}, "")
+	if !found || held.PublicKey != plan.PublicKeyHash(publicKeyPEM) || held.PublicKey == (plan.Hash{}) {
+		return desired.Owner{}, "", false
+	}
+	return held.Owner, held.Part, true
+}
+
+// CredentialIDs lists the ids, as the operator gives them, of an owner's credentials in Kong whose parts are wanted.
+func (k known) CredentialIDs(owner desired.Owner, wanted func(part string) bool) []string {
+	var ids []string
+	for _, held := range k.observed.Of(owner) {
+		if held.Kind == kong.KindJWT && wanted(held.Part) {
+			ids = append(ids, k.observed.Given(held))
+		}
+	}
+	return ids
+}

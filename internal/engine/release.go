@@ -95,8 +95,8 @@ func (e *Engine) RemoveRoutes(ctx context.Context, owner desired.Owner) (Result,
 	})
 }
 
-// NarrowAccess shuts out of a service whom its plugin for access in Kong lets in and the wanted one does not, and leaves
-// all else as it is: nobody is let in. access is of desired.BuildAccess. Errors are as Sync's.
+// NarrowAccess shuts out of a service whom its plugin for access in Kong lets in and the wanted one does not, and
+// leaves all else as it is: nobody is let in. access is of desired.BuildAccess. Errors are as Sync's.
 func (e *Engine) NarrowAccess(ctx context.Context, access desired.Set) (Result, error) {
 	held := e.observed.Of(access.Owner)
 	if len(access.Entities) != 1 || len(held) == 0 {

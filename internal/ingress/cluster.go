@@ -55,8 +55,8 @@ func (c cluster) list(ctx context.Context, s objects.Settings) ([]held.Object, e
 	return all, nil
 }
 
-// plugins gives the KongPlugins of a namespace, or of all: where one has the name of a KongClusterPlugin, the controller
-// takes it for the objects of its namespace. One in deletion it does not take.
+// plugins gives the KongPlugins of a namespace, or of all: where one has the name of a KongClusterPlugin, the
+// controller takes it for the objects of its namespace. One in deletion it does not take.
 func (c cluster) plugins(ctx context.Context, namespace string) (map[objects.Reference]bool, error) {
 	found := map[objects.Reference]bool{}
 	kind := schema.GroupVersionKind{Group: "configuration.konghq.com", Version: "v1", Kind: objects.KindPlugin}

@@ -11,9 +11,9 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
-// shut gives what stays of a set while a KongPlugin is taken instead of one of its plugins: no routes; on somebody else's
-// object 503 for every request, in place of each plugin that is hidden. Before a route opens, and before an object gets
-// its annotation, the API server is asked for the namespace's KongPlugins.
+// shut gives what stays of a set while a KongPlugin is taken instead of one of its plugins: no routes; on somebody
+// else's object 503 for every request, in place of each plugin that is hidden. Before a route opens, and before an
+// object gets its annotation, the API server is asked for the namespace's KongPlugins.
 func (e *Engine) shut(ctx context.Context, set desired.Set, want []objects.Object) (desired.Set, error) {
 	if e.opens(want) {
 		if err := e.findHiding(ctx, set.Owner, want); err != nil {

@@ -66,8 +66,8 @@ type builder struct {
 	credentials []string
 	// names are those of objects that were taken over, by what they would be called.
 	names map[Reference]string
-	// vault is the namespace of KongConsumers and their Secrets: the operator's own, where no tenant can write them,
-	// but for a KongConsumer that was taken over.
+	// vault is the namespace of KongConsumers and their Secrets: the operator's own, where no tenant can write
+	// them, but for a KongConsumer that was taken over.
 	vault string
 }
 

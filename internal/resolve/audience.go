@@ -12,8 +12,8 @@ import (
 )
 
 // Following lists the consumers of a service's gateway that follow an issuer, where the service takes tokens whatever
-// they were issued for. Those of namespaces that the gateway does not admit are not in Kong, and count for nothing. They
-// are the cache's own, and must not be changed.
+// they were issued for. Those of namespaces that the gateway does not admit are not in Kong, and count for nothing.
+// They are the cache's own, and must not be changed.
 func (in Inputs) Following(
 	ctx context.Context, service *v1alpha1.JwtProtectedService,
 ) (following []*v1alpha1.JwtConsumer, err error) {

@@ -76,7 +76,7 @@ func anyAudience(s *set, service *v1alpha1.JwtProtectedService) []string {
 		return nil
 	}
 	for _, c := range s.consumers {
-		if c.GatewayName() == service.GatewayName() && desired.FollowsIssuer(c) && anyIdentity.Chooses(service, c) {
+		if c.GatewayName() == service.GatewayName() && desired.FollowsIssuer(c) && desired.Chooses(anyIdentity, service, c) {
 			return []string{fmt.Sprintf("spec.claims.audiences: every token of the issuer that JwtConsumer %s follows passes, "+
 				"whatever it was issued for. Write the audience of this service", c.Name)}
 		}
@@ -93,7 +93,7 @@ func issuerNotBound(s *set, service *v1alpha1.JwtProtectedService) []string {
 	}
 	followed, other := "", ""
 	for _, c := range s.consumers {
-		if c.GatewayName() != service.GatewayName() || !anyIdentity.Chooses(service, c) {
+		if c.GatewayName() != service.GatewayName() || !desired.Chooses(anyIdentity, service, c) {
 			continue
 		}
 		for _, credential := range c.Spec.Credentials {

@@ -65,8 +65,8 @@ type Barrier struct {
 	asked      uint64
 	askedAt    time.Time
 	generation int64
-	// since is when the first object was written after which nothing was confirmed, and pushedAt when the controller
-	// said that it has given Kong the one under way; zero before.
+	// since is when the first object was written after which nothing was confirmed, and pushedAt when the
+	// controller said that it has given Kong the one under way; zero before.
 	since, pushedAt time.Time
 	// waiting are the owners to wake.
 	waiting map[desired.Owner]wait

@@ -9,8 +9,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/objects"
 )
 
-// hidden are KongPlugins, by the owner whose KongClusterPlugin has the name of one: the controller takes a KongPlugin of
-// a namespace instead of that.
+// hidden are KongPlugins, by the owner whose KongClusterPlugin has the name of one: the controller takes a KongPlugin
+// of a namespace instead of that.
 type hidden map[desired.Owner]map[objects.Reference]bool
 
 func (h hidden) set(owner desired.Owner, by objects.Reference, is bool) {

@@ -19,10 +19,11 @@ type Object struct {
 	objects.Object
 	// Print is its fingerprint after this process wrote it, or saw it first.
 	Print string
-	// Epoch is when it was written last; see internal/ingress/barrier. Made is when this process made it; zero where
-	// it was there.
+	// Epoch is when it was written last; see internal/ingress/barrier. Made is when this process made it; zero
+	// where it was there.
 	Epoch, Made uint64
-	// UID tells it apart from another of its name. Written is when this process wrote it last; zero where it was there.
+	// UID tells it apart from another of its name. Written is when this process wrote it last; zero where it was
+	// there.
 	UID     string
 	Written time.Time
 	// Stale says that it is applied again though its sum is as wanted: somebody may have changed it.

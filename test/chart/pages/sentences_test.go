@@ -12,8 +12,8 @@ import (
 // span is code within a sentence.
 var span = regexp.MustCompile("`([^`]+)`")
 
-// Blocks are typed. What stands in a sentence is a command, with flags, that the tool has: its help is asked with all of
-// them before it.
+// Blocks are typed. What stands in a sentence is a command, with flags, that the tool has: its help is asked with all
+// of them before it.
 func TestCommandsInSentencesAreThere(t *testing.T) {
 	tools := map[string]string{"kubectl": environment(t, "KJO_KUBECTL"), "helm": environment(t, "KJO_HELM")}
 	all, err := docs.Pages(root)
