@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"net/http"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -85,6 +86,38 @@ var _ = Describe("Beside others, and while the controller is away", Ordered, Ser
 		Expect(other.entitiesWith(ctx, namespace+".moved")).NotTo(BeEmpty())
 		Eventually(kongs.entitiesWith).WithContext(ctx).WithArguments(namespace + ".moved").Should(BeEmpty())
 		remove(ctx, moved)
+	})
+
+	It("a revocation and a rotation that are under way when the operator is killed come to their end", func(ctx SpecContext) {
+		if kongs.stop == nil {
+			Skip("the controller is not this suite's to stop")
+		}
+		revoked, rotated := caller(owned, "revoked"), caller(owned, "rotated")
+		rotated.Spec.Credentials[0].Generate.Rotation = &v1alpha1.Rotation{Interval: "1h", Overlap: "30m"}
+		create(ctx, revoked, rotated)
+		awaitReady(ctx, revoked, rotated)
+		held, former := tokenOf(ctx, "revoked"), tokenOf(ctx, "rotated")
+		kongs.stop()
+		update(ctx, revoked, func(c *v1alpha1.JwtConsumer) { c.Spec.Revoked = true })
+		update(ctx, rotated, func(c *v1alpha1.JwtConsumer) {
+			c.Annotations = map[string]string{v1alpha1.AnnotationRotate: "now"}
+		})
+		awaitReason(ctx, revoked, v1alpha1.ReasonProgressing, "waiting until the ingress controller")
+		awaitReason(ctx, rotated, v1alpha1.ReasonProgressing, "waiting until the ingress controller")
+		Expect(operator.Kill()).To(Succeed())
+		var err error
+		operator, err = env.StartOperator(ctx)
+		Expect(err).NotTo(HaveOccurred())
+		expectPassed(ctx, path().with(former))
+		key := func() string { return string(readSecret(ctx, namespace, "rotated-made").Data["key"]) }
+		first := key()
+		Consistently(key).WithContext(ctx).WithTimeout(2*time.Second).Should(Equal(first), "clients get no key that Kong lacks")
+		kongs.start()
+		expectRefused(ctx, path().with(held), http.StatusUnauthorized, "No credentials found")
+		Eventually(key).WithContext(ctx).ShouldNot(Equal(first))
+		expectPassed(ctx, path().with(tokenOf(ctx, "rotated")))
+		expectPassed(ctx, path().with(former))
+		removeAll(ctx, revoked, rotated)
 	})
 
 	It("a consumer that is deleted while the controller is away goes when that is back", func(ctx SpecContext) {
