@@ -15,7 +15,7 @@ import (
 // else's object 503 for every request, in place of each plugin that is hidden. Before a route opens, and before an
 // object gets its annotation, the API server is asked for the namespace's KongPlugins.
 func (e *Engine) shut(ctx context.Context, set desired.Set, want []objects.Object) (desired.Set, error) {
-	if e.opens(want) {
+	if opens(e.rooms, want) {
 		if err := e.findHiding(ctx, set.Owner, want); err != nil {
 			return set, err
 		}
@@ -42,7 +42,7 @@ func (e *Engine) shut(ctx context.Context, set desired.Set, want []objects.Objec
 }
 
 // opens says whether a route that is wanted is not reached yet, or an object lacks its annotation.
-func (r *rooms) opens(want []objects.Object) bool {
+func opens(r *rooms, want []objects.Object) bool {
 	return slices.ContainsFunc(want, func(o objects.Object) bool {
 		is, there := r.held.Get(o.Reference)
 		return o.Attached && !there || o.Entity == kong.KindRoute && (!there || is.Guarded)

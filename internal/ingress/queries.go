@@ -68,11 +68,11 @@ func (r *rooms) InKong(id string, before bool) bool {
 	if found && o.Epoch > r.barrier.Confirmed() {
 		return before
 	}
-	return found && !o.Guarded && r.isNamed(o)
+	return found && !o.Guarded && isNamed(r, o)
 }
 
 // isNamed says whether Kong is given a plugin at all: one that is attached is where the object names it.
-func (r *rooms) isNamed(o held.Object) bool {
+func isNamed(r *rooms, o held.Object) bool {
 	target, attaches := r.targets.Of(o.Owner)
 	if !attaches {
 		return true
@@ -115,21 +115,21 @@ func (r *rooms) HasConsumer(ctx context.Context, nameOrID string) (bool, error) 
 
 // HoldsKey implements engine.Programmer.
 func (r *rooms) HoldsKey(ctx context.Context, key string) (bool, error) {
-	if _, found := r.held.Holder(r.keySum(key), desired.Owner{}); found {
+	if _, found := r.held.Holder(keySum(r, key), desired.Owner{}); found {
 		return true, nil
 	}
-	_, found, err := r.others.Holder(ctx, r.keySum(key))
+	_, found, err := r.others.Holder(ctx, keySum(r, key))
 	return found, err
 }
 
 // keySum gives a credential's key as objects have it.
-func (r *rooms) keySum(key string) desired.UniqueKey {
+func keySum(r *rooms, key string) desired.UniqueKey {
 	return r.objects.Unique(desired.UniqueKey{Kind: desired.UniqueCredentialKey, Value: key})
 }
 
 // CredentialPart implements engine.Programmer.
 func (r *rooms) CredentialPart(owner desired.Owner, key string) (part string, found bool) {
-	sum := r.keySum(key)
+	sum := keySum(r, key)
 	for _, o := range r.held.Of(owner) {
 		if slices.Contains(o.Unique, sum) {
 			return o.Part, true
@@ -140,7 +140,7 @@ func (r *rooms) CredentialPart(owner desired.Owner, key string) (part string, fo
 
 // PublicKeyHolder implements engine.Programmer. A Secret that cannot be read is taken for one with the public key.
 func (r *rooms) PublicKeyHolder(ctx context.Context, key, publicKeyPEM string) (owner desired.Owner, part string, found bool) {
-	owner, found = r.held.Holder(r.keySum(key), desired.Owner{})
+	owner, found = r.held.Holder(keySum(r, key), desired.Owner{})
 	if !found {
 		return desired.Owner{}, "", false
 	}

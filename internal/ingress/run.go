@@ -285,7 +285,7 @@ func reasonOf(late, access bool) string {
 
 // checkConsumer asks what the controller says of a consumer that has to be in Kong: one whose credentials or name
 // somebody else has too is dropped.
-func (r *rooms) checkConsumer(ctx context.Context, want []objects.Object) error {
+func checkConsumer(ctx context.Context, r *rooms, want []objects.Object) error {
 	for _, o := range want {
 		if o.Entity != kong.KindConsumer {
 			continue

@@ -142,7 +142,7 @@ func (e *Engine) sync(ctx context.Context, set desired.Set, names takeover.Names
 	}
 	if err == nil {
 		e.refusals.Forget(set.Owner)
-		err = e.checkConsumer(ctx, want)
+		err = checkConsumer(ctx, e.rooms, want)
 	}
 	return result, errors.Join(e.Unprotected(set.Owner), err)
 }
