@@ -1,6 +1,9 @@
 package chart
 
 import (
+	"os"
+	"path/filepath"
+
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
@@ -88,6 +91,16 @@ var _ = DescribeTable("A parent chart's registry stands in place of the image's 
 	Entry("with a port", "localhost:5000/operator", "mirror.example.com/proxy/operator:v1", SpecTimeout(patience)),
 	Entry("without", "kongjwt/kong-jwt-operator", "mirror.example.com/proxy/kongjwt/kong-jwt-operator:v1", SpecTimeout(patience)),
 )
+
+var _ = It("A chart that has this one as a dependency leaves it out by its condition", func(ctx SpecContext) {
+	parent := GinkgoT().TempDir()
+	Expect(os.CopyFS(filepath.Join(parent, "charts", "kong-jwt-operator"), os.DirFS(chartPath))).To(Succeed())
+	const about = `{"apiVersion": "v2", "name": "platform", "version": "1.0.0", "dependencies": [
+		{"name": "kong-jwt-operator", "version": ">=0.0.0-0", "condition": "kong-jwt-operator.enabled"}]}`
+	Expect(os.WriteFile(filepath.Join(parent, "Chart.yaml"), []byte(about), 0o600)).To(Succeed())
+	Expect(parse(mustHelm(ctx, "template", release, parent))).NotTo(BeEmpty())
+	Expect(parse(mustHelm(ctx, "template", release, parent, "--set", "kong-jwt-operator.enabled=false"))).To(BeEmpty())
+}, SpecTimeout(patience))
 
 var _ = It("The namespace of all objects is namespaceOverride's", func(ctx SpecContext) {
 	for _, object := range parse(mustHelm(ctx, "template", release, chartPath, "--namespace", "here", "--values", "values/full.yaml",
