@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -95,9 +96,9 @@ func TestASetGoesWithItsLastFollower(t *testing.T) {
 // What nobody follows any more is not asked for: neither what is under way, nor what waits for its turn.
 func TestALookEndsWithItsLastFollower(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		asked := 0
+		var asked atomic.Int32
 		r := NewRefresher(func(ctx context.Context, _ Source, _ Validators) (Answer, error) {
-			asked++
+			asked.Add(1)
 			<-ctx.Done()
 			return Answer{}, &Error{Kind: ErrUnreachable}
 		}, time.Now)
@@ -109,8 +110,8 @@ func TestALookEndsWithItsLastFollower(t *testing.T) {
 			r.Keep(fmt.Sprintf("attacker/c%d", n), nil)
 		}
 		synctest.Wait()
-		if asked != maxOfNamespace || r.turns.free != maxInFlight || len(r.turns.waiting)+len(r.turns.order) != 0 {
-			t.Errorf("%d looks, %d slots free, waiting %v", asked, r.turns.free, r.turns.waiting)
+		if asked.Load() != maxOfNamespace || r.turns.free != maxInFlight || len(r.turns.waiting)+len(r.turns.order) != 0 {
+			t.Errorf("%d looks, %d slots free, waiting %v", asked.Load(), r.turns.free, r.turns.waiting)
 		}
 	})
 }
