@@ -108,7 +108,8 @@ func pluginVersions(ctx context.Context, class string) map[string]string {
 	return versions
 }
 
-// refusing has the API server refuse the KongClusterPlugins of a class that are of a plugin of Kong, until the spec ends.
+// refusing has the API server refuse the KongClusterPlugins of a class that are of a plugin of Kong, until the spec
+// ends.
 func refusing(ctx context.Context, class, plugin string) {
 	GinkgoHelper()
 	fail := admissionv1.Fail

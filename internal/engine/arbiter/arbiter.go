@@ -46,8 +46,10 @@ type lookupKey struct {
 
 func keyOf(k desired.UniqueKey) lookupKey { return lookupKey{k.Kind, k.Value} }
 
+// reservation is of all keys of an entity that are looked up by one value: a route with several hosts of a domain has
+// one key for each.
 type reservation struct {
-	key   desired.UniqueKey
+	keys  []desired.UniqueKey
 	owner desired.Owner
 }
 
@@ -74,7 +76,7 @@ func (a *Arbiter) Reserve(id string, owner desired.Owner, keys []desired.UniqueK
 	defer a.mu.Unlock()
 	for _, wanted := range keys {
 		for other, r := range a.reserved[keyOf(wanted)] {
-			if other != id && r.owner != owner && r.key.Overlaps(wanted) {
+			if other != id && r.owner != owner && slices.ContainsFunc(r.keys, wanted.Overlaps) {
 				if a.kept[other] == nil {
 					a.kept[other] = map[desired.Owner]bool{}
 				}
@@ -83,11 +85,15 @@ func (a *Arbiter) Reserve(id string, owner desired.Owner, keys []desired.UniqueK
 			}
 		}
 	}
+	wants := map[lookupKey][]desired.UniqueKey{}
 	for _, wanted := range keys {
-		if a.reserved[keyOf(wanted)] == nil {
-			a.reserved[keyOf(wanted)] = map[string]reservation{}
+		wants[keyOf(wanted)] = append(wants[keyOf(wanted)], wanted)
+	}
+	for value, wanted := range wants {
+		if a.reserved[value] == nil {
+			a.reserved[value] = map[string]reservation{}
 		}
-		a.reserved[keyOf(wanted)][id] = reservation{wanted, owner}
+		a.reserved[value][id] = reservation{wanted, owner}
 	}
 	return desired.Owner{}, desired.UniqueKey{}, true
 }

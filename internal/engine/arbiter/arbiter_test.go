@@ -48,6 +48,25 @@ func TestAReservationKeepsOthersAway(t *testing.T) {
 	}
 }
 
+// A route with two hosts of one domain keeps others from both: they are looked up by one value.
+func TestEachOfSeveralKeysOfOneValueIsReserved(t *testing.T) {
+	a, _ := newArbiter()
+	host := func(namespace, host string) desired.UniqueKey {
+		return desired.UniqueKey{Kind: desired.UniqueHost, Value: "bank.com", Namespace: namespace, Host: host}
+	}
+	if _, _, ok := a.Reserve("1", ann, []desired.UniqueKey{host("a", "api.bank.com"), host("a", "web.bank.com")}); !ok {
+		t.Fatal("nobody has them")
+	}
+	for _, wanted := range []string{"api.bank.com", "web.bank.com"} {
+		if by, _, ok := a.Reserve("2", bob, []desired.UniqueKey{host("b", wanted)}); ok || by != ann {
+			t.Errorf("%s: reserved %v, by %s", wanted, ok, by)
+		}
+	}
+	if _, _, ok := a.Reserve("2", bob, []desired.UniqueKey{host("b", "other.bank.com")}); !ok {
+		t.Error("a host that nobody has is kept from others")
+	}
+}
+
 func TestMethodsDecideWhetherRoutesOverlap(t *testing.T) {
 	a, _ := newArbiter()
 	get := desired.UniqueKey{Kind: desired.UniqueRoute, Value: "* /a", Methods: "GET"}
