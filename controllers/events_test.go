@@ -14,14 +14,7 @@ import (
 var _ = Describe("Events of several credentials of one JwtConsumer", func() {
 	It("tell of each that is rotated", func(ctx SpecContext) {
 		w := newWorld(ctx, kongsim.Options{})
-		consumer := w.consumer("r", func(c *v1alpha1.JwtConsumer) {
-			c.Spec.Credentials = nil
-			for _, name := range []string{"made", "other"} {
-				c.Spec.Credentials = append(c.Spec.Credentials, v1alpha1.Credential{
-					Name: name, Algorithm: "HS256", Generate: &v1alpha1.Generate{SecretName: "r-" + name},
-				})
-			}
-		})
+		consumer := w.consumer("r", generating("made", "other"))
 		create(ctx, consumer)
 		ready(ctx, consumer)
 		for _, name := range []string{"other", "made"} {

@@ -222,3 +222,15 @@ func (w *world) writes() int {
 }
 
 func rawJSON(text string) *apiextensionsv1.JSON { return &apiextensionsv1.JSON{Raw: []byte(text)} }
+
+// generating gives a consumer credentials whose secrets are generated, each into the Secret r-NAME.
+func generating(names ...string) func(*v1alpha1.JwtConsumer) {
+	return func(c *v1alpha1.JwtConsumer) {
+		c.Spec.Credentials = nil
+		for _, name := range names {
+			c.Spec.Credentials = append(c.Spec.Credentials, v1alpha1.Credential{
+				Name: name, Algorithm: "HS256", Generate: &v1alpha1.Generate{SecretName: "r-" + name},
+			})
+		}
+	}
+}

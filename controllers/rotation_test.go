@@ -114,14 +114,7 @@ var _ = Describe("Rotation", func() {
 
 	It("names several credentials in one event", func(ctx SpecContext) {
 		w := newWorld(ctx, kongsim.Options{})
-		consumer := w.consumer("r", func(c *v1alpha1.JwtConsumer) {
-			c.Spec.Credentials = nil
-			for _, name := range []string{"made", "other"} {
-				c.Spec.Credentials = append(c.Spec.Credentials, v1alpha1.Credential{
-					Name: name, Algorithm: "HS256", Generate: &v1alpha1.Generate{SecretName: "r-" + name},
-				})
-			}
-		})
+		consumer := w.consumer("r", generating("made", "other"))
 		create(ctx, consumer)
 		ready(ctx, consumer)
 		Eventually(notes(ctx, consumer, v1alpha1.EventPublished)).WithTimeout(soon).WithPolling(poll).Should(
