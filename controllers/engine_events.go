@@ -2,6 +2,9 @@ package controllers
 
 import (
 	"context"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 
 	"k8s.io/client-go/util/workqueue"
@@ -51,10 +54,14 @@ func (q *controllerQueue) start(queue requestQueue) {
 	early := q.early
 	q.queue, q.early = queue, nil
 	q.mu.Unlock()
-	for key, later := range early {
-		enqueue(queue, key, later)
+	for _, key := range slices.SortedFunc(maps.Keys(early), byName) {
+		enqueue(queue, key, early[key])
 	}
 }
+
+// byName is the order of the API server's listings. What is looked at in it takes the operator's own Secrets in the
+// order in which they are read ahead (secrets.Store.ReadAhead).
+func byName(a, b client.ObjectKey) int { return strings.Compare(a.String(), b.String()) }
 
 // add has a resource reconciled. later says that nothing of it was changed in Kubernetes: those that were changed go
 // first.
@@ -73,6 +80,10 @@ func (q *controllerQueue) add(key client.ObjectKey, later bool) {
 	q.early[key] = later && (known || !found)
 }
 
+// laterPriority goes behind what was changed in Kubernetes, and before what an informer listed when it started, which
+// comes in any order: a request that is in the queue already takes its place among those that are added now.
+const laterPriority = handler.LowPriority + 1
+
 // enqueue adds a request; later puts it behind what was changed in Kubernetes.
 func enqueue(queue requestQueue, key client.ObjectKey, later bool) {
 	request := reconcile.Request{NamespacedName: key}
@@ -81,8 +92,8 @@ func enqueue(queue requestQueue, key client.ObjectKey, later bool) {
 		queue.Add(request)
 		return
 	}
-	low := handler.LowPriority
-	byPriority.AddWithOpts(priorityqueue.AddOpts{Priority: &low}, request)
+	priority := laterPriority
+	byPriority.AddWithOpts(priorityqueue.AddOpts{Priority: &priority}, request)
 }
 
 // eventRouter leads what the engines notice in Kong to the queues of the controllers.
@@ -145,7 +156,9 @@ func (r *eventRouter) Start(ctx context.Context) error {
 // for it.
 func (r *eventRouter) enqueueUsers(ctx context.Context, gateway string) {
 	for _, kind := range v1alpha1.GatewayUserKinds() {
-		for _, request := range index.Find(ctx, r.reader, kind.Name, index.Gateway, "", gateway) {
+		users := index.Find(ctx, r.reader, kind.Name, index.Gateway, "", gateway)
+		slices.SortFunc(users, func(a, b reconcile.Request) int { return byName(a.NamespacedName, b.NamespacedName) })
+		for _, request := range users {
 			r.queues[kind.Name].add(request.NamespacedName, true)
 		}
 	}

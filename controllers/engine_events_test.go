@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -13,7 +14,9 @@ import (
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
@@ -23,7 +26,7 @@ import (
 )
 
 // newRouter has two consumers and a service on the gateway "eu", and a consumer on another.
-func newRouter(t *testing.T) *eventRouter {
+func newRouter(t *testing.T, more ...client.Object) *eventRouter {
 	t.Helper()
 	scheme := runtime.NewScheme()
 	NewWithT(t).Expect(v1alpha1.AddToScheme(scheme)).To(Succeed())
@@ -38,12 +41,23 @@ func newRouter(t *testing.T) *eventRouter {
 		&v1alpha1.JwtProtectedService{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "shop"},
 			Spec:       v1alpha1.JwtProtectedServiceSpec{GatewayRef: v1alpha1.GatewayReference{Name: "eu"}},
-		})
+		}).WithObjects(more...).WithInterceptorFuncs(interceptor.Funcs{List: inAnyOrder})
 	NewWithT(t).Expect(index.Each(func(object client.Object, name string, values client.IndexerFunc) error {
 		builder.WithIndex(object, name, values)
 		return nil
 	})).To(Succeed())
 	return newEventRouter(builder.Build())
+}
+
+// inAnyOrder lists as a cache does.
+func inAnyOrder(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
+	if err := c.List(ctx, list, options...); err != nil {
+		return err
+	}
+	if consumers, ok := list.(*v1alpha1.JwtConsumerList); ok {
+		slices.Reverse(consumers.Items)
+	}
+	return nil
 }
 
 // enqueued is what is in the queues, as "kind namespace/name", with "later" where it can wait.
@@ -147,4 +161,45 @@ func TestWhatChangedGoesBeforeWhatIsLookedAtAgain(t *testing.T) {
 	}
 	g.Expect(order[:2]).To(ConsistOf("changed", "both"))
 	g.Expect(order[2]).To(Equal("resynced"))
+}
+
+// What is looked at in the order of names takes its Secrets in the order in which they are read ahead: in any other
+// order thousands of them would be held, or read one by one.
+func TestUsersOfAGatewayAreLookedAtInTheOrderOfNames(t *testing.T) {
+	for when, started := range map[string]bool{"before the controller starts": false, "after it started": true} {
+		t.Run(when, func(t *testing.T) {
+			g := NewWithT(t)
+			const many = 50
+			var names []string
+			var objects []client.Object
+			for i := range many {
+				c := &v1alpha1.JwtConsumer{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: fmt.Sprintf("c-%02d", i)}}
+				c.Spec.GatewayRef.Name = "asia"
+				names, objects = append(names, c.Name), append(objects, c)
+			}
+			router := newRouter(t, objects...)
+			requests := priorityqueue.New[reconcile.Request]("requests")
+			defer requests.ShutDown()
+			low := handler.LowPriority
+			for i := range objects { // as an informer lists them
+				key := client.ObjectKeyFromObject(objects[many-1-i])
+				requests.AddWithOpts(priorityqueue.AddOpts{Priority: &low}, reconcile.Request{NamespacedName: key})
+			}
+			queue := router.queues[v1alpha1.KindJwtConsumer]
+			if started {
+				queue.start(requests)
+			}
+			router.enqueueUsers(t.Context(), "asia")
+			if !started {
+				queue.start(requests)
+			}
+			var order []string
+			for range many {
+				request, _ := requests.Get()
+				order = append(order, request.Name)
+				requests.Done(request)
+			}
+			g.Expect(order).To(Equal(names))
+		})
+	}
 }
