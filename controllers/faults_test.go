@@ -110,15 +110,19 @@ var _ = Describe("A gateway in trouble", func() {
 		for _, kind := range []client.Object{&corev1.Secret{}, &v1alpha1.JwtConsumer{}, &v1alpha1.JwtProtectedService{}} {
 			Expect(kube.DeleteAllOf(ctx, kind, in)).To(Succeed())
 		}
+		// How fast is for the machine to say: hundreds of deletions are thousands of requests.
 		Eventually(func(g Gomega) {
-			for _, list := range []client.ObjectList{&v1alpha1.JwtConsumerList{}, &v1alpha1.JwtProtectedServiceList{}} {
+			for _, list := range []v1alpha1.ResourceList{&v1alpha1.JwtConsumerList{}, &v1alpha1.JwtProtectedServiceList{}} {
 				g.Expect(kube.List(ctx, list, in)).To(Succeed())
-				g.Expect(apimeta.LenList(list)).To(BeZero())
+				for left := range list.Resources() {
+					ready := apimeta.FindStatusCondition(*left.GetConditions(), v1alpha1.ConditionReady)
+					g.Expect(left.GetName()).To(BeEmpty(), "%d are left; this one says %+v", apimeta.LenList(list), ready)
+				}
 			}
 			for _, collection := range collections {
 				g.Expect(w.list(ctx, collection)).To(BeEmpty(), collection)
 			}
-		}).WithTimeout(time.Minute).WithPolling(poll).Should(Succeed())
+		}).WithTimeout(3 * time.Minute).WithPolling(poll).Should(Succeed())
 	})
 })
 

@@ -10,7 +10,7 @@ import (
 var public = []string{
 	"key", "kid", "id", "url", "algorithm", "publickey", "public.pem", "ca.crt", "tls.crt", "state", "version", "issuetime", "retiredat", "since", "removed", "rotate",
 	"revokeprevious", "namespace", "username", "credential", "secretname", "requests", "group", "rsa_public_key",
-	"limit_by",
+	"limit_by", "salt", // the end of a key
 }
 
 // material gives what of a data key of a Secret nobody may see: the value itself, the lines of a private key, the

@@ -1,14 +1,20 @@
 package e2e
 
 import (
+	"bytes"
+	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
@@ -183,4 +189,130 @@ var _ = Describe("A tenant of a gateway of its kind", Label("redteam"), func() {
 		awaitReason(ctx, thief, v1alpha1.ReasonPolicyViolation, "spec.groups[0]", "admins")
 		Expect(list(ctx, "acls", ownerTag(thief))).To(BeEmpty())
 	})
+
+	It("2. does not keep access by a Secret that is held in deletion, nor by what its resource leaves in Kong", func(ctx SpecContext) {
+		prepare(ctx, "stuck", func(s *v1alpha1.KongGatewaySpec) { s.Policy.Retain = false })
+		stuck := consumer(attacker, "stuck", func(s *v1alpha1.JwtConsumerSpec) {
+			s.Credentials = []v1alpha1.Credential{generated("made", "HS256", "stuck-made")}
+		})
+		s := newService(victim, "lets-out", func(s *v1alpha1.JwtProtectedServiceSpec) {
+			s.GatewayRef.Name = own.Name
+			s.Access = &v1alpha1.Access{Consumers: []v1alpha1.ConsumerReference{{Namespace: attacker, Name: stuck.Name}, {Name: "other"}}}
+		})
+		create(ctx, stuck, s)
+		awaitReady(ctx, stuck, s)
+		published := readSecret(ctx, attacker, "stuck-made").Data
+		asked := at(pathOfService(victim, s.Name)).with(sign("HS256", published["secret"], string(published["key"])))
+		expectPassed(ctx, asked)
+		release := holdInDeletion(ctx, attacker, "stuck-kongjwt-state")
+		update(ctx, s, func(s *v1alpha1.JwtProtectedService) { s.Spec.Access.Consumers = s.Spec.Access.Consumers[1:] })
+		expectRefused(ctx, asked, http.StatusForbidden, "You cannot consume this service")
+		release()
+		update(ctx, stuck, func(c *v1alpha1.JwtConsumer) { c.Spec.DeletionPolicy = v1alpha1.DeletionPolicyRetain })
+		awaitReason(ctx, stuck, v1alpha1.ReasonPolicyViolation, "spec.deletionPolicy")
+		remove(ctx, stuck)
+		Expect(tagged(ctx, ownerTag(stuck))).To(BeEmpty())
+		expectRefused(ctx, asked, http.StatusUnauthorized, "")
+	})
+
+	It("4. is asked for what policy.routes gives to it, by whole segments, and for nothing else", func(ctx SpecContext) {
+		host := hostOf("redteam-routes")
+		prepare(ctx, "routes", func(s *v1alpha1.KongGatewaySpec) {
+			s.Policy.Routes = []v1alpha1.RouteClaimPolicy{{
+				Namespaces: []string{named("routes-victim")}, Hosts: []string{host}, PathPrefixes: []string{"/pay"},
+			}}
+		})
+		serves := func(namespace, name, path string) *v1alpha1.JwtProtectedService {
+			return newService(namespace, name, func(s *v1alpha1.JwtProtectedServiceSpec) {
+				s.GatewayRef.Name = own.Name
+				s.Routes[0].Hosts, s.Routes[0].Paths = []string{host}, []string{path}
+			})
+		}
+		rightful, payer := serves(victim, "pays", "/pay"), consumer(victim, "payer", func(s *v1alpha1.JwtConsumerSpec) {
+			s.Credentials = []v1alpha1.Credential{generated("made", "HS256", "payer-made")}
+		})
+		thieves := []*v1alpha1.JwtProtectedService{
+			serves(attacker, "deeper", "/pay/v2"), serves(attacker, "alike", "/payments"), serves(attacker, "all", "/"),
+		}
+		for _, thief := range thieves {
+			create(ctx, thief)
+			awaitReason(ctx, thief, v1alpha1.ReasonPolicyViolation, "spec.routes[0]", "policy.routes")
+			Expect(tagged(ctx, ownerTag(thief))).To(BeEmpty())
+		}
+		create(ctx, rightful, payer)
+		awaitReady(ctx, rightful, payer)
+		published := readSecret(ctx, victim, "payer-made").Data
+		asked := func(path string) call {
+			return call{method: http.MethodGet, path: path, host: host}.with(sign("HS256", published["secret"], string(published["key"])))
+		}
+		expectPassed(ctx, asked("/pay"))
+		expectPassed(ctx, asked("/pay/v2"))
+		expectRefused(ctx, asked("/payments"), http.StatusNotFound, "no Route matched")
+	})
+
+	It("5. does not program another issuer's key by an edited key set", func(ctx SpecContext) {
+		prepare(ctx, "edited-set", func(s *v1alpha1.KongGatewaySpec) { s.Policy.JWKS = &v1alpha1.JWKSPolicy{AllowPrivateAddresses: true} })
+		provider := issuer.Start()
+		DeferCleanup(provider.Close)
+		kid, others := named("edited-set"), named("another-kid")
+		Expect(provider.Add(kid, "ES256")).To(Succeed())
+		edits := consumer(attacker, "edits", func(s *v1alpha1.JwtConsumerSpec) {
+			s.Credentials = []v1alpha1.Credential{{Name: "idp", JWKS: &v1alpha1.JWKS{
+				URL: provider.URL(), CASecretRef: &v1alpha1.LocalSecretKeyReference{Name: "idp-ca", Key: "ca.crt"},
+			}}}
+		})
+		create(ctx, newSecret(attacker, "idp-ca", map[string]string{"ca.crt": provider.CA()}), edits)
+		awaitReady(ctx, edits)
+		update(ctx, newSecret(attacker, "edits-kongjwt-jwks", nil), func(s *corev1.Secret) {
+			for key, before := range s.Data {
+				s.Data[key] = bytes.ReplaceAll(before, []byte(kid), []byte(others))
+			}
+		})
+		update(ctx, edits, func(c *v1alpha1.JwtConsumer) { c.Spec.Tags = []v1alpha1.Tag{"looked-again"} })
+		held := func(ctx context.Context) ([]entity, error) { return list(ctx, "jwts", ownerTag(edits)) }
+		Eventually(held).WithContext(ctx).Should(ConsistOf(And(
+			HaveKeyWithValue("key", kid), HaveKeyWithValue("tags", ContainElement("looked-again")))))
+		Consistently(held).WithContext(ctx).Should(ConsistOf(HaveKeyWithValue("key", kid)))
+	})
+
+	It("12. does not block a name that policy forbids to it by a Secret that is held in deletion", func(ctx SpecContext) {
+		prepare(ctx, "squats", func(s *v1alpha1.KongGatewaySpec) { s.Policy.Identities = v1alpha1.IdentitiesNamespaced })
+		named := func(namespace, name string) *v1alpha1.JwtConsumer {
+			return consumer(namespace, name, func(s *v1alpha1.JwtConsumerSpec) {
+				s.Credentials = []v1alpha1.Credential{generated("made", "HS256", name+"-made")}
+			})
+		}
+		squatting, rightful := named(attacker, "squatting"), named(victim, "owner")
+		create(ctx, squatting)
+		awaitReady(ctx, squatting)
+		release := holdInDeletion(ctx, attacker, "squatting-kongjwt-state")
+		update(ctx, squatting, func(c *v1alpha1.JwtConsumer) { c.Spec.Username = victim + ".owner" })
+		create(ctx, rightful)
+		awaitReady(ctx, rightful)
+		release()
+		awaitReason(ctx, squatting, v1alpha1.ReasonPolicyViolation, "spec.username")
+	})
 })
+
+// holdInDeletion deletes a Secret that does not go before release is called.
+func holdInDeletion(ctx context.Context, namespace, name string) (release func()) {
+	GinkgoHelper()
+	const held = "e2e.kongjwt.dev/held"
+	secret := readSecret(ctx, namespace, name)
+	update(ctx, secret, func(s *corev1.Secret) { s.Finalizers = append(s.Finalizers, held) })
+	Expect(env.Client.Delete(ctx, secret)).To(Succeed())
+	release = func() {
+		ctx, cancel := background()
+		defer cancel()
+		Eventually(func() error {
+			err := env.Client.Get(ctx, client.ObjectKeyFromObject(secret), secret)
+			if err != nil || secret.DeletionTimestamp == nil {
+				return client.IgnoreNotFound(err) // it was released, and made anew
+			}
+			secret.Finalizers = slices.DeleteFunc(secret.Finalizers, func(f string) bool { return f == held })
+			return env.Client.Update(ctx, secret)
+		}).WithContext(ctx).Should(Succeed())
+	}
+	DeferCleanup(release)
+	return release
+}
