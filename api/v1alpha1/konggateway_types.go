@@ -57,10 +57,11 @@ type KongGatewaySpec struct {
 // IngressController is the controller that makes Kong's configuration of Kubernetes objects.
 type IngressController struct {
 	// className is the ingress class of the controller, as its flag --ingress-class has it: the objects that the
-	// operator writes are of this class.
+	// operator writes are of this class. It cannot be changed.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
 	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="cannot be changed. Make another KongGateway with this class, and have the resources name it in spec.gatewayRef."
 	// +required
 	ClassName string `json:"className"`
 }

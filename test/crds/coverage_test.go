@@ -37,7 +37,10 @@ var index = regexp.MustCompile(`\[[0-9]+\]`)
 
 // Every rule of every kind has a refusal in a table, which shows that the rule and its message work on the API server.
 func TestEveryRuleHasARefusal(t *testing.T) {
-	rows := append(refusals(), changes()...)
+	rows := refusals()
+	for _, c := range changes() {
+		rows = append(rows, c.refusal)
+	}
 	for _, f := range kongFields() {
 		for _, r := range f.refused {
 			rows = append(rows, refusal{kind: f.kind, field: f.field, says: r.says})

@@ -57,10 +57,17 @@ func controlled(fields string) string {
 	return `{"spec": {"adminAPI": null, "ingressController": {"className": "kong"}, ` + fields + `}}`
 }
 
-// changes are refused of an object that is there.
-func changes() []refusal {
-	return []refusal{
-		{"another kind of Kong", "KongGateway", `{"spec": {"adminAPI": null, "ingressController": {"className": "kong"}}}`, "spec", "make another KongGateway"},
+// change is a patch that is refused of an object that is there: a valid one with another patch over it.
+type change struct {
+	from string
+	refusal
+}
+
+func changes() []change {
+	moved := `{"spec": {"adminAPI": null, "ingressController": {"className": "kong"}}}`
+	return []change{
+		{"{}", refusal{"another kind of Kong", "KongGateway", moved, "spec", "make another KongGateway"}},
+		{moved, refusal{"another class", "KongGateway", `{"spec": {"ingressController": {"className": "other"}}}`, "spec.ingressController.className", "cannot be changed"}},
 	}
 }
 
@@ -231,7 +238,7 @@ func TestRefusedAtChange(t *testing.T) {
 	kube := newClient(t)
 	for _, r := range changes() {
 		t.Run(r.kind+" "+r.name, func(t *testing.T) {
-			o := object(t, r.kind, "{}")
+			o := object(t, r.kind, r.from)
 			if err := kube.Create(t.Context(), o); err != nil {
 				t.Fatal(err)
 			}
