@@ -90,9 +90,9 @@ func setPointer[T any](into map[string]any, name string, value *T) {
 func ref(id string) map[string]any { return map[string]any{"id": id} }
 
 // escapePart makes a text fit for the part tag: Kong's filters give commas and slashes a meaning of their own.
-func escapePart(text string) string {
-	return strings.NewReplacer("%", "%25", ",", "%2C", "/", "%2F").Replace(text)
-}
+func escapePart(text string) string { return partEscapes.Replace(text) }
+
+var partEscapes = strings.NewReplacer("%", "%25", ",", "%2C", "/", "%2F")
 
 func path(format string, args ...any) string { return fmt.Sprintf(format, args...) }
 

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unique"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
@@ -74,8 +75,9 @@ type Entry struct {
 
 // Describe makes the entry of an entity. sum is its Hash.
 func Describe(e kong.Entity, owner desired.Owner, part string, sum Hash) Entry {
+	owner = desired.Owner{Kind: shared(owner.Kind), Namespace: shared(owner.Namespace), Name: shared(owner.Name)}
 	d := Entry{
-		Kind: e.Kind, ID: e.ID, ConsumerID: e.ConsumerID, Owner: owner, Part: part, Hash: sum,
+		Kind: e.Kind, ID: e.ID, ConsumerID: e.ConsumerID, Owner: owner, Part: shared(part), Hash: sum,
 		Keys:    desired.UniqueKeys(e),
 		Service: e.Fields.Ref("service"), Route: e.Fields.Ref("route"), Consumer: e.Fields.Ref("consumer"),
 	}
@@ -92,6 +94,10 @@ func Describe(e kong.Entity, owner desired.Owner, part string, sum Hash) Entry {
 	}
 	return d
 }
+
+// shared gives an equal text that holds no longer one in memory. An owner and a part are read from tags, and each of
+// its entities has tags of its own.
+func shared(text string) string { return unique.Make(text).Value() }
 
 // PublicKeyHash identifies a public key by its PEM; zero where there is none. It needs no key: all of it is public.
 func PublicKeyHash(pem string) (sum Hash) {
