@@ -20,6 +20,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/ingress/held"
 	"github.com/kongjwt/kong-jwt-operator/internal/ingress/refusals"
 	"github.com/kongjwt/kong-jwt-operator/internal/ingress/targets"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 	"github.com/kongjwt/kong-jwt-operator/internal/objects"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
@@ -78,6 +79,57 @@ func TestWhomAServiceNoLongerAdmitsIsKeptOutThoughAnotherPluginWaits(t *testing.
 		_, err := r.program(t.Context(), owner, aim{}, of(step.sum))
 		if !errors.As(err, &wait) || !slices.Equal(*written, step.want) {
 			t.Errorf("%v: written %v, want %v", err, *written, step.want)
+		}
+	}
+}
+
+func TestNarrowAccessKeepsOutWhomAPluginNoLongerAdmitsThoughAnotherIsGone(t *testing.T) {
+	strs := func(texts ...any) []any { return texts }
+	for name, test := range map[string]struct {
+		list       string
+		live, want []any
+		is         []string
+	}{
+		"a group leaves":     {"allow", strs("a", "b"), strs("b", "c"), []string{"b"}},
+		"all groups leave":   {"allow", strs("a"), strs("c"), []string{desired.Nobody}},
+		"a group is denied":  {"deny", strs("a"), strs("b"), []string{"a", "b"}},
+		"groups come":        {"allow", strs("a"), strs("a", "b"), []string{"a"}},
+		"no group is denied": {"deny", strs("a", "b"), strs("a"), []string{"a", "b"}},
+	} {
+		r, _, _ := neverTaken()
+		kube := fake.NewClientBuilder().Build()
+		r.cluster, r.objects = cluster{kube}, objects.Settings{Scope: desired.Scope{Gateway: "g"}, Key: []byte("k")}
+		r.link.fill()
+		access := desired.Set{Owner: desired.ServiceOwner("team", "api")}
+		for _, part := range []string{"1", "2", "3", "4", "5", "6", "7", "8"} {
+			access.Entities = append(access.Entities, kong.Entity{Kind: kong.KindPlugin, ID: part, Fields: kong.Fields{
+				"name": "acl", "tags": r.objects.Scope.Tags(access.Owner, part),
+				"config": map[string]any{test.list: test.want},
+			}})
+		}
+		all, err := r.objects.Of(access, nil, nil)
+		if err != nil || len(all) != len(access.Entities) {
+			t.Fatal(all, err)
+		}
+		for _, o := range all { // all of them but the last are gone
+			o.Sum = "former"
+			r.held.Put(held.Object{Object: o})
+		}
+		live := &unstructured.Unstructured{Object: all[len(all)-1].Content}
+		live = live.DeepCopy()
+		_ = unstructured.SetNestedSlice(live.Object, test.live, "config", test.list)
+		if err := kube.Create(t.Context(), live); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := (&Engine{r}).NarrowAccess(t.Context(), access); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		now, err := r.cluster.get(t.Context(), all[len(all)-1].Reference)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if is, _, _ := unstructured.NestedStringSlice(now.Object, "config", test.list); !slices.Equal(is, test.is) {
+			t.Errorf("%s: %v, want %v", name, is, test.is)
 		}
 	}
 }

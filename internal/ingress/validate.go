@@ -128,7 +128,7 @@ func (r *run) takeRoutes(ctx context.Context) error {
 	return nil
 }
 
-// narrow takes out of the acl plugins those groups that are not wanted, and adds none.
+// narrow takes those groups out of the acl plugins that are not wanted, and adds to those that they keep out.
 func (r *run) narrow(ctx context.Context) error {
 	for reference, o := range r.want {
 		is, there := r.own[reference]
@@ -136,19 +136,17 @@ func (r *run) narrow(ctx context.Context) error {
 			continue
 		}
 		live, err := r.cluster.get(ctx, reference)
-		if err != nil || live == nil {
+		if err != nil {
 			return err
 		}
-		allowed, _, _ := unstructured.NestedStringSlice(live.Object, "config", "allow")
-		want, _, _ := unstructured.NestedStringSlice(o.Content, "config", "allow")
-		rest := slices.DeleteFunc(slices.Clone(allowed), func(group string) bool { return !slices.Contains(want, group) })
-		if len(rest) == len(allowed) || len(want) == 0 {
+		if live == nil {
+			continue // somebody deleted it: the next Sync writes it, and the others are narrowed all the same
+		}
+		config := narrowed(live.Object, o.Content)
+		if config == nil {
 			continue
 		}
-		if len(rest) == 0 {
-			rest = []string{desired.Nobody} // Kong takes no empty list
-		}
-		raw, err := json.Marshal(map[string]any{"config": map[string]any{"allow": rest},
+		raw, err := json.Marshal(map[string]any{"config": config,
 			"metadata": map[string]any{"annotations": objects.Unknown()}})
 		if err != nil {
 			return err
@@ -164,4 +162,34 @@ func (r *run) narrow(ctx context.Context) error {
 		r.result.Writes++
 	}
 	return nil
+}
+
+// narrowed gives what an acl plugin that is there has to change at once; nil where it is nothing. One that is to allow
+// groups instead of denying some, or the other way round, stays: Kong takes no plugin with both.
+func narrowed(live, wanted map[string]any) map[string]any {
+	groups := func(content map[string]any, name string) []string {
+		list, _, _ := unstructured.NestedStringSlice(content, "config", name)
+		return list
+	}
+	if want, allowed := groups(wanted, "allow"), groups(live, "allow"); len(want) > 0 && len(allowed) > 0 {
+		rest := slices.DeleteFunc(slices.Clone(allowed), func(group string) bool { return !slices.Contains(want, group) })
+		switch len(rest) {
+		case len(allowed):
+			return nil
+		case 0:
+			rest = []string{desired.Nobody} // Kong takes no empty list
+		}
+		return map[string]any{"allow": rest}
+	}
+	denied := groups(live, "deny")
+	all := slices.Clone(denied)
+	for _, group := range groups(wanted, "deny") {
+		if !slices.Contains(all, group) {
+			all = append(all, group)
+		}
+	}
+	if len(denied) == 0 || len(all) == len(denied) {
+		return nil
+	}
+	return map[string]any{"deny": all}
 }
