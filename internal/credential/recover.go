@@ -13,17 +13,19 @@ import (
 )
 
 // FromPublished reads the material out of a Secret for clients; ok is false where it is not what PublishedData writes.
+// Tenants may write such a Secret: a key or a shared secret that FromSecret would refuse is not read either.
 func FromPublished(data map[string][]byte) (material Material, ok bool) {
 	material = Material{
 		Key: string(data[DataKeyKey]), Algorithm: v1alpha1.Algorithm(data[DataKeyAlgorithm]),
 		PublicKeyPEM: string(data[DataKeyPublicKey]), PrivateKeyPEM: Conceal(string(data[DataKeyPrivateKey])),
 	}
-	if material.Key == "" || !slices.Contains(Algorithms(), material.Algorithm) {
+	reader := secretReader{data: data}
+	if material.Key == "" || reader.checkKey(DataKeyKey, material.Key) != nil || !slices.Contains(Algorithms(), material.Algorithm) {
 		return Material{}, false
 	}
 	if FamilyOf(material.Algorithm) == HMAC {
-		material = Material{Key: material.Key, Algorithm: material.Algorithm, Secret: Conceal(string(data[DataKeySecret]))}
-		return material, !material.Secret.Empty()
+		shared, err := reader.hmac(Material{Key: material.Key, Algorithm: material.Algorithm}, DataKeySecret)
+		return shared, err == nil
 	}
 	public, err := parsePublic(data[DataKeyPublicKey])
 	if err != nil || checkFits(public, material.Algorithm) != nil {

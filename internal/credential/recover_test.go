@@ -2,6 +2,7 @@ package credential
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -193,6 +194,9 @@ func TestSecretsForClientsThatAreNone(t *testing.T) {
 		change(data)
 		return data
 	}
+	shared := func(key, secret string) map[string][]byte {
+		return map[string][]byte{DataKeyKey: []byte(key), DataKeyAlgorithm: []byte("HS256"), DataKeySecret: []byte(secret)}
+	}
 	for what, c := range map[string]struct {
 		data map[string][]byte
 		is   bool
@@ -205,8 +209,13 @@ func TestSecretsForClientsThatAreNone(t *testing.T) {
 		"no public key":               {whole(func(d map[string][]byte) { delete(d, DataKeyPublicKey) }), false},
 		"no private key":              {whole(func(d map[string][]byte) { delete(d, DataKeyPrivateKey) }), false},
 		"the private key of another":  {whole(func(d map[string][]byte) { d[DataKeyPrivateKey] = []byte(other.pkcs8) }), false},
-		"a shared secret, which is":   {map[string][]byte{DataKeyKey: []byte("k"), DataKeyAlgorithm: []byte("HS256"), DataKeySecret: []byte("s")}, true},
-		"a shared secret, of nothing": {map[string][]byte{DataKeyKey: []byte("k"), DataKeyAlgorithm: []byte("HS256")}, false},
+		"a shared secret, which is":   {shared("k", "s"), true},
+		"a shared secret, of nothing": {shared("k", ""), false},
+		"one that fills Kong":         {shared("k", strings.Repeat("s", maxSecret+1)), false},
+		"one that Kong would look up": {shared("k", "{vault://env/pg-password}"), false},
+		"one that is no text":         {shared("k", "\xff"), false},
+		"a key to look up":            {shared("{vault://env/pg-password}", "s"), false},
+		"a key of two lines":          {shared("k\nl", "s"), false},
 	} {
 		material, is := FromPublished(c.data)
 		if is != c.is || is && (material.Key != "k" || material.Algorithm != v1alpha1.Algorithm(c.data[DataKeyAlgorithm])) {
