@@ -158,10 +158,17 @@ func (s Source) CheckCA() error {
 	return err
 }
 
+// maxCA is how many bytes of certificate authorities are taken, as each source holds its own. Those of a whole
+// operating system have about 200 KiB.
+const maxCA = 256 << 10
+
 // rootsOf reads certificate authorities; nil stands for the system's.
 func rootsOf(ca string) (*x509.CertPool, error) {
 	if ca == "" {
 		return nil, nil
+	}
+	if len(ca) > maxCA {
+		return nil, refused("has %d bytes, and %d are taken; put only what is needed there", len(ca), maxCA)
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM([]byte(ca)) {

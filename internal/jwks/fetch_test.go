@@ -206,6 +206,10 @@ func TestFetchTrustsWhomItIsToldTo(t *testing.T) {
 	if _, err := fetch(t, jwks.Source{URL: provider.URL(), Policy: local}, jwks.Validators{}); !errors.Is(err, jwks.ErrUnreachable) || !strings.Contains(err.Error(), "not trusted") {
 		t.Errorf("without its authority: got %v", err)
 	}
+	padded := provider.CA() + strings.Repeat("\n", 256<<10)
+	if err := (jwks.Source{URL: provider.URL(), CA: padded}).CheckCA(); !errors.Is(err, jwks.ErrRefused) {
+		t.Errorf("an authority of %d bytes: %v", len(padded), err)
+	}
 	if _, err := fetch(t, jwks.Source{URL: provider.URL(), CA: "no PEM", Policy: local}, jwks.Validators{}); !errors.Is(err, jwks.ErrRefused) {
 		t.Errorf("with an authority that is none: got %v", err)
 	}
