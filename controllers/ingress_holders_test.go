@@ -56,7 +56,7 @@ var _ = Describe("holders on a Kong of an ingress controller", func() {
 		taken(ctx, consumer)
 	})
 
-	It("puts right at once a KongConsumer that somebody changed", func(ctx SpecContext) {
+	It("puts right at once a KongConsumer that somebody changed or deleted", func(ctx SpecContext) {
 		c := newControlled(ctx)
 		consumer := c.generated("app")
 		create(ctx, consumer)
@@ -79,6 +79,17 @@ var _ = Describe("holders on a Kong of an ingress controller", func() {
 				g.Expect(now.Object["credentials"]).To(Equal(before.Object["credentials"]))
 			}).WithTimeout(soon).Should(Succeed())
 		}
+		for range 2 {
+			By("deleting it")
+			former := own(Default)
+			Expect(kube.Delete(ctx, former)).To(Succeed())
+			Eventually(func(g Gomega) {
+				now := own(g)
+				g.Expect(now.GetUID()).NotTo(Equal(former.GetUID()))
+				g.Expect(now.Object["credentials"]).To(Equal(before.Object["credentials"]))
+			}).WithTimeout(soon).Should(Succeed())
+		}
+		taken(ctx, consumer)
 	})
 
 	It("puts right what somebody changed while the operator was away", func(ctx SpecContext) {

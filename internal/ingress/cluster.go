@@ -98,6 +98,9 @@ func fingerprint(m metav1.Object) string {
 	return fmt.Sprint(m.GetUID(), m.GetGeneration(), m.GetLabels(), m.GetAnnotations(), m.GetDeletionTimestamp() != nil)
 }
 
+// gone is the fingerprint of an object that is not there.
+const gone = "gone"
+
 // validate has the API server judge an object as it would be applied, its admission among it, and writes nothing.
 func (c cluster) validate(ctx context.Context, o objects.Object) error {
 	u := &unstructured.Unstructured{Object: o.Content}

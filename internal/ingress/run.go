@@ -295,7 +295,13 @@ func checkConsumer(ctx context.Context, r *rooms, want []objects.Object) error {
 			return fmt.Errorf("get %s: %w", o.Reference, err)
 		}
 		if live == nil || live.GetAnnotations()[objects.AnnotationClass] != r.settings.Class {
-			r.link.ask(o.Owner, "changed")
+			print := gone
+			if live != nil {
+				print = fingerprint(live)
+			}
+			if r.held.Changed(o.Reference, print) {
+				r.wake(o.Owner, engine.EventDrift)
+			}
 			return status.Wait(again, v1alpha1.ReasonProgressing, "%s was changed by somebody else; writing it again",
 				o.Reference)
 		}

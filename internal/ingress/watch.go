@@ -67,7 +67,7 @@ func (m *monitor) watch(ctx context.Context, list client.ObjectList, see func(o 
 }
 
 // seeConsumer wakes the owner of a KongConsumer that the controller drops or takes again, or that somebody changed.
-func (m *monitor) seeConsumer(o client.Object, _ bool) {
+func (m *monitor) seeConsumer(o client.Object, there bool) {
 	u, is := o.(*unstructured.Unstructured)
 	if !is {
 		return
@@ -75,11 +75,33 @@ func (m *monitor) seeConsumer(o client.Object, _ bool) {
 	r := objects.Reference{
 		APIVersion: objects.GroupKong, Kind: objects.KindConsumer, Namespace: o.GetNamespace(), Name: o.GetName(),
 	}
-	changed := m.held.Changed(r, fingerprint(u))
-	if m.held.Dropped(r, programmed(u)["status"] == string(metav1.ConditionFalse)) || changed {
-		if own, found := m.held.Get(r); found {
-			m.wake(own.Owner, engine.EventDrift)
-		}
+	if m.held.Dropped(r, there && programmed(u)["status"] == string(metav1.ConditionFalse)) {
+		m.wakeOwner(r)
+	}
+	m.seeOwn(r, o, there)
+}
+
+// seeSecret wakes the owner of a Secret that somebody changed, or made anew: the content may be another.
+func (m *monitor) seeSecret(o client.Object, there bool) {
+	r := objects.Reference{APIVersion: "v1", Kind: "Secret", Namespace: o.GetNamespace(), Name: o.GetName()}
+	m.seeOwn(r, o, there)
+}
+
+// seeOwn wakes the owner of an object that somebody changed or deleted: it is applied again.
+func (m *monitor) seeOwn(r objects.Reference, o client.Object, there bool) {
+	print := gone
+	if there {
+		print = fingerprint(o)
+	}
+	if m.held.Changed(r, print) {
+		m.wakeOwner(r)
+	}
+}
+
+// wakeOwner has the owner of an object look at what is not as it wrote it.
+func (m *monitor) wakeOwner(of objects.Reference) {
+	if own, found := m.held.Get(of); found {
+		m.wake(own.Owner, engine.EventDrift)
 	}
 }
 
@@ -90,17 +112,5 @@ func (m *monitor) seePlugin(o client.Object, there bool) {
 	}
 	if owner, changed := m.held.HideOne(by, there, m.settings.Namespace); changed {
 		m.wake(owner, engine.EventDrift)
-	}
-}
-
-// seeSecret wakes the owner of a Secret that somebody changed, or made anew: the content may be another.
-func (m *monitor) seeSecret(o client.Object, there bool) {
-	r := objects.Reference{APIVersion: "v1", Kind: "Secret", Namespace: o.GetNamespace(), Name: o.GetName()}
-	print := "gone"
-	if there {
-		print = fingerprint(o)
-	}
-	if own, found := m.held.Get(r); found && m.held.Changed(r, print) {
-		m.wake(own.Owner, engine.EventDrift)
 	}
 }

@@ -1,0 +1,52 @@
+package ingress
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine"
+	"github.com/kongjwt/kong-jwt-operator/internal/ingress/held"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+	"github.com/kongjwt/kong-jwt-operator/internal/objects"
+)
+
+// watching is a monitor that holds a KongConsumer, and woken the owners that it wakes.
+func watching() (m *monitor, consumer held.Object, woken *[]desired.Owner) {
+	r, _, _ := neverTaken()
+	woken = &[]desired.Owner{}
+	r.start.Notify = func(e engine.Event) { *woken = append(*woken, *e.Owner) }
+	consumer.Reference = objects.Reference{
+		APIVersion: objects.GroupKong, Kind: objects.KindConsumer, Namespace: "system", Name: "app",
+	}
+	consumer.Owner, consumer.Entity = desired.ConsumerOwner("team", "app"), kong.KindConsumer
+	consumer.Print = fingerprint(empty(consumer.Reference))
+	r.held.Put(consumer)
+	return &monitor{rooms: r}, consumer, woken
+}
+
+func TestAKongConsumerThatSomebodyDeletedIsWrittenAgain(t *testing.T) {
+	m, consumer, woken := watching()
+	live := empty(consumer.Reference)
+	m.seeConsumer(live, true)
+	if len(*woken) > 0 {
+		t.Errorf("%v are woken for an object that is as it was written", *woken)
+	}
+	m.seeConsumer(live, false)
+	if is, _ := m.held.Get(consumer.Reference); !is.Stale || !slices.Equal(*woken, []desired.Owner{consumer.Owner}) {
+		t.Errorf("%v are woken, %+v", *woken, is)
+	}
+}
+
+func TestAKongConsumerThatIsFoundMissingIsWrittenAgainEachTime(t *testing.T) {
+	m, consumer, woken := watching()
+	for i := range 2 {
+		if err := checkConsumer(t.Context(), m.rooms, []objects.Object{consumer.Object}); err == nil {
+			t.Fatal("it is there")
+		}
+		if is, _ := m.held.Get(consumer.Reference); !is.Stale || len(*woken) != i+1 {
+			t.Errorf("%v are woken, %+v", *woken, is)
+		}
+		m.held.Put(consumer) // it is written again, and somebody deletes it again
+	}
+}
