@@ -50,3 +50,30 @@ func TestAKongConsumerThatIsFoundMissingIsWrittenAgainEachTime(t *testing.T) {
 		m.held.Put(consumer) // it is written again, and somebody deletes it again
 	}
 }
+
+func TestWhatIsPutRightIsNotInKongBeforeItIsConfirmedAnew(t *testing.T) {
+	m, consumer, _ := watching()
+	consumer.Content = empty(consumer.Reference).Object
+	want := []objects.Object{consumer.Object}
+	see := func(labels map[string]string) {
+		live := empty(consumer.Reference)
+		live.SetLabels(labels)
+		m.seeConsumer(live, true)
+	}
+	for name, happens := range map[string]func(){
+		"changed":                 func() { see(map[string]string{"by": "somebody"}) },
+		"changed, then as it was": func() { see(map[string]string{"by": "somebody"}); see(nil) },
+		"deleted":                 func() { m.seeConsumer(empty(consumer.Reference), false) },
+		"changed before a listing": func() {
+			see(map[string]string{"by": "somebody"})
+			m.held.Replace([]held.Object{consumer}, m.barrier.Written(), m.barrier.Wrote)
+		},
+	} {
+		before, _ := m.held.Get(consumer.Reference)
+		happens()
+		_, _ = m.program(t.Context(), consumer.Owner, aim{}, want) // it waits for the controller
+		if is, _ := m.held.Get(consumer.Reference); is.Stale || is.Epoch <= before.Epoch {
+			t.Errorf("%s: %+v, before %+v", name, is, before)
+		}
+	}
+}

@@ -17,7 +17,8 @@ import (
 // Object is an object that is there.
 type Object struct {
 	objects.Object
-	// Print is its fingerprint after this process wrote it, or saw it first.
+	// Print is its fingerprint after this process wrote it, or saw it first; empty once somebody changed it. Whatever
+	// is applied then is new to Kong, also where it is what was there before.
 	Print string
 	// Epoch is when it was written last; see internal/ingress/barrier. Made is when this process made it; zero
 	// where it was there.
@@ -93,7 +94,7 @@ func (s *Store) Replace(found []Object, since uint64, wrote func() uint64) map[d
 		case known:
 			one.Epoch, one.Made, one.Stale, one.Written = before.Epoch, before.Made, before.Stale, before.Written
 			if before.Print != one.Print {
-				one.Stale = true
+				one.Print, one.Stale = "", true
 				changed[one.Owner] = true
 			}
 		default:
@@ -321,12 +322,13 @@ func (s *Store) Changed(r objects.Reference, print string) bool {
 	defer s.mu.Unlock()
 	owner, there := s.owner[r]
 	o := s.owners[owner][r]
-	if !there || o.Print == print || o.Stale {
+	if !there || o.Print == print {
 		return false
 	}
-	o.Stale = true
+	changed := !o.Stale
+	o.Print, o.Stale = "", true
 	s.owners[owner][r] = o
-	return true
+	return changed
 }
 
 // Counts says how many entities of each kind there are.

@@ -51,7 +51,7 @@ func TestAListingTellsWhoseObjectsSomebodyChanged(t *testing.T) {
 			t.Errorf("%s: changed %v", name, changed)
 		}
 		is, there := s.Get(o.Reference)
-		if is.Stale != test.stale || there && is.Epoch != 7 {
+		if is.Stale != test.stale || there && (is.Epoch != 7 || (is.Print == "") != test.stale) {
 			t.Errorf("%s: %+v", name, is)
 		}
 		if other, found := s.Get(reference("Secret", "team", "other")); found && (other.Epoch != 9 || !other.Stale) {
@@ -224,7 +224,7 @@ func TestAnObjectThatSomebodyChangedIsToldOnceAndAppliedAgain(t *testing.T) {
 	}{{"1", false, false}, {"2", true, true}, {"3", false, true}} {
 		told := s.Changed(consumer.Reference, step.print)
 		is, _ := s.Get(consumer.Reference)
-		if told != step.told || is.Stale != step.stale {
+		if told != step.told || is.Stale != step.stale || (is.Print == "") != step.stale {
 			t.Errorf("step %d: told %v, %+v", i, told, is)
 		}
 	}
