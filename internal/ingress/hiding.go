@@ -55,17 +55,19 @@ func (r *rooms) findHiding(ctx context.Context, owner desired.Owner, want []obje
 	if owner.Kind != v1alpha1.KindJwtProtectedService {
 		namespace = r.settings.Namespace
 	}
+	listing := r.held.BeginListing()
+	defer r.held.EndListing(listing)
 	plugins, err := r.cluster.plugins(ctx, namespace)
 	if err != nil {
 		return err
 	}
-	var hiding []objects.Reference
+	var would []objects.Reference
 	for _, o := range want {
-		if by := objects.Hiding(o.Reference, owner, r.settings.Namespace); plugins[by] {
-			hiding = append(hiding, by)
+		if by := objects.Hiding(o.Reference, owner, r.settings.Namespace); by != (objects.Reference{}) {
+			would = append(would, by)
 		}
 	}
-	r.held.HideOwn(owner, hiding)
+	r.held.HideOwn(listing, owner, would, plugins)
 	return nil
 }
 

@@ -51,7 +51,8 @@ func (m *monitor) run(ctx context.Context) {
 
 // fill lists all objects of the gateway. What somebody else changed is applied again by its owner.
 func (m *monitor) fill(ctx context.Context) bool {
-	since := m.barrier.Written()
+	since, listing := m.barrier.Written(), m.held.BeginListing()
+	defer m.held.EndListing(listing)
 	found, plugins, err := m.list(ctx)
 	if ctx.Err() != nil {
 		return false
@@ -68,7 +69,7 @@ func (m *monitor) fill(ctx context.Context) bool {
 		m.held.Began(m.barrier.Wrote()) // the first barrier: is there a controller at all?
 	}
 	changed := m.held.Replace(found, since, m.barrier.Wrote)
-	maps.Copy(changed, m.held.Hide(plugins, m.settings.Namespace))
+	maps.Copy(changed, m.held.Hide(listing, plugins, m.settings.Namespace))
 	m.orphans.Listed()
 	m.findLeftOut(ctx)
 	if m.link.fill() {

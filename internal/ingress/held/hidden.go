@@ -24,15 +24,42 @@ func (h hidden) set(owner desired.Owner, by objects.Reference, is bool) {
 	}
 }
 
-// Hide takes which KongPlugins there are, in all namespaces; home is the namespace of a gateway's own objects. It gives
-// the owners for whom it changed whether one of theirs is hidden.
-func (s *Store) Hide(plugins map[objects.Reference]bool, home string) map[desired.Owner]bool {
+// Listing is one of KongPlugins that is under way. What a watch says of one meanwhile is newer than what it finds.
+type Listing struct{ said map[objects.Reference]bool }
+
+// finds says whether a KongPlugin is there, by what a listing found.
+func (l *Listing) finds(by objects.Reference, found map[objects.Reference]bool) bool {
+	if there, said := l.said[by]; said {
+		return there
+	}
+	return found[by]
+}
+
+// BeginListing notes that KongPlugins are listed from now on. EndListing ends it, also where it failed.
+func (s *Store) BeginListing() *Listing {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := &Listing{map[objects.Reference]bool{}}
+	s.listings[l] = true
+	return l
+}
+
+// EndListing forgets a listing.
+func (s *Store) EndListing(l *Listing) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.listings, l)
+}
+
+// Hide takes which KongPlugins a listing of all namespaces found; home is the namespace of a gateway's own objects. It
+// gives the owners for whom it changed whether one of theirs is hidden.
+func (s *Store) Hide(l *Listing, plugins map[objects.Reference]bool, home string) map[desired.Owner]bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	former, changed := s.hidden, map[desired.Owner]bool{}
 	s.hidden = hidden{}
 	for r, owner := range s.owner {
-		if by := objects.Hiding(r, owner, home); by != (objects.Reference{}) && plugins[by] {
+		if by := objects.Hiding(r, owner, home); by != (objects.Reference{}) && l.finds(by, plugins) {
 			s.hidden.set(owner, by, true)
 		}
 	}
@@ -50,6 +77,9 @@ func (s *Store) Hide(plugins map[objects.Reference]bool, home string) map[desire
 func (s *Store) HideOne(by objects.Reference, there bool, home string) (owner desired.Owner, changed bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for l := range s.listings {
+		l.said[by] = there
+	}
 	r := objects.Reference{APIVersion: objects.GroupKong, Kind: objects.KindClusterPlugin, Name: by.Name}
 	owner, known := s.owner[r]
 	if !known {
@@ -67,13 +97,17 @@ func (s *Store) HideOne(by objects.Reference, there bool, home string) (owner de
 	return owner, true
 }
 
-// HideOwn notes which KongPlugins hide what an owner has or wants.
-func (s *Store) HideOwn(owner desired.Owner, by []objects.Reference) {
+// HideOwn notes which of the KongPlugins that would hide what an owner has or wants a listing found.
+func (s *Store) HideOwn(
+	l *Listing, owner desired.Owner, would []objects.Reference, plugins map[objects.Reference]bool,
+) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.hidden, owner)
-	for _, r := range by {
-		s.hidden.set(owner, r, true)
+	for _, by := range would {
+		if l.finds(by, plugins) {
+			s.hidden.set(owner, by, true)
+		}
 	}
 }
 

@@ -21,20 +21,20 @@ func TestAKongPluginHidesAKongClusterPluginOfItsNameInItsNamespace(t *testing.T)
 	others := map[objects.Reference]bool{
 		kongPlugin("team", "api-2"): true, kongPlugin("elsewhere", "api-1"): true, kongPlugin("team", "g-1"): true,
 	}
-	if changed := s.Hide(others, "system"); len(changed) != 0 {
+	if changed := s.Hide(s.BeginListing(), others, "system"); len(changed) != 0 {
 		t.Errorf("%v are hidden", changed)
 	}
 	others[kongPlugin("team", "api-1")], others[kongPlugin("system", "g-1")] = true, true
-	if changed := s.Hide(others, "system"); !changed[api] || !changed[gateway] {
+	if changed := s.Hide(s.BeginListing(), others, "system"); !changed[api] || !changed[gateway] {
 		t.Errorf("its owner is not told: %v", changed)
 	}
-	if changed := s.Hide(others, "system"); len(changed) != 0 {
+	if changed := s.Hide(s.BeginListing(), others, "system"); len(changed) != 0 {
 		t.Error("its owner is told again")
 	}
 	if by := s.HiddenBy(api); !slices.Equal(by, []objects.Reference{kongPlugin("team", "api-1")}) {
 		t.Errorf("%v hides it", by)
 	}
-	if changed := s.Hide(nil, "system"); !changed[api] || len(s.HiddenBy(api)) > 0 {
+	if changed := s.Hide(s.BeginListing(), nil, "system"); !changed[api] || len(s.HiddenBy(api)) > 0 {
 		t.Error("its owner is not told that it is hidden no more")
 	}
 }
@@ -62,12 +62,42 @@ func TestAKongPluginIsSeenWhenItComesAndWhenItGoes(t *testing.T) {
 	if by := s.HiddenBy(api); len(by) != 1 || by[0].Name != "api-2" {
 		t.Errorf("%v", by)
 	}
-	s.HideOwn(api, []objects.Reference{kongPlugin("team", "api-9")}) // it wants that, and does not have it yet
+	wanted := kongPlugin("team", "api-9") // and not there yet
+	s.HideOwn(s.BeginListing(), api, []objects.Reference{wanted}, map[objects.Reference]bool{wanted: true})
 	if by := s.HiddenBy(api); len(by) != 1 || by[0].Name != "api-9" {
 		t.Errorf("%v", by)
 	}
 	see("team", "api-9", false, true)
 	if by := s.HiddenBy(api); len(by) != 0 {
 		t.Errorf("%v", by)
+	}
+}
+
+func TestWhatAWatchSaysOfAKongPluginIsNewerThanAListingThatIsUnderWay(t *testing.T) {
+	by := kongPlugin("team", "api-1")
+	for name, ends := range map[string]func(*held.Store, *held.Listing, map[objects.Reference]bool){
+		"of all": func(s *held.Store, l *held.Listing, found map[objects.Reference]bool) { s.Hide(l, found, "system") },
+		"of an owner's": func(s *held.Store, l *held.Listing, found map[objects.Reference]bool) {
+			s.HideOwn(l, api, []objects.Reference{by}, found)
+		},
+	} {
+		for _, there := range []bool{true, false} {
+			s := held.New()
+			s.Put(held.Object{Object: objects.Object{Owner: api, Reference: objects.Reference{
+				APIVersion: objects.GroupKong, Kind: objects.KindClusterPlugin, Name: by.Name,
+			}}})
+			listing := s.BeginListing()
+			found := map[objects.Reference]bool{by: !there}
+			s.HideOne(by, there, "system")
+			ends(s, listing, found)
+			if hidden := len(s.HiddenBy(api)) > 0; hidden != there {
+				t.Errorf("a listing %s that found it %v: hidden %v, and it is there %v", name, !there, hidden, there)
+			}
+			s.EndListing(listing)
+			ends(s, s.BeginListing(), found)
+			if hidden := len(s.HiddenBy(api)) > 0; hidden == there {
+				t.Errorf("a listing %s that began later: hidden %v, and it is there %v", name, hidden, !there)
+			}
+		}
 	}
 }

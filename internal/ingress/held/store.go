@@ -46,8 +46,10 @@ type Store struct {
 	removed, access map[desired.Owner]uint64
 	// began is the epoch that the first listing has. What a former process took away before it, nobody knows.
 	began uint64
-	// hidden are the KongPlugins that are taken instead of an owner's KongClusterPlugins.
-	hidden hidden
+	// hidden are the KongPlugins that are taken instead of an owner's KongClusterPlugins, and listings those of
+	// KongPlugins that are under way.
+	hidden   hidden
+	listings map[*Listing]bool
 	// dropped are the KongConsumers of which the controller says that Kong has them not.
 	dropped map[objects.Reference]bool
 	counts  map[kong.Kind]int
@@ -65,7 +67,7 @@ func lookupOf(key desired.UniqueKey) lookupKey { return lookupKey{key.Kind, key.
 func New() *Store {
 	s := &Store{
 		removed: map[desired.Owner]uint64{}, access: map[desired.Owner]uint64{},
-		dropped: map[objects.Reference]bool{}, hidden: hidden{},
+		dropped: map[objects.Reference]bool{}, hidden: hidden{}, listings: map[*Listing]bool{},
 	}
 	s.clear()
 	return s
