@@ -68,6 +68,8 @@ type Barrier struct {
 	// since is when the first object was written after which nothing was confirmed, and pushedAt when the
 	// controller said that it has given Kong the one under way; zero before.
 	since, pushedAt time.Time
+	// failedSince is when the object could not be written first after which it was not; zero where it could.
+	failedSince time.Time
 	// waiting are the owners to wake.
 	waiting map[desired.Owner]wait
 }
@@ -141,7 +143,7 @@ func (b *Barrier) State() State {
 	state := b.state
 	state.limit = b.pace.Late
 	state.Late = b.asked > 0 && b.now().Sub(b.since) > b.pace.Late ||
-		state.Failed != "" && b.now().Sub(b.lastWrite) > b.pace.Late
+		!b.failedSince.IsZero() && b.now().Sub(b.failedSince) > b.pace.Late
 	return state
 }
 
@@ -227,10 +229,12 @@ func (b *Barrier) ask(ctx context.Context, epoch uint64) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err != nil {
-		b.state.Failed = err.Error()
+		if b.state.Failed = err.Error(); b.failedSince.IsZero() {
+			b.failedSince = b.now()
+		}
 		return fmt.Errorf("write the barrier: %w", err)
 	}
-	b.state.Failed, b.state.Blame = "", ""
+	b.state.Failed, b.state.Blame, b.failedSince = "", "", time.Time{}
 	if b.asked == 0 {
 		b.since = b.now()
 	}

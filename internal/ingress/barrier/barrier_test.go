@@ -250,6 +250,22 @@ func TestWhatCannotBeWrittenIsWrittenAgain(t *testing.T) {
 	}
 }
 
+func TestWhatCannotBeWrittenIsLateThoughSomebodyWritesAllTheTime(t *testing.T) {
+	r := newRig()
+	r.failed = errors.New("the webhook is down")
+	for begun := r.now; r.now.Sub(begun) < 2*pace.Late; r.now = r.now.Add(pace.Settle) {
+		_, _ = r.Look(t.Context())
+		r.Wrote()
+	}
+	if state := r.State(); !state.Late || !strings.Contains(state.Lateness("kong"), "the webhook is down") {
+		t.Errorf("%+v: %s", state, state.Lateness("kong"))
+	}
+	r.failed = nil
+	if r.look(t); r.State().Late {
+		t.Error("late though it is written")
+	}
+}
+
 func TestLatenessNamesWhatHoldsUpThePushes(t *testing.T) {
 	r := newRig()
 	late := func(want string) {
