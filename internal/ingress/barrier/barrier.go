@@ -17,7 +17,8 @@ import (
 
 // Pace are the times of a barrier.
 type Pace struct {
-	// Settle is how long after the last write the barrier is written: the controller watches each kind by itself.
+	// Settle is how long after a write a barrier is written that confirms it: the controller watches each kind by
+	// itself. A barrier waits until no write is younger, but no longer than some times that.
 	Settle time.Duration
 	// Blame is how long a push may take until it is looked for what holds it up, Late until it is said that it is
 	// late.
@@ -57,10 +58,9 @@ type Barrier struct {
 	acting sync.Mutex
 	ended  bool
 
-	mu    sync.Mutex
-	state State
-	// lastWrite is when an epoch was written last.
-	lastWrite time.Time
+	mu     sync.Mutex
+	state  State
+	writes writes
 	// asked is the epoch that the object under way confirms; zero where none is under way.
 	asked      uint64
 	askedAt    time.Time
@@ -112,7 +112,7 @@ func (b *Barrier) Wrote() uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.state.written++
-	b.lastWrite = b.now()
+	b.writes.note(b.now())
 	return b.state.written
 }
 
@@ -188,14 +188,15 @@ func (b *Barrier) Look(ctx context.Context) (freed []desired.Owner, err error) {
 		return nil, nil
 	}
 	b.mu.Lock()
-	asked, generation, written := b.asked, b.generation, b.state.written
-	since := b.now().Sub(b.lastWrite)
-	due := written > b.state.Confirmed && (since >= b.pace.Settle || since < 0) // a clock may be set back
+	asked, generation, due := b.asked, b.generation, b.writes.due(b.state.written, b.now(), b.pace.Settle)
+	if due <= b.state.Confirmed {
+		due = 0
+	}
 	stays := !b.pushedAt.IsZero() && b.now().Sub(b.pushedAt) > b.pace.Blame
 	b.mu.Unlock()
 	if asked == 0 {
-		if due {
-			return nil, b.ask(ctx, written)
+		if due > 0 {
+			return nil, b.ask(ctx, due)
 		}
 		return nil, nil
 	}
@@ -207,8 +208,8 @@ func (b *Barrier) Look(ctx context.Context) (freed []desired.Owner, err error) {
 		return nil, b.ask(ctx, asked) // somebody took it away, or changed it
 	case answer.Programmed >= generation: // another process may have written it since
 		behind := b.object.Behind(answer.Key, asked)
-		if behind != "" && stays && due && written > asked {
-			return nil, b.ask(ctx, written)
+		if behind != "" && stays && due > asked {
+			return nil, b.ask(ctx, due)
 		}
 		return b.confirm(asked, behind), nil
 	}
@@ -238,6 +239,7 @@ func (b *Barrier) ask(ctx context.Context, epoch uint64) error {
 	if b.asked == 0 {
 		b.since = b.now()
 	}
+	b.writes.ask(epoch < b.state.written, b.now())
 	b.asked, b.askedAt, b.generation, b.pushedAt = epoch, b.now(), generation, time.Time{}
 	return nil
 }
