@@ -92,6 +92,48 @@ var _ = Describe("holders on a Kong of an ingress controller", func() {
 		taken(ctx, consumer)
 	})
 
+	It("puts right at once what somebody changed or deleted of a service", func(ctx SpecContext) {
+		c := newControlled(ctx)
+		service := c.protected("api")
+		create(ctx, service)
+		taken(ctx, c.gateway, service)
+		for _, list := range []*unstructured.UnstructuredList{
+			listOf("v1", "Service"), listOf("networking.k8s.io/v1", "Ingress"), kongObjects("KongClusterPlugin"),
+		} {
+			own := func(g Gomega) *unstructured.Unstructured {
+				g.Expect(kube.List(ctx, list, client.HasLabels{"kongjwt.dev/scope"})).To(Succeed())
+				for i := range list.Items {
+					if strings.Contains(list.Items[i].GetAnnotations()["kongjwt.dev/owner"], ":"+c.namespace+":") {
+						return &list.Items[i]
+					}
+				}
+				g.Expect(list.Items).To(ContainElement("the object"))
+				return nil
+			}
+			said := func(o *unstructured.Unstructured) []any {
+				return []any{o.Object["spec"], o.Object["config"], o.GetAnnotations()}
+			}
+			before := own(Default)
+			right := func(g Gomega) { g.Expect(said(own(g))).To(Equal(said(before))) }
+			By("changing the " + before.GetKind())
+			for _, patch := range []string{
+				map[string]string{
+					"Service":           `{"spec":{"externalName":"another.example"}}`,
+					"Ingress":           `{"spec":{"ingressClassName":"another"}}`,
+					"KongClusterPlugin": `{"config":{"key_claim_name":"another"}}`,
+				}[before.GetKind()],
+				`{"metadata":{"annotations":{"konghq.com/tags":"another"}}}`,
+			} {
+				Expect(kube.Patch(ctx, own(Default), client.RawPatch(types.MergePatchType, []byte(patch)))).To(Succeed())
+				Eventually(right).WithTimeout(soon).Should(Succeed(), patch)
+			}
+			By("deleting it")
+			Expect(kube.Delete(ctx, own(Default))).To(Succeed())
+			Eventually(right).WithTimeout(soon).Should(Succeed())
+			taken(ctx, service)
+		}
+	})
+
 	It("puts right what somebody changed while the operator was away", func(ctx SpecContext) {
 		c := newControlled(ctx)
 		service := c.protected("api")

@@ -133,8 +133,12 @@ func installCRDs(ctx context.Context) {
 }
 
 func kongObjects(kind string) *unstructured.UnstructuredList {
+	return listOf("configuration.konghq.com/v1", kind)
+}
+
+func listOf(version, kind string) *unstructured.UnstructuredList {
 	list := &unstructured.UnstructuredList{}
-	list.SetAPIVersion("configuration.konghq.com/v1")
+	list.SetAPIVersion(version)
 	list.SetKind(kind + "List")
 	return list
 }

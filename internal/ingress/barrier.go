@@ -9,7 +9,6 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/credential"
@@ -118,12 +117,11 @@ func (b *barrierObject) sweepNamed(ctx context.Context, names []string) bool {
 
 // secrets lists the barrier's Secrets.
 func (b *barrierObject) secrets(ctx context.Context, each func(objects.Reference)) error {
-	kind := schema.GroupVersionKind{Version: "v1", Kind: "Secret"}
 	labels := client.MatchingLabels{objects.LabelBarrier: b.objects.ScopeLabel()}
-	return b.cluster.pages(ctx, kind, []client.ListOption{labels},
+	return b.cluster.pages(ctx, kindSecret, []client.ListOption{labels},
 		func(m *metav1.PartialObjectMetadata) {
 			if m.Namespace == b.objects.Namespace {
-				each(objects.Reference{APIVersion: "v1", Kind: "Secret", Namespace: m.Namespace, Name: m.Name})
+				each(referenceOf(kindSecret, m))
 			}
 		})
 }

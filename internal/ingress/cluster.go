@@ -26,13 +26,28 @@ type cluster struct{ kube client.WithWatch }
 // page is how many objects are listed at once.
 const page = 500
 
+// Kinds that are read, written and watched.
+var (
+	kindSecret        = schema.GroupVersionKind{Version: "v1", Kind: "Secret"}
+	kindService       = schema.GroupVersionKind{Version: "v1", Kind: "Service"}
+	kindIngress       = schema.GroupVersionKind{Group: "networking.k8s.io", Version: "v1", Kind: "Ingress"}
+	kindConsumer      = kongKind(objects.KindConsumer)
+	kindClusterPlugin = kongKind(objects.KindClusterPlugin)
+	kindPlugin        = kongKind(objects.KindPlugin)
+)
+
+func kongKind(kind string) schema.GroupVersionKind {
+	return schema.FromAPIVersionAndKind(objects.GroupKong, kind)
+}
+
 // written are the kinds that this operator writes.
-var written = []schema.GroupVersionKind{
-	{Version: "v1", Kind: "Secret"},
-	{Version: "v1", Kind: "Service"},
-	{Group: "networking.k8s.io", Version: "v1", Kind: "Ingress"},
-	{Group: "configuration.konghq.com", Version: "v1", Kind: objects.KindConsumer},
-	{Group: "configuration.konghq.com", Version: "v1", Kind: objects.KindClusterPlugin},
+var written = []schema.GroupVersionKind{kindSecret, kindService, kindIngress, kindConsumer, kindClusterPlugin}
+
+// referenceOf names an object of a kind.
+func referenceOf(kind schema.GroupVersionKind, o metav1.Object) objects.Reference {
+	return objects.Reference{
+		APIVersion: kind.GroupVersion().String(), Kind: kind.Kind, Namespace: o.GetNamespace(), Name: o.GetName(),
+	}
 }
 
 // list gives all objects of a gateway: their metadata, which says all that is needed.
@@ -42,10 +57,8 @@ func (c cluster) list(ctx context.Context, s objects.Settings) ([]held.Object, e
 		labels := client.MatchingLabels{objects.LabelScope: s.ScopeLabel()}
 		err := c.pages(ctx, kind, []client.ListOption{labels},
 			func(m *metav1.PartialObjectMetadata) {
-				r := objects.Reference{APIVersion: kind.GroupVersion().String(), Kind: kind.Kind, Namespace: m.Namespace,
-					Name: m.Name}
-				if o, ok := s.Read(r, m.Labels, m.Annotations); ok {
-					all = append(all, held.Object{Object: o, Print: fingerprint(m), UID: string(m.UID)})
+				if o, ok := s.Read(referenceOf(kind, m), m.Labels, m.Annotations); ok {
+					all = append(all, held.Object{Object: o, Print: fingerprint(kind.Kind, m), UID: string(m.UID)})
 				}
 			})
 		if err != nil {
@@ -59,16 +72,13 @@ func (c cluster) list(ctx context.Context, s objects.Settings) ([]held.Object, e
 // controller takes it for the objects of its namespace. One in deletion it does not take.
 func (c cluster) plugins(ctx context.Context, namespace string) (map[objects.Reference]bool, error) {
 	found := map[objects.Reference]bool{}
-	kind := schema.GroupVersionKind{Group: "configuration.konghq.com", Version: "v1", Kind: objects.KindPlugin}
-	err := c.pages(ctx, kind, []client.ListOption{client.InNamespace(namespace)}, func(m *metav1.PartialObjectMetadata) {
+	err := c.pages(ctx, kindPlugin, []client.ListOption{client.InNamespace(namespace)}, func(m *metav1.PartialObjectMetadata) {
 		if m.DeletionTimestamp == nil {
-			found[objects.Reference{
-				APIVersion: objects.GroupKong, Kind: objects.KindPlugin, Namespace: m.Namespace, Name: m.Name,
-			}] = true
+			found[referenceOf(kindPlugin, m)] = true
 		}
 	})
 	if err != nil {
-		return nil, fmt.Errorf("list %s: %w", kind.Kind, err)
+		return nil, fmt.Errorf("list %s: %w", kindPlugin.Kind, err)
 	}
 	return found, nil
 }
@@ -78,8 +88,7 @@ func (c cluster) pages(
 	each func(*metav1.PartialObjectMetadata),
 ) error {
 	for next := ""; ; {
-		list := &metav1.PartialObjectMetadataList{}
-		list.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))
+		list := metadataOf(kind)
 		asked := append(slices.Clone(options), client.Limit(page), client.Continue(next))
 		if err := c.kube.List(ctx, list, asked...); err != nil {
 			return err
@@ -93,9 +102,15 @@ func (c cluster) pages(
 	}
 }
 
-// fingerprint changes with whatever somebody changes of an object, its status apart.
-func fingerprint(m metav1.Object) string {
-	return fmt.Sprint(m.GetUID(), m.GetGeneration(), m.GetLabels(), m.GetAnnotations(), m.GetDeletionTimestamp() != nil)
+// fingerprint changes with whatever somebody changes of an object of a kind, its status apart. A Service has no
+// generation: its version changes with its status too, which nobody writes of one without a load balancer.
+func fingerprint(kind string, m metav1.Object) string {
+	version := ""
+	if kind == kindService.Kind {
+		version = m.GetResourceVersion()
+	}
+	return fmt.Sprint(m.GetUID(), m.GetGeneration(), version, m.GetLabels(), m.GetAnnotations(),
+		m.GetDeletionTimestamp() != nil)
 }
 
 // gone is the fingerprint of an object that is not there.
@@ -132,7 +147,7 @@ func (c cluster) apply(ctx context.Context, o objects.Object) (print string, uid
 		print, err = c.patch(ctx, o.Reference, raw)
 		return print, u.GetUID(), err
 	}
-	return fingerprint(u), u.GetUID(), nil
+	return fingerprint(u.GetKind(), u), u.GetUID(), nil
 }
 
 // force applies an object, and takes the fields from whoever else has them.
@@ -179,7 +194,7 @@ func (c cluster) get(ctx context.Context, r objects.Reference) (*unstructured.Un
 func (c cluster) patch(ctx context.Context, r objects.Reference, raw []byte) (string, error) {
 	u := empty(r)
 	err := c.kube.Patch(ctx, u, client.RawPatch(types.MergePatchType, raw), client.FieldOwner(v1alpha1.ManagedBy))
-	return fingerprint(u), err
+	return fingerprint(r.Kind, u), err
 }
 
 func empty(r objects.Reference) *unstructured.Unstructured {

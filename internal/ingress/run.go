@@ -297,7 +297,7 @@ func checkConsumer(ctx context.Context, r *rooms, want []objects.Object) error {
 		if live == nil || live.GetAnnotations()[objects.AnnotationClass] != r.settings.Class {
 			print := gone
 			if live != nil {
-				print = fingerprint(live)
+				print = fingerprint(o.Kind, live)
 			}
 			if r.held.Changed(o.Reference, print) {
 				r.wake(o.Owner, engine.EventDrift)

@@ -20,24 +20,29 @@ func (m *monitor) watches(ctx context.Context) {
 	consumers := &unstructured.UnstructuredList{}
 	consumers.SetAPIVersion(objects.GroupKong)
 	consumers.SetKind(objects.KindConsumer + "List")
-	go m.watch(ctx, consumers, m.seeConsumer, client.MatchingLabels{objects.LabelScope: m.objects.ScopeLabel()})
-	secrets := &metav1.PartialObjectMetadataList{}
-	secrets.SetGroupVersionKind(schema.FromAPIVersionAndKind("v1", "SecretList"))
-	go m.watch(ctx, secrets, m.seeSecret, client.MatchingLabels{objects.LabelScope: m.objects.ScopeLabel()})
-	plugins := &metav1.PartialObjectMetadataList{}
-	plugins.SetGroupVersionKind(schema.FromAPIVersionAndKind(objects.GroupKong, objects.KindPlugin+"List"))
-	go m.watch(ctx, plugins, m.seePlugin)
+	scope := client.MatchingLabels{objects.LabelScope: m.objects.ScopeLabel()}
+	go m.watch(ctx, consumers, m.seeConsumer, scope)
+	for _, kind := range []schema.GroupVersionKind{kindSecret, kindClusterPlugin} {
+		go m.watch(ctx, metadataOf(kind), func(o client.Object, there bool) { m.seeOwn(kind, o, there) }, scope)
+	}
+	go m.watch(ctx, metadataOf(kindPlugin), m.seePlugin)
 	for _, kind := range objects.Attachable() {
-		list := &metav1.PartialObjectMetadataList{}
 		gv, _ := schema.ParseGroupVersion(kind.APIVersion) // a constant of ours
-		list.SetGroupVersionKind(gv.WithKind(kind.Kind + "List"))
-		go m.watch(ctx, list, func(o client.Object, _ bool) {
+		go m.watch(ctx, metadataOf(gv.WithKind(kind.Kind)), func(o client.Object, there bool) {
+			m.seeOwn(gv.WithKind(kind.Kind), o, there)
 			kind.Namespace, kind.Name = o.GetNamespace(), o.GetName()
 			for _, owner := range m.targets.Owners(kind) {
 				m.wake(owner, engine.EventDrift)
 			}
 		})
 	}
+}
+
+// metadataOf is an empty list of the metadata of a kind.
+func metadataOf(kind schema.GroupVersionKind) *metav1.PartialObjectMetadataList {
+	list := &metav1.PartialObjectMetadataList{}
+	list.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))
+	return list
 }
 
 // rewatch is the pause before a watch that ended, or that cannot be, is begun again.
@@ -72,28 +77,20 @@ func (m *monitor) seeConsumer(o client.Object, there bool) {
 	if !is {
 		return
 	}
-	r := objects.Reference{
-		APIVersion: objects.GroupKong, Kind: objects.KindConsumer, Namespace: o.GetNamespace(), Name: o.GetName(),
-	}
+	r := referenceOf(kindConsumer, o)
 	if m.held.Dropped(r, there && programmed(u)["status"] == string(metav1.ConditionFalse)) {
 		m.wakeOwner(r)
 	}
-	m.seeOwn(r, o, there)
-}
-
-// seeSecret wakes the owner of a Secret that somebody changed, or made anew: the content may be another.
-func (m *monitor) seeSecret(o client.Object, there bool) {
-	r := objects.Reference{APIVersion: "v1", Kind: "Secret", Namespace: o.GetNamespace(), Name: o.GetName()}
-	m.seeOwn(r, o, there)
+	m.seeOwn(kindConsumer, o, there)
 }
 
 // seeOwn wakes the owner of an object that somebody changed or deleted: it is applied again.
-func (m *monitor) seeOwn(r objects.Reference, o client.Object, there bool) {
+func (m *monitor) seeOwn(kind schema.GroupVersionKind, o client.Object, there bool) {
 	print := gone
 	if there {
-		print = fingerprint(o)
+		print = fingerprint(kind.Kind, o)
 	}
-	if m.held.Changed(r, print) {
+	if r := referenceOf(kind, o); m.held.Changed(r, print) {
 		m.wakeOwner(r)
 	}
 }
@@ -107,10 +104,7 @@ func (m *monitor) wakeOwner(of objects.Reference) {
 
 // seePlugin wakes the owner of a KongClusterPlugin that a KongPlugin hides, or hides no longer.
 func (m *monitor) seePlugin(o client.Object, there bool) {
-	by := objects.Reference{
-		APIVersion: objects.GroupKong, Kind: objects.KindPlugin, Namespace: o.GetNamespace(), Name: o.GetName(),
-	}
-	if owner, changed := m.held.HideOne(by, there, m.settings.Namespace); changed {
+	if owner, changed := m.held.HideOne(referenceOf(kindPlugin, o), there, m.settings.Namespace); changed {
 		m.wake(owner, engine.EventDrift)
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine"
 	"github.com/kongjwt/kong-jwt-operator/internal/ingress/held"
@@ -20,7 +22,7 @@ func watching() (m *monitor, consumer held.Object, woken *[]desired.Owner) {
 		APIVersion: objects.GroupKong, Kind: objects.KindConsumer, Namespace: "system", Name: "app",
 	}
 	consumer.Owner, consumer.Entity = desired.ConsumerOwner("team", "app"), kong.KindConsumer
-	consumer.Print = fingerprint(empty(consumer.Reference))
+	consumer.Print = fingerprint(consumer.Kind, empty(consumer.Reference))
 	r.held.Put(consumer)
 	return &monitor{rooms: r}, consumer, woken
 }
@@ -75,5 +77,20 @@ func TestWhatIsPutRightIsNotInKongBeforeItIsConfirmedAnew(t *testing.T) {
 		if is, _ := m.held.Get(consumer.Reference); is.Stale || is.Epoch <= before.Epoch {
 			t.Errorf("%s: %+v, before %+v", name, is, before)
 		}
+	}
+}
+
+func TestAFingerprintChangesWithWhatSomebodyChangesOfAService(t *testing.T) {
+	service := &metav1.ObjectMeta{Name: "api", ResourceVersion: "1"}
+	before := fingerprint("Service", service)
+	service.ResourceVersion = "2" // of its spec alone: it has no generation
+	if fingerprint("Service", service) == before {
+		t.Error("another spec is not seen")
+	}
+	consumer := &metav1.ObjectMeta{Name: "app", ResourceVersion: "1", Generation: 1}
+	before = fingerprint(objects.KindConsumer, consumer)
+	consumer.ResourceVersion = "2" // of its status
+	if fingerprint(objects.KindConsumer, consumer) != before {
+		t.Error("the controller's word is taken for a change")
 	}
 }

@@ -319,12 +319,13 @@ func (s *Store) Dropped(r objects.Reference, dropped bool) (changed bool) {
 }
 
 // Changed notes the fingerprint that an object has, and says whether somebody has just changed it: it is applied again.
+// What plugins are attached to is somebody else's, and its owner looks itself.
 func (s *Store) Changed(r objects.Reference, print string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	owner, there := s.owner[r]
 	o := s.owners[owner][r]
-	if !there || o.Print == print {
+	if !there || o.Attached || o.Print == print {
 		return false
 	}
 	changed := !o.Stale
