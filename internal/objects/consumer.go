@@ -123,7 +123,7 @@ func (b *builder) secret(e kong.Entity, kind string, data map[string]any) Object
 	o := b.of(e, Reference{groupCore, kindSecret, b.vault, ""}, map[string]any{
 		"type": "Opaque", "immutable": true, "stringData": data,
 	})
-	o.Name = b.name(b.set.Owner, append(content, o.Part)...)
+	o.Name = b.contentName(b.set.Owner, append(content, o.Part)...)
 	return b.named(o)
 }
 

@@ -136,16 +136,23 @@ type Settings struct {
 	Class string
 	// Namespace is the operator's own: it holds what belongs to no tenant.
 	Namespace string
-	// Key of the sums: without it nobody can guess a secret by its sum.
+	// Key of the sums and seals: without it nobody can guess a secret by its sum. Names and labels do not rest on it:
+	// where it is lost, the objects are found all the same.
 	Key []byte
 }
 
 // ScopeLabel is the value of LabelScope.
 func (s Settings) ScopeLabel() string {
-	return s.digest("scope", s.Scope.Installation, s.Scope.Gateway)
+	return hashOf("scope", s.Scope.Installation, s.Scope.Gateway)
 }
 
-// digest stands for texts; 20 hexadecimal digits.
+// hashOf stands for texts that are no secrets; 20 hexadecimal digits.
+func hashOf(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return hex.EncodeToString(sum[:10])
+}
+
+// digest stands for texts that may be secrets; 20 hexadecimal digits.
 func (s Settings) digest(parts ...string) string {
 	mac := hmac.New(sha256.New, s.Key)
 	_, _ = mac.Write([]byte(strings.Join(parts, "\x00"))) // a hash takes everything
@@ -171,15 +178,20 @@ func UniqueKeys(e kong.Entity) []desired.UniqueKey {
 // longestPrefix is how much of a resource's name is at the beginning of its objects'.
 const longestPrefix = 40
 
-// name of an object: readable at its beginning, and told apart by its end.
+// name of an object: readable at its beginning, and told apart by its end. parts are no secrets.
 func (s Settings) name(owner desired.Owner, parts ...string) string {
+	all := append([]string{"name", s.Scope.Installation, s.Scope.Gateway, owner.Kind, owner.Namespace, owner.Name},
+		parts...)
 	prefix := owner.Name
 	if len(prefix) > longestPrefix {
 		prefix = prefix[:longestPrefix]
 	}
-	all := append([]string{"name", s.Scope.Installation, s.Scope.Gateway, owner.Kind, owner.Namespace, owner.Name},
-		parts...)
-	return strings.Trim(prefix, ".-") + "-" + s.digest(all...)[:12]
+	return strings.Trim(prefix, ".-") + "-" + hashOf(all...)[:12]
+}
+
+// contentName is the name of an object that has another one with each content, which may be secret.
+func (s Settings) contentName(owner desired.Owner, content ...string) string {
+	return s.name(owner, s.digest(append([]string{"name"}, content...)...))
 }
 
 // finish gives an object its metadata and its sum.
@@ -248,25 +260,57 @@ type meta struct {
 }
 
 // Read reads what an object that was applied says of itself; ok is false for one that is not of the scope, and for one
-// with annotations that somebody else wrote.
+// of a tenant's that speaks for another namespace, or is not where the operator would write it.
 func (s Settings) Read(r Reference, labels, annotations map[string]string) (o Object, ok bool) {
 	parts := strings.SplitN(annotations[annotationOwner], ":", 3)
-	sealed := annotations[annotationSeal] == s.seal(r, func(name string) string { return annotations[name] })
-	if labels[LabelScope] != s.ScopeLabel() || len(parts) != 3 || annotations[annotationSum] == "" || !sealed {
+	if labels[LabelScope] != s.ScopeLabel() || len(parts) != 3 || annotations[annotationSum] == "" {
 		return Object{}, false
 	}
 	o = Object{
 		Reference: r, Owner: desired.Owner{Kind: parts[0], Namespace: parts[1], Name: parts[2]},
 		Entity: kong.Kind(annotations[annotationKind]), Part: annotations[annotationPart],
 		Sum: annotations[annotationSum], Guarded: annotations[annotationGuarded] != "",
-		StandsFor: annotations[annotationName],
+		StandsFor: annotations[annotationName], ID: annotations[annotationID],
 	}
 	if unique := annotations[annotationUnique]; unique != "" && json.Unmarshal([]byte(unique), &o.Unique) != nil {
 		o.Sum = UnknownSum // somebody wrote into it
 	}
-	o.ID = annotations[annotationID]
-	// An object in a tenant's namespace speaks for that namespace only.
-	return o, r.Namespace == "" || r.Namespace == s.Namespace || r.Namespace == o.Owner.Namespace
+	tenants := r.Namespace != "" && r.Namespace != s.Namespace
+	if tenants && r.Namespace != o.Owner.Namespace {
+		return Object{}, false
+	}
+	if annotations[annotationSeal] == s.seal(r, func(name string) string { return annotations[name] }) {
+		return o, true
+	}
+	// Somebody wrote into it, or the key of the seals was lost: its owner writes it again, or deletes it.
+	o.Sum = UnknownSum
+	if !tenants {
+		return o, true
+	}
+	return s.unsealed(o, labels[LabelCredential])
+}
+
+// unsealed gives what is believed of an object in a tenant's namespace whose seal is not this key's: whose it is, by
+// its name. It keeps nobody from anything, and no entity is found by what it says.
+func (s Settings) unsealed(o Object, credential string) (left Object, ok bool) {
+	left = Object{Reference: o.Reference, Owner: o.Owner, Sum: o.Sum}
+	switch o.Kind {
+	case kindService:
+		left.Entity, left.Part, ok = kong.KindService, o.Part, o.Name == s.name(o.Owner, "service", o.Part)
+	case kindIngress:
+		left.Entity, left.Part, ok = kong.KindRoute, o.Part, o.Name == s.name(o.Owner, "route", o.Part)
+	case KindConsumer: // it was taken over
+		left.Entity, left.Part, left.StandsFor = kong.KindConsumer, o.Part, o.StandsFor
+		ok = o.StandsFor == s.name(o.Owner, "consumer")
+	case kindSecret: // one that such a consumer names
+		left.Entity = map[string]kong.Kind{"jwt": kong.KindJWT, "acl": kong.KindACL}[credential]
+		return left, left.Entity != "" && o.Owner.Kind == v1alpha1.KindJwtConsumer
+	}
+	left.ID = s.Scope.ID(left.Entity, left.Owner, left.Part)
+	if !ok {
+		return Object{}, false
+	}
+	return left, true
 }
 
 // UnknownSum is the sum of an object that was changed in part: it is applied again.

@@ -284,49 +284,91 @@ func TestNoTenantCanWriteWhatAConsumersAccessRestsOn(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	names := map[Reference]string{}
 	for _, o := range beside {
-		if names[o.Reference] = "taken-" + o.Name; o.Namespace != "team" {
+		if o.Namespace != "team" {
 			t.Errorf("%s cannot take the place of one beside its owner", o.Reference)
 		}
 	}
-	taken, err := settings.Of(consumerSet("one"), nil, names)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, o := range taken {
+	for _, o := range takenOver(t) {
 		if o.Namespace != "team" || !strings.HasPrefix(o.Name, "taken-") {
 			t.Errorf("%s was not taken over", o.Reference)
 		}
 	}
 }
 
+// described gives an object's labels and annotations.
+func described(o Object) (labels, annotations map[string]string) {
+	metadata, _ := o.Content["metadata"].(map[string]any)
+	return texts(metadata["labels"]), texts(metadata["annotations"])
+}
+
 func TestAnObjectThatSomebodyElseDescribedIsNotBelieved(t *testing.T) {
-	for _, o := range slices.Concat(of(t, consumerSet("one")), of(t, serviceSet())) {
-		metadata, _ := o.Content["metadata"].(map[string]any)
-		texts := func(name string) map[string]string {
-			all := map[string]string{}
-			fields, _ := metadata[name].(map[string]any)
-			for key, value := range fields {
-				all[key], _ = value.(string)
-			}
-			return all
-		}
-		labels := texts("labels")
-		if read, ok := settings.Read(o.Reference, labels, texts("annotations")); !ok || read.ID != o.ID || read.Sum != o.Sum {
+	for _, o := range append(of(t, serviceSet()), takenOver(t)...) {
+		labels, annotations := described(o)
+		if read, ok := settings.Read(o.Reference, labels, annotations); !ok || read.ID != o.ID || read.Sum != o.Sum {
 			t.Errorf("%s: %v, %v", o.Reference, read, ok)
-		}
-		for _, name := range []string{annotationOwner, annotationID, annotationUnique, annotationGuarded, annotationSeal} {
-			forged := texts("annotations")
-			forged[name] += "x"
-			if _, ok := settings.Read(o.Reference, labels, forged); ok {
-				t.Errorf("%s: believed with another %s", o.Reference, name)
-			}
 		}
 		other := o.Reference
 		other.Name += "-copy"
-		if _, ok := settings.Read(other, labels, texts("annotations")); ok {
-			t.Errorf("%s: a copy is believed", o.Reference)
+		if o.Namespace != "team" {
+			continue
+		}
+		if read, ok := settings.Read(other, labels, annotations); ok && (o.Kind == kindService || o.Kind == kindIngress) {
+			t.Errorf("%s: a copy is believed: %+v", o.Reference, read)
+		}
+		for _, name := range []string{annotationOwner, annotationID, annotationUnique, annotationGuarded, annotationSeal} {
+			_, forged := described(o)
+			forged[name] += "x"
+			read, ok := settings.Read(o.Reference, labels, forged)
+			if ok && (len(read.Unique) > 0 || read.Guarded || read.Sum != UnknownSum || read.ID != "" && read.ID != o.ID ||
+				read.StandsFor != "" && o.Kind != KindConsumer) {
+				t.Errorf("%s: believed with another %s: %+v", o.Reference, name, read)
+			}
+		}
+	}
+}
+
+// takenOver are the objects of a consumer that was taken over, in its namespace.
+func takenOver(t *testing.T) []Object {
+	t.Helper()
+	beside, err := settings.Beside(consumerSet("one"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[Reference]string{}
+	for _, o := range beside {
+		names[o.Reference] = "taken-" + o.Name
+	}
+	all, err := settings.Of(consumerSet("one"), nil, names)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func TestWithAnotherKeyTheObjectsAreTheirOwnersStill(t *testing.T) {
+	later := settings
+	later.Key = []byte("another")
+	for _, o := range slices.Concat(of(t, consumerSet("one")), of(t, serviceSet()), takenOver(t)) {
+		labels, annotations := described(o)
+		read, ok := later.Read(o.Reference, labels, annotations)
+		if !ok || read.Owner != o.Owner || read.Entity != o.Entity || read.Rank() != o.Rank() || read.Sum != UnknownSum {
+			t.Errorf("%s: %v, %+v", o.Reference, ok, read)
+		}
+		if o.Kind != kindSecret && (read.ID != o.ID || read.StandsFor != o.StandsFor) {
+			t.Errorf("%s is another entity: %+v", o.Reference, read)
+		}
+	}
+	if owner := consumerSet().Owner; later.AttachManager(owner) != settings.AttachManager(owner) {
+		t.Error("its attachments are another field manager's")
+	}
+	now, err := later.Of(consumerSet("one"), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, o := range of(t, consumerSet("one")) {
+		if same := now[i].Reference == o.Reference; same == (o.Kind == kindSecret) {
+			t.Errorf("%s is %s", o.Reference, now[i].Reference)
 		}
 	}
 }

@@ -30,8 +30,10 @@ func (b *builder) addPlugin(e kong.Entity) {
 			raw = []byte("{}") // cannot be: it is made of JSON values
 		}
 		secret := Object{
-			Reference: Reference{groupCore, kindSecret, b.Namespace, b.name(b.set.Owner, "config", ownership.Part, string(raw))},
-			Owner:     b.set.Owner, Part: ownership.Part,
+			Reference: Reference{
+				groupCore, kindSecret, b.Namespace, b.contentName(b.set.Owner, "config", ownership.Part, string(raw)),
+			},
+			Owner: b.set.Owner, Part: ownership.Part,
 			Content: map[string]any{"type": "Opaque", "immutable": true, "stringData": map[string]any{"config": string(raw)}},
 		}
 		secret = b.finish(secret, meta{labels: map[string]string{labelSecret: "true"}})
