@@ -17,6 +17,7 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/ingress/held"
+	"github.com/kongjwt/kong-jwt-operator/internal/ingress/takeover"
 	"github.com/kongjwt/kong-jwt-operator/internal/objects"
 )
 
@@ -125,15 +126,10 @@ func (c cluster) validate(ctx context.Context, o objects.Object) error {
 
 // apply writes an object by server-side apply, and gives its fingerprint and its UID.
 func (c cluster) apply(ctx context.Context, o objects.Object) (print string, uid types.UID, err error) {
-	u := &unstructured.Unstructured{Object: o.Content}
-	u = u.DeepCopy()
+	u := (&unstructured.Unstructured{Object: o.Content}).DeepCopy()
 	err = c.force(ctx, u)
 	if apierrors.IsInvalid(err) && o.Rank() == objects.RankBase {
-		// Somebody made it anew with another content, and it is immutable.
-		if err = c.remove(ctx, o.Reference); err == nil {
-			u = (&unstructured.Unstructured{Object: o.Content}).DeepCopy()
-			err = c.force(ctx, u)
-		}
+		u, err = c.remake(ctx, o)
 	}
 	if err != nil {
 		return "", "", err
@@ -148,6 +144,27 @@ func (c cluster) apply(ctx context.Context, o objects.Object) (print string, uid
 		return print, u.GetUID(), err
 	}
 	return fingerprint(u.GetKind(), u), u.GetUID(), nil
+}
+
+// remake brings an immutable Secret with another content to what is wanted. One that says the same in other words, as
+// one that was taken over may, stays, and is described anew: without it requests would be refused for a moment.
+func (c cluster) remake(ctx context.Context, o objects.Object) (*unstructured.Unstructured, error) {
+	live, err := c.get(ctx, o.Reference)
+	if err != nil {
+		return nil, err
+	}
+	u := (&unstructured.Unstructured{Object: o.Content}).DeepCopy()
+	kind := u.GetLabels()[objects.LabelCredential]
+	if live != nil && (takeover.Secret{Kind: kind, Data: dataOf(live)}).Makes(o) {
+		for _, field := range []string{"stringData", "immutable", "type"} {
+			delete(u.Object, field)
+		}
+		return u, c.force(ctx, u)
+	}
+	if err := c.remove(ctx, o.Reference); err != nil {
+		return nil, err
+	}
+	return u, c.force(ctx, u)
 }
 
 // force applies an object, and takes the fields from whoever else has them.

@@ -68,7 +68,7 @@ func Match(consumer Consumer, want []objects.Object) (Names, *Refusal) {
 	for _, secret := range consumer.Secrets {
 		j := slices.IndexFunc(want, func(o objects.Object) bool {
 			_, taken := names[o.Reference]
-			return !taken && secret.makes(o)
+			return !taken && secret.Makes(o)
 		})
 		if j < 0 {
 			return nil, &Refusal{
@@ -81,8 +81,8 @@ func Match(consumer Consumer, want []objects.Object) (Names, *Refusal) {
 	return names, nil
 }
 
-// makes says whether a Secret makes the entity that an object is of.
-func (s Secret) makes(o objects.Object) bool {
+// Makes says whether a Secret makes the entity that an object is of, in whatever words.
+func (s Secret) Makes(o objects.Object) bool {
 	wanted, _ := o.Content["stringData"].(map[string]any)
 	text := func(field string) string {
 		value, _ := wanted[field].(string)
