@@ -151,20 +151,40 @@ func AccessNamespaces(service *v1alpha1.JwtProtectedService) []string {
 // NarrowACL gives the fields of an acl plugin as it is wanted, with those groups alone that it allows now too. narrower
 // says that this shuts somebody out.
 func NarrowACL(wanted, now kong.Fields) (fields kong.Fields, narrower bool) {
-	allowed := func(f kong.Fields) []string {
-		config, _ := f["config"].(map[string]any)
-		return kong.Fields(config).Strings("allow")
+	list, groups, narrower := NarrowGroups(wanted.Object("config"), now.Object("config"))
+	if list == "" {
+		return wanted, false
 	}
-	want, held := allowed(wanted), allowed(now)
-	both := slices.DeleteFunc(slices.Clone(want), func(group string) bool { return !slices.Contains(held, group) })
-	narrower = slices.ContainsFunc(held, func(group string) bool { return group != Nobody && !slices.Contains(want, group) })
-	if len(both) == 0 {
-		both = []string{Nobody}
-	}
-	config, _ := wanted["config"].(map[string]any)
-	config = maps.Clone(config)
-	config["allow"] = both
+	config := maps.Clone(wanted.Object("config"))
+	config[list] = groups
 	fields = maps.Clone(wanted)
 	fields["config"] = config
 	return fields, narrower
+}
+
+// NarrowGroups gives what a list of an acl plugin's configuration has to be to shut out whom the wanted one shuts out
+// and to let nobody in, and says whether it shuts somebody out whom it lets in now. list is empty where the two do not
+// have the same list, allow or deny: Kong takes no plugin with both.
+func NarrowGroups(wanted, now kong.Fields) (list string, groups []string, narrower bool) {
+	lacks := func(all []string) func(string) bool {
+		return func(group string) bool { return group != Nobody && !slices.Contains(all, group) }
+	}
+	if want, held := wanted.Strings("allow"), now.Strings("allow"); len(want) > 0 && len(held) > 0 {
+		groups = slices.DeleteFunc(slices.Clone(want), func(group string) bool { return !slices.Contains(held, group) })
+		if len(groups) == 0 {
+			groups = []string{Nobody} // Kong takes no empty list
+		}
+		return "allow", groups, slices.ContainsFunc(held, lacks(want))
+	}
+	want, held := wanted.Strings("deny"), now.Strings("deny")
+	if len(want) == 0 || len(held) == 0 {
+		return "", nil, false
+	}
+	groups = slices.Clone(held)
+	for _, group := range want {
+		if !slices.Contains(groups, group) {
+			groups = append(groups, group)
+		}
+	}
+	return "deny", groups, len(groups) > len(held)
 }

@@ -7,10 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
-	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
@@ -142,11 +140,11 @@ func (r *run) narrow(ctx context.Context) error {
 		if live == nil {
 			continue // somebody deleted it: the next Sync writes it, and the others are narrowed all the same
 		}
-		config := narrowed(live.Object, o.Content)
-		if config == nil {
+		list, groups, narrower := desired.NarrowGroups(configOf(o.Content), configOf(live.Object))
+		if !narrower {
 			continue
 		}
-		raw, err := json.Marshal(map[string]any{"config": config,
+		raw, err := json.Marshal(map[string]any{"config": map[string]any{list: groups},
 			"metadata": map[string]any{"annotations": objects.Unknown()}})
 		if err != nil {
 			return err
@@ -164,32 +162,5 @@ func (r *run) narrow(ctx context.Context) error {
 	return nil
 }
 
-// narrowed gives what an acl plugin that is there has to change at once; nil where it is nothing. One that is to allow
-// groups instead of denying some, or the other way round, stays: Kong takes no plugin with both.
-func narrowed(live, wanted map[string]any) map[string]any {
-	groups := func(content map[string]any, name string) []string {
-		list, _, _ := unstructured.NestedStringSlice(content, "config", name)
-		return list
-	}
-	if want, allowed := groups(wanted, "allow"), groups(live, "allow"); len(want) > 0 && len(allowed) > 0 {
-		rest := slices.DeleteFunc(slices.Clone(allowed), func(group string) bool { return !slices.Contains(want, group) })
-		switch len(rest) {
-		case len(allowed):
-			return nil
-		case 0:
-			rest = []string{desired.Nobody} // Kong takes no empty list
-		}
-		return map[string]any{"allow": rest}
-	}
-	denied := groups(live, "deny")
-	all := slices.Clone(denied)
-	for _, group := range groups(wanted, "deny") {
-		if !slices.Contains(all, group) {
-			all = append(all, group)
-		}
-	}
-	if len(denied) == 0 || len(all) == len(denied) {
-		return nil
-	}
-	return map[string]any{"deny": all}
-}
+// configOf is the configuration of a plugin in an object's content.
+func configOf(content map[string]any) kong.Fields { return kong.Fields(content).Object("config") }
