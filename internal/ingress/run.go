@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -96,8 +97,21 @@ func (r *run) bring(ctx context.Context, o objects.Object) error {
 		return r.attach(ctx, o)
 	}
 	before, there := r.own[o.Reference]
+	if there && o.Content != nil {
+		var err error
+		if o, err = r.guarded(ctx, o); err != nil {
+			return err
+		}
+	}
 	if there && before.Sum == o.Sum && !before.Stale || o.Content == nil {
 		return nil
+	}
+	if there {
+		early, err := r.widensEarly(ctx, o)
+		if early || err != nil {
+			r.open = true
+			return errors.Join(err, r.narrowOne(ctx, o))
+		}
 	}
 	// A plugin whose configuration is its own needs nothing: whom it no longer admits is kept out at once.
 	needsBelow := o.Entity == kong.KindRoute || o.Entity == kong.KindService ||

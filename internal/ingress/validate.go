@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -128,38 +129,100 @@ func (r *run) takeRoutes(ctx context.Context) error {
 
 // narrow takes those groups out of the acl plugins that are not wanted, and adds to those that they keep out.
 func (r *run) narrow(ctx context.Context) error {
-	for reference, o := range r.want {
-		is, there := r.own[reference]
-		if o.Entity != kong.KindPlugin || o.Content["plugin"] != "acl" || !there || is.Sum == o.Sum {
-			continue
-		}
-		live, err := r.cluster.get(ctx, reference)
-		if err != nil {
+	for _, o := range r.want {
+		if err := r.narrowOne(ctx, o); err != nil {
 			return err
 		}
-		if live == nil {
-			continue // somebody deleted it: the next Sync writes it, and the others are narrowed all the same
-		}
-		list, groups, narrower := desired.NarrowGroups(configOf(o.Content), configOf(live.Object))
-		if !narrower {
-			continue
-		}
-		raw, err := json.Marshal(map[string]any{"config": map[string]any{list: groups},
-			"metadata": map[string]any{"annotations": objects.Unknown()}})
-		if err != nil {
-			return err
-		}
-		printed, err := r.cluster.patch(ctx, reference, raw)
-		if err != nil {
-			return fmt.Errorf("take groups out of %s: %w", reference, err)
-		}
-		is.Epoch, is.Print, is.Sum = r.barrier.Wrote(), printed, objects.UnknownSum
-		r.own[reference] = is
-		r.held.Put(is)
-		r.held.Withdrew(r.owner, is.Epoch)
-		r.result.Writes++
 	}
 	return nil
+}
+
+func (r *run) narrowOne(ctx context.Context, o objects.Object) error {
+	is, there := r.own[o.Reference]
+	if o.Entity != kong.KindPlugin || o.Content["plugin"] != "acl" || !there || is.Sum == o.Sum {
+		return nil
+	}
+	live, err := r.cluster.get(ctx, o.Reference)
+	if err != nil || live == nil {
+		return err // somebody deleted it: the next Sync writes it, and the others are narrowed all the same
+	}
+	list, groups, narrower := desired.NarrowGroups(configOf(o.Content), configOf(live.Object))
+	if !narrower {
+		return nil
+	}
+	raw, err := json.Marshal(map[string]any{"config": map[string]any{list: groups},
+		"metadata": map[string]any{"annotations": objects.Unknown()}})
+	if err != nil {
+		return err
+	}
+	printed, err := r.cluster.patch(ctx, o.Reference, raw)
+	if err != nil {
+		return fmt.Errorf("take groups out of %s: %w", o.Reference, err)
+	}
+	is.Epoch, is.Print, is.Sum = r.barrier.Wrote(), printed, objects.UnknownSum
+	r.own[o.Reference] = is
+	r.held.Put(is)
+	r.held.Withdrew(r.owner, is.Epoch)
+	r.result.Writes++
+	return nil
+}
+
+// widensEarly says whether an acl plugin would let in somebody while what is reached is not as it is wanted: whom a
+// change lets in gets to the routes that it leaves, and to nothing that it takes away.
+func (r *run) widensEarly(ctx context.Context, o objects.Object) (bool, error) {
+	if o.Entity != kong.KindPlugin || o.Content["plugin"] != "acl" ||
+		!r.reaches(kong.KindRoute) && !r.reaches(kong.KindService) {
+		return false, nil
+	}
+	live, err := r.cluster.get(ctx, o.Reference)
+	if err != nil || live == nil {
+		return false, err
+	}
+	_, _, wider := desired.NarrowGroups(configOf(live.Object), configOf(o.Content))
+	return wider, nil
+}
+
+// guarded gives a service with the plugins that it is to lose, as long as a route that relied on them is not as it is
+// wanted.
+func (r *run) guarded(ctx context.Context, o objects.Object) (objects.Object, error) {
+	if o.Entity != kong.KindService {
+		return o, nil
+	}
+	leaving := map[string]bool{}
+	for reference, is := range r.own {
+		if _, wanted := r.want[reference]; !wanted && is.Entity == kong.KindPlugin {
+			leaving[is.Name] = true
+		}
+	}
+	if len(leaving) == 0 || !r.reaches(kong.KindRoute) {
+		return o, nil
+	}
+	live, err := r.cluster.get(ctx, o.Reference)
+	if err != nil || live == nil {
+		return o, err
+	}
+	named := slices.DeleteFunc(objects.Plugins(live.GetAnnotations()), func(name string) bool { return !leaving[name] })
+	if len(named) == 0 {
+		return o, nil
+	}
+	r.open = true
+	return r.objects.Naming(o, named), nil
+}
+
+// reaches says whether Kong may have a route or a service of the owner's otherwise than it is wanted. One that nobody
+// gets to does not count.
+func (r *run) reaches(kind kong.Kind) bool {
+	pushed := r.barrier.Pushed()
+	for reference, is := range r.own {
+		if is.Entity != kind || is.Guarded {
+			continue
+		}
+		want, wanted := r.want[reference]
+		if !wanted || is.Epoch > pushed || want.Content != nil && want.Sum != is.Sum {
+			return true
+		}
+	}
+	return kind == kong.KindRoute && r.held.LastRemoved(r.owner) > pushed
 }
 
 // configOf is the configuration of a plugin in an object's content.

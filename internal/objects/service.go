@@ -182,22 +182,41 @@ func (s Settings) Guard(o Object) Object {
 	guarded := o
 	guarded.Content = clone(o.Content)
 	guarded.Guarded = true
-	metadata, _ := guarded.Content["metadata"].(map[string]any)
-	held, _ := metadata["annotations"].(map[string]any)
 	secret := s.digest("guard", o.ID)
-	annotations := map[string]string{annotationPrefix + "headers.x-kongjwt-guard": secret}
-	for name, value := range held {
-		text, _ := value.(string)
-		own := strings.HasPrefix(name, "kongjwt.dev/")
-		if !own && !strings.HasPrefix(name, annotationPrefix+"headers.") && name != annotationPrefix+"host-aliases" {
-			annotations[name] = text
+	annotations := written(o)
+	for name := range annotations {
+		if strings.HasPrefix(name, annotationPrefix+"headers.") || name == annotationPrefix+"host-aliases" {
+			delete(annotations, name)
 		}
 	}
+	annotations[annotationPrefix+"headers.x-kongjwt-guard"] = secret
 	spec, _ := guarded.Content["spec"].(map[string]any)
 	rules, _ := spec["rules"].([]any)
 	rule, _ := rules[0].(map[string]any)
 	rule["host"] = secret + ".kongjwt-guard.invalid"
 	return s.finish(guarded, meta{annotations: annotations})
+}
+
+// Naming gives an object that names more plugins than it does.
+func (s Settings) Naming(o Object, more []string) Object {
+	annotations := written(o)
+	names := append(Plugins(annotations), more...)
+	slices.Sort(names)
+	annotations[annotationPlugins] = strings.Join(slices.Compact(names), ",")
+	return s.finish(o, meta{annotations: annotations})
+}
+
+// written are the annotations of an object that the controller reads.
+func written(o Object) map[string]string {
+	metadata, _ := o.Content["metadata"].(map[string]any)
+	all, _ := metadata["annotations"].(map[string]any)
+	annotations := map[string]string{}
+	for name, value := range all {
+		if text, is := value.(string); is && !strings.HasPrefix(name, "kongjwt.dev/") {
+			annotations[name] = text
+		}
+	}
+	return annotations
 }
 
 func orAny(list []string, fallback string) []string {
