@@ -49,6 +49,11 @@ func (r *run) attach(ctx context.Context, o objects.Object) error {
 		r.open = true // it names other plugins once these are in Kong as they are wanted
 		return nil
 	}
+	if !attached && !r.refused {
+		if hidden, err := r.hidden(ctx); hidden || err != nil {
+			return err
+		}
+	}
 	if !isAttached(live, manager, o) {
 		conflict := r.cluster.attach(ctx, live, o, manager)
 		if apierrors.IsConflict(conflict) && len(managersOf(conflict)) > 0 {

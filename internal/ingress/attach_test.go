@@ -1,6 +1,7 @@
 package ingress
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -8,6 +9,14 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+	"github.com/kongjwt/kong-jwt-operator/internal/objects"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
 func TestAConflictNamesItsFieldManagersOnce(t *testing.T) {
@@ -47,5 +56,43 @@ func TestGatewaysThatServeARouteAreThoseThatAcceptedIt(t *testing.T) {
 	}
 	if names := servedBy(&unstructured.Unstructured{Object: map[string]any{}}); len(names) != 0 {
 		t.Error(names)
+	}
+}
+
+func TestNothingIsAttachedWhileAKongPluginThatCameMeanwhileHidesIt(t *testing.T) {
+	r, _, live := pushing(t)
+	owner, woken := desired.ServiceOwner("team", "api"), 0
+	r.start.Notify = func(engine.Event) { woken++ }
+	target := desired.Target{Kind: kong.KindService, Name: "orders", Object: "Service"}
+	want, err := r.objects.Of(desired.Set{Owner: owner, Attach: &target, Entities: []kong.Entity{{
+		Kind: kong.KindPlugin, ID: "jwt", Fields: kong.Fields{
+			"name": "jwt", "service": map[string]any{"id": desired.AttachedID}, "tags": r.objects.Scope.Tags(owner, "jwt"),
+		},
+	}}}, nil, nil)
+	if err != nil || len(want) != 2 {
+		t.Fatal(want, err)
+	}
+	live["Service"] = empty(want[1].Reference)
+	there := true // a KongPlugin came after it was asked for, and before the plugin that it hides
+	r.cluster = cluster{interceptor.NewClient(r.cluster.kube, interceptor.Funcs{
+		List: func(_ context.Context, _ client.WithWatch, list client.ObjectList, _ ...client.ListOption) error {
+			if all, is := list.(*metav1.PartialObjectMetadataList); is && there {
+				all.Items = []metav1.PartialObjectMetadata{{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: want[0].Name}}}
+			}
+			return nil
+		},
+	})}
+	attached := func() bool { return live["Service"].GetAnnotations()[objects.AnnotationPlugins] != "" }
+	_, err = r.program(t.Context(), owner, aim{target: target}, want)
+	var wait *status.WaitError
+	if hiding := r.held.HiddenBy(owner); !errors.As(err, &wait) || attached() || woken != 1 || len(hiding) != 1 {
+		t.Errorf("attached %v, woken %d times, hidden by %v: %v", attached(), woken, hiding, err)
+	}
+	there = false
+	for range 2 { // the first one finds that it is gone
+		_, _ = r.program(t.Context(), owner, aim{target: target}, want)
+	}
+	if !attached() {
+		t.Error("not attached though nothing hides it")
 	}
 }

@@ -2,10 +2,12 @@ package ingress
 
 import (
 	"context"
+	"maps"
 	"slices"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 	"github.com/kongjwt/kong-jwt-operator/internal/objects"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
@@ -69,6 +71,21 @@ func (r *rooms) findHiding(ctx context.Context, owner desired.Owner, want []obje
 	}
 	r.held.HideOwn(listing, owner, would, plugins)
 	return nil
+}
+
+// hidden asks once more which KongPlugins hide the owner's, now that these are there, and says whether others do than
+// were known: the watch tells only of what hides a KongClusterPlugin that is there. The owner looks again then.
+func (r *run) hidden(ctx context.Context) (bool, error) {
+	known := r.held.HiddenBy(r.owner)
+	if err := r.findHiding(ctx, r.owner, slices.Collect(maps.Values(r.want))); err != nil {
+		return false, err
+	}
+	if slices.Equal(known, r.held.HiddenBy(r.owner)) {
+		return false, nil
+	}
+	r.open = true
+	r.wake(r.owner, engine.EventDrift)
+	return true, nil
 }
 
 // isHidden says whether a KongPlugin is taken instead of that of an entity.
