@@ -27,7 +27,7 @@ func immutable(data map[string]string) (c cluster, deleted *int) {
 			for name, text := range data {
 				encoded[name] = base64.StdEncoding.EncodeToString([]byte(text))
 			}
-			o.(*unstructured.Unstructured).Object["data"] = encoded //nolint:errcheck,forcetypeassert // nothing else is read
+			o.(*unstructured.Unstructured).Object["data"] = encoded //nolint:forcetypeassert // nothing else is read
 			return nil
 		},
 		Apply: func(_ context.Context, _ client.WithWatch, a runtime.ApplyConfiguration, _ ...client.ApplyOption) error {

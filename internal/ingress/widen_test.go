@@ -58,7 +58,7 @@ func pushing(t *testing.T) (r *rooms, push func(), live map[string]*unstructured
 			if !there {
 				return apierrors.NewNotFound(schema.GroupResource{}, o.GetName())
 			}
-			is.DeepCopyInto(o.(*unstructured.Unstructured)) //nolint:errcheck,forcetypeassert // nothing else is read
+			is.DeepCopyInto(o.(*unstructured.Unstructured)) //nolint:forcetypeassert // nothing else is read
 			return nil
 		},
 		Patch: func(_ context.Context, _ client.WithWatch, o client.Object, patch client.Patch, _ ...client.PatchOption) error {
