@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
@@ -270,6 +271,71 @@ var _ = Describe("A JwtConsumer that follows an issuer", func() {
 			g.Expect(owners).To(HaveLen(7))
 			g.Expect(owners).To(HaveEach(owners[0]))
 		}).WithTimeout(2 * soon).WithPolling(poll).Should(Succeed())
+	})
+
+	It("has its keys with their follower, whom one key that somebody took first does not make leave", func(ctx SpecContext) {
+		By("a thief that is older, and publishes the issuer's next key itself")
+		Expect(provider.Add("two", "ES256")).To(Succeed())
+		provider.Withdraw("one")
+		next, err := provider.Set()
+		Expect(err).NotTo(HaveOccurred())
+		provider.Serve("/theirs", string(next))
+		provider.Withdraw("two")
+		provider.Publish("one")
+		thief, rightful := follower("a-thief", func(j *v1alpha1.JWKS) { j.URL = provider.Base() + "/theirs" }), follower("rightful")
+		theirs := thief.Spec.Credentials
+		thief.Spec.Credentials = []v1alpha1.Credential{{Name: "made", Algorithm: "HS256", Generate: &v1alpha1.Generate{SecretName: "thief-made"}}}
+		create(ctx, thief)
+		ready(ctx, thief)
+		create(ctx, rightful)
+		ready(ctx, rightful)
+		since := rightful.Status.Credentials[0].IssueTime.Time
+		Eventually(time.Now).WithTimeout(soon).WithPolling(poll).Should(BeTemporally(">", since.Add(time.Second)))
+		change(ctx, thief, func(c *v1alpha1.JwtConsumer) { c.Spec.Credentials = theirs })
+		Eventually(phases(ctx, thief)).WithTimeout(soon).WithPolling(poll).Should(ContainElement("Active two"))
+
+		By("which then follows the issuer, first with another credential, then with the one that holds the key")
+		provider.Publish("two")
+		change(ctx, thief, func(c *v1alpha1.JwtConsumer) {
+			too := *c.Spec.Credentials[0].DeepCopy()
+			too.Name, too.JWKS.URL = "too", provider.URL()
+			c.Spec.Credentials = append(c.Spec.Credentials, too)
+		})
+		stalled(ctx, thief, v1alpha1.ReasonConflict, ContainSubstring(w.namespace+"/rightful"))
+		look(ctx, rightful)
+		stalled(ctx, rightful, v1alpha1.ReasonConflict, And(ContainSubstring("two"), ContainSubstring("a-thief")))
+		Expect(phases(ctx, rightful)(Default)).To(ContainElement("Active one"))
+		change(ctx, thief, func(c *v1alpha1.JwtConsumer) {
+			c.Spec.Credentials = c.Spec.Credentials[:1]
+			c.Spec.Credentials[0].JWKS.URL = provider.URL()
+		})
+		Eventually(phases(ctx, rightful)).WithTimeout(2 * soon).WithPolling(poll).Should(ConsistOf("Active one", "Active two"))
+		stalled(ctx, thief, v1alpha1.ReasonConflict, ContainSubstring(w.namespace+"/rightful"))
+	})
+
+	It("gives no key of a name that is another namespace's", func(ctx SpecContext) {
+		Expect(provider.Add("default.john.default", "ES256")).To(Succeed())
+		consumer := follower("follows")
+		create(ctx, consumer)
+		ready(ctx, consumer)
+		Eventually(degraded(ctx, consumer)).WithTimeout(soon).WithPolling(poll).
+			Should(Equal(v1alpha1.ReasonKeysLeftOut + ": credential idp: keys of the set are left out (a key has a kid that begins with the name of another namespace)"))
+		Expect(keys(ctx)()).To(ConsistOf("one"))
+	})
+
+	It("has its keys with their follower, whom policy forbids something else", func(ctx SpecContext) {
+		first, second := follower("first"), follower("second")
+		first.Spec.Plugins = []v1alpha1.PluginSpec{{Name: "size", Plugin: "request-size-limiting"}}
+		create(ctx, first)
+		ready(ctx, first)
+		create(ctx, second)
+		stalled(ctx, second, v1alpha1.ReasonConflict, ContainSubstring(w.namespace+"/first"))
+		change(ctx, w.gateway, func(g *v1alpha1.KongGateway) { g.Spec.Policy.ConsumerPlugins = nil })
+		stalled(ctx, first, v1alpha1.ReasonPolicyViolation, ContainSubstring("spec.plugins"))
+		Expect(provider.Add("two", "ES256")).To(Succeed())
+		look(ctx, second)
+		stalled(ctx, second, v1alpha1.ReasonConflict, ContainSubstring(w.namespace+"/first"))
+		Consistently(keys(ctx)).WithTimeout(quiet).WithPolling(poll).ShouldNot(ContainElement("two"))
 	})
 
 	It("says what keeps a set from being followed", func(ctx SpecContext) {

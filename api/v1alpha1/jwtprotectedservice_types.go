@@ -155,8 +155,8 @@ type BudgetUse struct {
 	// matches are the paths, hosts, SNIs and header values of its routes.
 	// +optional
 	Matches int32 `json:"matches,omitempty"`
-	// configBytes is how long the configurations of its plugins are, in bytes, those from Secrets and what
-	// spec.claims makes among them.
+	// configBytes is how long the configurations of its plugins are, in bytes, those from Secrets, and what
+	// spec.claims makes, spec.access names and spec.tags has among them.
 	// +optional
 	ConfigBytes int32 `json:"configBytes,omitempty"`
 }

@@ -215,8 +215,8 @@ type Budget struct {
 	// +kubebuilder:default=4000
 	// +optional
 	Matches int32 `json:"matches,omitempty"`
-	// configBytes is how long the configurations of their plugins may be, in bytes, those from Secrets and what
-	// spec.claims makes among them.
+	// configBytes is how long the configurations of their plugins may be, in bytes, those from Secrets, and what
+	// spec.claims makes, spec.access names and spec.tags has among them.
 	// Default 1048576.
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1073741824

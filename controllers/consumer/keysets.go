@@ -196,7 +196,9 @@ func (r *keySets) readOne(ctx context.Context, spec v1alpha1.Credential, field s
 			Who:     who,
 			Request: r.consumer.Annotations[v1alpha1.AnnotationReconcile], Wake: r.wake(),
 		})
-		set.selection = set.view.Set.Select(string(spec.Algorithm), limit)
+		set.selection = set.view.Set.Without(func(kid string) bool {
+			return !desired.MayPublish(r.gateway.Policy, r.consumer.Namespace, kid)
+		}, "has a kid that begins with the name of another namespace").Select(string(spec.Algorithm), limit)
 	}
 	revoke := r.request(v1alpha1.AnnotationRevokePrevious)
 	// Also with a problem: what is held stays, and what is leaving goes in its time, whether or not the set can be
@@ -212,7 +214,7 @@ func (r *keySets) readOne(ctx context.Context, spec v1alpha1.Credential, field s
 		problem = set.problem()
 	}
 	// Last, since a rival is told by the kids that this set has.
-	if other, taken := r.followedBy(ctx, set, spec.JWKS.Address()); taken {
+	if other, taken := r.followedBy(ctx, set); taken {
 		return errors.Join(problem, r.leaveTo(other, set))
 	}
 	return errors.Join(problem, r.assignKids(field, set))

@@ -16,7 +16,12 @@ func TestWhatAServiceTakesOfABudget(t *testing.T) {
 		}
 		s.Plugins = []v1alpha1.ServicePlugin{{PluginSpec: v1alpha1.PluginSpec{Name: "p", Config: &apiextensionsv1.JSON{Raw: []byte(`{"a":1}`)}}}}
 	})
-	want := v1alpha1.BudgetUse{Routes: 2, Matches: 7, ConfigBytes: 7 + 3 + 2}
+	service.Spec.Tags = []v1alpha1.Tag{"shop", "eu"}
+	service.Spec.Access = &v1alpha1.Access{
+		Groups: []string{"team-a.admins"}, Consumers: []v1alpha1.ConsumerReference{{Name: "john"}, {Namespace: "team-b", Name: "mary"}},
+	}
+	const tags, access = 4 + 2, 13 + 4 + 6 + 4
+	want := v1alpha1.BudgetUse{Routes: 2, Matches: 7, ConfigBytes: 7 + 3 + 2 + tags + access}
 	if got := ServiceUse(service, Configs{"p": {[]byte("abc"), []byte("de")}}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}

@@ -216,5 +216,5 @@ func TestProgramsAreBounded(t *testing.T) {
 	wantStalled(t, CheckService(testPolicy(), large), v1alpha1.ReasonInvalidSpec, "spec.claims: ")
 	tight := testPolicy(func(p *v1alpha1.GatewayPolicy) { p.Budget.ConfigBytes = 1000 })
 	wantStalled(t, tight.CheckBudget("team-a", v1alpha1.BudgetUse{}, ServiceUse(checks(2, 20, 10), nil), nil),
-		v1alpha1.ReasonPolicyViolation, "that of spec.claims", "budget.configBytes is 1000")
+		v1alpha1.ReasonPolicyViolation, "with spec.claims", "budget.configBytes is 1000")
 }

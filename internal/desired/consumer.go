@@ -140,7 +140,8 @@ func BuildConsumer(scope Scope, policy Policy, in ConsumerInput) (Set, error) {
 			continue
 		}
 		if username != nil && credential.keyIsOfUsername() && !credential.Held {
-			keep = append(keep, CredentialID(scope, b.owner, credential.Part)) // its key would be another's, as the username is
+			// Its key would be another's, as the username is.
+			keep = append(keep, CredentialID(scope, b.owner, credential.Part))
 			continue
 		}
 		if err := b.addCredential(id, credential); err != nil {
@@ -340,9 +341,6 @@ func ConsumerUniqueKeys(consumer *v1alpha1.JwtConsumer) []UniqueKey {
 	for _, c := range consumer.Spec.Credentials {
 		if c.Key != "" {
 			keys = append(keys, UniqueKey{Kind: UniqueCredentialKey, Value: c.Key})
-		}
-		if c.JWKS != nil {
-			keys = append(keys, IssuerKey(c.JWKS.Address()))
 		}
 	}
 	return keys

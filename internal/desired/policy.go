@@ -132,6 +132,15 @@ func (p Policy) IssuerURLs(namespace string) (urls []string, all bool) {
 	return urls, false
 }
 
+// MayPublish says whether an issuer that a namespace follows may have a key under a kid. Where identities are
+// Namespaced, a kid that begins as the names of another namespace do is not for an issuer for which no administrator
+// answers, in policy.jwks.issuers: a key that the other would be given next could be taken before.
+func MayPublish(p Policy, namespace, kid string) bool {
+	first, _, dotted := strings.Cut(kid, ".")
+	_, open := p.IssuerURLs(namespace)
+	return !open || !dotted || first == namespace || p.Identities == v1alpha1.IdentitiesAny || p.IsNamespace == nil || !p.IsNamespace(first)
+}
+
 // isFor says whether a rule is for a namespace. Without a list of them it is for all, with an empty one for none.
 func isFor(namespaces []string, namespace string) bool {
 	return namespaces == nil || slices.Contains(namespaces, namespace)
@@ -229,6 +238,17 @@ func ServiceUse(service *v1alpha1.JwtProtectedService, configs Configs) v1alpha1
 			use.Matches += int32(len(values))
 		}
 	}
+	for _, tag := range service.Spec.Tags {
+		use.ConfigBytes += int32(len(tag))
+	}
+	if access := service.Spec.Access; access != nil {
+		for _, group := range access.Groups {
+			use.ConfigBytes += int32(len(group))
+		}
+		for _, consumer := range access.Consumers {
+			use.ConfigBytes += int32(len(consumer.Namespace) + len(consumer.Name))
+		}
+	}
 	for _, plugin := range service.Spec.Plugins {
 		if plugin.Config != nil {
 			use.ConfigBytes += int32(len(plugin.Config.Raw))
@@ -262,7 +282,7 @@ func (p Policy) CheckBudget(namespace string, former, wanted v1alpha1.BudgetUse,
 			func(u v1alpha1.BudgetUse) int32 { return u.Matches }, p.Budget.Matches, defaultMatches,
 		},
 		{
-			"spec.plugins", "bytes of configuration, with that of spec.claims", "configBytes",
+			"spec.plugins", "bytes of configuration, with spec.claims, spec.access and spec.tags", "configBytes",
 			func(u v1alpha1.BudgetUse) int32 { return u.ConfigBytes }, p.Budget.ConfigBytes, defaultConfigBytes,
 		},
 	} {

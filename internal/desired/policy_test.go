@@ -64,6 +64,31 @@ func TestIdentities(t *testing.T) {
 	}
 }
 
+func TestKidsThatAnIssuerMayPublish(t *testing.T) {
+	known := func(p Policy) Policy {
+		p.IsNamespace = func(name string) bool { return name == "team-a" || name == "team-b" }
+		return p
+	}
+	namespaced := known(testPolicy())
+	for kid, may := range map[string]bool{
+		"team-b.john.default": false, "team-b.": false, "team-a.john.default": true, "team-b": true, "team-bc.john": true, "2026.11": true, ".team-b": true,
+	} {
+		if MayPublish(namespaced, "team-a", kid) != may {
+			t.Errorf("%s: may be published is %v", kid, !may)
+		}
+	}
+	for what, change := range map[string]func(*v1alpha1.GatewayPolicy){
+		"identities: Any": func(p *v1alpha1.GatewayPolicy) { p.Identities = v1alpha1.IdentitiesAny },
+		"an issuer that policy names": func(p *v1alpha1.GatewayPolicy) {
+			p.JWKS = &v1alpha1.JWKSPolicy{Issuers: []v1alpha1.AllowedIssuer{{URL: "https://login.example.com/"}}}
+		},
+	} {
+		if !MayPublish(known(testPolicy(change)), "team-a", "team-b.john.default") {
+			t.Errorf("%s: a kid is refused", what)
+		}
+	}
+}
+
 func TestGroupsThatAreKeptForSomeNamespaces(t *testing.T) {
 	for _, identities := range []v1alpha1.IdentityPolicy{v1alpha1.IdentitiesAny, v1alpha1.IdentitiesNamespaced} {
 		policy := testPolicy(func(p *v1alpha1.GatewayPolicy) {
@@ -191,7 +216,8 @@ func TestPluginConfigs(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, text := range textsOf(config) {
-				if text != "redis" && strings.Contains(fromSecret.Error(), text) { // the field of the policy has that name
+				// The field of the policy has that name.
+				if text != "redis" && strings.Contains(fromSecret.Error(), text) {
 					t.Errorf("the message repeats %q, which is in a Secret: %v", text, fromSecret)
 				}
 			}

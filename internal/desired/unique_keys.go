@@ -2,7 +2,6 @@ package desired
 
 import (
 	"cmp"
-	"net/url"
 	"sort"
 	"strings"
 
@@ -12,8 +11,8 @@ import (
 // UniqueKind is a space of values of which Kong, or the operator, lets each be held once.
 type UniqueKind string
 
-// The kinds of unique keys. All but UniqueRoute, UniqueHost and UniqueIssuer are unique in Kong itself; Kong takes two
-// routes that match the same requests.
+// The kinds of unique keys. All but UniqueRoute and UniqueHost are unique in Kong itself; Kong takes two routes that
+// match the same requests.
 const (
 	UniqueUsername      UniqueKind = "username"
 	UniqueCustomID      UniqueKind = "custom ID"
@@ -23,8 +22,6 @@ const (
 	UniqueRoute         UniqueKind = "route"
 	// UniqueHost is a host, or a path on any host, that a namespace has against others.
 	UniqueHost UniqueKind = "host"
-	// UniqueIssuer is an issuer's key set: whose kids its keys are, future ones too.
-	UniqueIssuer UniqueKind = "issuer"
 )
 
 // UniqueKey is one value that only one holder may have.
@@ -38,21 +35,6 @@ type UniqueKey struct {
 	// may have other paths of the host.
 	Namespace, Host, Prefix string
 	Shared                  bool
-}
-
-// IssuerKey is the unique key of an issuer: its URL, as all spellings of it are (RFC 3986 section 6.2).
-func IssuerKey(address string) UniqueKey {
-	key := UniqueKey{Kind: UniqueIssuer, Value: address}
-	u, err := url.Parse(address)
-	if err != nil {
-		return key
-	}
-	host, port := strings.ToLower(strings.TrimSuffix(u.Hostname(), ".")), u.Port()
-	if u.Scheme == "https" && port == "443" || u.Scheme == "http" && port == "80" {
-		port = ""
-	}
-	key.Value = u.Scheme + "://" + host + ":" + port + u.JoinPath("/").Path + "?" + u.Query().Encode()
-	return key
 }
 
 // Bucket is what a resource with the key is looked up by: of a route its host, of a host its registered domain or the

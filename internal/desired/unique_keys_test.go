@@ -98,23 +98,3 @@ func TestSpecsHaveTheUniqueKeysOfTheirEntities(t *testing.T) {
 		t.Errorf("the spec does not have %v", held)
 	}
 }
-
-func TestAnIssuerHasOneKeyHoweverItIsSpelt(t *testing.T) {
-	want := IssuerKey("https://login.example.com/tenant/keys?p=a&q=b")
-	for _, same := range []string{
-		"https://LOGIN.example.com.:443/tenant/keys?p=a&q=b", "https://login.example.com/other/../tenant/./keys?q=b&p=a",
-		"https://login.example.com/tenant//keys?p=a&q=b#fragment", "https://login.example.com/tenant/%6beys?p=a&q=b",
-	} {
-		if got := IssuerKey(same); got != want {
-			t.Errorf("%s: %v, not %v", same, got, want)
-		}
-	}
-	for _, other := range []string{
-		"http://login.example.com/tenant/keys?p=a&q=b", "https://login.example.com:8443/tenant/keys?p=a&q=b",
-		"https://login.example.com/tenant/keys", "https://login.example.com/Tenant/keys?p=a&q=b",
-	} {
-		if IssuerKey(other) == want {
-			t.Errorf("%s is taken for another", other)
-		}
-	}
-}

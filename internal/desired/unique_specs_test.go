@@ -42,10 +42,6 @@ func TestUniqueKeysOfAConsumer(t *testing.T) {
 	if claimed := ConsumerClaims(testPolicy(), other); claimed != nil {
 		t.Errorf("claims %v, another's key", claimed)
 	}
-	other.Spec.Credentials = []v1alpha1.Credential{{Name: "a", JWKS: &v1alpha1.JWKS{URL: "https://login.example.com/keys"}}}
-	if got := ConsumerClaims(testPolicy(), other); len(got) != 2 || got[1] != IssuerKey("https://login.example.com/keys") {
-		t.Errorf("who follows an issuer claims %v", got)
-	}
 }
 
 func TestUniqueKeysOfAServiceThatIsRefused(t *testing.T) {
@@ -125,24 +121,6 @@ func TestRoutesAreTheSameInAnyOrder(t *testing.T) {
 	}
 	if plain := of(kong.Fields{"snis": nil, "headers": nil}); plain.Value != "a.example.com /x" {
 		t.Errorf("without conditions it is %q", plain.Value)
-	}
-}
-
-func TestIssuersAtPorts(t *testing.T) {
-	for address, same := range map[string]string{
-		"http://a.example.com:80/k": "http://a.example.com/k", "https://a.example.com:443/k": "https://a.example.com/k",
-	} {
-		if IssuerKey(address) != IssuerKey(same) {
-			t.Errorf("%s and %s are two issuers", address, same)
-		}
-	}
-	for address, other := range map[string]string{
-		"http://a.example.com:8080/k": "http://a.example.com/k", "https://a.example.com:80/k": "https://a.example.com/k",
-		"http://a.example.com:443/k": "http://a.example.com/k",
-	} {
-		if IssuerKey(address) == IssuerKey(other) {
-			t.Errorf("%s and %s are one issuer", address, other)
-		}
 	}
 }
 

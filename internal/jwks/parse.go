@@ -229,6 +229,19 @@ func checkID(id string) error {
 	}
 }
 
+// Without leaves out the keys whose kids are refused, for a reason.
+func (s Set) Without(refused func(kid string) bool, reason string) Set {
+	left := Set{skipped: slices.Clone(s.skipped), beyond: s.beyond}
+	for _, c := range s.candidates {
+		if refused(c.id) {
+			left.skip(Skipped{Reason: reason})
+			continue
+		}
+		left.candidates = append(left.candidates, c)
+	}
+	return left
+}
+
 // Selection is what is used of a set.
 type Selection struct {
 	// Keys in the order of the set.

@@ -2,7 +2,6 @@ package resolve
 
 import (
 	"context"
-	"iter"
 	"slices"
 
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
@@ -26,25 +25,13 @@ func OlderWith[T v1alpha1.GatewayUser](
 ) func(desired.UniqueKey) (desired.Owner, bool) {
 	wants := newContest(reader, object, keysOf)
 	return func(key desired.UniqueKey) (owner desired.Owner, found bool) {
-		for rival := range wants.rivals(ctx, key, func(r Rival) bool { return r.Older && !r.CannotHave }) {
-			return rival.Owner, true
+		for _, other := range wants.nearTo(ctx, key) {
+			if Precedes(other, object) && !cannotHave(other) && slices.ContainsFunc(wants.by(other)[valueOf(key)], key.Overlaps) {
+				return OwnerOf(other), true
+			}
 		}
 		return desired.Owner{}, false
 	}
-}
-
-// Rival is a resource that wants a unique key of another one.
-type Rival struct {
-	Owner desired.Owner
-	// Older says that it was created earlier; CannotHave that it will not get the key, as it is now.
-	Older, CannotHave bool
-}
-
-// Rivals finds the resources of the same kind and gateway that want a unique key as well.
-func Rivals[T v1alpha1.GatewayUser](
-	ctx context.Context, reader client.Reader, object T, key desired.UniqueKey, keysOf func(T) []desired.UniqueKey,
-) []Rival {
-	return slices.Collect(newContest(reader, object, keysOf).rivals(ctx, key, func(Rival) bool { return true }))
 }
 
 // contest is among the resources that may want what one wants. It looks each value of the index up once, and asks once
@@ -70,21 +57,6 @@ func newContest[T v1alpha1.GatewayUser](reader client.Reader, object T, keysOf f
 	}
 }
 
-// rivals gives those that want a key, of those that matter.
-func (c *contest[T]) rivals(ctx context.Context, key desired.UniqueKey, matters func(Rival) bool) iter.Seq[Rival] {
-	return func(yield func(Rival) bool) {
-		for _, other := range c.nearTo(ctx, key) {
-			rival := Rival{OwnerOf(other), precedes(other, c.object), cannotHave(other)}
-			if !matters(rival) || !slices.ContainsFunc(c.wantedBy(other)[valueOf(key)], key.Overlaps) {
-				continue
-			}
-			if !yield(rival) {
-				return
-			}
-		}
-	}
-}
-
 // nearTo finds the resources with a key in the same bucket.
 func (c *contest[T]) nearTo(ctx context.Context, key desired.UniqueKey) []T {
 	value := index.UniqueKeyValue(c.object.GatewayName(), key)
@@ -106,8 +78,8 @@ func (c *contest[T]) nearTo(ctx context.Context, key desired.UniqueKey) []T {
 	return found
 }
 
-// wantedBy lists the keys of another resource.
-func (c *contest[T]) wantedBy(other T) map[keyValue][]desired.UniqueKey {
+// by lists the keys of another resource.
+func (c *contest[T]) by(other T) map[keyValue][]desired.UniqueKey {
 	keys, known := c.keys[other.GetUID()]
 	if !known {
 		keys = map[keyValue][]desired.UniqueKey{}
@@ -135,8 +107,8 @@ func cannotHave(resource v1alpha1.Resource) bool {
 		stalled.Reason != v1alpha1.ReasonConflict && !status.AwaitsGateway(stalled.Reason)
 }
 
-// precedes orders by creation, then by namespace and name: the same on every replica.
-func precedes(a, b metav1.Object) bool {
+// Precedes orders by creation, then by namespace and name: the same on every replica.
+func Precedes(a, b metav1.Object) bool {
 	if a.GetUID() == b.GetUID() || !a.GetDeletionTimestamp().IsZero() {
 		return false
 	}
