@@ -127,7 +127,8 @@ func learnProbeRoutes(ctx context.Context) {
 		if inIngresses[name] {
 			continue
 		}
-		label, _, _ := strings.Cut(route.Host, ".") // the domain is no secret: it is reserved, and specs name it
+		// The domain is no secret: it is reserved, and specs name it.
+		label, _, _ := strings.Cut(route.Host, ".")
 		canaries.Add("the host of the probe route of "+name, label)
 		canaries.Add("the path of the probe route of "+name, route.Path)
 		canaries.Add("the path of the claims probe route of "+name, route.ClaimsPath)
@@ -237,7 +238,8 @@ var _ = Describe("Where something is wrong with a Secret", Ordered, func() {
 		create(ctx, newSecret(namespace, "taken-key", map[string]string{"password": decoy("taken-key"), "secret": decoy("of-taken-key")}))
 		waiting := caller("taken-key", "HS256", keyUnder("password"))
 		create(ctx, waiting)
-		DeferCleanup(func(ctx context.Context) { remove(ctx, waiting) }) // before the holder: what Kong holds is shown
+		// Before the holder: what Kong holds is shown.
+		DeferCleanup(func(ctx context.Context) { remove(ctx, waiting) })
 		awaitReason(ctx, waiting, v1alpha1.ReasonConflict, "the key that the Secret of credential primary has")
 	})
 

@@ -189,7 +189,8 @@ var _ = Describe("kubectl kongjwt import of files", func() {
 		for _, o := range objects {
 			if s, ok := o.(*v1alpha1.JwtProtectedService); ok {
 				Expect(s.Spec.Upstream.ServiceRef).To(Equal(&v1alpha1.UpstreamServiceReference{Name: "orders", Port: 8080}))
-				s.Spec.Upstream = &v1alpha1.Upstream{URL: env.UpstreamURL} // no Service has an address here
+				// No Service has an address here.
+				s.Spec.Upstream = &v1alpha1.Upstream{URL: env.UpstreamURL}
 			}
 		}
 		awaitReady(ctx, applied(ctx, objects)...)

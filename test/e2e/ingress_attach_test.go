@@ -224,7 +224,8 @@ var _ = Describe("An ingress controller that falls back without the last valid c
 			create(ctx, backend(namespace, "theirs"), limit, grant, theirs, service)
 			awaitReady(ctx, owned, service)
 			Expect(meta.FindStatusCondition(owned.Status.Conditions, v1alpha1.ConditionFallbackOpens)).To(BeNil())
-			DeferCleanup(func(ctx context.Context) { // the warning lasts as long as the event, for every gateway
+			// The warning lasts as long as the event, for every gateway.
+			DeferCleanup(func(ctx context.Context) {
 				Expect(env.Client.DeleteAllOf(ctx, &corev1.Event{}, client.InNamespace(namespace))).To(Succeed())
 			})
 

@@ -145,7 +145,8 @@ var _ = Describe("A page on an identity provider", Ordered, func() {
 
 	BeforeAll(func(ctx SpecContext) {
 		own = newGateway(named("providers"))
-		own.Spec.Policy.JWKS = &v1alpha1.JWKSPolicy{AllowPrivateAddresses: true} // the issuers are on this machine
+		// The issuers are on this machine.
+		own.Spec.Policy.JWKS = &v1alpha1.JWKSPolicy{AllowPrivateAddresses: true}
 		create(ctx, own)
 		DeferCleanup(func() {
 			ctx, cancel := background()

@@ -124,7 +124,8 @@ var _ = Describe("Never reachable unprotected", func() {
 			update(ctx, service, change)
 			awaitReady(ctx, service)
 			if i == 0 {
-				expectRefused(ctx, at(second), 401, "Unauthorized") // every worker has the route: what follows is about one that is served
+				// Every worker has the route: what follows is about one that is served.
+				expectRefused(ctx, at(second), 401, "Unauthorized")
 			}
 		}
 		expectRefused(ctx, at(second), 404, "no Route matched")
