@@ -152,7 +152,8 @@ var _ = Describe("attachTo on a Kong of an ingress controller", func() {
 		taken(ctx, guard)
 
 		By("losing it while the operator is away")
-		for _, thief := range []string{"first", "second"} { // the second time there are no plugins in the status
+		// The second time there are no plugins in the status.
+		for _, thief := range []string{"first", "second"} {
 			c.operator.Stop()
 			c.appliedBy(ctx, thief, c.routed(map[string]string{annotationPlugins: thief}))
 			c.operator = startOperator(c.name)

@@ -44,7 +44,8 @@ var _ = Describe("The table of mistakes", func() {
 	It("has for each a message that says what is wrong and what to do", func(ctx SpecContext) {
 		w := newWorld(ctx, kongsim.Options{}, func(g *v1alpha1.KongGateway) {
 			g.Spec.Policy.Identities, g.Spec.Policy.RegularExpressions = v1alpha1.IdentitiesNamespaced, false
-			g.Spec.Policy.JWKS = &v1alpha1.JWKSPolicy{AllowPrivateAddresses: true} // the issuer of the test has one
+			// The issuer of the test has one.
+			g.Spec.Policy.JWKS = &v1alpha1.JWKSPolicy{AllowPrivateAddresses: true}
 		})
 		ready(ctx, w.gateway)
 		w.servePlaces()
@@ -172,7 +173,8 @@ var portOf = regexp.MustCompile(`127\.0\.0\.1:[0-9]{4,5}`)
 func (w *world) neutral(text string) string {
 	text = strings.ReplaceAll(text, "KongGateway "+w.name, "KongGateway default")
 	text = regexp.MustCompile(`\b`+w.namespace+`\b`).ReplaceAllString(text, "shop")
-	text = strings.ReplaceAll(text, "it is asked every 200ms", "it is asked every 5s") // the heartbeat of this suite
+	// The heartbeat of this suite.
+	text = strings.ReplaceAll(text, "it is asked every 200ms", "it is asked every 5s")
 	return portOf.ReplaceAllString(text, "127.0.0.1:8001")
 }
 

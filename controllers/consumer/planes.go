@@ -78,7 +78,8 @@ func (r *planes) verdict(name string, revision credential.Revision, wanted bool)
 	case !held, !wanted, r.sync.result.Undone[id]:
 		return credential.Verdict{}
 	case revision.State != v1alpha1.CredentialPending:
-		return credential.Verdict{Standing: credential.Held} // it was held when it was promoted, or is the first
+		// It was held when it was promoted, or is the first.
+		return credential.Verdict{Standing: credential.Held}
 	}
 	// Of several data planes behind one URL some may never be the one that answers. With addresses of single pods
 	// the answers are enough, and the delay is not waited for.
@@ -174,7 +175,8 @@ func (r *planes) verify(context.Context) error {
 	last := r.confirmed
 	for _, c := range r.sync.input.Credentials {
 		id := desired.CredentialID(r.gateway.Scope, r.owner(), c.Part)
-		actual := r.gateway.Engine.ActualID(id) // what was adopted has an id of its own, and the status names that
+		// What was adopted has an id of its own, and the status names that.
+		actual := r.gateway.Engine.ActualID(id)
 		i := slices.IndexFunc(r.consumer.Status.Credentials, func(s v1alpha1.CredentialStatus) bool { return s.KongID == actual && s.Key == c.Material.Key })
 		held, rest := r.gateway.Engine.Standing(id)
 		// What is not in Kong as it is wanted is asked for once it is.

@@ -215,7 +215,8 @@ func (p *promised) settles() {
 		if p.follows() {
 			p.awaitIssuer()
 			if round%2 == 1 {
-				p.pass(3 * overlap) // it asks the issuer every few minutes, and former material stays for a day
+				// It asks the issuer every few minutes, and former material stays for a day.
+				p.pass(3 * overlap)
 				continue
 			}
 		}

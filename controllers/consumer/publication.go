@@ -48,7 +48,8 @@ func (p *publication) publish(ctx context.Context, keepFormer bool) error {
 		next, written, err := p.Secrets.PublishOver(
 			ctx, p.secretOwner(), name, c.published, credential.PublishedData(outcome.Publish.Material))
 		var stalled *status.StalledError
-		if errors.As(err, &stalled) { // one Secret that cannot be written does not hold up the other credentials
+		// One Secret that cannot be written does not hold up the other credentials.
+		if errors.As(err, &stalled) {
 			p.sources.credentials[i].missing = true
 			p.sources.problem = errors.Join(p.sources.problem, err)
 			continue

@@ -166,7 +166,8 @@ func (r *report) revisionsOf(c resolvedCredential, state credential.History, for
 			report.RotationTime = at(want.RotatesAt(revision))
 		}
 		if c.missing {
-			report.SecretName = formerSecret(former, report) // what clients read stays until there is something else
+			// What clients read stays until there is something else.
+			report.SecretName = formerSecret(former, report)
 		}
 		report.State = r.stateOf(c.spec.Name, revision, report, former)
 		r.consumer.Status.Credentials = append(r.consumer.Status.Credentials, report)

@@ -91,7 +91,8 @@ func start(name string, args ...string) (*process, error) {
 	}
 	command := exec.Command(filepath.Join(folder, name), args...)
 	command.Stdout, command.Stderr = os.Stderr, os.Stderr
-	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // the terminal's interrupt is for the one that started it
+	// The terminal's interrupt is for the one that started it.
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := command.Start(); err != nil {
 		return nil, err
 	}

@@ -191,7 +191,8 @@ func (p Panel) drawLines(c draw.Canvas, from, to float64) error {
 		}
 	}
 	chart.X.Min, chart.X.Max = from, to
-	chart.Y.Min, chart.Y.Max = 0, cmp.Or(highest, 1)*(1.15+0.09*float64(len(p.Series))) // the names are above the lines
+	// The names are above the lines.
+	chart.Y.Min, chart.Y.Max = 0, cmp.Or(highest, 1)*(1.15+0.09*float64(len(p.Series)))
 	chart.Draw(c)
 	return nil
 }

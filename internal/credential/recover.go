@@ -85,7 +85,8 @@ func (h History) recovered(want Want, seen Seen, outdated bool, now time.Time, e
 		if !next.holds(holding) {
 			r := want.revisionOf(holding, now)
 			if want.Key == r.Material.Key {
-				r.Number = max(r.Number, next.Last) // those of a pinned key share a slot: it is the newest
+				// Those of a pinned key share a slot: it is the newest.
+				r.Number = max(r.Number, next.Last)
 			}
 			next.take(r)
 		}

@@ -112,7 +112,8 @@ func TestNoWayThroughARotationLosesARequest(t *testing.T) {
 				"old state": func(t *rapid.T) {
 					if s.backup != nil {
 						s.say("old state")
-						s.stored, s.banned = s.backup, map[string]bool{} // what was ended since the backup is not known any more
+						// What was ended since the backup is not known any more.
+						s.stored, s.banned = s.backup, map[string]bool{}
 					}
 				},
 				"status lost": func(*rapid.T) { s.reported = 0 },

@@ -38,7 +38,8 @@ const (
 func NewProbeRoute(scope Scope, seed []byte) ProbeRoute {
 	derive := func(purpose string) string {
 		mac := hmac.New(sha256.New, seed)
-		_, _ = mac.Write([]byte(scope.Installation + "\x00" + scope.Gateway + "\x00" + purpose)) // a hash takes everything
+		// A hash takes everything.
+		_, _ = mac.Write([]byte(scope.Installation + "\x00" + scope.Gateway + "\x00" + purpose))
 		return hex.EncodeToString(mac.Sum(nil)[:16])
 	}
 	return ProbeRoute{

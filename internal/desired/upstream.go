@@ -79,7 +79,8 @@ func urlFields(policy Policy, fields kong.Fields, namespace, raw string) error {
 	}
 	host := u.Hostname()
 	if strings.Contains(host, ":") {
-		host = "[" + host + "]" // Kong takes an IPv6 address without brackets for a name, and answers each request 500
+		// Kong takes an IPv6 address without brackets for a name, and answers each request 500.
+		host = "[" + host + "]"
 	}
 	fields["protocol"], fields["host"], fields["port"] = u.Scheme, host, port
 	if u.Path != "" {

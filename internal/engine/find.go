@@ -88,7 +88,8 @@ func (f finder) addMatching(ctx context.Context, w plan.Wanted, found map[string
 			}
 			if !f.adoptable(now, w) || !sameMatch(now, w) {
 				f.foreign.forget()
-				return errReplan // the listing is not true any more: who holds the route now is looked at again
+				// The listing is not true any more: who holds the route now is looked at again.
+				return errReplan
 			}
 			found[now.ID] = now
 		}
@@ -109,7 +110,8 @@ func (f finder) adoptable(e kong.Entity, w plan.Wanted) bool {
 	case kong.KindRoute:
 		return e.Fields.Ref("service") == w.Service
 	case kong.KindPlugin:
-		return w.Plugin != desired.PluginClaims // what it has is somebody's own program, which the operator's would end
+		// What it has is somebody's own program, which the operator's would end.
+		return w.Plugin != desired.PluginClaims
 	}
 	return true
 }

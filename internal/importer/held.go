@@ -71,7 +71,8 @@ func refusals(resource v1alpha1.Resource, upstreams v1alpha1.UpstreamPolicy) (al
 			policy.Redis = []v1alpha1.RedisServer{{Name: limit.Redis, Host: "redis.example.com"}}
 		}
 		if upstream := r.Spec.Upstream; upstream != nil && upstream.ServiceRef != nil {
-			upstream.ServiceRef, upstream.URL = nil, "http://example.com" // whether it is there is for the cluster to say
+			// Whether it is there is for the cluster to say.
+			upstream.ServiceRef, upstream.URL = nil, "http://example.com"
 		}
 		_, err = desired.BuildService(desired.Scope{}, policy, desired.ServiceInput{Service: r})
 	}

@@ -267,7 +267,8 @@ func (r *run) conclude() error {
 		reason = v1alpha1.ReasonAwaitingDataPlane
 	}
 	wait := status.Wait(again, reason, "%s", message)
-	wait.Quiet = !b.Late && !r.open && last <= b.Found && r.result.Writes == 0 // all was there when this process began
+	// All was there when this process began.
+	wait.Quiet = !b.Late && !r.open && last <= b.Found && r.result.Writes == 0
 	return wait
 }
 

@@ -67,7 +67,8 @@ func pushing(t *testing.T) (r *rooms, push func(), live map[string]*unstructured
 			if err == nil {
 				err = json.Unmarshal(raw, &change)
 			}
-			live[o.GetObjectKind().GroupVersionKind().Kind].Object["config"] = change.Config // there is one list
+			// There is one list.
+			live[o.GetObjectKind().GroupVersionKind().Kind].Object["config"] = change.Config
 			return err
 		},
 		Delete: func(_ context.Context, _ client.WithWatch, o client.Object, _ ...client.DeleteOption) error {

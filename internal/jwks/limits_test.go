@@ -96,7 +96,8 @@ func TestRequestsForALook(t *testing.T) {
 		}, time.Now)
 		look := func(who, request string, want int) {
 			t.Helper()
-			r.Lookup(t.Context(), Query{Source: sourceNumber(1), Interval: MaxRefresh, Who: who, Request: request}) // nobody to wake
+			// Nobody to wake.
+			r.Lookup(t.Context(), Query{Source: sourceNumber(1), Interval: MaxRefresh, Who: who, Request: request})
 			synctest.Wait()
 			if looks != want {
 				t.Errorf("%s with request %q: %d looks, want %d", who, request, looks, want)

@@ -69,7 +69,8 @@ func (m *subject) awaitCounts(ctx context.Context) error {
 	return wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
 		var object v1alpha1.KongGateway
 		err := m.kube.Get(ctx, client.ObjectKey{Name: gatewayName}, &object)
-		return object.Status.Managed != nil && int(object.Status.Managed.Groups) == m.changes()+2*m.consumers, err // Two are reserved.
+		// Two are reserved.
+		return object.Status.Managed != nil && int(object.Status.Managed.Groups) == m.changes()+2*m.consumers, err
 	})
 }
 

@@ -42,7 +42,8 @@ func Start(ctx context.Context, config *rest.Config, canaries *Canaries, path st
 		return nil, err
 	}
 	quiet := rest.CopyConfig(config)
-	quiet.WarningHandler = rest.NoWarnings{} // some kinds are deprecated, and people's objects of them are looked at as well
+	// Some kinds are deprecated, and people's objects of them are looked at as well.
+	quiet.WarningHandler = rest.NoWarnings{}
 	client, err := dynamic.NewForConfig(quiet)
 	if err != nil {
 		return nil, err

@@ -56,7 +56,8 @@ func TestSamplesAreAccepted(t *testing.T) {
 				if err := kube.Apply(t.Context(), applied, client.FieldOwner("samples"), client.ForceOwnership); err != nil {
 					t.Errorf("%s %s: %v", o.GetKind(), o.GetName(), err)
 				}
-				if o.GetKind() == "KongGateway" { // another sample's of the same name may be of another kind of Kong
+				// Another sample's of the same name may be of another kind of Kong.
+				if o.GetKind() == "KongGateway" {
 					t.Cleanup(func() { _ = kube.Delete(context.WithoutCancel(t.Context()), o) })
 				}
 			}

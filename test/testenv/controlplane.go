@@ -88,7 +88,8 @@ func startProcess(ctx context.Context, dir, binary string, args ...string) (*con
 		exited: make(chan struct{}),
 	}
 	go func() {
-		if err := command.Wait(); ctx.Err() == nil || !errors.Is(err, ctx.Err()) { // An end by ctx was asked for.
+		// An end by ctx was asked for.
+		if err := command.Wait(); ctx.Err() == nil || !errors.Is(err, ctx.Err()) {
 			process.exitErr = err
 		}
 		_ = stdoutWriter.Close()

@@ -78,7 +78,8 @@ func (o *options) run(ctx context.Context, e *env.Env) error {
 		namespace: namespace, operator: o.operator, tail: o.tail,
 	}
 	switch err := c.resources(ctx); {
-	case errors.Is(err, inventory.ErrNotInstalled): // which is when a bundle is asked for: the operator's pods say why
+	// Which is when a bundle is asked for: the operator's pods say why.
+	case errors.Is(err, inventory.ErrNotInstalled):
 		c.files.lacks("the resources", err)
 	case err != nil: // what is not read is not taken out of logs either
 		return err

@@ -206,7 +206,8 @@ func TestExplain(t *testing.T) {
 
 // TestExplainKnowsTheVersion: checks and answers are those of the gateway's Kong, or of the version that is named.
 func TestExplainKnowsTheVersion(t *testing.T) {
-	const standardBase64 = "eyJhbGciOiJIUzI1NiIsImtpZCI6Im5vYm9keSIsIngiOiI+Pj4+In0.e30.c2ln" // {"x":">>>>"} with a + in it
+	// {"x":">>>>"} with a + in it.
+	const standardBase64 = "eyJhbGciOiJIUzI1NiIsImtpZCI6Im5vYm9keSIsIngiOiI+Pj4+In0.e30.c2ln"
 	expired := sign(t, material, "default.john", at(-time.Hour))
 	for _, c := range []struct{ what, token, gateway, flag, want string }{
 		{"a challenge since 3.8", expired, "3.9.3", "", "\"challenge\": \"Bearer"},

@@ -169,7 +169,8 @@ func TestRotatingWhatIsRevoked(t *testing.T) {
 	out := &clitest.Screen{}
 	s := clitest.New(t, worker(func(c *v1alpha1.JwtConsumer) {
 		c.Spec.Revoked = true
-		c.Status.Credentials = []v1alpha1.CredentialStatus{generation(3, v1alpha1.CredentialPending)} // in use until the revocation
+		// In use until the revocation.
+		c.Status.Credentials = []v1alpha1.CredentialStatus{generation(3, v1alpha1.CredentialPending)}
 	}))
 	s.Env.Out = out
 	done := make(chan error, 1)

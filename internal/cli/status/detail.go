@@ -52,7 +52,8 @@ func (o *options) one(ctx context.Context, e *env.Env, kube client.Reader, refer
 	detail := detailOf(&found, object)
 	detail.now = e.Clock.Now()
 	var happened corev1.EventList
-	if err := kube.List(ctx, &happened, client.InNamespace(object.GetNamespace())); err == nil { // who may not read them sees none
+	// Who may not read them sees none.
+	if err := kube.List(ctx, &happened, client.InNamespace(object.GetNamespace())); err == nil {
 		detail.Events = eventsOf(happened.Items, object)
 	}
 	err = o.output.Print(e.Out, output.Answer{

@@ -68,7 +68,8 @@ func (r Rival) replaces(at Place) bool {
 	case at.Route == "":
 		return true
 	}
-	return r.Route == at.Route && r.Service != "" // one on the route alone is in the very place, and Kong takes no two
+	// One on the route alone is in the very place, and Kong takes no two.
+	return r.Route == at.Route && r.Service != ""
 }
 
 // To gives the first that keeps an owner's program at a place from checking requests. An owner's own are none: they go

@@ -141,8 +141,9 @@ func TestDemo(t *testing.T) {
 	r := newReader(t, checkout(t), environ(t, kubeconfig[1]))
 	r.instead["PROXY=http://127.0.0.1:32951"] = "PROXY=" + proxy[1]
 	r.instead["https://kong.example.com"] = proxy[1]
-	r.instead["https://kong.example.com/orders"] = proxy[1] + "/api"                                                         // the README's service is not the demo's
-	r.instead["kubectl kongjwt revoke worker -n tutorial --wait"] = "kubectl kongjwt revoke worker -n tutorial --wait --yes" // nobody is there to be asked
+	r.instead["https://kong.example.com/orders"] = proxy[1] + "/api" // the README's service is not the demo's
+	// Nobody is there to be asked.
+	r.instead["kubectl kongjwt revoke worker -n tutorial --wait"] = "kubectl kongjwt revoke worker -n tutorial --wait --yes"
 	if admin != nil {
 		r.instead["http://127.0.0.1:8001"] = admin[1]
 	}

@@ -103,7 +103,8 @@ func shownAfter(block docs.Block, number int) string {
 func (r *reader) types(command docs.Command, shown string) {
 	r.Helper()
 	text := command.Text
-	longest := func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) } // one may be the beginning of another
+	// One may be the beginning of another.
+	longest := func(a, b string) int { return cmp.Or(len(b)-len(a), strings.Compare(a, b)) }
 	for _, from := range slices.SortedFunc(maps.Keys(r.instead), longest) {
 		to := r.instead[from]
 		text = strings.ReplaceAll(text, from, to)

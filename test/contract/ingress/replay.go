@@ -343,7 +343,8 @@ func (r *run) object(ctx context.Context, s step) (string, error) {
 		want := plainJSON(s.Is)
 		metadata, _ := want["metadata"].(map[string]any)
 		annotations, _ := metadata["annotations"].(map[string]any)
-		if delete(annotations, "konghq.com/publish-service"); len(annotations) == 0 { // it writes that to Gateways
+		// It writes that to Gateways.
+		if delete(annotations, "konghq.com/publish-service"); len(annotations) == 0 {
 			delete(metadata, "annotations")
 		}
 		if wrong := subset("", want, plainJSON(one)); wrong != "" {
