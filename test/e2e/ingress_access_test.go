@@ -8,7 +8,9 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
@@ -17,6 +19,7 @@ import (
 // Who gets in at a Kong of an ingress controller, and that nobody gets in unasked.
 var _ = Describe("Access at a Kong of an ingress controller", Ordered, Serial, Label("ingress"), func() {
 	const material = "a secret of the ingress specs, longer than thirty-two bytes"
+	var kongs *controlled
 	var namespace, key string
 	var member, lost *v1alpha1.JwtConsumer
 	var unclaimed *v1alpha1.KongGateway
@@ -31,7 +34,7 @@ var _ = Describe("Access at a Kong of an ingress controller", Ordered, Serial, L
 	}
 
 	BeforeAll(func(ctx SpecContext) {
-		kongs := newControlled(ctx)
+		kongs = newControlled(ctx)
 		owned := kongs.gateway(ctx, "access")
 		wrong := *kongs
 		wrong.class = anotherClass()
@@ -157,6 +160,24 @@ var _ = Describe("Access at a Kong of an ingress controller", Ordered, Serial, L
 				Expect(a.upstream).To(BeNil())
 			}
 		}
+	})
+
+	It("goes with its namespace, routes and tokens alike", func(ctx SpecContext) {
+		goes := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: newNamespace(ctx, "ingress-goes")}}
+		caller := newConsumer(goes.Name, "caller", func(s *v1alpha1.JwtConsumerSpec) {
+			s.GatewayRef.Name, s.Credentials = named("access"), []v1alpha1.Credential{generated("made", "HS256", "caller-made")}
+		})
+		service := newService(goes.Name, "api", func(s *v1alpha1.JwtProtectedServiceSpec) { s.GatewayRef.Name = named("access") })
+		create(ctx, caller, service)
+		awaitReady(ctx, caller, service)
+		made := readSecret(ctx, goes.Name, "caller-made").Data
+		asked := at(pathOfService(goes.Name, "api")).with(sign("HS256", made["secret"], string(made["key"])))
+		expectPassed(ctx, asked)
+		Expect(env.Client.Delete(ctx, goes)).To(Succeed())
+		awaitGoneWithin(ctx, patience+looksAtNamespace, goes)
+		Expect(writtenFor(ctx, goes.Name, goes.Name)).To(BeEmpty())
+		Eventually(kongs.entitiesWith).WithContext(ctx).WithArguments(goes.Name).Should(BeEmpty())
+		expectRefused(ctx, asked, http.StatusNotFound, "no Route matched")
 	})
 
 	It("a class that nobody takes is said, and what is on it can be let go", func(ctx SpecContext) {
