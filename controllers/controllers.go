@@ -97,7 +97,9 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	if len(o.GatewaySecretNamespaces) > 0 {
 		o.Secrets.SealBy(o.GatewaySecretNamespaces[0], stateSeedSecret)
 	}
-	life := lifecycle.New(kube, resolve.Gateways{Reader: kube, Engines: o.Gateways, ClusterDomain: o.ClusterDomain}, o.Recorder)
+	life := lifecycle.New(kube, resolve.Gateways{
+		Reader: kube, Engines: o.Gateways, ClusterDomain: o.ClusterDomain, InTurn: router.hasEnqueued,
+	}, o.Recorder)
 	inputs := resolve.Inputs{Reader: kube, Secrets: o.Secrets, GatewayNamespaces: o.GatewaySecretNamespaces}
 	planes := gateway.NewDataPlanes(kube, o.Gateways)
 	options := controller.Options{MaxConcurrentReconciles: o.Workers}

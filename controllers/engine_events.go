@@ -103,6 +103,15 @@ type eventRouter struct {
 	queues map[string]*controllerQueue
 	// connected are the gateways whose users are to be enqueued.
 	connected workqueue.TypedInterface[string]
+	// enqueued are the gateways whose users are in the queues, or are put there now.
+	enqueued sync.Map
+}
+
+// hasEnqueued says whether the users of a gateway are in the queues in their order, since its engine first came up in
+// this process.
+func (r *eventRouter) hasEnqueued(gateway string) bool {
+	_, enqueued := r.enqueued.Load(gateway)
+	return enqueued
 }
 
 // newEventRouter makes a router with a queue for each kind.
@@ -153,12 +162,16 @@ func (r *eventRouter) Start(ctx context.Context) error {
 }
 
 // enqueueUsers enqueues everything on a gateway whose engine has just come up: nothing else tells those that waited
-// for it.
+// for it. All are looked up and sorted before the first of them may work.
 func (r *eventRouter) enqueueUsers(ctx context.Context, gateway string) {
+	users := map[string][]reconcile.Request{}
 	for _, kind := range v1alpha1.GatewayUserKinds() {
-		users := index.Find(ctx, r.reader, kind.Name, index.Gateway, "", gateway)
-		slices.SortFunc(users, func(a, b reconcile.Request) int { return byName(a.NamespacedName, b.NamespacedName) })
-		for _, request := range users {
+		users[kind.Name] = index.Find(ctx, r.reader, kind.Name, index.Gateway, "", gateway)
+		slices.SortFunc(users[kind.Name], func(a, b reconcile.Request) int { return byName(a.NamespacedName, b.NamespacedName) })
+	}
+	r.enqueued.Store(gateway, true)
+	for _, kind := range v1alpha1.GatewayUserKinds() {
+		for _, request := range users[kind.Name] {
 			r.queues[kind.Name].add(request.NamespacedName, true)
 		}
 	}

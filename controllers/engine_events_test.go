@@ -189,7 +189,9 @@ func TestUsersOfAGatewayAreLookedAtInTheOrderOfNames(t *testing.T) {
 			if started {
 				queue.start(requests)
 			}
+			g.Expect(router.hasEnqueued("asia")).To(BeFalse(), "who comes before has to wait")
 			router.enqueueUsers(t.Context(), "asia")
+			g.Expect(router.hasEnqueued("asia")).To(BeTrue())
 			if !started {
 				queue.start(requests)
 			}

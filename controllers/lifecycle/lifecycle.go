@@ -87,6 +87,9 @@ func (l *Lifecycle) Run(
 	if err := gateway.Engine.Usable(owner); err != nil {
 		return err
 	}
+	if err := l.Gateways.AwaitTurn(object.GatewayName()); err != nil {
+		return err
+	}
 	programmed := object.GetProgrammedGateway()
 	// The former gateway is left first. Both may name one Kong, and what is there of the former would hold the
 	// names and keys that program asks for.

@@ -8,6 +8,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
 // answering is an API server that answers every GET with one error, or with what was asked for.
@@ -18,6 +20,18 @@ type answering struct {
 
 func (a answering) Get(context.Context, client.ObjectKey, client.Object, ...client.GetOption) error {
 	return a.err
+}
+
+func TestAResourceWaitsForItsTurnAndSaysNothingOfIt(t *testing.T) {
+	known := map[string]bool{"eu": true}
+	gateways := Gateways{InTurn: func(gateway string) bool { return known[gateway] }}
+	if err := errors.Join(gateways.AwaitTurn("eu"), Gateways{}.AwaitTurn("us")); err != nil {
+		t.Error(err)
+	}
+	var wait *status.WaitError
+	if err := gateways.AwaitTurn("us"); !errors.As(err, &wait) || !wait.Quiet || wait.After != turnPause {
+		t.Errorf("got %v", err)
+	}
 }
 
 func TestANamespaceThatCannotBeReadIsTakenForThere(t *testing.T) {
