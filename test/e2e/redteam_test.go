@@ -36,7 +36,7 @@ var _ = Describe("A tenant", Label("redteam"), Ordered, func() {
 		Entry("by the API server's name", "kubernetes", func() string { return "https://kubernetes.default.svc" }),
 		Entry("by a Pod's name", "pod", func() string { return "http://127-0-0-1.default.pod.cluster.local:8001" }),
 		Entry("by a name of this machine", "loopback", func() string { return "http://ip6-localhost:8001" }),
-		Entry("by an address inside another", "nat64", func() string { return "http://[64:ff9b::7f00:1]:8001" }),
+		Entry("by a private address inside a public one", "nat64", func() string { return "http://[64:ff9b::a00:1]" }),
 	)
 
 	It("1. does not turn its Service into one that leads to any host", func(ctx SpecContext) {
