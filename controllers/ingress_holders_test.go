@@ -37,6 +37,30 @@ var _ = Describe("holders on a Kong of an ingress controller", func() {
 		taken(ctx, consumers[1], services[1])
 	})
 
+	It("writes no key that somebody else's KongConsumer has", func(ctx SpecContext) {
+		c := newControlled(ctx)
+		taken(ctx, c.gateway)
+		secret := &corev1.Secret{ObjectMeta: c.meta("theirs"), StringData: map[string]string{
+			"key": c.name + "-key", "algorithm": "HS256", "secret": strings.Repeat("s", 32),
+		}}
+		secret.Labels = map[string]string{"konghq.com/credential": "jwt"}
+		other := kongObject("KongConsumer", "other", map[string]any{"username": "theirs", "credentials": []any{"theirs"}})
+		other.SetNamespace(c.namespace)
+		other.SetAnnotations(map[string]string{"kubernetes.io/ingress.class": c.name})
+		create(ctx, secret, other)
+		consumer := c.generated("app")
+		consumer.Spec.Credentials[0].Key = c.name + "-key"
+		create(ctx, consumer)
+		stalled(ctx, consumer, v1alpha1.ReasonConflict, And(ContainSubstring("is held by"), ContainSubstring(c.namespace)))
+		var written corev1.SecretList
+		Expect(kube.List(ctx, &written, client.InNamespace(operatorNamespace), client.MatchingLabels{"konghq.com/credential": "jwt"})).To(Succeed())
+		for _, one := range written.Items {
+			Expect(one.Annotations["kongjwt.dev/owner"]).NotTo(ContainSubstring(":" + c.namespace + ":"))
+		}
+		gone(ctx, other)
+		taken(ctx, consumer)
+	})
+
 	It("sees at once that the controller drops a consumer, and that it takes it again", func(ctx SpecContext) {
 		c := newControlled(ctx)
 		consumer := c.generated("app")

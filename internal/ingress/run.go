@@ -309,7 +309,7 @@ func checkConsumer(ctx context.Context, r *rooms, want []objects.Object) error {
 		if err != nil {
 			return fmt.Errorf("get %s: %w", o.Reference, err)
 		}
-		if live == nil || live.GetAnnotations()[objects.AnnotationClass] != r.settings.Class {
+		if live == nil || live.GetAnnotations()[objects.AnnotationClass] != r.settings.Class || !sameCredentials(live, o) {
 			print := gone
 			if live != nil {
 				print = fingerprint(o.Kind, live)
@@ -340,6 +340,14 @@ func programmed(o *unstructured.Unstructured) map[string]any {
 		}
 	}
 	return nil
+}
+
+// sameCredentials says whether a KongConsumer names the Secrets that are wanted, and no other.
+func sameCredentials(live *unstructured.Unstructured, want objects.Object) bool {
+	is, wanted := credentialNames(live), credentialNames(&unstructured.Unstructured{Object: want.Content})
+	slices.Sort(is)
+	slices.Sort(wanted)
+	return slices.Equal(is, wanted)
 }
 
 // credentialNames are the Secrets that a KongConsumer names.

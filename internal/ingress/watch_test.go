@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine"
@@ -50,6 +51,28 @@ func TestAKongConsumerThatIsFoundMissingIsWrittenAgainEachTime(t *testing.T) {
 			t.Errorf("%v are woken, %+v", *woken, is)
 		}
 		m.held.Put(consumer) // it is written again, and somebody deletes it again
+	}
+}
+
+func TestAKongConsumerThatNamesOtherSecretsIsWrittenAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		named []any
+		right bool
+	}{
+		"as wanted, in another order": {[]any{"b", "a"}, true},
+		"one more":                    {[]any{"a", "b", "theirs"}, false},
+		"one less":                    {[]any{"a"}, false},
+	} {
+		m, consumer, woken := watching()
+		consumer.Content = map[string]any{"credentials": []any{"a", "b"}}
+		live := empty(consumer.Reference)
+		live.Object["credentials"] = c.named
+		live.SetLabels(map[string]string{"by": "somebody"})
+		m.cluster = cluster{fake.NewClientBuilder().WithObjects(live).Build()}
+		err := checkConsumer(t.Context(), m.rooms, []objects.Object{consumer.Object})
+		if (err == nil) != c.right || (len(*woken) == 0) != c.right {
+			t.Errorf("%s: %v, %v are woken", name, err, *woken)
+		}
 	}
 }
 
