@@ -106,7 +106,8 @@ func (r *run) bring(ctx context.Context, o objects.Object) error {
 	if there && before.Sum == o.Sum && !before.Stale || o.Content == nil {
 		return nil
 	}
-	if there {
+	// What was written as it is wanted let nobody in too early: where somebody changed it, it is put right at once.
+	if there && before.Sum != o.Sum {
 		early, err := r.widensEarly(ctx, o)
 		if early || err != nil {
 			r.open = true

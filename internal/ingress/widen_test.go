@@ -159,3 +159,35 @@ func TestNobodyIsLetInBeforeTheRouteThatReliedOnItIsAnother(t *testing.T) {
 		}
 	}
 }
+
+func TestAnEditedListOfGroupsIsPutRightThoughARouteIsNotPushed(t *testing.T) {
+	r, push, live := pushing(t)
+	owner := desired.ServiceOwner("team", "api")
+	want := reached(t, r, "/admin", "staff")
+	program := func() bool {
+		result, _ := r.program(t.Context(), owner, aim{}, want)
+		return result.Applied
+	}
+	for !program() {
+		push()
+	}
+	edits := func(kind string, fields ...string) {
+		t.Helper()
+		if err := unstructured.SetNestedStringSlice(live[kind].Object, []string{"edited"}, fields...); err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range want {
+			if o.Kind == kind {
+				r.held.Changed(o.Reference, "edited")
+			}
+		}
+	}
+	edits("Ingress", "spec", "rules")
+	program() // no push follows
+	edits(objects.KindClusterPlugin, "config", "allow")
+	program()
+	groups, _, _ := unstructured.NestedStringSlice(live[objects.KindClusterPlugin].Object, "config", "allow")
+	if !slices.Equal(groups, []string{"staff"}) {
+		t.Errorf("it admits %v", groups)
+	}
+}
