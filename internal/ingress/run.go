@@ -151,6 +151,7 @@ func (r *run) settled(rank objects.Rank, is held.Object) bool {
 func (r *run) apply(ctx context.Context, o objects.Object) error {
 	before, there := r.own[o.Reference]
 	narrows := there && r.narrows(ctx, o, before)
+	defer r.held.Writing(o.Reference)()
 	print, uid, err := r.cluster.apply(ctx, o)
 	if err != nil {
 		return r.failed(o, err)
@@ -159,8 +160,7 @@ func (r *run) apply(ctx context.Context, o objects.Object) error {
 	now.Content = nil
 	if before.Print == print { // it was as it should be
 		now.Epoch = before.Epoch
-		r.own[o.Reference] = now
-		r.held.Put(now)
+		r.note(now)
 		return nil
 	}
 	now.Epoch, now.Written = r.barrier.Wrote(), r.start.Now()
@@ -170,10 +170,18 @@ func (r *run) apply(ctx context.Context, o objects.Object) error {
 	if narrows || o.Entity == kong.KindConsumer && r.withdraws() {
 		r.held.Withdrew(r.owner, now.Epoch)
 	}
-	r.own[o.Reference] = now
-	r.arbiter.Free(r.held.Put(now))
+	r.note(now)
 	r.result.Writes++
 	return nil
+}
+
+// note records an object as it was written. Its owner looks again where somebody may have changed it since.
+func (r *run) note(now held.Object) {
+	r.own[now.Reference] = now
+	r.arbiter.Free(r.held.Put(now))
+	if is, _ := r.held.Get(now.Reference); is.Stale {
+		r.wake(r.owner, engine.EventDrift)
+	}
 }
 
 // withdraws says whether the owner has a credential or a group that nobody wants.

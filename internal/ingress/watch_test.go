@@ -1,11 +1,15 @@
 package ingress
 
 import (
+	"context"
 	"slices"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine"
@@ -99,6 +103,40 @@ func TestWhatIsPutRightIsNotInKongBeforeItIsConfirmedAnew(t *testing.T) {
 		_, _ = m.program(t.Context(), consumer.Owner, aim{}, want) // it waits for the controller
 		if is, _ := m.held.Get(consumer.Reference); is.Stale || is.Epoch <= before.Epoch {
 			t.Errorf("%s: %+v, before %+v", name, is, before)
+		}
+	}
+}
+
+func TestWhatSomebodyChangesWhileItIsWrittenIsWrittenAgain(t *testing.T) {
+	for name, held := range map[string]bool{"made": false, "put right": true} {
+		m, consumer, woken := watching()
+		consumer.Content = empty(consumer.Reference).Object
+		// told are the labels that the watch tells of before the answer is noted.
+		var told []map[string]string
+		m.cluster = cluster{interceptor.NewClient(m.cluster.kube, interceptor.Funcs{
+			Apply: func(context.Context, client.WithWatch, runtime.ApplyConfiguration, ...client.ApplyOption) error {
+				for _, labels := range told {
+					live := empty(consumer.Reference)
+					live.SetLabels(labels)
+					m.seeConsumer(live, true)
+				}
+				return nil
+			},
+		})}
+		if m.held.Changed(consumer.Reference, gone); !held {
+			m.held.Drop(consumer, 0)
+		}
+		program := func(labels ...map[string]string) (stale bool) {
+			*woken, told = nil, labels
+			_, _ = m.program(t.Context(), consumer.Owner, aim{}, []objects.Object{consumer.Object}) // it waits
+			is, _ := m.held.Get(consumer.Reference)
+			return is.Stale
+		}
+		if !program(nil, map[string]string{"by": "somebody"}) || len(*woken) == 0 {
+			t.Errorf("%s: it is taken for as it was written, and %v are woken", name, *woken)
+		}
+		if program(nil) || len(*woken) > 0 {
+			t.Errorf("%s: it is written again and again for what it was written as, and %v are woken", name, *woken)
 		}
 	}
 }

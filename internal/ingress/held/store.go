@@ -50,6 +50,8 @@ type Store struct {
 	// KongPlugins that are under way.
 	hidden   hidden
 	listings map[*Listing]bool
+	// writing are the fingerprints that were told of the objects that are being written.
+	writing map[objects.Reference]map[string]bool
 	// dropped are the KongConsumers of which the controller says that Kong has them not.
 	dropped map[objects.Reference]bool
 	counts  map[kong.Kind]int
@@ -68,6 +70,7 @@ func New() *Store {
 	s := &Store{
 		removed: map[desired.Owner]uint64{}, access: map[desired.Owner]uint64{},
 		dropped: map[objects.Reference]bool{}, hidden: hidden{}, listings: map[*Listing]bool{},
+		writing: map[objects.Reference]map[string]bool{},
 	}
 	s.clear()
 	return s
@@ -96,6 +99,7 @@ func (s *Store) Replace(found []Object, since uint64, wrote func() uint64) map[d
 		case known:
 			one.Epoch, one.Made, one.Stale, one.Written = before.Epoch, before.Made, before.Stale, before.Written
 			if before.Print != one.Print {
+				s.tell(one.Reference, one.Print)
 				one.Print, one.Stale = "", true
 				changed[one.Owner] = true
 			}
@@ -140,11 +144,14 @@ func (s *Store) Begun() uint64 {
 	return s.began
 }
 
-// Put records an object as it is now. It gives the unique keys that it no longer has.
+// Put records an object as it was written. It gives the unique keys that it no longer has.
 func (s *Store) Put(o Object) (freed []desired.UniqueKey) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before := s.owners[o.Owner][o.Reference]
+	if s.mayDiffer(o) {
+		o.Print, o.Stale = "", true
+	}
 	s.remove(o.Reference)
 	s.add(o)
 	return slices.DeleteFunc(slices.Clone(before.Unique), func(key desired.UniqueKey) bool {
@@ -325,7 +332,11 @@ func (s *Store) Changed(r objects.Reference, print string) bool {
 	defer s.mu.Unlock()
 	owner, there := s.owner[r]
 	o := s.owners[owner][r]
-	if !there || o.Attached || o.Print == print {
+	if there && o.Print == print {
+		return false
+	}
+	s.tell(r, print)
+	if !there || o.Attached {
 		return false
 	}
 	changed := !o.Stale
