@@ -292,6 +292,21 @@ func TestAnEpochIsConfirmedThoughWritesGoOnAndNoneThatIsTooYoung(t *testing.T) {
 	}
 }
 
+func TestAfterAClockIsSetBackNoEpochIsConfirmedThatIsTooYoung(t *testing.T) {
+	r := newRig()
+	epoch := r.Wrote()
+	r.now = r.now.Add(-time.Hour)
+	if r.look(t); r.writes > 0 {
+		t.Error("a barrier is written though nobody knows how old the last write is")
+	}
+	r.now = r.now.Add(pace.Settle)
+	r.look(t)
+	r.answer.Programmed = r.answer.Generation
+	if r.look(t); r.Confirmed() != epoch {
+		t.Error("it is waited for the hour")
+	}
+}
+
 func TestLatenessNamesWhatHoldsUpThePushes(t *testing.T) {
 	r := newRig()
 	late := func(want string) {

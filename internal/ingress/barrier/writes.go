@@ -30,10 +30,13 @@ func (w *writes) ask(more bool, now time.Time) {
 
 // due gives the epoch that a barrier is to confirm, of all that are written; zero where it waits for more.
 func (w *writes) due(written uint64, now time.Time, settle time.Duration) uint64 {
-	settles := func(at time.Time) bool {
-		since := now.Sub(at)
-		return since >= settle || since < 0 // a clock may be set back
+	// Where the clock was set back nobody knows how old a write is: it counts as one of now.
+	for _, at := range []*time.Time{&w.last, &w.first, &w.seenAt} {
+		if at.After(now) {
+			*at = now
+		}
 	}
+	settles := func(at time.Time) bool { return now.Sub(at) >= settle }
 	if settles(w.seenAt) {
 		w.settled, w.seen, w.seenAt = w.seen, written, now
 	}
