@@ -67,8 +67,11 @@ func (b *barrierObject) Write(ctx context.Context) (generation int64, err error)
 		b.unswept = true
 	}
 	live, err := b.cluster.get(ctx, consumer.Reference)
-	if err != nil || live == nil {
+	switch {
+	case err != nil:
 		return 0, err
+	case live == nil:
+		return 0, errors.New("somebody deleted it at once") // whatever came then would confirm it
 	}
 	return live.GetGeneration(), nil
 }

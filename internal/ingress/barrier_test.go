@@ -182,6 +182,20 @@ func TestABarrierWhoseAnswerWasLostConfirmsNothingThatWasWrittenSince(t *testing
 	}
 }
 
+func TestABarrierThatIsDeletedAtOnceIsNotWritten(t *testing.T) {
+	b, c := newBarrier(t)
+	b.cluster = cluster{interceptor.NewClient(c, interceptor.Funcs{
+		Apply: func(ctx context.Context, kube client.WithWatch, a runtime.ApplyConfiguration, options ...client.ApplyOption) error {
+			err := kube.Apply(ctx, a, options...)
+			c.consumer = nil
+			return err
+		},
+	})}
+	if generation, err := b.Write(t.Context()); err == nil {
+		t.Errorf("generation %d, which every answer confirms", generation)
+	}
+}
+
 func TestTheFirstBarrierSweepsTheSecretsThatNothingNames(t *testing.T) {
 	b, c := newBarrier(t)
 	for _, namespace := range []string{"system", "elsewhere"} {
