@@ -18,7 +18,7 @@ func (r *Reconciler) connectIngress(ctx context.Context, object *v1alpha1.KongGa
 				"to keep the objects of the gateway in (KongGateway %s). Run it in a namespace, see --namespace.", object.Name)
 	}
 	own := r.Inputs.GatewayNamespaces[0]
-	seed, err := r.secrets.Seed(ctx, own, probeSecret)
+	seed, err := r.secrets.Seed(ctx, "spec.ingressController", own, probeSecret)
 	if err != nil {
 		return nil, err
 	}

@@ -42,7 +42,7 @@ func (r *Reconciler) setProxy(ctx context.Context, object *v1alpha1.KongGateway)
 
 // probeRoute gives the route by which data planes are asked. Its proof comes from a Secret that the operator keeps.
 func (r *Reconciler) probeRoute(ctx context.Context, scope desired.Scope) (desired.ProbeRoute, error) {
-	seed, err := r.secrets.Seed(ctx, r.Inputs.GatewayNamespaces[0], probeSecret)
+	seed, err := r.secrets.Seed(ctx, "spec.dataPlanes", r.Inputs.GatewayNamespaces[0], probeSecret)
 	if err != nil {
 		return desired.ProbeRoute{}, err
 	}

@@ -76,7 +76,7 @@ func (s *Store) openSeal(ctx context.Context) (Seal, error) {
 	s.sealing.Lock()
 	defer s.sealing.Unlock()
 	if s.seal.key == nil {
-		seed, err := s.Seed(ctx, s.seed.Namespace, s.seed.Name)
+		seed, err := s.Seed(ctx, "spec.credentials", s.seed.Namespace, s.seed.Name)
 		if err != nil {
 			return Seal{}, err
 		}

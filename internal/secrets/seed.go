@@ -22,8 +22,8 @@ const (
 // Seed reads the operator's own random bytes from a Secret, and makes them where there is none. It belongs to no
 // resource: the installation keeps it. One that is lost is made anew, and what was derived from the former changes.
 // The error is a *status.StalledError where a Secret of that name is somebody else's or holds no seed, and a
-// *status.WaitError where another replica made it just now.
-func (s *Store) Seed(ctx context.Context, namespace, name string) ([]byte, error) {
+// *status.WaitError where another replica made it just now. field is what needs the seed.
+func (s *Store) Seed(ctx context.Context, field, namespace, name string) ([]byte, error) {
 	secret, err := s.get(ctx, namespace, name)
 	if err != nil {
 		return nil, err
@@ -42,12 +42,14 @@ func (s *Store) Seed(ctx context.Context, namespace, name string) ([]byte, error
 		return seed, writeError(s.write.Create(ctx, secret, client.FieldOwner(v1alpha1.ManagedBy)), secret)
 	}
 	if secret.Labels[v1alpha1.LabelManagedBy] != v1alpha1.ManagedBy {
-		return nil, status.Stalled(v1alpha1.ReasonSecretConflict, "spec.dataPlanes: Secret %s/%s, which the operator derives its probe routes from, is somebody else's. "+
-			"Rename it there; the operator makes its own.", namespace, name)
+		return nil, status.Stalled(v1alpha1.ReasonSecretConflict,
+			"%s: Secret %s/%s, in which the operator keeps random bytes of its own, is somebody else's. "+
+				"Rename it there; the operator makes its own.", field, namespace, name)
 	}
 	if len(secret.Data[seedKey]) < seedBytes {
-		return nil, status.Stalled(v1alpha1.ReasonSecretInvalid, "spec.dataPlanes: Secret %s/%s, which the operator derives its probe routes from, holds no seed. "+
-			"Delete it: it is made anew.", namespace, name)
+		return nil, status.Stalled(v1alpha1.ReasonSecretInvalid,
+			"%s: Secret %s/%s, in which the operator keeps random bytes of its own, holds no seed. "+
+				"Delete it: it is made anew.", field, namespace, name)
 	}
 	return secret.Data[seedKey], nil
 }

@@ -3,6 +3,7 @@ package secrets_test
 import (
 	"bytes"
 	"errors"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -14,15 +15,15 @@ import (
 
 func TestSeedIsMadeOnce(t *testing.T) {
 	c := newCluster(t, nil)
-	first, err := c.store.Seed(t.Context(), namespace, "seed")
+	first, err := c.store.Seed(t.Context(), "spec.ingressController", namespace, "seed")
 	if err != nil || len(first) != 32 {
 		t.Fatalf("%d bytes, %v", len(first), err)
 	}
-	again, err := c.store.Seed(t.Context(), namespace, "seed")
+	again, err := c.store.Seed(t.Context(), "spec.ingressController", namespace, "seed")
 	if err != nil || !bytes.Equal(first, again) || c.writes != 1 {
 		t.Errorf("another seed, %v, after %d writes", err, c.writes)
 	}
-	if other, err := c.store.Seed(t.Context(), namespace, "other"); err != nil || bytes.Equal(first, other) {
+	if other, err := c.store.Seed(t.Context(), "spec.ingressController", namespace, "other"); err != nil || bytes.Equal(first, other) {
 		t.Errorf("the same seed in another Secret: %v", err)
 	}
 }
@@ -34,9 +35,10 @@ func TestSeedLeavesOthersSecretsAlone(t *testing.T) {
 		v1alpha1.ReasonSecretInvalid:  {ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "seed", Labels: ours}, Data: map[string][]byte{"seed": {1}}},
 	} {
 		c := newCluster(t, nil, secret)
-		_, err := c.store.Seed(t.Context(), namespace, "seed")
+		_, err := c.store.Seed(t.Context(), "spec.ingressController", namespace, "seed")
 		var stalled *status.StalledError
-		if !errors.As(err, &stalled) || stalled.Reason != reason || c.writes != 0 {
+		if !errors.As(err, &stalled) || stalled.Reason != reason || c.writes != 0 ||
+			!strings.HasPrefix(err.Error(), "spec.ingressController: ") {
 			t.Errorf("%v after %d writes, not %s", err, c.writes, reason)
 		}
 	}
