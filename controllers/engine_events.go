@@ -55,7 +55,7 @@ func (q *controllerQueue) start(queue requestQueue) {
 	q.queue, q.early = queue, nil
 	q.mu.Unlock()
 	for _, key := range slices.SortedFunc(maps.Keys(early), byName) {
-		enqueue(queue, key, early[key])
+		enqueue(queue, []reconcile.Request{{NamespacedName: key}}, early[key])
 	}
 }
 
@@ -66,34 +66,42 @@ func byName(a, b client.ObjectKey) int { return strings.Compare(a.String(), b.St
 // add has a resource reconciled. later says that nothing of it was changed in Kubernetes: those that were changed go
 // first.
 func (q *controllerQueue) add(key client.ObjectKey, later bool) {
+	q.addAll([]reconcile.Request{{NamespacedName: key}}, later)
+}
+
+// addAll has resources reconciled, as add does, in their order. They come into the queue at once: no worker takes
+// another between the first and the last.
+func (q *controllerQueue) addAll(requests []reconcile.Request, later bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.queue != nil {
-		enqueue(q.queue, key, later)
+		enqueue(q.queue, requests, later)
 		return
 	}
 	if q.early == nil {
 		q.early = map[client.ObjectKey]bool{}
 	}
-	known, found := q.early[key]
-	// A request that was once added as urgent stays so: a later one may only confirm that it can wait.
-	q.early[key] = later && (known || !found)
+	for _, request := range requests {
+		known, found := q.early[request.NamespacedName]
+		// A request that was once added as urgent stays so: a later one may only confirm that it can wait.
+		q.early[request.NamespacedName] = later && (known || !found)
+	}
 }
 
 // laterPriority goes behind what was changed in Kubernetes, and before what an informer listed when it started, which
 // comes in any order: a request that is in the queue already takes its place among those that are added now.
 const laterPriority = handler.LowPriority + 1
 
-// enqueue adds a request; later puts it behind what was changed in Kubernetes.
-func enqueue(queue requestQueue, key client.ObjectKey, later bool) {
-	request := reconcile.Request{NamespacedName: key}
+// enqueue adds requests; later puts them behind what was changed in Kubernetes.
+func enqueue(queue requestQueue, requests []reconcile.Request, later bool) {
 	byPriority, ok := queue.(priorityqueue.PriorityQueue[reconcile.Request])
-	if !ok || !later {
-		queue.Add(request)
+	if ok && later {
+		byPriority.AddWithOpts(priorityqueue.AddOpts{Priority: new(laterPriority)}, requests...)
 		return
 	}
-	priority := laterPriority
-	byPriority.AddWithOpts(priorityqueue.AddOpts{Priority: &priority}, request)
+	for _, request := range requests {
+		queue.Add(request)
+	}
 }
 
 // eventRouter leads what the engines notice in Kong to the queues of the controllers.
@@ -103,7 +111,7 @@ type eventRouter struct {
 	queues map[string]*controllerQueue
 	// connected are the gateways whose users are to be enqueued.
 	connected workqueue.TypedInterface[string]
-	// enqueued are the gateways whose users are in the queues, or are put there now.
+	// enqueued are the gateways whose users were put into the queues.
 	enqueued sync.Map
 }
 
@@ -162,17 +170,15 @@ func (r *eventRouter) Start(ctx context.Context) error {
 }
 
 // enqueueUsers enqueues everything on a gateway whose engine has just come up: nothing else tells those that waited
-// for it. All are looked up and sorted before the first of them may work.
+// for it. All are looked up and sorted before the first of them may work: see hasEnqueued.
 func (r *eventRouter) enqueueUsers(ctx context.Context, gateway string) {
 	users := map[string][]reconcile.Request{}
 	for _, kind := range v1alpha1.GatewayUserKinds() {
 		users[kind.Name] = index.Find(ctx, r.reader, kind.Name, index.Gateway, "", gateway)
 		slices.SortFunc(users[kind.Name], func(a, b reconcile.Request) int { return byName(a.NamespacedName, b.NamespacedName) })
 	}
-	r.enqueued.Store(gateway, true)
 	for _, kind := range v1alpha1.GatewayUserKinds() {
-		for _, request := range users[kind.Name] {
-			r.queues[kind.Name].add(request.NamespacedName, true)
-		}
+		r.queues[kind.Name].addAll(users[kind.Name], true)
 	}
+	r.enqueued.Store(gateway, true)
 }

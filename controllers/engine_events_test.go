@@ -151,7 +151,8 @@ func TestWhatChangedGoesBeforeWhatIsLookedAtAgain(t *testing.T) {
 		name  string
 		later bool
 	}{{"resynced", true}, {"both", true}, {"changed", false}, {"both", false}} {
-		enqueue(queue, client.ObjectKey{Namespace: "a", Name: request.name}, request.later)
+		key := client.ObjectKey{Namespace: "a", Name: request.name}
+		enqueue(queue, []reconcile.Request{{NamespacedName: key}}, request.later)
 	}
 	var order []string
 	for range 3 {
