@@ -85,6 +85,15 @@ var _ = Describe("The rights", func() {
 		Expect(rights(narrow, "Role", inNamespace("kong"))).To(Equal([]string{" secrets get", " secrets list", " secrets watch"}))
 	}, SpecTimeout(patience))
 
+	It("let the objects of an ingress controller be watched, also where few namespaces are", func(ctx SpecContext) {
+		rendered := parse(mustHelm(ctx, "template", release, chartPath, "--set", "ingressController.enabled=true,watchNamespaces={team-a}"))
+		Expect(rights(rendered, "ClusterRole", all)).To(ContainElements(
+			"configuration.konghq.com kongconsumers watch", "configuration.konghq.com kongclusterplugins watch",
+			"configuration.konghq.com kongplugins watch", "gateway.networking.k8s.io httproutes watch",
+			"networking.k8s.io ingresses watch", " services watch", " secrets watch",
+		))
+	}, SpecTimeout(patience))
+
 	It("hold no wildcard", func(ctx SpecContext) {
 		for _, values := range valueSets() {
 			for _, kind := range []string{"ClusterRole", "Role"} {
