@@ -51,9 +51,14 @@ const rewatch = 10 * time.Second
 // watch calls see for each object that comes, changes or goes, and says whether it is there, until ctx ends.
 func (m *monitor) watch(ctx context.Context, list client.ObjectList, see func(o client.Object, there bool),
 	options ...client.ListOption) {
-	for ctx.Err() == nil {
+	for refused := false; ctx.Err() == nil; {
 		begun := m.start.Now()
-		if watcher, err := m.cluster.kube.Watch(ctx, list, options...); err == nil {
+		watcher, err := m.cluster.kube.Watch(ctx, list, options...)
+		if err != nil && !refused && !isNoKind(err) && ctx.Err() == nil {
+			m.start.Log.Error(err, "Cannot watch objects of this gateway; what somebody changes is found by the next listing",
+				"list", list.GetObjectKind().GroupVersionKind().Kind)
+		}
+		if refused = err != nil; !refused {
 			for event := range watcher.ResultChan() {
 				if o, is := event.Object.(client.Object); is {
 					see(o, event.Type != watch.Deleted && o.GetDeletionTimestamp() == nil)

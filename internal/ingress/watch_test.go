@@ -3,10 +3,15 @@ package ingress
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/go-logr/logr/funcr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -138,6 +143,25 @@ func TestWhatSomebodyChangesWhileItIsWrittenIsWrittenAgain(t *testing.T) {
 		if program(nil) || len(*woken) > 0 {
 			t.Errorf("%s: it is written again and again for what it was written as, and %v are woken", name, *woken)
 		}
+	}
+}
+
+func TestAWatchThatIsRefusedIsLogged(t *testing.T) {
+	m, _, _ := watching()
+	m.cluster = cluster{interceptor.NewClient(m.cluster.kube, interceptor.Funcs{
+		Watch: func(context.Context, client.WithWatch, client.ObjectList, ...client.ListOption) (watch.Interface, error) {
+			return nil, apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "", nil)
+		},
+	})}
+	ctx, cancel := context.WithCancel(t.Context())
+	var logged []string
+	m.start.Log = funcr.New(func(_, line string) {
+		logged = append(logged, line)
+		cancel()
+	}, funcr.Options{})
+	m.watch(ctx, metadataOf(kindSecret), func(client.Object, bool) {})
+	if len(logged) != 1 || !strings.Contains(logged[0], "Cannot watch") || !strings.Contains(logged[0], "SecretList") {
+		t.Errorf("%q", logged)
 	}
 }
 
