@@ -9,6 +9,7 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/jwks"
 	"github.com/kongjwt/kong-jwt-operator/internal/resolve"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
@@ -20,10 +21,9 @@ const lookForIssuer = 10 * time.Second
 // the issuer has yet to make. Else two consumers would each hold some, and neither ever all.
 //
 // They are the consumer's that has one of them in Kong, the same key under the same kid: the set is the one that it
-// follows, whatever address it has there. Of two that do, they are the one's that has seen one of them first: a single
-// key that somebody published before, or took by looking first, takes no set from its follower.
+// follows, whatever address it has there. Of two that do, they are the one's that has the set for longer: a single key
+// that somebody published before, or took by looking first, takes no set from its follower.
 func (r *keySets) followedBy(ctx context.Context, set *keySet) (holder desired.Owner, taken bool) {
-	since := r.heldSince(set)
 	for _, held := range set.decision.Held {
 		if _, own := r.gateway.Engine.CredentialPart(r.owner(), held.ID); own {
 			continue
@@ -33,32 +33,73 @@ func (r *keySets) followedBy(ctx context.Context, set *keySet) (holder desired.O
 			continue
 		}
 		other, follows := r.follower(ctx, owner)
-		if follows && !retires(other, held.ID) && (since.IsZero() || r.isBefore(other, held.ID, since)) {
+		// By the entity: its consumer may have another credential with such a kid, which Kong does not have.
+		key := r.statusOf(other, desired.CredentialID(r.gateway.Scope, owner, part))
+		if follows && key.State != v1alpha1.CredentialRetiring && (set.since.IsZero() || r.isBefore(other, key, set.since)) {
 			return owner, true
 		}
 	}
 	return desired.Owner{}, false
 }
 
-// heldSince is when the first key of a set that this consumer has in Kong was seen; zero where it has none there.
-func (r *keySets) heldSince(set *keySet) (first time.Time) {
-	for _, held := range set.decision.Held {
+// dated says since when this consumer has a set, and gives what is to be kept of it. The date outlives the keys of
+// then: an issuer replaces them all in time, and somebody who took a single one meanwhile would be before those that
+// came later. It is of what was read at one address, so that nobody brings the date of one issuer along to another.
+func (r *keySets) dated(kept jwks.Kept, address string, set *keySet) jwks.Kept {
+	set.since = r.inKongSince(kept)
+	kept.Held = set.decision.Held
+	switch {
+	case r.consumer.Spec.Revoked:
+		kept.Since = time.Time{}
+	case kept.URL != address && set.view.Current:
+		kept.URL, kept.Since = address, time.Time{}
+		set.since = r.inKongSince(kept)
+		kept.Since = set.since
+	case kept.Since.IsZero() && set.decision.Changed: // else the keys show it, without a write
+		kept.Since = set.since
+	}
+	return kept
+}
+
+// inKongSince is since when this consumer has keys of a set in Kong; zero where it has none there. Where that is
+// not kept, the keys that the issuer still has show it.
+func (r *keySets) inKongSince(kept jwks.Kept) (since time.Time) {
+	var first time.Time
+	for _, held := range kept.Held {
 		part, found := r.gateway.Engine.CredentialPart(r.owner(), held.ID)
-		if found && part == desired.KeySetPart(set.part, held.ID) && (first.IsZero() || held.Since.Before(first)) {
+		if !found || part != desired.KeySetPart(kept.Part, held.ID) {
+			continue
+		}
+		since = kept.Since
+		if !held.Leaving() && (first.IsZero() || held.Since.Before(first)) {
 			first = held.Since
 		}
 	}
-	return first
+	if since.IsZero() {
+		return first
+	}
+	return since
+}
+
+// statusOf is what the status of another consumer says of an entity in Kong; zero where it does not tell of it yet. One
+// that is Retiring is on its way out of Kong, of an issuer that its consumer has left.
+func (r *keySets) statusOf(other *v1alpha1.JwtConsumer, id string) (key v1alpha1.CredentialStatus) {
+	id = r.gateway.Engine.ActualID(id)
+	for _, s := range other.Status.Credentials {
+		if s.KongID == id {
+			return s
+		}
+	}
+	return key
 }
 
 // isBefore says whether another consumer has seen a key before a time; of two that began within the same second, the
 // older one has. What its status does not tell yet was not before.
-func (r *keySets) isBefore(other *v1alpha1.JwtConsumer, kid string, since time.Time) bool {
-	i := slices.IndexFunc(other.Status.Credentials, func(s v1alpha1.CredentialStatus) bool { return s.Key == kid && s.IssueTime != nil })
-	if i < 0 {
+func (r *keySets) isBefore(other *v1alpha1.JwtConsumer, key v1alpha1.CredentialStatus, since time.Time) bool {
+	if key.IssueTime == nil {
 		return false
 	}
-	seen, since := other.Status.Credentials[i].IssueTime.Truncate(time.Second), since.Truncate(time.Second)
+	seen, since := key.IssueTime.Truncate(time.Second), since.Truncate(time.Second)
 	return seen.Before(since) || seen.Equal(since) && resolve.Precedes(other, r.consumer)
 }
 
@@ -74,13 +115,6 @@ func (r *keySets) follower(ctx context.Context, owner desired.Owner) (other *v1a
 		slices.ContainsFunc(other.Spec.Credentials, func(c v1alpha1.Credential) bool {
 			return c.JWKS != nil && rules.Check(c.JWKS.Address()) == nil
 		})
-}
-
-// retires says whether a key is on its way out of Kong: of an issuer that its consumer has left.
-func retires(consumer *v1alpha1.JwtConsumer, kid string) bool {
-	return slices.ContainsFunc(consumer.Status.Credentials, func(s v1alpha1.CredentialStatus) bool {
-		return s.Key == kid && s.State == v1alpha1.CredentialRetiring
-	})
 }
 
 // leaveTo leaves the keys of a set to the consumer whose they are. All of the set's keys are shadowed, and wanted

@@ -64,6 +64,8 @@ type keySet struct {
 	selection jwks.Selection
 	decision  jwks.Decision
 	overlap   time.Duration
+	// since is since when this consumer has keys of the set in Kong; zero where it has none there.
+	since time.Time
 	// shadowed are the kids that an earlier credential has.
 	shadowed map[string]bool
 }
@@ -208,13 +210,17 @@ func (r *keySets) readOne(ctx context.Context, spec v1alpha1.Credential, field s
 		EndOverlap: !r.kept.Requests.Has(revoke) && revoke.Concerns(spec.Name),
 	}, r.Now())
 	r.sets[spec.Name] = set
-	kept.Held = set.decision.Held
-	r.next.ByName[spec.Name] = kept
 	if problem == nil {
 		problem = set.problem()
 	}
+	next := r.dated(kept, spec.JWKS.Address(), set)
 	// Last, since a rival is told by the kids that this set has.
-	if other, taken := r.followedBy(ctx, set); taken {
+	other, taken := r.followedBy(ctx, set)
+	if taken {
+		next.Since = time.Time{}
+	}
+	r.next.ByName[spec.Name] = next
+	if taken {
 		return errors.Join(problem, r.leaveTo(other, set))
 	}
 	return errors.Join(problem, r.assignKids(field, set))

@@ -14,7 +14,10 @@ import (
 
 // documentVersion goes up with every field that is added: an operator that did not know it would lose it with its
 // next write.
-const documentVersion = 2
+const documentVersion = 3
+
+// oldestVersion that is read; what it lacks counts as unknown.
+const oldestVersion = 2
 
 // ErrUnreadable says that what is kept cannot be read. What is in Kong stays then.
 var ErrUnreadable = errors.New("what is kept of the key sets cannot be read")
@@ -29,8 +32,10 @@ type Sets struct {
 
 // Kept is what is kept of one key set.
 type Kept struct {
-	// URL of the set.
+	// URL at which Held was read last.
 	URL string
+	// Since is since when keys of the set are in Kong: those of then may be gone. Zero: not known.
+	Since time.Time
 	// Part is the name that the credential had when its keys were first put into Kong. One that gets another name
 	// keeps its entities.
 	Part string
@@ -40,15 +45,15 @@ type Kept struct {
 // Equal compares in everything that is kept.
 func (s Sets) Equal(other Sets) bool {
 	return s.Requests.Equal(other.Requests) && maps.EqualFunc(s.ByName, other.ByName, func(a, b Kept) bool {
-		return a.URL == b.URL && a.Part == b.Part && slices.EqualFunc(a.Held, b.Held, Held.equal)
+		return a.URL == b.URL && a.Part == b.Part && a.Since.Equal(b.Since) && slices.EqualFunc(a.Held, b.Held, Held.equal)
 	})
 }
 
-// Of gives what is kept for a credential that follows a set. Under a new name it is what was kept under a name that
-// followed the same set and that follows none any more: follows says whether a name does.
+// Of gives what is kept for a credential that follows a set; its URL is the former one where that is another. Under a
+// new name it is what was kept under a name that followed the same set and that follows none any more: follows says
+// whether a name does.
 func (s Sets) Of(name, url string, follows func(name string) bool) Kept {
 	if kept, found := s.ByName[name]; found {
-		kept.URL = url
 		return kept
 	}
 	for _, former := range slices.Sorted(maps.Keys(s.ByName)) {
@@ -76,9 +81,10 @@ type document struct {
 }
 
 type keptDocument struct {
-	URL  string        `json:"url"`
-	Part string        `json:"part"`
-	Keys []keyDocument `json:"keys"`
+	URL   string        `json:"url"`
+	Part  string        `json:"part"`
+	Since *time.Time    `json:"since,omitempty"`
+	Keys  []keyDocument `json:"keys"`
 }
 
 type keyDocument struct {
@@ -94,6 +100,10 @@ func (s Sets) Encode() ([]byte, error) {
 	stored := document{Version: documentVersion, Requests: s.Requests, Sets: make(map[string]keptDocument, len(s.ByName))}
 	for name, kept := range s.ByName {
 		set := keptDocument{URL: kept.URL, Part: kept.Part, Keys: []keyDocument{}}
+		if !kept.Since.IsZero() {
+			since := kept.Since.UTC()
+			set.Since = &since
+		}
 		for _, h := range kept.Held {
 			key := keyDocument{ID: h.ID, Algorithm: h.Algorithm, PublicKey: h.PublicKeyPEM, Since: h.Since.UTC()}
 			if h.Leaving() {
@@ -115,7 +125,7 @@ func Decode(content []byte) (Sets, error) {
 	if err := json.Unmarshal(content, &head); err != nil {
 		return Sets{}, fmt.Errorf("%w: it is no JSON of ours", ErrUnreadable)
 	}
-	if head.Version != documentVersion {
+	if head.Version < oldestVersion || head.Version > documentVersion {
 		return Sets{}, fmt.Errorf("%w: it has version %d, and this operator reads %d", ErrUnreadable, head.Version, documentVersion)
 	}
 	var stored document
@@ -127,6 +137,9 @@ func Decode(content []byte) (Sets, error) {
 	sets := Sets{Requests: stored.Requests, ByName: make(map[string]Kept, len(stored.Sets))}
 	for name, set := range stored.Sets {
 		kept := Kept{URL: set.URL, Part: set.Part}
+		if set.Since != nil {
+			kept.Since = *set.Since
+		}
 		for _, key := range set.Keys {
 			if key.ID == "" || key.Algorithm == "" || key.PublicKey == "" {
 				return Sets{}, fmt.Errorf("%w: a key is not whole", ErrUnreadable)

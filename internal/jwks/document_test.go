@@ -16,7 +16,7 @@ func TestWhatIsKeptIsReadAgain(t *testing.T) {
 	sets := jwks.Sets{
 		Requests: request.Record{}.With(request.Parse("a", "1")),
 		ByName: map[string]jwks.Kept{
-			"idp":   {URL: "https://a.example.com", Part: "former", Held: []jwks.Held{held("a", time.Hour), held("b", 0)}},
+			"idp":   {URL: "https://a.example.com", Part: "former", Since: noon, Held: []jwks.Held{held("a", time.Hour), held("b", 0)}},
 			"empty": {URL: "https://b.example.com", Part: "empty"},
 		},
 	}
@@ -31,6 +31,15 @@ func TestWhatIsKeptIsReadAgain(t *testing.T) {
 	second, err := again.Encode()
 	if err != nil || !bytes.Equal(content, second) {
 		t.Errorf("written again it differs: %v", err)
+	}
+}
+
+// What an older operator wrote has no date.
+func TestAnOlderRecordIsRead(t *testing.T) {
+	sets, err := jwks.Decode([]byte(`{"version":2,"sets":{"idp":{"url":"https://a.example.com","part":"idp",
+		"keys":[{"kid":"a","algorithm":"ES256","publicKey":"pem","since":"2026-11-23T12:00:00Z"}]}}}`))
+	if kept := sets.ByName["idp"]; err != nil || len(kept.Held) != 1 || !kept.Since.IsZero() {
+		t.Fatalf("got %+v, %v", sets, err)
 	}
 }
 

@@ -187,6 +187,7 @@ func TestWhatIsKeptIsCompared(t *testing.T) {
 	for what, other := range map[string]Sets{
 		"the URL":      with(func(_ *Sets, k *Kept, _ *Held) { k.URL += "/x" }),
 		"the part":     with(func(_ *Sets, k *Kept, _ *Held) { k.Part = "former" }),
+		"the date":     with(func(_ *Sets, k *Kept, _ *Held) { k.Since = since }),
 		"a key":        with(func(_ *Sets, _ *Kept, h *Held) { h.PublicKeyPEM = "other" }),
 		"since when":   with(func(_ *Sets, _ *Kept, h *Held) { h.Since = since.Add(time.Second) }),
 		"when it left": with(func(_ *Sets, _ *Kept, h *Held) { h.Removed = since }),
@@ -200,7 +201,7 @@ func TestWhatIsKeptIsCompared(t *testing.T) {
 	if !one.Equal(with(func(_ *Sets, _ *Kept, h *Held) { h.Since = since.In(time.FixedZone("", 3600)) })) {
 		t.Error("one moment is two")
 	}
-	if kept := one.Of("idp", "https://b.example.com", func(string) bool { return true }); kept.URL != "https://b.example.com" || len(kept.Held) != 1 {
+	if kept := one.Of("idp", "https://b.example.com", func(string) bool { return true }); kept.URL != one.ByName["idp"].URL || len(kept.Held) != 1 {
 		t.Errorf("with another URL: %+v", kept)
 	}
 }
