@@ -178,8 +178,21 @@ func (r *run) widensEarly(ctx context.Context, o objects.Object) (bool, error) {
 	if err != nil || live == nil {
 		return false, err
 	}
-	_, _, wider := desired.NarrowGroups(configOf(live.Object), configOf(o.Content))
-	return wider, nil
+	return widens(live.Object, o.Content), nil
+}
+
+// widens says whether an acl plugin as it is wanted lets in somebody whom the one that is there keeps out.
+func widens(is, want map[string]any) bool {
+	if isOff, off := is["disabled"] == true, want["disabled"] == true; isOff || off {
+		return !isOff
+	}
+	former, now := configOf(is), configOf(want)
+	if list, _, wider := desired.NarrowGroups(former, now); list != "" {
+		return wider
+	}
+	// Another list: who is not allowed is kept out by the one, and who is denied by the other.
+	allowed, denied := now.Strings("allow"), former.Strings("deny")
+	return len(allowed) == 0 || slices.ContainsFunc(allowed, func(group string) bool { return slices.Contains(denied, group) })
 }
 
 // guarded gives a service with the plugins that it is to lose, as long as a route that relied on them is not as it is

@@ -160,6 +160,35 @@ func TestNobodyIsLetInBeforeTheRouteThatReliedOnItIsAnother(t *testing.T) {
 	}
 }
 
+func TestAnACLIsWiderWhereSomebodyMayBeLetIn(t *testing.T) {
+	acl := func(list string, groups ...any) map[string]any {
+		return map[string]any{"config": map[string]any{list: groups}}
+	}
+	off := func(content map[string]any) map[string]any {
+		content["disabled"] = true
+		return content
+	}
+	for name, c := range map[string]struct {
+		is, want map[string]any
+		wider    bool
+	}{
+		"a group comes":             {acl("allow", "a"), acl("allow", "a", "b"), true},
+		"a group leaves":            {acl("allow", "a", "b"), acl("allow", "a"), false},
+		"a group is denied no more": {acl("deny", "a", "b"), acl("deny", "a"), true},
+		"a group is denied":         {acl("deny", "a"), acl("deny", "a", "b"), false},
+		"all but some":              {acl("allow", "a"), acl("deny", "b"), true},
+		"some of those not denied":  {acl("deny", "b"), acl("allow", "a"), false},
+		"some of those denied":      {acl("deny", "b"), acl("allow", "b"), true},
+		"it is turned off":          {acl("allow", "a"), off(acl("allow", "a")), true},
+		"it is turned on":           {off(acl("allow", "a")), acl("allow", "b"), false},
+		"it stays off":              {off(acl("allow", "a")), off(acl("allow", "b")), false},
+	} {
+		if got := widens(c.is, c.want); got != c.wider {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}
+
 func TestAnEditedListOfGroupsIsPutRightThoughARouteIsNotPushed(t *testing.T) {
 	r, push, live := pushing(t)
 	owner := desired.ServiceOwner("team", "api")
