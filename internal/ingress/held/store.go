@@ -50,8 +50,7 @@ type Store struct {
 	// KongPlugins that are under way.
 	hidden   hidden
 	listings map[*Listing]bool
-	// writing are the fingerprints that were told of the objects that are being written.
-	writing map[objects.Reference]map[string]bool
+	writing  writing
 	// dropped are the KongConsumers of which the controller says that Kong has them not.
 	dropped map[objects.Reference]bool
 	counts  map[kong.Kind]int
@@ -70,7 +69,7 @@ func New() *Store {
 	s := &Store{
 		removed: map[desired.Owner]uint64{}, access: map[desired.Owner]uint64{},
 		dropped: map[objects.Reference]bool{}, hidden: hidden{}, listings: map[*Listing]bool{},
-		writing: map[objects.Reference]map[string]bool{},
+		writing: writing{},
 	}
 	s.clear()
 	return s
@@ -99,7 +98,7 @@ func (s *Store) Replace(found []Object, since uint64, wrote func() uint64) map[d
 		case known:
 			one.Epoch, one.Made, one.Stale, one.Written = before.Epoch, before.Made, before.Stale, before.Written
 			if before.Print != one.Print {
-				s.tell(one.Reference, one.Print)
+				s.writing.tell(one.Reference, one.Print)
 				one.Print, one.Stale = "", true
 				changed[one.Owner] = true
 			}
@@ -149,7 +148,7 @@ func (s *Store) Put(o Object) (freed []desired.UniqueKey) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	before := s.owners[o.Owner][o.Reference]
-	if s.mayDiffer(o) {
+	if s.writing.mayDiffer(o) {
 		o.Print, o.Stale = "", true
 	}
 	s.remove(o.Reference)
@@ -335,7 +334,7 @@ func (s *Store) Changed(r objects.Reference, print string) bool {
 	if there && o.Print == print {
 		return false
 	}
-	s.tell(r, print)
+	s.writing.tell(r, print)
 	if !there || o.Attached {
 		return false
 	}
