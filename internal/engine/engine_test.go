@@ -2,12 +2,16 @@ package engine
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
 
+	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
+	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
 // canary is in every secret of these tests, and in no log line and no error.
@@ -116,5 +120,27 @@ func TestCancelledSyncIsInDoubt(t *testing.T) {
 	r.mustSync(set)
 	if writes := r.mustSync(set); writes != 0 {
 		t.Errorf("%d writes once all is known", writes)
+	}
+}
+
+// The other owners of a Kong that answers slowly come again and again, and what they would read is read for nothing.
+func TestWhereAllSlotsAreTakenAnOwnerIsSentAwayAtOnce(t *testing.T) {
+	r := newRig(t)
+	slots := cap(r.gateway.admission.slots)
+	leave := func() {}
+	for i := range slots {
+		var ok bool
+		if leave, ok = r.gateway.admission.admit(desired.ConsumerOwner("team", fmt.Sprint(i))); !ok {
+			t.Fatalf("slot %d of %d is not free", i, slots)
+		}
+	}
+	john := desired.ConsumerOwner("team", "john")
+	var wait *status.WaitError
+	if err := r.gateway.Usable(john); !errors.As(err, &wait) || !wait.Quiet || wait.After <= 0 {
+		t.Errorf("got %v", err)
+	}
+	leave()
+	if err := r.gateway.Usable(john); err != nil {
+		t.Error(err)
 	}
 }

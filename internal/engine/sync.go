@@ -248,18 +248,35 @@ func (a *admission) enter(ctx context.Context, owner desired.Owner) (leave func(
 	}
 	leave, ok := a.admit(owner)
 	if !ok {
-		busy := status.Wait(jitter(busyPause), v1alpha1.ReasonProgressing, "KongGateway %s is busy", a.gateway)
-		busy.Quiet = true
-		return nil, busy
+		return nil, a.busy()
 	}
 	return leave, nil
 }
 
+// busy is the wait for a slot.
+func (a *admission) busy() error {
+	wait := status.Wait(jitter(busyPause), v1alpha1.ReasonProgressing, "KongGateway %s is busy", a.gateway)
+	wait.Quiet = true
+	return wait
+}
+
+// vacant says whether there is a slot at this moment.
+func (a *admission) vacant() error {
+	if len(a.slots) == cap(a.slots) {
+		return a.busy()
+	}
+	return nil
+}
+
 // Usable says whether the gateway can be written to now: the error is a *status.WaitError where it cannot. An owner
 // that comes while it is away is woken when it is back, or when it is known why it does not come. It sends nothing.
+// Where all slots are taken an owner is sent away here, before its Secrets are read for nothing.
 func (e *Engine) Usable(owner desired.Owner) error {
 	if err := e.admission.open(); err != nil {
 		return err
 	}
-	return e.monitor.usable(owner)
+	if err := e.monitor.usable(owner); err != nil {
+		return err
+	}
+	return e.admission.vacant()
 }
