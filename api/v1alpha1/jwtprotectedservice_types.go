@@ -156,7 +156,7 @@ type BudgetUse struct {
 	// +optional
 	Matches int32 `json:"matches,omitempty"`
 	// configBytes is how long the configurations of its plugins are, in bytes, those from Secrets, and what
-	// spec.claims makes, spec.access names and spec.tags has among them.
+	// spec.claims makes, spec.access admits and spec.tags has among them. Each plugin counts 256 more.
 	// +optional
 	ConfigBytes int32 `json:"configBytes,omitempty"`
 }

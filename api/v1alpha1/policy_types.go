@@ -216,7 +216,7 @@ type Budget struct {
 	// +optional
 	Matches int32 `json:"matches,omitempty"`
 	// configBytes is how long the configurations of their plugins may be, in bytes, those from Secrets, and what
-	// spec.claims makes, spec.access names and spec.tags has among them.
+	// spec.claims makes, spec.access admits and spec.tags has among them. Each plugin counts 256 more.
 	// Default 1048576.
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=1073741824

@@ -90,7 +90,7 @@ func (r *reconciliation) keepToBudget(ctx context.Context) error {
 	if err := r.Client.List(ctx, &siblings, client.InNamespace(r.service.Namespace), client.UnsafeDisableDeepCopy); err != nil {
 		return fmt.Errorf("list the services of namespace %s: %w", r.service.Namespace, err)
 	}
-	wanted := desired.ServiceUse(r.service, r.input.Configs)
+	wanted := desired.ServiceUse(r.service, r.input.Configs, r.input.Selected)
 	if err := r.ledger.admit(r.gateway.Policy, r.service, wanted, siblings.Items); err != nil {
 		return err
 	}

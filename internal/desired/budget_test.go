@@ -20,9 +20,10 @@ func TestWhatAServiceTakesOfABudget(t *testing.T) {
 	service.Spec.Access = &v1alpha1.Access{
 		Groups: []string{"team-a.admins"}, Consumers: []v1alpha1.ConsumerReference{{Name: "john"}, {Namespace: "team-b", Name: "mary"}},
 	}
-	const tags, access = 4 + 2, 13 + 4 + 6 + 4
-	want := v1alpha1.BudgetUse{Routes: 2, Matches: 7, ConfigBytes: 7 + 3 + 2 + tags + access}
-	if got := ServiceUse(service, Configs{"p": {[]byte("abc"), []byte("de")}}); got != want {
+	selected := []v1alpha1.ConsumerReference{{Namespace: "team-a", Name: "ann"}, {Namespace: "team-b", Name: "another's"}}
+	const tags, access = 4 + 2, 13 + 4 + 6 + 4 + 6 + 3
+	want := v1alpha1.BudgetUse{Routes: 2, Matches: 7, ConfigBytes: 7 + 3 + 2 + pluginBytes + tags + access}
+	if got := ServiceUse(service, Configs{"p": {[]byte("abc"), []byte("de")}}, selected); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

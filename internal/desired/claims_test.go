@@ -206,7 +206,7 @@ func TestProgramsAreBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	use := ServiceUse(small, nil).ConfigBytes
+	use := ServiceUse(small, nil, nil).ConfigBytes
 	if use < 40 || int(use) > len(rules.Program()) {
 		t.Errorf("%d bytes are counted of a program of %d", use, len(rules.Program()))
 	}
@@ -215,6 +215,6 @@ func TestProgramsAreBounded(t *testing.T) {
 	wantStalled(t, err, v1alpha1.ReasonInvalidSpec, "spec.claims: ", "a plugin may have 262144")
 	wantStalled(t, CheckService(testPolicy(), large), v1alpha1.ReasonInvalidSpec, "spec.claims: ")
 	tight := testPolicy(func(p *v1alpha1.GatewayPolicy) { p.Budget.ConfigBytes = 1000 })
-	wantStalled(t, tight.CheckBudget("team-a", v1alpha1.BudgetUse{}, ServiceUse(checks(2, 20, 10), nil), nil),
+	wantStalled(t, tight.CheckBudget("team-a", v1alpha1.BudgetUse{}, ServiceUse(checks(2, 20, 10), nil, nil), nil),
 		v1alpha1.ReasonPolicyViolation, "with spec.claims", "budget.configBytes is 1000")
 }

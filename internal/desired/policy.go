@@ -229,8 +229,12 @@ const (
 	defaultConfigBytes = 1 << 20
 )
 
-// ServiceUse is what a service takes of its namespace's budget.
-func ServiceUse(service *v1alpha1.JwtProtectedService, configs Configs) v1alpha1.BudgetUse {
+// pluginBytes is what a plugin counts beside its configuration: Kong keeps one without any too.
+const pluginBytes = 256
+
+// ServiceUse is what a service takes of its namespace's budget. selected are the consumers that its selector admits. Of
+// those, its own namespace's count: that others make more of theirs is not to keep it from what it may have.
+func ServiceUse(service *v1alpha1.JwtProtectedService, configs Configs, selected []v1alpha1.ConsumerReference) v1alpha1.BudgetUse {
 	use := v1alpha1.BudgetUse{Routes: int32(len(service.Spec.Routes))}
 	for _, route := range service.Spec.Routes {
 		use.Matches += int32(len(route.Paths) + len(route.Hosts) + len(route.SNIs))
@@ -249,7 +253,13 @@ func ServiceUse(service *v1alpha1.JwtProtectedService, configs Configs) v1alpha1
 			use.ConfigBytes += int32(len(consumer.Namespace) + len(consumer.Name))
 		}
 	}
+	for _, consumer := range selected {
+		if consumer.Namespace == service.Namespace {
+			use.ConfigBytes += int32(len(consumer.Namespace) + len(consumer.Name))
+		}
+	}
 	for _, plugin := range service.Spec.Plugins {
+		use.ConfigBytes += pluginBytes
 		if plugin.Config != nil {
 			use.ConfigBytes += int32(len(plugin.Config.Raw))
 		}
