@@ -26,7 +26,8 @@ const (
 	handGroup    = "7a000000-0000-4000-8000-000000000005"
 )
 
-// byHand makes a service with a route to an upstream, without protection, and a consumer with a credential and a group.
+// byHand makes a service with a route to an upstream, without protection, and a consumer with a credential and a
+// group.
 func (w *world) byHand(ctx context.Context, upstream string) {
 	GinkgoHelper()
 	for _, e := range []struct {

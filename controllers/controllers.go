@@ -3,9 +3,10 @@
 // It makes no request to Kong, compares nothing and knows no cryptography.
 //
 // A change comes in on one of two ways. The watches of each package report changes in Kubernetes. The engines report
-// what they notice in Kong as an engine.Event, and eventRouter leads it to the kind of the event's owner. Both ways end
-// in the workqueue of one controller, which keeps one request a resource however often it is added. Out of a reconcile
-// go one status patch, the Secrets that internal/secrets writes, and what the engine of the gateway sends to Kong.
+// what they notice in Kong as an engine.Event, and eventRouter leads it to the kind of the event's owner. Both ways
+// end in the workqueue of one controller, which keeps one request a resource however often it is added. Out of a
+// reconcile go one status patch, the Secrets that internal/secrets writes, and what the engine of the gateway sends to
+// Kong.
 //
 // lifecycle has the steps that all kinds share, and watch the predicates and handlers of the watches. gateway,
 // consumer, service and token have one reconciler each, and none of these four calls another one's reconcile: a

@@ -31,7 +31,8 @@ const messagesPage = "../docs/reference/messages.md"
 // mistake is something that people write, and what tells them.
 type mistake struct {
 	title string
-	// manifest is what is applied; of several objects, the last is the one that is told. {{shop}} is the namespace.
+	// manifest is what is applied; of several objects, the last is the one that is told. {{shop}} is the
+	// namespace.
 	manifest string
 	// says is the condition that tells it. Empty: the API server refuses it.
 	says string

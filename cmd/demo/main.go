@@ -49,7 +49,8 @@ func run(ctx context.Context) (err error) {
 	out := newScreen(os.Stdout)
 	out.title("kong-jwt-operator: JWT authentication on Kong, declared")
 	out.section("Starting")
-	// What runs ends with its context. An interrupt ends it while it starts, and later only once all is cleaned up.
+	// What runs ends with its context. An interrupt ends it while it starts, and later only once all is cleaned
+	// up.
 	living, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	interrupted := context.AfterFunc(ctx, end)

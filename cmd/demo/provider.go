@@ -49,8 +49,8 @@ const loginKey = "login-1"
 // otherAudience is what Kong answers to a token that was issued for another service.
 const otherAudience = "401 Unauthorized"
 
-// identityProvider plays the last chapter: an identity provider signs tokens for many services, and each takes its own.
-// What it adds is gone when it ends, and the provider with it.
+// identityProvider plays the last chapter: an identity provider signs tokens for many services, and each takes its
+// own. What it adds is gone when it ends, and the provider with it.
 func (t *tutorial) identityProvider(ctx context.Context) error {
 	t.screen.section("Staff call reports (ES256, keys and tokens of an identity provider)")
 	provider := issuer.Start()

@@ -27,8 +27,8 @@ type tutorial struct {
 	objects []*unstructured.Unstructured
 	// policies have the API server warn.
 	policies []*unstructured.Unstructured
-	// propagation is how long is waited for an answer: Kong's workers may lag behind. The gateway's status says how
-	// far.
+	// propagation is how long is waited for an answer: Kong's workers may lag behind. The gateway's status says
+	// how far.
 	propagation time.Duration
 }
 

@@ -8,11 +8,11 @@
 // fro between Kong, the Secrets for clients and the state, and at last the data planes are asked. report fills the
 // status, and lifecycle.WriteStatus writes it.
 //
-// Two Secrets are all that the operator remembers of a consumer: the state of the revisions and the keys of the issuers
-// (credential.StateSecretName, JWKSSecretName). Each is written before anything rests on it. What Kong, data planes and
-// clients hold is found out anew in each reconcile. So an operator that is killed between any two lines goes on from
-// what the two Secrets say and from what it sees, and every write that is repeated hits the same entity, whose id is
-// computed (desired.CredentialID).
+// Two Secrets are all that the operator remembers of a consumer: the state of the revisions and the keys of the
+// issuers (credential.StateSecretName, JWKSSecretName). Each is written before anything rests on it. What Kong, data
+// planes and clients hold is found out anew in each reconcile. So an operator that is killed between any two lines
+// goes on from what the two Secrets say and from what it sees, and every write that is repeated hits the same entity,
+// whose id is computed (desired.CredentialID).
 //
 // A fault belongs to its part: a Secret that is missing, a set that cannot be read, a key that another has. The part
 // keeps its error (problem, clash, refused, unsupported), the others go on, and program joins the errors at its end.
@@ -45,8 +45,8 @@ import (
 // DataPlanes says whether every data plane of a gateway has, or no longer has, a credential. It is asked only about
 // what the Admin API has acknowledged.
 type DataPlanes interface {
-	// Ask gives at once what the answers of the data planes amount to, and which data planes are meant. What is not
-	// known is asked for in the background, and the question's Wake is called when it is.
+	// Ask gives at once what the answers of the data planes amount to, and which data planes are meant. What is
+	// not known is asked for in the background, and the question's Wake is called when it is.
 	Ask(gateway string, question probe.Question) (conclusion probe.Conclusion, message string)
 	// Forget drops what is known of the credentials of somebody, named as Question.Who does: they were written
 	// since.

@@ -75,8 +75,9 @@ func (d *departures) mayBeHeld(ctx context.Context, s v1alpha1.CredentialStatus)
 	return true
 }
 
-// revokedRevisions says which revisions of a revoked consumer the data planes are not known to have lost, but for those
-// that retire, which planes looks after. They are asked for by the material in the state: Kong has none of it any more.
+// revokedRevisions says which revisions of a revoked consumer the data planes are not known to have lost, but for
+// those that retire, which planes looks after. They are asked for by the material in the state: Kong has none of it
+// any more.
 func (d *departures) revokedRevisions() (found []string) {
 	for name, history := range d.revisions.state.Credentials {
 		for _, revision := range history.Revisions {

@@ -17,8 +17,8 @@ import (
 // lookForIssuer is the pause until it is looked again whether another consumer still follows an issuer.
 const lookForIssuer = 10 * time.Second
 
-// followedBy finds the consumer whose the keys of a set are, where they are not this one's: all of them, and those that
-// the issuer has yet to make. Else two consumers would each hold some, and neither ever all.
+// followedBy finds the consumer whose the keys of a set are, where they are not this one's: all of them, and those
+// that the issuer has yet to make. Else two consumers would each hold some, and neither ever all.
 //
 // They are the consumer's that has one of them in Kong, the same key under the same kid: the set is the one that it
 // follows, whatever address it has there. Of two that do, they are the one's that has the set for longer: a single key
@@ -81,8 +81,8 @@ func (r *keySets) inKongSince(kept jwks.Kept) (since time.Time) {
 	return since
 }
 
-// statusOf is what the status of another consumer says of an entity in Kong; zero where it does not tell of it yet. One
-// that is Retiring is on its way out of Kong, of an issuer that its consumer has left.
+// statusOf is what the status of another consumer says of an entity in Kong; zero where it does not tell of it yet.
+// One that is Retiring is on its way out of Kong, of an issuer that its consumer has left.
 func (r *keySets) statusOf(other *v1alpha1.JwtConsumer, id string) (key v1alpha1.CredentialStatus) {
 	id = r.gateway.Engine.ActualID(id)
 	for _, s := range other.Status.Credentials {

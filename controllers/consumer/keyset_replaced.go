@@ -9,8 +9,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/jwks"
 )
 
-// keepReplaced keeps the record of sets whose keys serve on until the spec's new source has something: a spec that goes
-// back meanwhile finds which there were. What their issuer has withdrawn does not serve on.
+// keepReplaced keeps the record of sets whose keys serve on until the spec's new source has something: a spec that
+// goes back meanwhile finds which there were. What their issuer has withdrawn does not serve on.
 func (r *keySets) keepReplaced() {
 	for name, kept := range r.kept.ByName {
 		if _, followed := r.next.ByName[name]; followed || !r.hasCredential(name) || len(r.serving(name, nil)) == 0 {
@@ -38,8 +38,8 @@ func (r *keySets) forgetReplaced(ctx context.Context) error {
 
 // serving lists the keys in Kong, by id, of the issuer that a credential followed before, or follows and cannot know
 // now: those that the issuer had last, and that nothing else of the consumer has by now. wanted are keys that the
-// consumer is about to have from another source; nil: none. Without a record, as after the Secret was lost, all keys of
-// the issuer in Kong serve on.
+// consumer is about to have from another source; nil: none. Without a record, as after the Secret was lost, all keys
+// of the issuer in Kong serve on.
 func (r *keySets) serving(name string, wanted map[string]bool) []string {
 	kept, recorded := r.kept.ByName[name]
 	from, follows := cmp.Or(kept.Part, name), slices.Contains(r.followed(), name)

@@ -136,8 +136,8 @@ func reasons(skipped []jwks.Skipped) string {
 	return fmt.Sprintf(" (a key %s)", strings.Join(texts, "; a key "))
 }
 
-// await says which sets are waited for: those of which there is no key yet. Without any key each token of the issuer is
-// refused. That is a wait and no stall: the answer of the issuer wakes the consumer.
+// await says which sets are waited for: those of which there is no key yet. Without any key each token of the issuer
+// is refused. That is a wait and no stall: the answer of the issuer wakes the consumer.
 func (r *keySets) await() error {
 	for _, spec := range r.consumer.Spec.Credentials {
 		set := r.sets[spec.Name]

@@ -71,8 +71,8 @@ type keySet struct {
 }
 
 // read reads what is kept of the issuers' keys, asks for what is new, and decides which keys come, stay and leave. No
-// issuer is waited for: what it answers wakes the consumer. What is wrong with one set does not hold up the others, and
-// what is wrong with the Secret that keeps them nothing else: what Kong has of them stays.
+// issuer is waited for: what it answers wakes the consumer. What is wrong with one set does not hold up the others,
+// and what is wrong with the Secret that keeps them nothing else: what Kong has of them stays.
 func (r *keySets) read(ctx context.Context) error {
 	defer r.flagDegraded()
 	err := r.readAll(ctx)
@@ -226,9 +226,9 @@ func (r *keySets) readOne(ctx context.Context, spec v1alpha1.Credential, field s
 	return errors.Join(problem, r.assignKids(field, set))
 }
 
-// sourceOf says where a set is and under which rules it is fetched. The error is a *status.StalledError where policy or
-// a Secret forbids it: the set is then not even asked for. Policy names URLs, and package jwks holds redirects and the
-// addresses that are dialed to it as well.
+// sourceOf says where a set is and under which rules it is fetched. The error is a *status.StalledError where policy
+// or a Secret forbids it: the set is then not even asked for. Policy names URLs, and package jwks holds redirects and
+// the addresses that are dialed to it as well.
 func (r *keySets) sourceOf(ctx context.Context, spec v1alpha1.Credential, field string) (jwks.Source, error) {
 	source := jwks.Source{URL: spec.JWKS.URL, Issuer: spec.JWKS.Issuer, Cluster: spec.JWKS.Cluster}
 	policy, address := r.gateway.Policy, field+".jwks."+spec.JWKS.AddressField()
@@ -288,8 +288,8 @@ func (s *keySet) problem() error {
 }
 
 // assignKids takes the kids of a set, in the order of the credentials. One that an earlier credential has is left to
-// it, unless Kong holds it for this. A kid is the key of a credential in Kong, which is unique there (jwt_secrets.key),
-// and the order of the spec alone would take a kid that is in use from tokens that pass.
+// it, unless Kong holds it for this. A kid is the key of a credential in Kong, which is unique there
+// (jwt_secrets.key), and the order of the spec alone would take a kid that is in use from tokens that pass.
 func (r *keySets) assignKids(field string, set *keySet) error {
 	var taken []string
 	for _, held := range set.decision.Held {

@@ -24,8 +24,8 @@ func begins(t *testing.T, sim *simulated, source string) *promised {
 	return p
 }
 
-// What a credential was before it followed an issuer stays for the overlap, though the operator that made it was killed
-// before it told of it in the status.
+// What a credential was before it followed an issuer stays for the overlap, though the operator that made it was
+// killed before it told of it in the status.
 func TestWhatWasGeneratedStaysThoughNoStatusTellsOfIt(t *testing.T) {
 	sim := startKong(t)
 	untold := 0

@@ -62,8 +62,8 @@ func (r *planes) observe() {
 }
 
 // verdict says how a revision stands. What Sync did not get to is unknown. The cases go from what ends a revision to
-// what promotes one. An Absent verdict is given only where Kong has the consumer itself: without it the credentials are
-// missing for that reason alone, and nothing may be dropped.
+// what promotes one. An Absent verdict is given only where Kong has the consumer itself: without it the credentials
+// are missing for that reason alone, and nothing may be dropped.
 func (r *planes) verdict(name string, revision credential.Revision, wanted bool) credential.Verdict {
 	if !r.sync.result.Applied {
 		return credential.Verdict{}
@@ -206,9 +206,9 @@ func (r *planes) verify(context.Context) error {
 	return nil
 }
 
-// verifiedBefore says whether an earlier reconciliation saw every data plane take this very material. The status is the
-// memory, so that a restart does not ask for every credential again. It is compared with the status as it was read, not
-// as this reconcile has written it.
+// verifiedBefore says whether an earlier reconciliation saw every data plane take this very material. The status is
+// the memory, so that a restart does not ask for every credential again. It is compared with the status as it was
+// read, not as this reconcile has written it.
 func (r *planes) verifiedBefore(report v1alpha1.CredentialStatus) bool {
 	return slices.ContainsFunc(r.former, func(s v1alpha1.CredentialStatus) bool {
 		return s.KongID == report.KongID && s.Key == report.Key && s.Revision == report.Revision && s.Algorithm == report.Algorithm &&

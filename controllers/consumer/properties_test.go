@@ -25,7 +25,8 @@ const (
 	overlap       = time.Hour
 	clientsSecret = "clients"
 	givenSecret   = "given"
-	// longEnough is how long cases are tried. Each process of an operator in them takes some milliseconds to start.
+	// longEnough is how long cases are tried. Each process of an operator in them takes some milliseconds to
+	// start.
 	longEnough = 20 * time.Second
 )
 

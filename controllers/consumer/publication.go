@@ -124,9 +124,9 @@ func (p *publication) isRead(former v1alpha1.CredentialStatus) bool {
 }
 
 // release deletes the Secrets of a consumer that is deleted: the garbage collector takes its time, and a consumer that
-// is made again at once would take up what may have leaked. Where its credentials are retained in Kong the Secrets stay
-// with them, and only the owner is taken off. Drop and LetGo spare a Secret that is somebody else's, and do nothing for
-// one that is gone, so that a release that was cut short is done again.
+// is made again at once would take up what may have leaked. Where its credentials are retained in Kong the Secrets
+// stay with them, and only the owner is taken off. Drop and LetGo spare a Secret that is somebody else's, and do
+// nothing for one that is gone, so that a release that was cut short is done again.
 func (p *publication) release(ctx context.Context, retained bool) error {
 	p.KeySets.Keep(client.ObjectKeyFromObject(p.consumer).String(), nil)
 	end := p.Secrets.Drop

@@ -95,9 +95,9 @@ const roundsAtOnce = 4
 // nothing moves. Each round is one step of a rotation at most: what is in Kong is published, what is published is
 // promoted, what was promoted takes the place of the former, what has arrived that of an issuer's keys. The order
 // inside a round is what keeps callers from being refused. Kong gets the material before the Secret for clients does.
-// What clients read is promoted only afterwards, in the state, and only then the overlap of the former revision begins.
-// A crash between two of these leaves a Secret, or an entity, that the state does not tell of yet: the next reconcile
-// sees it (sawPublished, Engine.Standing) and takes the same step.
+// What clients read is promoted only afterwards, in the state, and only then the overlap of the former revision
+// begins. A crash between two of these leaves a Secret, or an entity, that the state does not tell of yet: the next
+// reconcile sees it (sawPublished, Engine.Standing) and takes the same step.
 func (r *reconciliation) rotate(ctx context.Context) error {
 	for range roundsAtOnce {
 		wanted, err := r.sync.build()

@@ -63,9 +63,9 @@ func (r *reconciliation) awaitRevocation() error {
 
 // removeWithdrawn takes out of Kong what was taken away from a consumer that cannot be programmed, whatever is wrong
 // with it: credentials and groups that its spec no longer has, and revisions whose overlap is over or was ended. It
-// does something only for a stall: after any other failure the reconcile is tried again soon, and what the spec says is
-// not known to be final. Where a Sync went through, what is to go has gone with it. What is kept errs on the side of
-// callers: a part that nothing speaks against stays.
+// does something only for a stall: after any other failure the reconcile is tried again soon, and what the spec says
+// is not known to be final. Where a Sync went through, what is to go has gone with it. What is kept errs on the side
+// of callers: a part that nothing speaks against stays.
 func (r *reconciliation) removeWithdrawn(ctx context.Context, cause error) error {
 	var stalled *status.StalledError
 	if !errors.As(cause, &stalled) || r.sync.result.Applied {

@@ -175,8 +175,8 @@ func (r *report) revisionsOf(c resolvedCredential, state credential.History, for
 }
 
 // stateOf is the state of a revision as far as Kong has it. What is not known now is as it was. The state of the
-// history is what shall be. Absent and Unknown are what is: the status does not call a credential Active that Kong does
-// not have.
+// history is what shall be. Absent and Unknown are what is: the status does not call a credential Active that Kong
+// does not have.
 func (r *report) stateOf(
 	name string, revision credential.Revision, report v1alpha1.CredentialStatus, former []v1alpha1.CredentialStatus,
 ) v1alpha1.CredentialState {

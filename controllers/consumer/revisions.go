@@ -19,8 +19,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
-// revisions is the state of the credentials that are generated, or that overlap: what was made, and what becomes of it.
-// package credential decides; the state is written before anything rests on it.
+// revisions is the state of the credentials that are generated, or that overlap: what was made, and what becomes of
+// it. package credential decides; the state is written before anything rests on it.
 //
 // read takes the state from its Secret, want and wantOf say what the spec asks of it, seen collects what the other
 // parts find out, and advance is the only place that changes it. docs/design/2026-11-23-rotation-steps.md has the
@@ -85,8 +85,8 @@ func (r *revisions) read(ctx context.Context) (err error) {
 		r.Event(r.consumer, corev1.EventTypeWarning, v1alpha1.EventStateRecovered, "Recover",
 			fmt.Sprintf("Secret %s is not as the operator wrote it: it counts for nothing, and what Kong and clients hold is taken up", name))
 	}
-	// The garbage collector deletes with the consumer only what has an ownerReference with its UID, which a restore
-	// changes.
+	// The garbage collector deletes with the consumer only what has an ownerReference with its UID, which a
+	// restore changes.
 	r.snapshot, err = r.Secrets.Own(ctx, r.secretOwner(), name, r.snapshot)
 	return err
 }
@@ -144,8 +144,8 @@ func (r *revisions) lookInKong(ctx context.Context) error {
 		for _, slot := range slots[want.Name] {
 			seen.Last = max(seen.Last, slot.Number)
 		}
-		// A state that was restored from a backup: all that Kong holds of the credential is read, also what the
-		// state knows.
+		// A state that was restored from a backup: all that Kong holds of the credential is read, also what
+		// the state knows.
 		outdated := seen.Last > r.of(want.Name).Last
 		for _, slot := range slots[want.Name] {
 			if r.state.Known(slot) && !outdated {
@@ -211,8 +211,8 @@ func (s *subject) request(annotation string) request.Request {
 	return request.Parse(annotation, s.consumer.Annotations[annotation])
 }
 
-// refusedRequests says which annotations ask something of a credential that is not there. It is asked at the end, since
-// the records have then what this reconcile has seen: a request that was carried out is not refused because its
+// refusedRequests says which annotations ask something of a credential that is not there. It is asked at the end,
+// since the records have then what this reconcile has seen: a request that was carried out is not refused because its
 // credential is gone meanwhile.
 func (r *reconciliation) refusedRequests() error {
 	var names []string
@@ -243,8 +243,8 @@ func (r *revisions) supersedeWhere(replaced func(name string) bool) {
 	}
 }
 
-// wantFor is what the spec asks of a credential; nothing where it does not have it. A credential that the spec has lost
-// wants nothing, and its history is on the way out.
+// wantFor is what the spec asks of a credential; nothing where it does not have it. A credential that the spec has
+// lost wants nothing, and its history is on the way out.
 func (r *revisions) wantFor(name string) credential.Want {
 	for _, want := range r.wants {
 		if want.Name == name {
@@ -255,14 +255,14 @@ func (r *revisions) wantFor(name string) credential.Want {
 }
 
 // advance takes all steps that are due now, and writes the state once, before anything rests on it. moved says whether
-// there were any. One write for all credentials: the state is one object, and steps of several that become due together
-// cost no more than one. Nothing is changed where the write fails; a *status.WaitError says that somebody else wrote
-// first, and the next reconcile decides again from that.
+// there were any. One write for all credentials: the state is one object, and steps of several that become due
+// together cost no more than one. Nothing is changed where the write fails; a *status.WaitError says that somebody
+// else wrote first, and the next reconcile decides again from that.
 func (r *revisions) advance(ctx context.Context) (moved bool, err error) {
 	next, now := r.state, r.Now()
 	var taken []credential.Step
-	// credential.Decide gives one step a credential at a time, and none once nothing is due: there is an end to it.
-	// No step rests on a write to Kong here, since what was seen does not change meanwhile.
+	// credential.Decide gives one step a credential at a time, and none once nothing is due: there is an end to
+	// it. No step rests on a write to Kong here, since what was seen does not change meanwhile.
 	for {
 		decision := credential.Decide(credential.Input{
 			State: next, Wants: r.wants, Seen: r.seen,

@@ -38,10 +38,10 @@ type resolvedCredential struct {
 	missing bool
 }
 
-// read gathers the material of all credentials, and begins what the spec asks for. What is wrong with one does not hold
-// up the others: it stays in Kong as it is. The state is read first: what the spec asks of a credential depends on
-// whether the state has a history of it (want). It is written last, by advance, with the steps that the spec asks for:
-// a revision that is made has to be in the state before Kong gets it.
+// read gathers the material of all credentials, and begins what the spec asks for. What is wrong with one does not
+// hold up the others: it stays in Kong as it is. The state is read first: what the spec asks of a credential depends
+// on whether the state has a history of it (want). It is written last, by advance, with the steps that the spec asks
+// for: a revision that is made has to be in the state before Kong gets it.
 func (s *sources) read(ctx context.Context) error {
 	var stalled *status.StalledError
 	// A state that cannot be read stops what has revisions, and nothing else of the consumer.
@@ -90,8 +90,8 @@ func (s *sources) read(ctx context.Context) error {
 
 // readOne reads what one credential is made of: the Secret that it refers to, or the one that it is published in. One
 // that cannot be published is known so before anything is generated for it. Clients' Secrets are read before Kong is
-// written to, since they say which revision clients have: a rotation that was interrupted after the publication goes on
-// from there.
+// written to, since they say which revision clients have: a rotation that was interrupted after the publication goes
+// on from there.
 func (s *sources) readOne(ctx context.Context, c *resolvedCredential) (err error) {
 	if c.spec.Generate == nil {
 		c.material, err = s.Inputs.Material(ctx, s.consumer, c.spec, c.field)

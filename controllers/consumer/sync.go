@@ -52,10 +52,10 @@ func (k *kongSync) readConfigs(ctx context.Context) (err error) {
 	return err
 }
 
-// build makes the entities that shall be in Kong now, or says what forbids them. What is wrong with a plugin, or with a
-// credential, holds up nothing of a consumer that is in Kong already: without the plugin it is no more exposed than it
-// is. One that is not waits: its plugins may be what protects others from it. The error is a *status.StalledError that
-// is to stop the reconcile. What goes on in spite of one is in refused.
+// build makes the entities that shall be in Kong now, or says what forbids them. What is wrong with a plugin, or with
+// a credential, holds up nothing of a consumer that is in Kong already: without the plugin it is no more exposed than
+// it is. One that is not waits: its plugins may be what protects others from it. The error is a *status.StalledError
+// that is to stop the reconcile. What goes on in spite of one is in refused.
 func (k *kongSync) build() (desired.Set, error) {
 	k.reportIdentity()
 	k.wantCredentials()
@@ -161,9 +161,9 @@ func (k *kongSync) wantCredentials() {
 }
 
 // keepServing leaves the keys of issuers that credentials followed before in Kong, until what these have now is there:
-// what is taken away goes first, and an operator that is killed then would leave nothing. Of a revoked consumer nothing
-// is kept. Once one of the ids that shall replace them is in Kong, the keys are out of Keep and leave with the next
-// Sync: hasArrived asks for that round.
+// what is taken away goes first, and an operator that is killed then would leave nothing. Of a revoked consumer
+// nothing is kept. Once one of the ids that shall replace them is in Kong, the keys are out of Keep and leave with the
+// next Sync: hasArrived asks for that round.
 func (k *kongSync) keepServing(serving []string) {
 	if k.consumer.Spec.Revoked {
 		return
@@ -222,8 +222,8 @@ func (k *kongSync) distinctKeys() {
 }
 
 // partOf is the part of a credential without revisions. One that the spec called otherwise before keeps its entity: to
-// delete it, and make another with its key, would have its callers refused in between. A slot that the state knows is a
-// revision's, and not free to be taken over. The answer counts as a rename until the round ends, and keepSlots and
+// delete it, and make another with its key, would have its callers refused in between. A slot that the state knows is
+// a revision's, and not free to be taken over. The answer counts as a rename until the round ends, and keepSlots and
 // removeWithdrawn spare the entity.
 func (k *kongSync) partOf(name, key string) string {
 	held, found := k.gateway.Engine.CredentialPart(k.owner(), key)

@@ -154,9 +154,10 @@ func (r *Reconciler) run(ctx context.Context, object *v1alpha1.KongGateway) (aga
 	return status.Sooner(again, look), errors.Join(failed, err)
 }
 
-// connect keeps the engine of a gateway as the spec, the Secrets and the pods of Kong are now. A read that fails leaves
-// the engine as it is: it says nothing of what is there. An engine with other settings is a new one, which lists Kong
-// before it writes: credentials of the Admin API that are rotated cost a listing, and no user notices more than a wait.
+// connect keeps the engine of a gateway as the spec, the Secrets and the pods of Kong are now. A read that fails
+// leaves the engine as it is: it says nothing of what is there. An engine with other settings is a new one, which
+// lists Kong before it writes: credentials of the Admin API that are rotated cost a listing, and no user notices more
+// than a wait.
 func (r *Reconciler) connect(ctx context.Context, object *v1alpha1.KongGateway) (engine.Programmer, error) {
 	if object.Spec.IngressController != nil {
 		return r.connectIngress(ctx, object)

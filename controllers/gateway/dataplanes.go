@@ -156,8 +156,8 @@ func (d *DataPlanes) ask(
 }
 
 // addresses of the data planes. Endpoints are read when they are needed: to follow those of every Service would cost
-// more than a few reads a rotation. Only ready endpoints are asked: a pod that is not ready gets no requests of clients
-// either, and one that hangs would hold up each rotation.
+// more than a few reads a rotation. Only ready endpoints are asked: a pod that is not ready gets no requests of
+// clients either, and one that hangs would hold up each rotation.
 func (d *DataPlanes) addresses(ctx context.Context, spec v1alpha1.DataPlanes) ([]string, error) {
 	ref := spec.ServiceRef
 	if ref == nil {

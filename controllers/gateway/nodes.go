@@ -40,9 +40,9 @@ func (r *Reconciler) setNodes(ctx context.Context, object *v1alpha1.KongGateway,
 	return engine.SetNodes(nodesOf(service, ref.Port, found.Items))
 }
 
-// nodesOf reads the pods behind a port of a Service, each once: a pod of two IP families is in two slices, and is asked
-// by its address of the Service's first family. One that is not ready yet is among them: Kong is not, before it has a
-// configuration.
+// nodesOf reads the pods behind a port of a Service, each once: a pod of two IP families is in two slices, and is
+// asked by its address of the Service's first family. One that is not ready yet is among them: Kong is not, before it
+// has a configuration.
 func nodesOf(service corev1.Service, port int32, endpoints []discoveryv1.EndpointSlice) []engine.Node {
 	i := slices.IndexFunc(service.Spec.Ports, func(p corev1.ServicePort) bool { return p.Port == port })
 	if i < 0 {

@@ -33,8 +33,8 @@ const (
 
 // prune deletes from Kong what belongs to resources that are gone, as spec.prune says, and writes into the status what
 // it leaves. It says when to go on. An owner is confirmed by three looks: the engine's Ledger has seen it gone at two
-// listings of Kong, by the cache, and pruneConfirmed asks the API server a last time. They are there for a restore that
-// is half done, a cache that is behind, and a resource that is made again a moment later.
+// listings of Kong, by the cache, and pruneConfirmed asks the API server a last time. They are there for a restore
+// that is half done, a cache that is behind, and a resource that is made again a moment later.
 func (r *Reconciler) prune(ctx context.Context, object *v1alpha1.KongGateway, engine engine.Programmer) (again time.Duration, err error) {
 	orphans, err := engine.Orphans(r.seemsGone(ctx, object.Name), maxPercent(object.Spec.Prune))
 	if err != nil {
@@ -116,8 +116,8 @@ func credentials(engine engine.Programmer, owner desired.Owner) int {
 	return len(engine.CredentialIDs(owner, func(string) bool { return true }))
 }
 
-// revoke takes the credentials of an owner out of Kong, and says how many went. A Revoke that fails half way counts for
-// what it took out.
+// revoke takes the credentials of an owner out of Kong, and says how many went. A Revoke that fails half way counts
+// for what it took out.
 func revoke(engine engine.Programmer) func(context.Context, desired.Owner) (int, error) {
 	return func(ctx context.Context, owner desired.Owner) (int, error) {
 		before := credentials(engine, owner)

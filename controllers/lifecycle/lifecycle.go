@@ -1,8 +1,8 @@
 // Package lifecycle is what all controllers do with a resource: its finalizer, suspension, deletion, a move to another
 // gateway, its status and its events.
 //
-// A reconciler of a kind that uses a gateway calls Run with its own work as the Program, and then WriteStatus with what
-// came of it. JwtTokens have nothing in Kong, and KongGateways are what the others use: their reconcilers call
+// A reconciler of a kind that uses a gateway calls Run with its own work as the Program, and then WriteStatus with
+// what came of it. JwtTokens have nothing in Kong, and KongGateways are what the others use: their reconcilers call
 // WriteStatus, and a gateway's the two finalizer methods, without Run.
 //
 // The order in Run rests on what a crash between two steps leaves. The finalizer is in Kubernetes before Kong gets
@@ -106,8 +106,8 @@ func (l *Lifecycle) Run(
 	}
 	// A new value of the annotation asks for a listing of Kong at once.
 	gateway.Engine.Relist(owner, object.GetAnnotations()[v1alpha1.AnnotationReconcile])
-	// Before program, which may fail half way: what it wrote until then is in this Kong, and a deletion has to look
-	// there.
+	// Before program, which may fail half way: what it wrote until then is in this Kong, and a deletion has to
+	// look there.
 	*programmed = object.GatewayName()
 	return program(ctx, gateway)
 }

@@ -45,8 +45,8 @@ func (l *Lifecycle) WriteStatus(ctx context.Context, out Outcome) (ctrl.Result, 
 	}
 	var wait *status.WaitError
 	var stalled *status.StalledError
-	// A quiet wait says that nothing was found out. A write for it would be one for each resource at every start of
-	// the operator, and another to take it back.
+	// A quiet wait says that nothing was found out. A write for it would be one for each resource at every start
+	// of the operator, and another to take it back.
 	after, failure := status.Next(out.Err)
 	if errors.As(out.Err, &wait) && wait.Quiet && !errors.As(out.Err, &stalled) && failure == nil {
 		return ctrl.Result{RequeueAfter: after}, nil
@@ -150,8 +150,8 @@ func (l *Lifecycle) announce(ctx context.Context, out Outcome, former []metav1.C
 		return
 	}
 	kind := corev1.EventTypeNormal
-	// Both mean that somebody gets in who should not: a route without its plugins, or a credential that was revoked
-	// and that an ingress controller has not taken out yet.
+	// Both mean that somebody gets in who should not: a route without its plugins, or a credential that was
+	// revoked and that an ingress controller has not taken out yet.
 	opens := ready.Reason == v1alpha1.ReasonUnprotected ||
 		apimeta.IsStatusConditionTrue(conditions, v1alpha1.ConditionRevocationPending)
 	if ready.Status != metav1.ConditionTrue && (stalls || opens) {
@@ -164,8 +164,8 @@ func (l *Lifecycle) announce(ctx context.Context, out Outcome, former []metav1.C
 // field is one of a resource's, as messages name it.
 var field = regexp.MustCompile(`\bspec\.[\w.\[\]-]+`)
 
-// namesAnotherField says whether a message names a field that the former one does not. Other words that differ, such as
-// an error's of the network, are no news.
+// namesAnotherField says whether a message names a field that the former one does not. Other words that differ, such
+// as an error's of the network, are no news.
 func namesAnotherField(message, former string) bool {
 	known := field.FindAllString(former, -1)
 	return slices.ContainsFunc(field.FindAllString(message, -1), func(name string) bool { return !slices.Contains(known, name) })

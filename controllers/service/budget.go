@@ -83,8 +83,8 @@ func (l *ledger) leave(service *v1alpha1.JwtProtectedService) {
 	service.Status.Use = nil
 }
 
-// keepToBudget refuses what would take its namespace over the gateway's budget. status.use is written only for what was
-// admitted, so that what is refused takes nothing from others.
+// keepToBudget refuses what would take its namespace over the gateway's budget. status.use is written only for what
+// was admitted, so that what is refused takes nothing from others.
 func (r *reconciliation) keepToBudget(ctx context.Context) error {
 	var siblings v1alpha1.JwtProtectedServiceList
 	if err := r.Client.List(ctx, &siblings, client.InNamespace(r.service.Namespace), client.UnsafeDisableDeepCopy); err != nil {

@@ -1,15 +1,15 @@
 // Package service reconciles JwtProtectedServices.
 //
 // A reconcile looks up the upstream, the Secrets of plugins and the consumers that a selector admits, has
-// desired.BuildService make entities of them under the gateway's policy, and hands these to Engine.Sync. The rules that
-// keep a route closed until its plugins run are the engine's (internal/engine/propagation). Here are those of
+// desired.BuildService make entities of them under the gateway's policy, and hands these to Engine.Sync. The rules
+// that keep a route closed until its plugins run are the engine's (internal/engine/propagation). Here are those of
 // Kubernetes: the Service that requests go to, the budget of a namespace, the data planes that do not check claims.
 // What Kong takes and what does not do what its author means is told by conditions beside Ready (mistakes.go,
 // audience.go).
 //
 // A service names more than any other kind, and most of the watches are there so that a change of something else is
-// noticed at once: a consumer whose labels a selector matches, one that is named before it exists, a Service that turns
-// into an ExternalName.
+// noticed at once: a consumer whose labels a selector matches, one that is named before it exists, a Service that
+// turns into an ExternalName.
 package service
 
 import (
@@ -146,10 +146,10 @@ type reconciliation struct {
 }
 
 // program goes through the phases of a service whose gateway can be used. The first error ends it; what is mistaken
-// without being refused is reported at the end. findUpstream comes first: where requests may go nowhere the routes have
-// to leave Kong, whatever else is wrong. sync is the one phase that puts entities, and all that may refuse the service
-// comes before it. reportMistakes comes last: it is about what Kong has, and a service that is refused is told of the
-// refusal alone.
+// without being refused is reported at the end. findUpstream comes first: where requests may go nowhere the routes
+// have to leave Kong, whatever else is wrong. sync is the one phase that puts entities, and all that may refuse the
+// service comes before it. reportMistakes comes last: it is about what Kong has, and a service that is refused is told
+// of the refusal alone.
 func (r *reconciliation) program(ctx context.Context, gateway resolve.Gateway) error {
 	r.gateway = gateway
 	if r.former != r.service.Status.Gateway {
@@ -199,10 +199,10 @@ func (r *reconciliation) shut(ctx context.Context) error {
 	return err
 }
 
-// findUpstream looks up the Service that requests go to. Where it may get none, the routes leave Kong at once, whatever
-// else is wrong with the resource; desired.BuildService says why. A Service of type ExternalName leads to any host that
-// its author writes, past the policy for upstreams, and one that is gone may come back as such: Kong resolves the name
-// again and again, and would follow.
+// findUpstream looks up the Service that requests go to. Where it may get none, the routes leave Kong at once,
+// whatever else is wrong with the resource; desired.BuildService says why. A Service of type ExternalName leads to any
+// host that its author writes, past the policy for upstreams, and one that is gone may come back as such: Kong
+// resolves the name again and again, and would follow.
 func (r *reconciliation) findUpstream(ctx context.Context) (err error) {
 	r.input.Upstream, err = r.inputs.UpstreamService(ctx, r.service)
 	if err != nil || !desired.LosesUpstream(r.service, r.input.Upstream) {

@@ -11,8 +11,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
-// gatewayChanged says whether a gateway's change may matter to its services: its spec, or whether its data planes check
-// claims.
+// gatewayChanged says whether a gateway's change may matter to its services: its spec, or whether its data planes
+// check claims.
 func gatewayChanged(before, after *v1alpha1.KongGateway) bool {
 	return before.Generation != after.Generation || claimsSaid(before) != claimsSaid(after)
 }
@@ -28,9 +28,9 @@ func claimsSaid(gateway *v1alpha1.KongGateway) string {
 
 // checkDataPlanes holds a service back whose claims are not known to be checked on every data plane. One that is in
 // Kong already is kept up, as what it takes away has to go, and says that it is not Ready. Whether a node runs the
-// program of spec.claims is in its own kong.conf (plugins, untrusted_lua), which the Admin API of another node does not
-// know: the data planes are asked, and their answers are the gateway's condition ClaimsChecked. nil from here lets sync
-// go on; unchecked is joined to the error in the end.
+// program of spec.claims is in its own kong.conf (plugins, untrusted_lua), which the Admin API of another node does
+// not know: the data planes are asked, and their answers are the gateway's condition ClaimsChecked. nil from here lets
+// sync go on; unchecked is joined to the error in the end.
 func (r *reconciliation) checkDataPlanes(context.Context) error {
 	if r.service.Spec.Claims == nil || !r.gateway.AsksDataPlanes ||
 		!desired.RunsClaims(r.gateway.Engine.Capabilities()) {

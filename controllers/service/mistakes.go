@@ -18,7 +18,8 @@ import (
 )
 
 // reportMistakes says by conditions what Kong takes and what does not do what its author means. They have no say in
-// Ready: everything is in Kong as the spec says. The error is that something could not be looked up, and not a mistake.
+// Ready: everything is in Kong as the spec says. The error is that something could not be looked up, and not a
+// mistake.
 func (r *reconciliation) reportMistakes(ctx context.Context) error {
 	access, err := r.inputs.MistakenAccess(ctx, r.service, r.gateway.Engine.HasConsumer)
 	if err != nil {

@@ -1,10 +1,10 @@
 // Package token reconciles JwtTokens.
 //
-// A JwtToken has nothing in Kong, and so it does not go through lifecycle.Run: it needs no finalizer, since the garbage
-// collector deletes its Secret by the ownerReference. A reconcile finds the consumer's credential, reads its material,
-// makes sure that Kong holds just that, and signs. The Secret is the only memory of a token: it is read before anything
-// is signed, and what is fresh stays. A crash after the Secret was written and before the status was costs one more
-// reconcile.
+// A JwtToken has nothing in Kong, and so it does not go through lifecycle.Run: it needs no finalizer, since the
+// garbage collector deletes its Secret by the ownerReference. A reconcile finds the consumer's credential, reads its
+// material, makes sure that Kong holds just that, and signs. The Secret is the only memory of a token: it is read
+// before anything is signed, and what is fresh stays. A crash after the Secret was written and before the status was
+// costs one more reconcile.
 package token
 
 import (
@@ -103,9 +103,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	return result, err
 }
 
-// run goes through the phases of a token. The first error ends it, and the Secret stays as it is. The Secret of a token
-// is read before its material, and checkLive comes right before sign: nothing may be signed with material that Kong
-// refuses, and the less time between the two the better.
+// run goes through the phases of a token. The first error ends it, and the Secret stays as it is. The Secret of a
+// token is read before its material, and checkLive comes right before sign: nothing may be signed with material that
+// Kong refuses, and the less time between the two the better.
 func (r *reconciliation) run(ctx context.Context) error {
 	for _, phase := range []func(context.Context) error{r.check, r.findCredential, r.flagTTL, r.readToken, r.readMaterial, r.checkLive, r.sign} {
 		if err := phase(ctx); err != nil {
@@ -132,8 +132,8 @@ func (r *reconciliation) sign(ctx context.Context) error {
 	spec := r.token.Spec
 	ttl := spec.TTL.Or(defaultTTL)
 	renewBefore := spec.RenewBefore.Or(ttl / 3)
-	// What clients have stays while it is what would be signed, but for its times: each new token has them read the
-	// Secret again.
+	// What clients have stays while it is what would be signed, but for its times: each new token has them read
+	// the Secret again.
 	text := r.published
 	issued, expires, fresh := token.Fresh(text, r.material, r.claims, ttl, renewBefore, r.now())
 	if !fresh {
@@ -143,8 +143,8 @@ func (r *reconciliation) sign(ctx context.Context) error {
 		}
 		text, issued, expires = signed.Token.Reveal(), signed.IssueTime, signed.ExpirationTime
 	}
-	// The second key is a whole header's value, for clients that mount the Secret and cannot put text together (RFC
-	// 6750 section 2.1).
+	// The second key is a whole header's value, for clients that mount the Secret and cannot put text together
+	// (RFC 6750 section 2.1).
 	data := map[string][]byte{dataKeyToken: []byte(text), dataKeyAuthorization: []byte("Bearer " + text)}
 	if _, err := r.secrets.Publish(ctx, owner, "spec.secretName", spec.SecretName, data); err != nil {
 		return err

@@ -18,8 +18,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
-// flagTTL says which services refuse the token for a while after it is signed: Kong refuses an exp that is further away
-// than jwt.maximumExpiration. The jwt plugin answers 401 "exceeds maximum allowed expiration" then
+// flagTTL says which services refuse the token for a while after it is signed: Kong refuses an exp that is further
+// away than jwt.maximumExpiration. The jwt plugin answers 401 "exceeds maximum allowed expiration" then
 // (kong/plugins/jwt/jwt_parser.lua, check_maximum_expiration). The condition TTLTooLong warns of it and stands beside
 // Ready: other services may take the token.
 func (r *reconciliation) flagTTL(ctx context.Context) error {

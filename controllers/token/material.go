@@ -92,8 +92,8 @@ func (r *reconciliation) readToken(ctx context.Context) error {
 	return err
 }
 
-// checkLive lets nothing be signed with what Kong does not hold. What the engine knows of Kong is enough in most cases,
-// and costs no request.
+// checkLive lets nothing be signed with what Kong does not hold. What the engine knows of Kong is enough in most
+// cases, and costs no request.
 func (r *reconciliation) checkLive(ctx context.Context) error {
 	if r.consumer.Spec.Revoked {
 		return status.Wait(0, v1alpha1.ReasonConsumerRevoked,

@@ -2,9 +2,9 @@
 //
 // Each controller watches its own kind by OwnChanged, and what its resources name by the other predicates. A handler
 // turns an object that changed into the resources that name it, through the indexes of internal/index, so that no
-// change costs a look at every resource. Secrets are watched as metadata: their content is read by the reconcile, live.
-// A predicate that lets too little through leaves a resource wrong until something else wakes it, since nothing is
-// reconciled by the clock alone; one that lets too much through costs a reconcile that finds nothing to do.
+// change costs a look at every resource. Secrets are watched as metadata: their content is read by the reconcile,
+// live. A predicate that lets too little through leaves a resource wrong until something else wakes it, since nothing
+// is reconciled by the clock alone; one that lets too much through costs a reconcile that finds nothing to do.
 package watch
 
 import (
@@ -52,8 +52,8 @@ func hasFinalizer(object client.Object) bool {
 	return controllerutil.ContainsFinalizer(object, v1alpha1.Finalizer)
 }
 
-// SpecChanged passes changes of a spec that others depend on, and deletion. An annotation is between a resource and its
-// own controller: to ask a gateway for a drift check is not to ask all that use it. Neither does a status that a
+// SpecChanged passes changes of a spec that others depend on, and deletion. An annotation is between a resource and
+// its own controller: to ask a gateway for a drift check is not to ask all that use it. Neither does a status that a
 // gateway writes each time that its counts change wake its users.
 func SpecChanged() builder.Predicates {
 	return builder.WithPredicates(predicate.And[client.Object](afterStart(), predicate.GenerationChangedPredicate{}))

@@ -1,8 +1,9 @@
-// Command mutants changes the code of packages, one small change at a time, and runs their tests: a change that no test
-// notices is behavior that nothing holds. Known survivors are in hack/mutants/survivors.txt, each with the reason why
-// it changes nothing; any other fails the run.
+// Command mutants changes the code of packages, one small change at a time, and runs their tests: a change that no
+// test notices is behavior that nothing holds. Known survivors are in hack/mutants/survivors.txt, each with the reason
+// why it changes nothing; any other fails the run.
 //
-// All changes of a package are compiled at once, each behind a switch, so that a mutant costs one run of a test binary.
+// All changes of a package are compiled at once, each behind a switch, so that a mutant costs one run of a test
+// binary.
 package main
 
 import (

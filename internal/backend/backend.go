@@ -1,5 +1,5 @@
-// Package backend is what an engine writes to: a Kong with a database, which takes single writes, or one without, which
-// takes whole configurations. An engine chooses when it connects, and knows no difference afterwards.
+// Package backend is what an engine writes to: a Kong with a database, which takes single writes, or one without,
+// which takes whole configurations. An engine chooses when it connects, and knows no difference afterwards.
 package backend
 
 import (

@@ -1,7 +1,7 @@
 // Package catchup holds controllers back until the cache is no older than the API server was when they began. A cache
 // that has synced may be older: its first list may come from a replica of the API server that is behind, and that of a
-// standby is as late as its watches are. Whoever led before may have acted on what the cache does not have yet, such as
-// a revocation, and what it has would take that back. From then on a cache goes forward only.
+// standby is as late as its watches are. Whoever led before may have acted on what the cache does not have yet, such
+// as a revocation, and what it has would take that back. From then on a cache goes forward only.
 package catchup
 
 import (

@@ -23,8 +23,8 @@ type Rules struct {
 	Explains bool
 	// Realm of the challenge, as the jwt plugin's; empty for none.
 	Realm string
-	// Anonymous lets requests without a token pass that the jwt plugin takes for an anonymous consumer's; Preflight
-	// those of the method OPTIONS, which the jwt plugin lets pass too.
+	// Anonymous lets requests without a token pass that the jwt plugin takes for an anonymous consumer's;
+	// Preflight those of the method OPTIONS, which the jwt plugin lets pass too.
 	Anonymous, Preflight bool
 }
 

@@ -10,7 +10,8 @@ import (
 
 var span = regexp.MustCompile("`([^`]*kubectl kongjwt [^`]+)`")
 
-// Blocks of the pages are typed by test/chart/pages. What stands in a sentence names commands and flags that there are.
+// Blocks of the pages are typed by test/chart/pages. What stands in a sentence names commands and flags that there
+// are.
 func TestCommandsInSentencesParse(t *testing.T) {
 	pages, err := docs.Pages("../..")
 	if err != nil {

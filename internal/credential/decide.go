@@ -78,8 +78,8 @@ type Seen struct {
 	Last int64
 	// Deleted are the Secrets that clients read before and that were deleted.
 	Deleted []string
-	// InKong is what Kong holds of the credential and the state does not know. Where Last is beyond the state's, it
-	// is all that Kong holds.
+	// InKong is what Kong holds of the credential and the state does not know. Where Last is beyond the state's,
+	// it is all that Kong holds.
 	InKong []Holding
 }
 

@@ -1,5 +1,5 @@
-// Package credential has the material of JWT credentials: where it comes from, how it is made, and when it is replaced.
-// It decides and does no I/O.
+// Package credential has the material of JWT credentials: where it comes from, how it is made, and when it is
+// replaced. It decides and does no I/O.
 package credential
 
 import (

@@ -30,8 +30,8 @@ type simulation struct {
 	secret, client *credential.Material
 	// left is when the client's material was replaced in the Secret.
 	left time.Time
-	// kong is what the Admin API holds, and since when. gone is what left it, and until when a data plane may still
-	// have it.
+	// kong is what the Admin API holds, and since when. gone is what left it, and until when a data plane may
+	// still have it.
 	kong map[credential.Slot]inKong
 	gone map[string]time.Time
 	// taken are the keys that somebody else holds.

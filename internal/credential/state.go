@@ -57,7 +57,8 @@ type Revision struct {
 	IssueTime time.Time
 	// RetiredAt is when a newer one took the place of a Retiring revision: the overlap runs from here.
 	RetiredAt time.Time
-	// Ended says that there is no overlap: a Retiring revision leaves now, and an Active one as soon as it retires.
+	// Ended says that there is no overlap: a Retiring revision leaves now, and an Active one as soon as it
+	// retires.
 	Ended bool
 	// Over says that the overlap of a Retiring revision was over: it leaves Kong, and no longer overlap brings it
 	// back.

@@ -148,8 +148,8 @@ func AccessNamespaces(service *v1alpha1.JwtProtectedService) []string {
 	return []string{service.Namespace}
 }
 
-// NarrowACL gives the fields of an acl plugin as it is wanted, with those groups alone that it allows now too. narrower
-// says that this shuts somebody out.
+// NarrowACL gives the fields of an acl plugin as it is wanted, with those groups alone that it allows now too.
+// narrower says that this shuts somebody out.
 func NarrowACL(wanted, now kong.Fields) (fields kong.Fields, narrower bool) {
 	list, groups, narrower := NarrowGroups(wanted.Object("config"), now.Object("config"))
 	if list == "" {

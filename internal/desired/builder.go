@@ -30,8 +30,8 @@ func (b *builder) addPlugin(part string, fields kong.Fields) {
 	b.add(kong.KindPlugin, b.scope.ID(kong.KindPlugin, b.owner, part), "", part, fields)
 }
 
-// takeTags has all entities carry the tags of the spec, but for those that policy forbids. The error is about the first
-// of them.
+// takeTags has all entities carry the tags of the spec, but for those that policy forbids. The error is about the
+// first of them.
 func (b *builder) takeTags(tags []v1alpha1.Tag) (first error) {
 	for i, tag := range tags {
 		if err := b.policy.checkVaultReferences(path("spec.tags[%d]", i), string(tag)); err == nil {

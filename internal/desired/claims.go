@@ -188,11 +188,11 @@ func (p Policy) AnyAudience(
 // maxNamed is how many consumers a message names.
 const maxNamed = 5
 
-// answerThemselves are the plugins that can answer a request before the claims of its token are checked, with what only
-// the check should open: what another request got, the answer of a service or a model, messages of a queue. Those that
-// send the request there are with them. Post-function has the priority -1000: the access phase of each of them is
-// before it (kong/plugins/*/handler.lua, 3.4 to 3.9, and Kong's documentation of the others). A plugin that refuses, or
-// answers a text of its own configuration, is none of them.
+// answerThemselves are the plugins that can answer a request before the claims of its token are checked, with what
+// only the check should open: what another request got, the answer of a service or a model, messages of a queue. Those
+// that send the request there are with them. Post-function has the priority -1000: the access phase of each of them is
+// before it (kong/plugins/*/handler.lua, 3.4 to 3.9, and Kong's documentation of the others). A plugin that refuses,
+// or answers a text of its own configuration, is none of them.
 var answerThemselves = []string{
 	// Kong's: 777, 770 and 768, then 750, 749 and 100.
 	"ai-request-transformer", "ai-proxy", "ai-response-transformer", "aws-lambda", "azure-functions", "proxy-cache",

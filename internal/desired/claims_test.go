@@ -16,8 +16,8 @@ func checking(checks v1alpha1.ClaimChecks) func(*v1alpha1.JwtProtectedServiceSpe
 
 func equalTo(raw string) *apiextensionsv1.JSON { return &apiextensionsv1.JSON{Raw: []byte(raw)} }
 
-// The program is on the service, so that no route is without it, or on what is attached to; it runs in the access phase
-// alone.
+// The program is on the service, so that no route is without it, or on what is attached to; it runs in the access
+// phase alone.
 func TestClaimsAreOnTheService(t *testing.T) {
 	checks := checking(v1alpha1.ClaimChecks{Audiences: []string{"orders"}})
 	for name, change := range map[string]func(*v1alpha1.JwtProtectedServiceSpec){

@@ -318,8 +318,8 @@ func (b *builder) addCredential(consumerID string, c Credential) error {
 		fields["secret"] = material.Secret.Reveal()
 	} else {
 		fields["rsa_public_key"] = material.PublicKeyPEM
-		// Kong gives every credential a secret and never uses this one. Left out, it would make another at each
-		// write.
+		// Kong gives every credential a secret and never uses this one. Left out, it would make another at
+		// each write.
 		fields["secret"] = b.scope.ID(kong.KindJWT, b.owner, c.Part+" unused secret")
 	}
 	for name, value := range fields {

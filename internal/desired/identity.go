@@ -136,7 +136,8 @@ type Ownership struct {
 	Part  string
 }
 
-// ParseTags reads ownership tags. ok is false where the entity does not carry all of them: it is nobody's, or a user's.
+// ParseTags reads ownership tags. ok is false where the entity does not carry all of them: it is nobody's, or a
+// user's.
 func ParseTags(tags []string) (o Ownership, ok bool) {
 	var managed bool
 	for _, tag := range tags {

@@ -232,8 +232,8 @@ const (
 // pluginBytes is what a plugin counts beside its configuration: Kong keeps one without any too.
 const pluginBytes = 256
 
-// ServiceUse is what a service takes of its namespace's budget. selected are the consumers that its selector admits. Of
-// those, its own namespace's count: that others make more of theirs is not to keep it from what it may have.
+// ServiceUse is what a service takes of its namespace's budget. selected are the consumers that its selector admits.
+// Of those, its own namespace's count: that others make more of theirs is not to keep it from what it may have.
 func ServiceUse(service *v1alpha1.JwtProtectedService, configs Configs, selected []v1alpha1.ConsumerReference) v1alpha1.BudgetUse {
 	use := v1alpha1.BudgetUse{Routes: int32(len(service.Spec.Routes))}
 	for _, route := range service.Spec.Routes {

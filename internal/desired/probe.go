@@ -21,8 +21,8 @@ type ProbeRoute struct {
 	ClaimsPath string
 	// Header and Value of the header that is asked for.
 	Header, Value string
-	// Proof is the header that each answer of the route has. No question holds its name: who answers instead of the
-	// route does not know it.
+	// Proof is the header that each answer of the route has. No question holds its name: who answers instead of
+	// the route does not know it.
 	Proof string
 }
 

@@ -133,8 +133,8 @@ func (b *builder) addACL(in ServiceInput, parent, id string) {
 	}
 }
 
-// BuildAccess says who may call a service: the plugin of BuildService that lets them in, and nothing beside it, so that
-// it can be narrowed where the service cannot be programmed. It is empty where everybody may call.
+// BuildAccess says who may call a service: the plugin of BuildService that lets them in, and nothing beside it, so
+// that it can be narrowed where the service cannot be programmed. It is empty where everybody may call.
 func BuildAccess(scope Scope, policy Policy, in ServiceInput) Set {
 	b := builder{scope: scope, policy: policy, owner: ServiceOwner(in.Service.Namespace, in.Service.Name)}
 	_ = b.takeTags(in.Service.Spec.Tags) // BuildService says what is wrong with them

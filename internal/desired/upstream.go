@@ -160,8 +160,8 @@ func AttachTarget(service *v1alpha1.JwtProtectedService) *Target {
 	}
 }
 
-// attach builds the plugins alone. A name in Kong is bounded as one that the tenant would claim: else a namespace could
-// put plugins on another's service. An object is of the tenant's own namespace.
+// attach builds the plugins alone. A name in Kong is bounded as one that the tenant would claim: else a namespace
+// could put plugins on another's service. An object is of the tenant's own namespace.
 func (b *builder) attach(in ServiceInput) (Set, error) {
 	to := *AttachTarget(in.Service)
 	parent := to.Kind.Singular()

@@ -83,8 +83,8 @@ func TestAdoptionWritesTagsAlone(t *testing.T) {
 				}
 			}
 
-			// Neither another process nor adoption switched off again forgets the ids: they are told by the
-			// tags in Kong.
+			// Neither another process nor adoption switched off again forgets the ids: they are told by
+			// the tags in Kong.
 			r.start(time.Hour)
 			r.sim.ResetRequests()
 			if writes := r.mustSync(set); writes != 0 || len(r.written()) > 0 {

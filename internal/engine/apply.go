@@ -19,9 +19,9 @@ import (
 // errReplan says that Kong holds something else than was known, and that it is known by now.
 var errReplan = errors.New("kong holds something else than was known")
 
-// apply plans and sends, op by op. What is refused, or has to wait at a gate, holds back what depends on it and nothing
-// else. Where Kong fails, access that is taken away goes all the same. It ends early where Kong turns out to hold
-// something else (errReplan), and where a second op fails.
+// apply plans and sends, op by op. What is refused, or has to wait at a gate, holds back what depends on it and
+// nothing else. Where Kong fails, access that is taken away goes all the same. It ends early where Kong turns out to
+// hold something else (errReplan), and where a second op fails.
 func (r *syncRun) apply(ctx context.Context) error {
 	if err := r.checkRival(ctx); err != nil {
 		return err
@@ -269,8 +269,8 @@ func (g gates) ofRemoval(service, what string) *status.WaitError {
 		what, g.clocks.Delay())
 }
 
-// reduced says what is left of an entity that gives up what others wait for: nil where nothing is. found is false where
-// nobody waits for anything that it holds, or where giving it up would take a route away that is still wanted.
+// reduced says what is left of an entity that gives up what others wait for: nil where nothing is. found is false
+// where nobody waits for anything that it holds, or where giving it up would take a route away that is still wanted.
 func (r *syncRun) reduced(w plan.Wanted) (held plan.Entry, rest *kong.Entity, found bool) {
 	held, known := r.observed.Get(w.ID)
 	if !known || held.Uncertain {

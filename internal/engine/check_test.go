@@ -8,7 +8,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
-// TestCheckOnRequest: the drift interval of the rig is an hour, so that nothing but the request finds what was changed.
+// TestCheckOnRequest: the drift interval of the rig is an hour, so that nothing but the request finds what was
+// changed.
 func TestCheckOnRequest(t *testing.T) {
 	r := newRig(t)
 	set := r.consumer("john", "john", "k1")

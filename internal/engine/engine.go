@@ -46,8 +46,8 @@ type Settings struct {
 	DriftInterval time.Duration
 	// ReportDrift leaves what somebody else changed in Kong as it is, and tells of it.
 	ReportDrift bool
-	// Pods says that the address is a Service's: where Kong has no database, nothing is asked of it before SetNodes
-	// has named the pods behind it. Two requests may reach two of them, which may run two configurations.
+	// Pods says that the address is a Service's: where Kong has no database, nothing is asked of it before
+	// SetNodes has named the pods behind it. Two requests may reach two of them, which may run two configurations.
 	Pods bool
 	// Takeover lets a Kong without a database be given a configuration though it runs one that is not this
 	// gateway's.
@@ -277,8 +277,8 @@ func (e *Engine) HasConsumer(ctx context.Context, nameOrID string) (bool, error)
 	return err == nil, err
 }
 
-// HoldsKey says whether Kong has a credential of a key, whoever it belongs to. The error is Kong's, and says that it is
-// not known.
+// HoldsKey says whether Kong has a credential of a key, whoever it belongs to. The error is Kong's, and says that it
+// is not known.
 func (e *Engine) HoldsKey(ctx context.Context, key string) (bool, error) {
 	unique := desired.UniqueKey{Kind: desired.UniqueCredentialKey, Value: key}
 	if _, held := e.observed.Holder(unique, ""); held {

@@ -29,9 +29,9 @@ func ambiguous(err error) bool {
 	return errors.As(err, &unavailable) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// isParentMissing says that a reference does not hold: of a put, what it refers to is not there; of a delete, something
-// refers to it. Kong answers 400 with code 4 (FOREIGN_KEY_VIOLATION of kong/db/errors.lua), or 404 where the parent is
-// in the path.
+// isParentMissing says that a reference does not hold: of a put, what it refers to is not there; of a delete,
+// something refers to it. Kong answers 400 with code 4 (FOREIGN_KEY_VIOLATION of kong/db/errors.lua), or 404 where the
+// parent is in the path.
 func isParentMissing(err error) bool {
 	var invalid *kong.InvalidError
 	return errors.As(err, &invalid) && invalid.Code == kong.CodeForeignKey || kong.IsNotFound(err)

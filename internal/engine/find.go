@@ -23,8 +23,8 @@ import (
 type finder struct{ *rooms }
 
 // mayBeThere says whether to look for somebody else's before something is created. Under a parent that is the
-// operator's own there is hardly anything: there, Kong's refusal is soon enough. Each look is a request before a write:
-// with thousands of credentials they would double what a first rollout sends.
+// operator's own there is hardly anything: there, Kong's refusal is soon enough. Each look is a request before a
+// write: with thousands of credentials they would double what a first rollout sends.
 func (f finder) mayBeThere(w plan.Wanted) bool {
 	if w.Kind == kong.KindConsumer || w.Kind == kong.KindService {
 		return true
@@ -201,8 +201,8 @@ func withoutMethods(key desired.UniqueKey) desired.UniqueKey {
 	return key
 }
 
-// listRivals lists the post-functions on routes that are not this operator's, and all plugins that answer before claims
-// are checked. One that is switched off runs nowhere.
+// listRivals lists the post-functions on routes that are not this operator's, and all plugins that answer before
+// claims are checked. One that is switched off runs nowhere.
 func (r *rooms) listRivals(ctx context.Context) (found []rivals.Rival, err error) {
 	var plugins []kong.Entity
 	for e, err := range r.link.current().List(ctx, kong.KindPlugin, kong.ListOptions{}) {
@@ -308,10 +308,10 @@ func (k known) Holds(owner desired.Owner) bool { return len(k.observed.Of(owner)
 // ActualID gives the id that something has in Kong: where it was adopted, another than the operator gives.
 func (k known) ActualID(given string) string { return k.observed.Actual(given) }
 
-// Standing says whether Kong is known to hold an entity of this operator's, and how long it takes until every worker of
-// every node has to know it as it is now: zero where the propagation delay has passed since Kong acknowledged it, or
-// since this process first saw it. An entity whose last write was not answered is not held: nobody knows which of two
-// contents it has.
+// Standing says whether Kong is known to hold an entity of this operator's, and how long it takes until every worker
+// of every node has to know it as it is now: zero where the propagation delay has passed since Kong acknowledged it,
+// or since this process first saw it. An entity whose last write was not answered is not held: nobody knows which of
+// two contents it has.
 func (k known) Standing(id string) (held bool, remaining time.Duration) {
 	entry, found := k.observed.GetGiven(id)
 	if !found || entry.Uncertain {

@@ -38,8 +38,8 @@ type update struct {
 	upgraded bool
 }
 
-// open asks Kong what it is, and chooses the backend for it. The backend runs until ctx ends or another is chosen. Only
-// the monitor calls it, so that what was read before the lock cannot have changed. The error is Kong's, or the
+// open asks Kong what it is, and chooses the backend for it. The backend runs until ctx ends or another is chosen.
+// Only the monitor calls it, so that what was read before the lock cannot have changed. The error is Kong's, or the
 // network's.
 func (l *link) open(ctx context.Context) (update, error) {
 	node, err := l.api.Node(ctx)

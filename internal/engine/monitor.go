@@ -113,8 +113,8 @@ func (m *monitor) run(ctx context.Context) {
 	}
 }
 
-// look asks whether Kong is there. One that comes, or comes back, is listed before anything is written to it. A gateway
-// that is not ready is tried each heartbeat; one without a license only when its pause is over.
+// look asks whether Kong is there. One that comes, or comes back, is listed before anything is written to it. A
+// gateway that is not ready is tried each heartbeat; one without a license only when its pause is over.
 func (m *monitor) look(ctx context.Context) {
 	if !m.isReady() {
 		if m.license.due(m.options.Now()) {
@@ -177,7 +177,8 @@ func (m *monitor) open(ctx context.Context) error {
 	}
 	delay := m.link.describe().Delay + m.options.Margin
 	m.clocks.SetDelay(delay)
-	// Users are kept out before what is known goes: a Sync in between would find nothing in Kong and create it all.
+	// Users are kept out before what is known goes: a Sync in between would find nothing in Kong and create it
+	// all.
 	if changes.replaced {
 		m.lose(failure{v1alpha1.ReasonProgressing, "Kong changed its database setting; reading what it holds", false})
 		m.reset()

@@ -100,8 +100,8 @@ type Registry struct {
 	listen  func(Event)
 }
 
-// NewRegistry makes an empty registry. Close stops what it starts. The key of the hashes is random and lives as long as
-// the process: a hash that leaked would tell nothing of a secret.
+// NewRegistry makes an empty registry. Close stops what it starts. The key of the hashes is random and lives as long
+// as the process: a hash that leaked would tell nothing of a secret.
 func NewRegistry(options Options) *Registry {
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // never fails, see its documentation

@@ -178,8 +178,8 @@ func waitForPush() error {
 }
 
 // admission bounds how many owners are synced at once, and each to one Sync at a time. The bound is that of the
-// client's connections: with more Syncs than connections, each would only wait longer for its answers. An owner has one
-// Sync at a time: two plans at once would each take back what the other did.
+// client's connections: with more Syncs than connections, each would only wait longer for its answers. An owner has
+// one Sync at a time: two plans at once would each take back what the other did.
 type admission struct {
 	gateway string
 	slots   chan struct{}

@@ -207,9 +207,9 @@ func (h *hearer) Accepted(owners []desired.Owner) {
 	}
 }
 
-// Refused implements declarative.Listener: what is observed says what Kong runs again, and the owner is told. Kong goes
-// on with what the owner had before. Until the drift interval is over, or another configuration is wanted, the same is
-// not staged again (memory.wants).
+// Refused implements declarative.Listener: what is observed says what Kong runs again, and the owner is told. Kong
+// goes on with what the owner had before. Until the drift interval is over, or another configuration is wanted, the
+// same is not staged again (memory.wants).
 func (h *hearer) Refused(owner desired.Owner, held []kong.Entity, why *status.StalledError) {
 	entries := make([]plan.Entry, 0, len(held))
 	for _, e := range held {
@@ -252,8 +252,8 @@ func (h *hearer) Restored(shown, given *kong.Entity) {
 	}
 }
 
-// Differs implements declarative.Listener. A node runs another configuration than it was given: what is observed may be
-// wrong, and is listed anew.
+// Differs implements declarative.Listener. A node runs another configuration than it was given: what is observed may
+// be wrong, and is listed anew.
 func (h *hearer) Differs() {
 	if h.monitor.isReady() {
 		request(h.monitor.relist)

@@ -23,8 +23,8 @@ type Guard struct {
 	Claims *claims.Rules
 	// Limits of requests.
 	Limits []Limit
-	// OtherClaims says that Kong checks claims by a program that is not the one of the service's spec, such as that
-	// of another version: what it decides is not known.
+	// OtherClaims says that Kong checks claims by a program that is not the one of the service's spec, such as
+	// that of another version: what it decides is not known.
 	OtherClaims bool
 	// Others are plugins that may refuse a request too, and that are not looked at.
 	Others []string
@@ -106,8 +106,8 @@ const (
 // Report is the answer.
 type Report struct {
 	Verdict Verdict `json:"verdict"`
-	// Answer is Kong's, for a verdict of refused. Where a check before it is unknown, Kong may say that it was that
-	// one.
+	// Answer is Kong's, for a verdict of refused. Where a check before it is unknown, Kong may say that it was
+	// that one.
 	Answer *Answer `json:"answer,omitempty"`
 	// Consumer is the username of whom the request counts for.
 	Consumer string `json:"consumer,omitempty"`

@@ -177,7 +177,8 @@ func unsaid(e kong.Entity) []string {
 	return names
 }
 
-// leaveOrphans leaves what hangs on something that is not there: a name that is misspelled, or an entity that was left.
+// leaveOrphans leaves what hangs on something that is not there: a name that is misspelled, or an entity that was
+// left.
 func (m *importing) leaveOrphans() {
 	for parent, children := range m.children {
 		if m.ids[parent] {

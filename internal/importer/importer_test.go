@@ -261,7 +261,8 @@ func TestReadDeck(t *testing.T) {
 	}
 }
 
-// sharing is a file that says things once: fields of all routes and services, and the configuration of several plugins.
+// sharing is a file that says things once: fields of all routes and services, and the configuration of several
+// plugins.
 const sharing = `
 _format_version: "3.0"
 _workspace: shop

@@ -188,7 +188,8 @@ func (r *kicReader) number(o kicObject, annotation string, fields kong.Fields, f
 	fields[field] = float64(n)
 }
 
-// ingressRoute is a route as the ingress controller makes it: other than Kong by itself it keeps the path and the host.
+// ingressRoute is a route as the ingress controller makes it: other than Kong by itself it keeps the path and the
+// host.
 func (r *kicReader) ingressRoute(o kicObject, host string, paths []string) kong.Fields {
 	fields := kong.Fields{"tags": o.tags(), "strip_path": o.annotation("strip-path") == "true", "preserve_host": o.annotation("preserve-host") != "false"}
 	hosts := words(o.annotation("host-aliases"))

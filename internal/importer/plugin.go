@@ -92,8 +92,8 @@ func access(e kong.Entity) *v1alpha1.Access {
 	return &spec
 }
 
-// rateLimit reads a rate-limiting plugin of which a service's spec.rateLimit says all; nil for any other. server is the
-// Redis that it counts in, which is for the gateway's policy to list.
+// rateLimit reads a rate-limiting plugin of which a service's spec.rateLimit says all; nil for any other. server is
+// the Redis that it counts in, which is for the gateway's policy to list.
 func rateLimit(e kong.Entity) (limit *v1alpha1.RateLimit, server *v1alpha1.RedisServer) {
 	spec, server, dropped := pluginconfig.DecodeRateLimit(e.Fields.Object("config"))
 	if server != nil {

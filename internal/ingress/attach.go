@@ -20,8 +20,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
-// attach puts an owner's annotation on somebody else's object. The API server is asked each time what is on it now. The
-// annotation is never forced: where another field manager has it, that one decides.
+// attach puts an owner's annotation on somebody else's object. The API server is asked each time what is on it now.
+// The annotation is never forced: where another field manager has it, that one decides.
 func (r *run) attach(ctx context.Context, o objects.Object) error {
 	field := r.target.Field()
 	live, err := r.cluster.get(ctx, o.Reference)

@@ -18,8 +18,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/objects"
 )
 
-// AskNodes says which data planes do not hold a credential of BarrierAlgorithm by its key, in words; nothing where each
-// holds it, or where the gateway names none. It answers at once: the data planes are asked in the background.
+// AskNodes says which data planes do not hold a credential of BarrierAlgorithm by its key, in words; nothing where
+// each holds it, or where the gateway names none. It answers at once: the data planes are asked in the background.
 type AskNodes func(key string) (behind string)
 
 // barrierObject is the KongConsumer that the barrier is, with a credential that data planes are asked for. It is used
@@ -46,8 +46,8 @@ func (b *barrierObject) Write(ctx context.Context) (generation int64, err error)
 	if former != nil {
 		named = credentialNames(former)
 	}
-	// One that is named already was written though its answer was lost: nothing that was written since is confirmed
-	// by it.
+	// One that is named already was written though its answer was lost: nothing that was written since is
+	// confirmed by it.
 	if b.nonce == "" || slices.Contains(named, b.secret.Name) {
 		if err := b.renew(); err != nil {
 			return 0, err

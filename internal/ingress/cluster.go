@@ -223,8 +223,8 @@ func empty(r objects.Reference) *unstructured.Unstructured {
 	return u
 }
 
-// leftOut are the objects that a fallback goes on with though a plugin that they name was left out, by the controllers'
-// events. With the last valid configuration in place of what is refused there is no such event.
+// leftOut are the objects that a fallback goes on with though a plugin that they name was left out, by the
+// controllers' events. With the last valid configuration in place of what is refused there is no such event.
 func (c cluster) leftOut(ctx context.Context) ([]string, error) {
 	var list corev1.EventList
 	err := c.kube.List(ctx, &list, client.MatchingFields{"reason": "FallbackKongConfigurationTranslationFailed",

@@ -25,8 +25,8 @@ type complaint struct {
 // pushTakes is how long a push may take: what is said after it is about what was there when it began.
 const pushTakes = time.Second
 
-// isAbout says whether a complaint is about an object as this process wrote it, and not about what was there before: an
-// event may come late, and has no version. Of a refusal that lasts the controller complains again with each push.
+// isAbout says whether a complaint is about an object as this process wrote it, and not about what was there before:
+// an event may come late, and has no version. Of a refusal that lasts the controller complains again with each push.
 func (c complaint) isAbout(o held.Object) bool {
 	if c.uid != "" && o.UID != "" && c.uid != o.UID {
 		return false

@@ -94,8 +94,8 @@ func (e *Engine) RemoveAccess(ctx context.Context, owner desired.Owner, keeps fu
 	})
 }
 
-// withdraw takes Secrets off the list of an owner's KongConsumer, and leaves all else as it is. The Secrets go with the
-// next Sync that is whole: until then the consumer does not name them.
+// withdraw takes Secrets off the list of an owner's KongConsumer, and leaves all else as it is. The Secrets go with
+// the next Sync that is whole: until then the consumer does not name them.
 func (r *rooms) withdraw(ctx context.Context, owner desired.Owner, goes func(held.Object) bool) (engine.Result, error) {
 	var result engine.Result
 	var leaving []string

@@ -90,8 +90,8 @@ func (r *run) bringAll(ctx context.Context, want []objects.Object) error {
 	return nil
 }
 
-// bring writes an object that is not there as it is wanted. A route comes guarded first: under a host and a header that
-// nobody asks with. It, or a service that is reachable already, names plugins only once these are in Kong.
+// bring writes an object that is not there as it is wanted. A route comes guarded first: under a host and a header
+// that nobody asks with. It, or a service that is reachable already, names plugins only once these are in Kong.
 func (r *run) bring(ctx context.Context, o objects.Object) error {
 	if o.Attached {
 		return r.attach(ctx, o)
@@ -106,7 +106,8 @@ func (r *run) bring(ctx context.Context, o objects.Object) error {
 	if there && before.Sum == o.Sum && !before.Stale || o.Content == nil {
 		return nil
 	}
-	// What was written as it is wanted let nobody in too early: where somebody changed it, it is put right at once.
+	// What was written as it is wanted let nobody in too early: where somebody changed it, it is put right at
+	// once.
 	if there && before.Sum != o.Sum {
 		early, err := r.widensEarly(ctx, o)
 		if early || err != nil {

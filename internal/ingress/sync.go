@@ -178,9 +178,9 @@ func (e *Engine) programWithout(
 	return e.program(ctx, set.Owner, to, left)
 }
 
-// without gives what stays of an owner's objects when Kong refuses some of them: nothing of what is the owner's own. On
-// an object of somebody else's the other plugins stay, since without them it is open; it is closed to everybody where
-// one of those is refused that keep somebody out.
+// without gives what stays of an owner's objects when Kong refuses some of them: nothing of what is the owner's own.
+// On an object of somebody else's the other plugins stay, since without them it is open; it is closed to everybody
+// where one of those is refused that keep somebody out.
 func (e *Engine) without(set desired.Set, want []objects.Object, what []refusals.Refusal) ([]objects.Object, error) {
 	if set.Attach == nil {
 		return nil, nil

@@ -95,8 +95,8 @@ func fieldOf(o objects.Object) string {
 	return "spec"
 }
 
-// unlessRefused takes away what a refused change takes away all the same: credentials and groups of a consumer, routes,
-// and those whom a service no longer admits. All else stays as it is.
+// unlessRefused takes away what a refused change takes away all the same: credentials and groups of a consumer,
+// routes, and those whom a service no longer admits. All else stays as it is.
 func (r *run) unlessRefused(ctx context.Context, err error) error {
 	var refused refusal
 	if !errors.As(err, &refused) {

@@ -43,7 +43,8 @@ func TestAnOlderRecordIsRead(t *testing.T) {
 	}
 }
 
-// A credential that gets another name keeps what is known of its issuer, though that is away, and its entities in Kong.
+// A credential that gets another name keeps what is known of its issuer, though that is away, and its entities in
+// Kong.
 func TestRenamedCredentialKeepsItsKeys(t *testing.T) {
 	const url = "https://login.example.com/keys"
 	sets := jwks.Sets{ByName: map[string]jwks.Kept{"idp": {URL: url, Part: "idp", Held: []jwks.Held{held("a", 0)}}}}

@@ -7,8 +7,8 @@ import (
 
 // What can be wrong with a key set. Errors of Fetch and Parse are one of these to errors.Is.
 var (
-	// ErrRefused says that the address of the set, or of a redirect, is not allowed. Only a change of the policy or
-	// of the address helps.
+	// ErrRefused says that the address of the set, or of a redirect, is not allowed. Only a change of the policy
+	// or of the address helps.
 	ErrRefused = errors.New("refused")
 	// ErrUnreachable says that the issuer did not answer, or not with a set.
 	ErrUnreachable = errors.New("unreachable")

@@ -54,8 +54,8 @@ type Answer struct {
 	NotModified bool
 	Document    []byte
 	Validators  Validators
-	// MaxAge is how long the issuer asks the answer to be kept (RFC 9111 section 5.2.2.1), less the age that it had
-	// already. Zero: it says nothing.
+	// MaxAge is how long the issuer asks the answer to be kept (RFC 9111 section 5.2.2.1), less the age that it
+	// had already. Zero: it says nothing.
 	MaxAge time.Duration
 }
 

@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	// proxyTimeout of a connection to a proxy: it leaves some of Timeout, so that one who waits learns which of the
-	// two did not answer.
+	// proxyTimeout of a connection to a proxy: it leaves some of Timeout, so that one who waits learns which of
+	// the two did not answer.
 	proxyTimeout = Timeout / 2
 	// lookupTimeout of the name of an issuer that a proxy looks up too.
 	lookupTimeout = 2 * time.Second

@@ -32,8 +32,8 @@ type Cluster struct {
 	Component string
 }
 
-// watched are the kinds that the controller reads, first those that name others: on a busy machine listings are a while
-// apart, and what was written before a KongConsumer is to be there when that one is.
+// watched are the kinds that the controller reads, first those that name others: on a busy machine listings are a
+// while apart, and what was written before a KongConsumer is to be there when that one is.
 var watched = []schema.GroupVersionKind{
 	{Group: Group, Version: "v1", Kind: "KongConsumer"},
 	{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "HTTPRoute"},

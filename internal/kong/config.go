@@ -46,11 +46,11 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 type Config struct {
 	// URL is the Admin API's address, http or https, with the path it is served under if any.
 	URL string
-	// Workspace is the workspace that all entities are in. Empty is the default one; the open-source edition has no
-	// other.
+	// Workspace is the workspace that all entities are in. Empty is the default one; the open-source edition has
+	// no other.
 	Workspace string
-	// AuthHeader and AuthToken are sent with every request; AuthHeader is Kong-Admin-Token by default. No token, no
-	// header.
+	// AuthHeader and AuthToken are sent with every request; AuthHeader is Kong-Admin-Token by default. No token,
+	// no header.
 	AuthHeader string
 	AuthToken  Secret
 	// CA holds the certificates to trust (PEM), instead of the system's.

@@ -105,8 +105,8 @@ type Reader interface {
 // nameFields are the fields that the Admin API finds an entity by, beside its id.
 var nameFields = map[Kind]string{KindConsumer: "username", KindJWT: "key", KindService: "name", KindRoute: "name"}
 
-// Named finds the entity of a username, key or name; a *NotFoundError where there is none. Kong's plugins find what has
-// a name like a UUID, the Admin API takes that for an id (kong/api/endpoints.lua): it is looked for among all.
+// Named finds the entity of a username, key or name; a *NotFoundError where there is none. Kong's plugins find what
+// has a name like a UUID, the Admin API takes that for an id (kong/api/endpoints.lua): it is looked for among all.
 func Named(ctx context.Context, from Reader, kind Kind, name string) (Entity, error) {
 	if uuid.Validate(name) != nil {
 		return from.Get(ctx, kind, name)

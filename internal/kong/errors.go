@@ -165,7 +165,8 @@ func (e *UnauthorizedError) Error() string {
 	return e.describe("the token is missing, wrong or may not do this")
 }
 
-// UnlicensedError says that an Enterprise takes no writes, because its license is missing or expired. It reads as ever.
+// UnlicensedError says that an Enterprise takes no writes, because its license is missing or expired. It reads as
+// ever.
 type UnlicensedError struct{ Request }
 
 func (e *UnlicensedError) Error() string {

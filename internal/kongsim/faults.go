@@ -24,7 +24,8 @@ type Fault struct {
 	// Status, where set, is answered instead of the request being processed; RetryAfter goes with 429 and 503.
 	Status     int
 	RetryAfter time.Duration
-	// ResetBefore closes the connection before the request is processed, ResetAfter once it was, without an answer.
+	// ResetBefore closes the connection before the request is processed, ResetAfter once it was, without an
+	// answer.
 	ResetBefore, ResetAfter bool
 	// Hang processes the request, and answers nothing until the client has gone.
 	Hang bool

@@ -38,8 +38,8 @@ func StartControlPlane(o Options) (*Server, error) {
 	return Start(o)
 }
 
-// AddDataPlane starts a data plane of a control plane. It has no Admin API. Each configuration is what the database was
-// when the control plane sent it, and the data plane runs it as a whole, lag later
+// AddDataPlane starts a data plane of a control plane. It has no Admin API. Each configuration is what the database
+// was when the control plane sent it, and the data plane runs it as a whole, lag later
 // (push_config_loop in kong/clustering/control_plane.lua, config_thread in kong/clustering/data_plane.lua); what
 // changes meanwhile comes with the next. Close each.
 func (s *Server) AddDataPlane(lag time.Duration, change func(*Options)) (*Server, error) {

@@ -18,7 +18,8 @@ type object = map[string]any
 
 // kind is a table of the database and a collection of the Admin API.
 type kind struct {
-	// name of the table, as Kong's messages have it; path of its collection, and below a parent, where they differ.
+	// name of the table, as Kong's messages have it; path of its collection, and below a parent, where they
+	// differ.
 	name, path, nested string
 	// lookup is the field that an entity may be named by, beside its id (endpoint_key).
 	lookup string

@@ -57,8 +57,8 @@ func (r *Rotations) Watch(ctx context.Context, informers cache.Informers) error 
 	return err
 }
 
-// begin has the counters of a gateway be there before its first rotation: Prometheus sees no increase where a counter's
-// first value is 1.
+// begin has the counters of a gateway be there before its first rotation: Prometheus sees no increase where a
+// counter's first value is 1.
 func (r *Rotations) begin(gateway string) {
 	for _, outcome := range []string{rotationStarted, rotationActive, rotationCompleted} {
 		r.counter.WithLabelValues(gateway, outcome)

@@ -34,8 +34,8 @@ func Target(owner desired.Owner, to desired.Target) Reference {
 	return Reference{attachable[to.Object], to.Object, owner.Namespace, to.Name}
 }
 
-// AttachManager is the field manager by which an owner's plugins are put on somebody else's object: one for each owner,
-// so that of two that want the same object the API server refuses the second.
+// AttachManager is the field manager by which an owner's plugins are put on somebody else's object: one for each
+// owner, so that of two that want the same object the API server refuses the second.
 func (s Settings) AttachManager(owner desired.Owner) string {
 	return managerPrefix + s.name(owner, "attach")
 }
@@ -59,8 +59,8 @@ func Plugins(annotations map[string]string) []string {
 	return slices.DeleteFunc(strings.Split(annotations[annotationPlugins], ","), func(name string) bool { return name == "" })
 }
 
-// Hiding gives the KongPlugin that the controller takes instead of an owner's KongClusterPlugin where it is there; zero
-// for an object of another kind. home is the namespace of what belongs to no tenant.
+// Hiding gives the KongPlugin that the controller takes instead of an owner's KongClusterPlugin where it is there;
+// zero for an object of another kind. home is the namespace of what belongs to no tenant.
 func Hiding(r Reference, owner desired.Owner, home string) Reference {
 	if r.Kind != KindClusterPlugin {
 		return Reference{}

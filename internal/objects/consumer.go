@@ -16,8 +16,8 @@ func (s Settings) Of(set desired.Set, kept []Object, names map[Reference]string)
 	return s.of(set, kept, names, len(names) > 0)
 }
 
-// Beside gives the objects of a set as they are where the consumer is taken over: in the namespace of its owner, as the
-// controller reads the Secrets of a KongConsumer in its namespace.
+// Beside gives the objects of a set as they are where the consumer is taken over: in the namespace of its owner, as
+// the controller reads the Secrets of a KongConsumer in its namespace.
 func (s Settings) Beside(set desired.Set) ([]Object, error) { return s.of(set, nil, nil, true) }
 
 func (s Settings) of(set desired.Set, kept []Object, names map[Reference]string, beside bool) ([]Object, error) {

@@ -1,10 +1,11 @@
-// Package objects turns the entities that a resource wants into the Kubernetes objects that an ingress controller makes
-// them of. It is pure: a set of entities in, objects out.
+// Package objects turns the entities that a resource wants into the Kubernetes objects that an ingress controller
+// makes them of. It is pure: a set of entities in, objects out.
 //
 // A consumer is a KongConsumer with a Secret for each credential and each group; a credential whose content changes is
-// another Secret, so that both can stand side by side. A service is a Service of type ExternalName, each route of it an
-// Ingress, each plugin a KongClusterPlugin, named by a plain annotation: tenants cannot delete one, it outlives their
-// namespaces, and the controller's fallback knows it as a dependency, so that a route goes when its plugin is refused.
+// another Secret, so that both can stand side by side. A service is a Service of type ExternalName, each route of it
+// an Ingress, each plugin a KongClusterPlugin, named by a plain annotation: tenants cannot delete one, it outlives
+// their namespaces, and the controller's fallback knows it as a dependency, so that a route goes when its plugin is
+// refused.
 package objects
 
 import (

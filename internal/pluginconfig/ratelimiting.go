@@ -124,8 +124,8 @@ var redisReasons = map[string]string{
 	"password": "a password belongs in a Secret that policy.redis of the KongGateway names",
 }
 
-// EncodeRateLimit makes the configuration of a rate-limiting plugin. server is what spec.redis names, nil for none, and
-// password the content of its passwordSecretRef, empty for none.
+// EncodeRateLimit makes the configuration of a rate-limiting plugin. server is what spec.redis names, nil for none,
+// and password the content of its passwordSecretRef, empty for none.
 func EncodeRateLimit(spec v1alpha1.RateLimit, server *v1alpha1.RedisServer, password string, form RedisForm) map[string]any {
 	config := encode(rateLimitOptions, &spec)
 	if server == nil {

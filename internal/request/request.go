@@ -14,7 +14,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
-// Request is the value of an annotation. The zero value asks nothing, as an annotation does that is empty or not there.
+// Request is the value of an annotation. The zero value asks nothing, as an annotation does that is empty or not
+// there.
 type Request struct {
 	annotation string
 	// credential is the one that is meant; empty for all.
@@ -23,7 +24,8 @@ type Request struct {
 	id string
 }
 
-// Parse reads the value of an annotation: "<credential>=<value>" asks it of one credential, a value without "=" of all.
+// Parse reads the value of an annotation: "<credential>=<value>" asks it of one credential, a value without "=" of
+// all.
 func Parse(annotation, value string) Request {
 	if value == "" {
 		return Request{}

@@ -39,17 +39,17 @@ type Gateways struct {
 	Engines *engine.Registry
 	// ClusterDomain is the cluster's DNS domain.
 	ClusterDomain string
-	// InTurn says whether the users of a gateway were enqueued in their order since its engine came up; nil: it does
-	// not matter.
+	// InTurn says whether the users of a gateway were enqueued in their order since its engine came up; nil: it
+	// does not matter.
 	InTurn func(gateway string) bool
 }
 
 // turnPause is how long a resource waits that comes before its turn; it takes a moment until that is known.
 const turnPause = time.Second
 
-// AwaitTurn keeps a resource back until the users of its gateway, all of which look at once when an engine comes up, are
-// in their order: who reads the operator's Secrets in another reads each by a request (secrets.Store.ReadAhead). The
-// error is a *status.WaitError.
+// AwaitTurn keeps a resource back until the users of its gateway, all of which look at once when an engine comes up,
+// are in their order: who reads the operator's Secrets in another reads each by a request (secrets.Store.ReadAhead).
+// The error is a *status.WaitError.
 func (g Gateways) AwaitTurn(gateway string) error {
 	if g.InTurn == nil || g.InTurn(gateway) {
 		return nil

@@ -1,5 +1,5 @@
-// Package resolve follows the references of a resource to its inputs: the gateway, Secrets, the Kubernetes Service, the
-// consumers of a service and the services of a consumer. It reads, and writes nothing.
+// Package resolve follows the references of a resource to its inputs: the gateway, Secrets, the Kubernetes Service,
+// the consumers of a service and the services of a consumer. It reads, and writes nothing.
 package resolve
 
 import (
@@ -30,7 +30,8 @@ type Inputs struct {
 	// Reader has the indexes of package index.
 	Reader  client.Reader
 	Secrets SecretReader
-	// GatewayNamespaces are the namespaces that a KongGateway's Secrets may be in; the first is the operator's own.
+	// GatewayNamespaces are the namespaces that a KongGateway's Secrets may be in; the first is the operator's
+	// own.
 	GatewayNamespaces []string
 }
 

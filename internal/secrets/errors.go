@@ -22,7 +22,8 @@ type WriteError struct {
 // Error says what failed.
 func (e *WriteError) Error() string { return e.message }
 
-// Unwrap gives the cause, for errors.Is and errors.As. Its text may quote the Secret's content and must not be printed.
+// Unwrap gives the cause, for errors.Is and errors.As. Its text may quote the Secret's content and must not be
+// printed.
 func (e *WriteError) Unwrap() error { return e.cause }
 
 // writeError says what a failed write means: a lost race is a *status.WaitError, anything else a *WriteError.

@@ -20,8 +20,8 @@ type StalledError struct {
 	RetryAfter time.Duration
 }
 
-// AwaitsGateway says whether a reason is that the gateway cannot be used now: nothing is wrong with the resource, which
-// goes on by itself once the gateway can be.
+// AwaitsGateway says whether a reason is that the gateway cannot be used now: nothing is wrong with the resource,
+// which goes on by itself once the gateway can be.
 func AwaitsGateway(reason string) bool {
 	switch reason {
 	case v1alpha1.ReasonKongUnreachable, v1alpha1.ReasonGatewayNotReady,

@@ -27,8 +27,8 @@ type Option func(*options)
 
 type options struct{ secretIsBase64 bool }
 
-// SecretIsBase64 signs with what an HMAC secret decodes to as base64url, for services whose jwt.secretIsBase64 is true.
-// A secret that does not decode signs nothing.
+// SecretIsBase64 signs with what an HMAC secret decodes to as base64url, for services whose jwt.secretIsBase64 is
+// true. A secret that does not decode signs nothing.
 func SecretIsBase64() Option { return func(o *options) { o.secretIsBase64 = true } }
 
 func gather(list []Option) options {

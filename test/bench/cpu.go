@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// cpu is the time of processors that was used, by whom. It is the kernel's account: what else the machine does makes it
-// hardly longer.
+// cpu is the time of processors that was used, by whom. It is the kernel's account: what else the machine does makes
+// it hardly longer.
 type cpu struct {
 	// client is the operator's, or of the bare clients.
 	client time.Duration

@@ -138,7 +138,8 @@ func (r *report) change(took, puts []time.Duration, ratios []float64) {
 // workers that the operator has for a kind, by default.
 const workers = 64
 
-// listsOfSecrets are the lists that the watch of Secrets' metadata begins with, and again where the server asks for it.
+// listsOfSecrets are the lists that the watch of Secrets' metadata begins with, and again where the server asks for
+// it.
 const listsOfSecrets = 10
 
 // restartRequests are what an operator may ask of Kubernetes when it starts, watches included, with up to 10,000

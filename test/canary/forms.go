@@ -57,8 +57,8 @@ func inBase64(value []byte, encoding *base64.Encoding) []string {
 	for before := range 3 {
 		padded := append(make([]byte, before), value...)
 		whole := len(padded) / 3 * 3
-		// The first characters mix with what stands before; what is behind the last whole group mixes with what
-		// follows.
+		// The first characters mix with what stands before; what is behind the last whole group mixes with
+		// what follows.
 		from := (before*8 + 5) / 6
 		all = append(all, encoding.EncodeToString(padded[:whole])[from:])
 	}

@@ -22,7 +22,8 @@ const (
 	succession = time.Minute
 )
 
-// election are the flags of replicas of which one leads. Others wait for a silent leader for less long than by default.
+// election are the flags of replicas of which one leads. Others wait for a silent leader for less long than by
+// default.
 var election = []string{"--leader-elect", "--leader-elect-lease-duration", "6s", "--leader-elect-renew-deadline", "4s", "--leader-elect-retry-period", "500ms"}
 
 // failOver starts two replicas, and deposes the one that leads while it works. It writes for a while after the other

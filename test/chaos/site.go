@@ -182,8 +182,8 @@ func (s *site) createPods(ctx context.Context, kube client.Client) error {
 	return nil
 }
 
-// eachSlice gives the pod as EndpointSlices: pods of one address have ports of their own, which is one slice each. Each
-// pod has two addresses, of which nothing answers at the second; the Service's first family is the other.
+// eachSlice gives the pod as EndpointSlices: pods of one address have ports of their own, which is one slice each.
+// Each pod has two addresses, of which nothing answers at the second; the Service's first family is the other.
 func (n *node) eachSlice(do func(*discoveryv1.EndpointSlice) error) error {
 	address, err := net.ResolveTCPAddr("tcp", n.address)
 	if err != nil {

@@ -22,8 +22,8 @@ const (
 	// tenantNamespace has services that no Kong takes; nothing is promised of them but that they go when they are
 	// deleted.
 	tenantNamespace = "chaos-tenant"
-	// maxBody is the longest body that the simulated Kongs take, in bytes: less than the configuration of a service
-	// may be, and many times what the others need.
+	// maxBody is the longest body that the simulated Kongs take, in bytes: less than the configuration of a
+	// service may be, and many times what the others need.
 	maxBody = 1 << 20
 	// tooLarge is a text for a plugin, in bytes: few of them are a body that is too large where all are in one.
 	tooLarge = 200 << 10

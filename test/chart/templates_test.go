@@ -47,8 +47,8 @@ var _ = Describe("The templates", func() {
 				spec := deployment.Spec.Template.Spec
 				// Its account is not there in a dry run.
 				spec.ServiceAccountName, spec.AutomountServiceAccountToken = "", new(bool)
-				// A class that only kube-system's and quota's namespaces have by default is not what is
-				// asked here.
+				// A class that only kube-system's and quota's namespaces have by default is not what
+				// is asked here.
 				spec.PriorityClassName = ""
 				pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "pod"}, Spec: spec}
 				account := &corev1.ServiceAccount{}

@@ -1,5 +1,5 @@
-// Command contract replays what a real Kong answered (testdata), step by step, and says where an answer differs. What a
-// real ingress controller did (ingress/testdata) is replayed too, with the stand-in for it.
+// Command contract replays what a real Kong answered (testdata), step by step, and says where an answer differs. What
+// a real ingress controller did (ingress/testdata) is replayed too, with the stand-in for it.
 //
 // By default the simulated Kong answers, a new one for each file, of the version that the file was recorded on.
 // KONG_ADMIN_URL and KONG_PROXY_URL name a real one instead, KONG_DBLESS_ADMIN_URL and KONG_DBLESS_PROXY_URL a

@@ -86,8 +86,8 @@ func read(t *testing.T, file string) []*unstructured.Unstructured {
 	}
 }
 
-// Server-side apply merges a set with what is there and nobody owns, as a default is: a list with one could not be made
-// shorter.
+// Server-side apply merges a set with what is there and nobody owns, as a default is: a list with one could not be
+// made shorter.
 func TestNoListWithADefaultIsMerged(t *testing.T) {
 	var walk func(t *testing.T, path string, schema *apiextensionsv1.JSONSchemaProps)
 	walk = func(t *testing.T, path string, schema *apiextensionsv1.JSONSchemaProps) {

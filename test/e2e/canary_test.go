@@ -110,7 +110,8 @@ func linesOf(name, pattern string) []string {
 	return found
 }
 
-// learnProbeRoutes adds what is derived from the seed: who knows it gets answers of data planes that are nobody else's.
+// learnProbeRoutes adds what is derived from the seed: who knows it gets answers of data planes that are nobody
+// else's.
 func learnProbeRoutes(ctx context.Context) {
 	GinkgoHelper()
 	var seed corev1.Secret

@@ -92,7 +92,8 @@ func awaitVerified(ctx SpecContext, consumer *v1alpha1.JwtConsumer, addresses ..
 	}
 }
 
-// asked is a gateway of a spec's own, with the data planes to ask, and a consumer on it with a credential that rotates.
+// asked is a gateway of a spec's own, with the data planes to ask, and a consumer on it with a credential that
+// rotates.
 func asked(ctx SpecContext, name string, addresses ...string) (*v1alpha1.KongGateway, *v1alpha1.JwtConsumer) {
 	GinkgoHelper()
 	namespace := newNamespace(ctx, name)

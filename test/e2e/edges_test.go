@@ -19,8 +19,8 @@ func edgeRoutes() []v1alpha1.Route {
 		{Name: "hosts", Hosts: []string{"UPPER." + hostOf("edges"), "*." + hostOf("edges"), hostOf("edges") + ".*", hostOf("port") + ":8080", "a_b." + hostOf("edges")}},
 		{Name: "methods", Paths: []string{pathOf("methods")}, Methods: []string{"GET", "PURGE", "TRACE"}},
 		{Name: "headers", Headers: map[string]v1alpha1.HeaderValues{"X-E2e-" + run: {"~*^v[12]$"}, "x_under": {"a b", "ü"}}},
-		// With a host: by SNIs alone it would take every request without TLS, which has none, of the specs that
-		// run meanwhile.
+		// With a host: by SNIs alone it would take every request without TLS, which has none, of the specs
+		// that run meanwhile.
 		{Name: "snis", Hosts: []string{hostOf("sni")}, SNIs: []string{wildcardSNI(hostOf("sni")), "UPPER." + hostOf("sni")}, Protocols: []v1alpha1.Protocol{"grpcs"}},
 		{Name: "redirect", Hosts: []string{hostOf("redirect")}, Protocols: []v1alpha1.Protocol{"https"}, HTTPSRedirectStatusCode: pointer[int32](301)},
 	}

@@ -19,7 +19,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/kicsim"
 )
 
-// handWritten is a consumer as people write it for an ingress controller: namespace, name, class, key, material, group.
+// handWritten is a consumer as people write it for an ingress controller: namespace, name, class, key, material,
+// group.
 const handWritten = `
 apiVersion: v1
 kind: Secret

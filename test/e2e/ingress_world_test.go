@@ -60,8 +60,8 @@ type controlled struct {
 }
 
 // newControlled gives the controller that the environment names, or starts a stand-in for one, until the container
-// ends; change is about the stand-in. The operator gets the rights that an installation has where this is on, and calls
-// go to one Kong after the other.
+// ends; change is about the stand-in. The operator gets the rights that an installation has where this is on, and
+// calls go to one Kong after the other.
 func newControlled(ctx context.Context, change ...func(*kicsim.Options)) *controlled {
 	GinkgoHelper()
 	root, err := testenv.RepositoryRoot()

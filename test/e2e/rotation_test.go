@@ -18,8 +18,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/dataplane"
 )
 
-// overlapOfRotation is longer than the kubelet's delay here, as the documentation asks for, and than a client of a busy
-// machine takes to read a Secret.
+// overlapOfRotation is longer than the kubelet's delay here, as the documentation asks for, and than a client of a
+// busy machine takes to read a Secret.
 const overlapOfRotation = 6 * time.Second
 
 // rotationCase is one way to rotate under traffic.

@@ -12,7 +12,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 )
 
-// pollers that ask one route at once: each request is a connection of its own, so that all of Kong's workers are asked.
+// pollers that ask one route at once: each request is a connection of its own, so that all of Kong's workers are
+// asked.
 const pollers = 4
 
 // watch asks without a pause until stop is called, which gives every answer. An answer that could not be had is a

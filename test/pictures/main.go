@@ -1,5 +1,5 @@
-// Command pictures runs the operator for a few minutes of a small shop's life, asks a Prometheus that reads its metrics
-// what each panel of the dashboard shows, and the plugin who may call what. It writes both into a folder, for
+// Command pictures runs the operator for a few minutes of a small shop's life, asks a Prometheus that reads its
+// metrics what each panel of the dashboard shows, and the plugin who may call what. It writes both into a folder, for
 // hack/pictures to draw.
 package main
 

@@ -1,5 +1,6 @@
-// Package stale stands between a client and a kube-apiserver, and answers as a replica of it may that is behind: one of
-// several behind a load balancer, cut off from etcd for a while, or just slow. It goes no further than Kubernetes does.
+// Package stale stands between a client and a kube-apiserver, and answers as a replica of it may that is behind: one
+// of several behind a load balancer, cut off from etcd for a while, or just slow. It goes no further than Kubernetes
+// does.
 //
 //   - A list with resourceVersion=0 may show any older state; one without shows the newest, and so does a get.
 //   - A list or a watch that asks for a version which the replica does not have yet waits, or is refused.

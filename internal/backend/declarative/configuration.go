@@ -149,8 +149,8 @@ func sizeOf(value any) int {
 	}
 }
 
-// overBudget finds the owners whose changes make the configuration larger, though their namespace has more than half of
-// limit then, and others have something too. It gives the bytes that the namespace would have.
+// overBudget finds the owners whose changes make the configuration larger, though their namespace has more than half
+// of limit then, and others have something too. It gives the bytes that the namespace would have.
 func overBudget(base configuration, changes map[string]change, limit int64) map[desired.Owner]int {
 	if limit == 0 {
 		return nil

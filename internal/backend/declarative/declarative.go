@@ -23,7 +23,8 @@ type API interface {
 	CloseIdle()
 }
 
-// Listener hears what becomes of writes after they were staged. Its methods may be called at any time, and return soon.
+// Listener hears what becomes of writes after they were staged. Its methods may be called at any time, and return
+// soon.
 type Listener interface {
 	// Accepted: Kong runs what these owners wrote.
 	Accepted(owners []desired.Owner)

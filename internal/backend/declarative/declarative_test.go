@@ -175,7 +175,8 @@ func TestOwnersThatShrinkGoFirst(t *testing.T) {
 	})
 }
 
-// After a restart the newest configuration wins, not the largest: what was revoked while a node was away stays revoked.
+// After a restart the newest configuration wins, not the largest: what was revoked while a node was away stays
+// revoked.
 func TestTheNewestConfigurationWins(t *testing.T) {
 	for name, end := range map[string]func(*Backend){
 		"a credential is revoked": func(b *Backend) { revoke(b, "leaked") },

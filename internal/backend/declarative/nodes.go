@@ -16,7 +16,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
-// nodes are the Kong nodes of a gateway: each has to be given the configuration. They may be used from many goroutines.
+// nodes are the Kong nodes of a gateway: each has to be given the configuration. They may be used from many
+// goroutines.
 type nodes struct {
 	connect func(kong.Config) (API, error)
 	config  kong.Config

@@ -73,8 +73,8 @@ func (b *Backend) push(ctx context.Context) {
 	}
 }
 
-// withinBudgets leaves out the changes by which a namespace would have more of the configuration than it may, and tells
-// their owners.
+// withinBudgets leaves out the changes by which a namespace would have more of the configuration than it may, and
+// tells their owners.
 func (b *Backend) withinBudgets(changes map[string]change) map[string]change {
 	over := overBudget(b.staged.given(), changes, b.options.MaxBytes)
 	if len(over) == 0 {

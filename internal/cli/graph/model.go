@@ -28,8 +28,8 @@ type Node struct {
 	Kind    Kind   `json:"kind"`
 	Gateway string `json:"gateway"`
 	Label   string `json:"label"`
-	// Everyone marks the node that stands for all consumers of the gateway, and Anonymous that for requests without
-	// a valid token.
+	// Everyone marks the node that stands for all consumers of the gateway, and Anonymous that for requests
+	// without a valid token.
 	Everyone  bool `json:"everyone,omitempty"`
 	Anonymous bool `json:"anonymous,omitempty"`
 	// Revoked says that no token of the consumer is taken.

@@ -115,7 +115,8 @@ var warnings = []struct {
 	{v1alpha1.ConditionVerified, metav1.ConditionFalse},
 }
 
-// judge reads conditions as kstatus does: Stalled and Reconciling first, and only for the generation that was observed.
+// judge reads conditions as kstatus does: Stalled and Reconciling first, and only for the generation that was
+// observed.
 func judge(object v1alpha1.Resource) Resource {
 	r := Resource{Kind: object.KindName(), Namespace: object.GetNamespace(), Name: object.GetName(), Gateway: object.GatewayName(), Object: object}
 	if object.GetNamespace() == "" {

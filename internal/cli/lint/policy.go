@@ -86,8 +86,8 @@ func newPolicy(content []byte, ids []string) (*policy, error) {
 // chartPolicy is the one that the chart installs.
 func chartPolicy() (*policy, error) { return newPolicy(charts.Warnings, policyRules) }
 
-// findings are what the API server would warn of when the object, as it admits it, is applied. Each of failed is a rule
-// that could not be evaluated.
+// findings are what the API server would warn of when the object, as it admits it, is applied. Each of failed is a
+// rule that could not be evaluated.
 func (p *policy) findings(kind string, admitted map[string]any) (found, failed []Finding) {
 	resource, known := resourceOf[kind]
 	if !known {

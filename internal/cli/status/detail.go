@@ -27,8 +27,8 @@ type Detail struct {
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 	// Credentials of a JwtConsumer, with the times at which something is due.
 	Credentials []v1alpha1.CredentialStatus `json:"credentials,omitempty"`
-	// MayCall lists the services that a consumer may call, CallableBy the consumers that may call a service, as far
-	// as the caller may read them.
+	// MayCall lists the services that a consumer may call, CallableBy the consumers that may call a service, as
+	// far as the caller may read them.
 	MayCall    []string `json:"mayCall,omitempty"`
 	CallableBy []string `json:"callableBy,omitempty"`
 	// Events, the newest first.

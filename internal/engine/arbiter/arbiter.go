@@ -1,5 +1,5 @@
-// Package arbiter decides who may have a unique key (a username, a custom ID, a credential's key, a name, a route), who
-// waits for it, and who is woken when it is free.
+// Package arbiter decides who may have a unique key (a username, a custom ID, a credential's key, a name, a route),
+// who waits for it, and who is woken when it is free.
 //
 // Kong itself gives usernames, keys and names once, and answers 409 to the second; it takes two routes that match the
 // same requests, and names no holder. The arbiter adds what is missing: a key that is on its way into Kong is reserved
@@ -178,9 +178,9 @@ func (a *Arbiter) Forget(owner desired.Owner) {
 	}
 }
 
-// Turn is one attempt of an owner to get what it wants. What it waited for before and does not ask for in this turn, it
-// waits for no more: its holder would else give up what nobody wants. It is used by one goroutine; the Arbiter has the
-// lock.
+// Turn is one attempt of an owner to get what it wants. What it waited for before and does not ask for in this turn,
+// it waits for no more: its holder would else give up what nobody wants. It is used by one goroutine; the Arbiter has
+// the lock.
 type Turn struct {
 	arbiter *Arbiter
 	owner   desired.Owner

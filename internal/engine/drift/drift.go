@@ -30,8 +30,8 @@ type Drift struct {
 	Corrected bool
 }
 
-// Differing names the fields in which two canonical forms of an entity differ, those of a configuration one by one. nil
-// where one of them is no JSON object.
+// Differing names the fields in which two canonical forms of an entity differ, those of a configuration one by one.
+// nil where one of them is no JSON object.
 func Differing(a, b []byte) []string {
 	var one, other map[string]any
 	if json.Unmarshal(a, &one) != nil || json.Unmarshal(b, &other) != nil {

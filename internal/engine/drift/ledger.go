@@ -123,10 +123,10 @@ func (l *Ledger) Rehash() {
 	}
 }
 
-// Leaves says whether an entity stays as somebody else made it, under the policy Report: it is wanted as it was before.
-// held is the entity in Kong, nil where it is not there. remembered says that the status knows of the drift: another
-// process left it, and what it was then is not known any more. It is taken to have been what is wanted. What the spec
-// wants anew is written, whatever somebody else made of the entity.
+// Leaves says whether an entity stays as somebody else made it, under the policy Report: it is wanted as it was
+// before. held is the entity in Kong, nil where it is not there. remembered says that the status knows of the drift:
+// another process left it, and what it was then is not known any more. It is taken to have been what is wanted. What
+// the spec wants anew is written, whatever somebody else made of the entity.
 func (l *Ledger) Leaves(w plan.Wanted, held *plan.Entry, remembered bool) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -151,8 +151,8 @@ func (l *Ledger) Leaves(w plan.Wanted, held *plan.Entry, remembered bool) bool {
 	return r.Change != observed.Appeared && r.Was.Is(w.Hash)
 }
 
-// Restored remembers a drift that was put back without a write of its owner, until Take. isNew is false where the owner
-// is to hear of that entity already.
+// Restored remembers a drift that was put back without a write of its owner, until Take. isNew is false where the
+// owner is to hear of that entity already.
 func (l *Ledger) Restored(owner desired.Owner, d Drift) (isNew bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -87,8 +87,8 @@ func (x *index) given(e plan.Entry) string {
 	return x.scope.ID(e.Kind, e.Owner, e.Part)
 }
 
-// actual is the id in Kong of what the operator would give an id: another one where it was adopted. It is read from the
-// tags in Kong and from nowhere else, so that it survives whatever Kubernetes loses.
+// actual is the id in Kong of what the operator would give an id: another one where it was adopted. It is read from
+// the tags in Kong and from nowhere else, so that it survives whatever Kubernetes loses.
 func (x *index) actual(given string) string {
 	if x.entries[given] != nil || len(x.adopted[given]) == 0 {
 		return given

@@ -35,10 +35,10 @@ func (f Finding) Entry() plan.Entry {
 	return *f.Before
 }
 
-// Judge holds a complete listing, begun at a mark, against what is known, and takes it over. What was written since the
-// mark, or is being written, is not judged. rehash says that former hashes mean nothing: Kong's schemas changed. The
-// listing has to be complete: what is missing in it counts as deleted. The findings are what the monitor tells of; what
-// is known is already as listed when Judge returns.
+// Judge holds a complete listing, begun at a mark, against what is known, and takes it over. What was written since
+// the mark, or is being written, is not judged. rehash says that former hashes mean nothing: Kong's schemas changed.
+// The listing has to be complete: what is missing in it counts as deleted. The findings are what the monitor tells of;
+// what is known is already as listed when Judge returns.
 func (s *Store) Judge(listing []plan.Entry, mark uint64, rehash bool) []Finding {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -110,8 +110,8 @@ func (s *Store) Credential(owner desired.Owner, key string) (plan.Entry, bool) {
 	return plan.Entry{}, false
 }
 
-// NewKeys are the unique keys of a wanted entity that it does not hold in Kong yet. Of an uncertain entity all keys are
-// new: it may not be there.
+// NewKeys are the unique keys of a wanted entity that it does not hold in Kong yet. Of an uncertain entity all keys
+// are new: it may not be there.
 func (s *Store) NewKeys(w plan.Wanted) []desired.UniqueKey {
 	held, found := s.Get(w.ID)
 	if !found || held.Uncertain {

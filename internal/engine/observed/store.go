@@ -1,10 +1,10 @@
 // Package observed keeps what the Kong of one gateway is known to hold of this operator's: filled by listings, kept by
 // the answer of every write. It has ids, owners and keyed hashes, and never the content of an entity.
 //
-// The engine records each write here before it begins the next, and the monitor hands in each complete listing (Judge).
-// Both go on at the same time, and a listing takes a while: a page that was read before a write would undo it here. So
-// writes are numbered. A listing has the number at which it began (Mark), and judges no entity that was written or
-// deleted after that, or that a request is under way for (Sending).
+// The engine records each write here before it begins the next, and the monitor hands in each complete listing
+// (Judge). Both go on at the same time, and a listing takes a while: a page that was read before a write would undo it
+// here. So writes are numbered. A listing has the number at which it began (Mark), and judges no entity that was
+// written or deleted after that, or that a request is under way for (Sending).
 package observed
 
 import (
@@ -86,7 +86,8 @@ func (s *Store) Sending(id string) (sent func()) {
 	}
 }
 
-// RecordWrite records that Kong took an entity. shown is the hash of its answer: what Kong fills in itself is no drift.
+// RecordWrite records that Kong took an entity. shown is the hash of its answer: what Kong fills in itself is no
+// drift.
 func (s *Store) RecordWrite(e plan.Entry, shown plan.Hash) Change {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -19,9 +19,9 @@ const (
 type Op struct {
 	Verb   Verb
 	Target Wanted
-	// Create says of a put that the entity is not in Kong, as far as is known, or that a route changes its service.
-	// It is true for an uncertain entity too: it may be missing, so that gates and reservations are those of a
-	// creation.
+	// Create says of a put that the entity is not in Kong, as far as is known, or that a route changes its
+	// service. It is true for an uncertain entity too: it may be missing, so that gates and reservations are those
+	// of a creation.
 	Create bool
 	// Swap says of a delete that the same plan puts the entity again: unique values go round in a circle, and one
 	// entity has to let go of its value.

@@ -40,8 +40,8 @@ func (h Hasher) Sum(canonical []byte) (sum Hash) {
 	return sum
 }
 
-// Entry is what is kept of an entity in Kong: what it refers to and what it holds, and never its content. Content would
-// keep secrets in memory, and be most of what an engine keeps.
+// Entry is what is kept of an entity in Kong: what it refers to and what it holds, and never its content. Content
+// would keep secrets in memory, and be most of what an engine keeps.
 type Entry struct {
 	Kind       kong.Kind
 	ID         string
@@ -68,8 +68,8 @@ type Entry struct {
 	PublicKey Hash
 	// Since is when the entity was last written, or first seen as it is.
 	Since time.Time
-	// Stamp is the number of the write that the entry comes from. A listing that began before it does not judge the
-	// entry.
+	// Stamp is the number of the write that the entry comes from. A listing that began before it does not judge
+	// the entry.
 	Stamp uint64
 }
 
@@ -140,8 +140,8 @@ func (e Entry) ParentKind() kong.Kind {
 }
 
 // UniqueValues lists the values of an entry that Kong itself gives once, in a form of their own. A route's match is
-// left out: Kong takes two routes of one match, and the arbiter alone keeps them apart. Kong keeps one plugin of a name
-// for each service, route and consumer (kong/db/schema/entities/plugins.lua, cache_key).
+// left out: Kong takes two routes of one match, and the arbiter alone keeps them apart. Kong keeps one plugin of a
+// name for each service, route and consumer (kong/db/schema/entities/plugins.lua, cache_key).
 func (e Entry) UniqueValues() []string {
 	var values []string
 	for _, key := range e.Keys {

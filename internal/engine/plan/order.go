@@ -9,9 +9,9 @@ import (
 )
 
 // order puts the steps in a row that keeps every rule between them. Parents and children alone make no circle. Unique
-// values can: two consumers that swap their usernames each wait for the other. Such a knot is opened by a delete, after
-// which one of them is put again as new. Every turn ends a step or unties one, and each is untied once: there is an end
-// to it.
+// values can: two consumers that swap their usernames each wait for the other. Such a knot is opened by a delete,
+// after which one of them is put again as new. Every turn ends a step or unties one, and each is untied once: there is
+// an end to it.
 func (p *plan) order() []Op {
 	for _, s := range p.steps {
 		p.linkFamily(s)
@@ -76,8 +76,8 @@ func (p *plan) linkFamily(s *step) {
 	}
 }
 
-// linkRoutes lets what protects a service stay on it until its routes are gone. It takes the routes of this plan alone:
-// those that left before are the gates' (gates.ofMove).
+// linkRoutes lets what protects a service stay on it until its routes are gone. It takes the routes of this plan
+// alone: those that left before are the gates' (gates.ofMove).
 func (p *plan) linkRoutes(s *step, service string) {
 	for _, route := range p.steps {
 		if route.op.Verb == Delete && route.op.Target.Kind == kong.KindRoute && route.op.Target.Service == service {

@@ -4,8 +4,8 @@
 // writes is not enough: a new route can be served before its plugin runs, and a deleted plugin can stop before its
 // route does.
 //
-// In kong/runloop/handler.lua these are two timers of worker_state_update_frequency, for the router and for the plugins
-// iterator; a node of a cluster learns of a change by a poll of the database each db_update_frequency
+// In kong/runloop/handler.lua these are two timers of worker_state_update_frequency, for the router and for the
+// plugins iterator; a node of a cluster learns of a change by a poll of the database each db_update_frequency
 // (kong/cluster_events). The sum of both and a margin is the propagation delay: after it every worker has loaded a
 // change in both. Kong tells nobody when that is, so it is waited for. The engine's gates ask these clocks before a
 // route is opened and before what protects one goes. Controllers ask them, through the engine, before a credential
@@ -21,8 +21,8 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
-// Clocks remember when entities left the Kong of one gateway, and how long a change takes to be everywhere. They may be
-// used from many goroutines.
+// Clocks remember when entities left the Kong of one gateway, and how long a change takes to be everywhere. They may
+// be used from many goroutines.
 type Clocks struct {
 	now func() time.Time
 

@@ -18,8 +18,8 @@ const Floor = 10
 
 // Orphans are the owners whose resource is gone while Kong still has entities of theirs.
 type Orphans struct {
-	// Confirmed were gone at an earlier listing of Kong too, and may go. Kept were, and may not: they are more than
-	// may go at once, which looks like a mistake. Both are sorted by their names.
+	// Confirmed were gone at an earlier listing of Kong too, and may go. Kept were, and may not: they are more
+	// than may go at once, which looks like a mistake. Both are sorted by their names.
 	Confirmed, Kept []desired.Owner
 	// Entities is how many entities all orphans have, those included that were seen for the first time, of the
 	// Total that the gateway has.
@@ -98,8 +98,8 @@ func (l *Ledger) Suspects(held map[desired.Owner]int) (suspects []desired.Owner,
 }
 
 // Judge says which owners are orphans at a listing: held counts the entities of each owner, gone tells whether its
-// resource is. maxPercent is how much of a namespace's entities, and of the gateway's, may go at once. An owner that is
-// back, or has nothing in Kong any more, begins anew: two listings in a row have to find it gone. What is judged
+// resource is. maxPercent is how much of a namespace's entities, and of the gateway's, may go at once. An owner that
+// is back, or has nothing in Kong any more, begins anew: two listings in a row have to find it gone. What is judged
 // between two listings tells nothing new.
 func (l *Ledger) Judge(listing uint64, held map[desired.Owner]int, gone map[desired.Owner]bool, maxPercent int) Orphans {
 	l.mu.Lock()

@@ -1,6 +1,6 @@
 // Package rivals knows the plugins in Kong that keep the operator's program from checking the claims of requests. Kong
-// runs one post-function for a request, the most specific (kong/runloop/plugins_iterator.lua): one that somebody has on
-// a single route runs there instead of the program, which is on the service. It can be on no consumer
+// runs one post-function for a request, the most specific (kong/runloop/plugins_iterator.lua): one that somebody has
+// on a single route runs there instead of the program, which is on the service. It can be on no consumer
 // (kong/plugins/pre-function/_schema.lua). Other plugins answer before post-function has its turn.
 //
 // They are looked for by the engine when it writes a program, and again with each listing of Kong. The finding is a
@@ -102,8 +102,9 @@ type told struct {
 // NewLedger makes an empty one.
 func NewLedger() *Ledger { return &Ledger{told: map[desired.Owner]told{}} }
 
-// Look gives what was found last, if that is not older than an age. Zero takes any, and below zero none: it lists anew.
-// It waits for a listing that is under way. An error leaves what was found before, and is given to this caller alone.
+// Look gives what was found last, if that is not older than an age. Zero takes any, and below zero none: it lists
+// anew. It waits for a listing that is under way. An error leaves what was found before, and is given to this caller
+// alone.
 func (l *Ledger) Look(now time.Time, age time.Duration, list func() ([]Rival, error)) ([]Rival, error) {
 	l.listing.Lock()
 	defer l.listing.Unlock()
@@ -145,8 +146,8 @@ func (l *Ledger) Wanted() bool {
 	return len(l.told) > 0
 }
 
-// OfConsumers says what answers the requests of consumers before claims are checked: the first, and how many more there
-// are. It is empty where there is none, and where nobody has a program.
+// OfConsumers says what answers the requests of consumers before claims are checked: the first, and how many more
+// there are. It is empty where there is none, and where nobody has a program.
 func (l *Ledger) OfConsumers() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -85,7 +85,8 @@ type State struct {
 	// Confirmed is the last epoch that is in Kong; zero before the first.
 	Confirmed uint64
 	// Pushed is the last epoch that the controller says that it has given to Kong, whether or not every data plane
-	// has it: it has read all that was written until then, and each configuration that it gives from now on has it.
+	// has it: it has read all that was written until then, and each configuration that it gives from now on has
+	// it.
 	Pushed uint64
 	// Found is the last epoch of what was there when this process began.
 	Found uint64

@@ -324,8 +324,8 @@ func (s *Store) Dropped(r objects.Reference, dropped bool) (changed bool) {
 	return was
 }
 
-// Changed notes the fingerprint that an object has, and says whether somebody has just changed it: it is applied again.
-// What plugins are attached to is somebody else's, and its owner looks itself.
+// Changed notes the fingerprint that an object has, and says whether somebody has just changed it: it is applied
+// again. What plugins are attached to is somebody else's, and its owner looks itself.
 func (s *Store) Changed(r objects.Reference, print string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -18,8 +18,8 @@ type Holders struct {
 	Arbiter *arbiter.Arbiter
 	// Unique gives a unique key as objects have it.
 	Unique func(desired.UniqueKey) desired.UniqueKey
-	// Older finds a resource that was created earlier and wants the same key. It is asked where nobody has the key;
-	// it may be nil.
+	// Older finds a resource that was created earlier and wants the same key. It is asked where nobody has the
+	// key; it may be nil.
 	Older func(desired.UniqueKey) (desired.Owner, bool)
 	// TakenOver says whether the owner takes an object of somebody else over, with what it has; it may be nil.
 	TakenOver func(objects.Reference) bool

@@ -1,5 +1,5 @@
-// Package refusals remembers what Kong refused of an owner's objects: the very same content is not written again, since
-// one refused object stops every push.
+// Package refusals remembers what Kong refused of an owner's objects: the very same content is not written again,
+// since one refused object stops every push.
 package refusals
 
 import (

@@ -1,7 +1,7 @@
 // Package takeover says whether a KongConsumer that somebody else wrote, and its Secrets, can become the objects of a
-// resource: only where they say what the resource wants already, so that nothing changes in Kong but tags. Objects that
-// were taken over keep their names. With names of the operator's own there would be two consumers with one key for a
-// moment, and the ingress controller drops both.
+// resource: only where they say what the resource wants already, so that nothing changes in Kong but tags. Objects
+// that were taken over keep their names. With names of the operator's own there would be two consumers with one key
+// for a moment, and the ingress controller drops both.
 package takeover
 
 import (

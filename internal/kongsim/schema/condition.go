@@ -12,7 +12,8 @@ type Condition []Comparison
 // Comparison of a part of a request, such as http.path, with a text.
 type Comparison struct{ Field, Operator, Value string }
 
-// comparisonForm is the part of Kong's expressions that this package evaluates: comparisons, all of which have to hold.
+// comparisonForm is the part of Kong's expressions that this package evaluates: comparisons, all of which have to
+// hold.
 var comparisonForm = regexp.MustCompile(
 	`^\s*(http\.method|http\.path|http\.host|http\.headers\.[a-z0-9_]+)\s*(==|!=|\^=|=\^)\s*"([^"]*)"\s*$`)
 

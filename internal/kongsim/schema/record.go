@@ -58,7 +58,8 @@ type parts struct {
 	record                 *Record
 }
 
-// shorthand is a field that stands for others and is not kept (`url` of a service), or the former name of a nested one.
+// shorthand is a field that stands for others and is not kept (`url` of a service), or the former name of a nested
+// one.
 type shorthand struct {
 	field *Field
 	// path is the nested field that replaces a former one; empty where expand says what the value stands for.
