@@ -16,8 +16,11 @@ E2E_LABELS ?= $(if $(INGRESS),ingress && )!full
 E2E_TIMEOUT ?= 40m
 # Specs mostly wait for Kong's timers, so more of them run at once than there are cores.
 E2E_PROCS ?= $(if $(INGRESS),1,6)
-# Unit and controller tests: further flags for `go test`.
+# The controllers' specs wait as well. Each process has an API server of its own.
+CONTROLLERS_PROCS ?= 4
+# Further flags of `go test`, and of ginkgo for the controllers.
 TEST_FLAGS ?=
+CONTROLLERS_FLAGS ?=
 
 tool = $$(hack/tools.sh $(1))
 # Assignments of their own: a command's environment hides that these failed.
@@ -25,7 +28,9 @@ assets = KUBEBUILDER_ASSETS=$$(hack/control-plane.sh assets); export KUBEBUILDER
 all_in_one = KJO_CONTROLPLANE=$$(hack/control-plane.sh controlplane); export KJO_CONTROLPLANE
 control_plane = $(assets); $(all_in_one)
 # The race detector needs a C compiler; without one the tests run without it.
-go_test_race = $(if $(shell command -v cc),CGO_ENABLED=1 go test -race,go test)
+race := $(if $(shell command -v cc),-race)
+with_race = CGO_ENABLED=$(if $(race),1,0)
+ginkgo = $(call tool,ginkgo) $(if $(MAKE_TERMOUT),,--no-color)
 go_build = CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=$(VERSION)"
 
 ##@ See it work
@@ -46,9 +51,10 @@ test: ## Everything: generated files, lint, unit, CRDs, controllers, contract, e
 	@hack/test.sh
 
 .PHONY: unit
-unit: ## Tests that need no API server
-	@packages=$$(hack/packages.sh unit); set -x; \
-	go test $$packages $(TEST_FLAGS)
+unit: ## Tests that need no API server: engine, back ends, JWKS and probes with the race detector
+	@plain=$$(hack/packages.sh unit); concurrent=$$(hack/packages.sh race); set -x; \
+	go test $$plain $(TEST_FLAGS); \
+	$(with_race) go test $(race) $$concurrent $(TEST_FLAGS)
 
 .PHONY: fuzz
 fuzz: ## Send at random what foreign bytes may be to all that parses them, FUZZTIME (1m) each; `make unit` runs the seeds
@@ -67,7 +73,8 @@ test-crds: ## Schemas, CEL rules and samples on a real kube-apiserver
 .PHONY: test-controllers
 test-controllers: ## Controllers, and all else that tests on a real kube-apiserver, with the race detector
 	@packages=$$(hack/packages.sh controllers); $(control_plane); set -x; \
-	$(go_test_race) -count=1 -timeout 20m $$packages $(TEST_FLAGS)
+	$(with_race) $(ginkgo) $(race) -procs=$(CONTROLLERS_PROCS) -timeout=20m $(CONTROLLERS_FLAGS) ./controllers; \
+	$(with_race) go test $(race) -count=1 $$packages $(TEST_FLAGS)
 
 .PHONY: test-chart
 test-chart: build ## The chart by a real helm, kustomize, GitOps, alerts, a release, every command of the docs, on the local control plane
@@ -87,7 +94,7 @@ contract: ## Replay Kong's recorded answers; KONG_ADMIN_URL and KONG_PROXY_URL n
 .PHONY: e2e
 e2e: build ## End to end, quick part, on a simulated Kong of KONG_VERSION; KONG_ADMIN_URL and KONG_PROXY_URL name a real one; INGRESS=1: behind an ingress controller, a stand-in unless KONG_INGRESS_KUBECONFIG, _CLASS and _PROXY_URLS name a real one
 	@$(all_in_one); export KJO_MANAGER="$(CURDIR)/bin/manager" KJO_PLUGIN="$(CURDIR)/bin/kubectl-kongjwt"; set -x; \
-	$(call tool,ginkgo) -procs=$(E2E_PROCS) -timeout=$(E2E_TIMEOUT) -label-filter='$(E2E_LABELS)' $(E2E_FLAGS) ./test/e2e
+	$(ginkgo) -procs=$(E2E_PROCS) -timeout=$(E2E_TIMEOUT) -label-filter='$(E2E_LABELS)' $(E2E_FLAGS) ./test/e2e
 
 .PHONY: e2e-full
 e2e-full: ## End to end, everything
@@ -126,10 +133,6 @@ chaos: build ## Hundreds of resources change while everything fails at random; D
 .PHONY: chaos-quick
 chaos-quick: ## A minute of chaos
 	@$(MAKE) chaos DURATION=30s
-
-.PHONY: race
-race: ## Engine and back ends with the race detector
-	$(go_test_race) ./internal/engine/... ./internal/backend/... ./internal/jwks/... ./internal/probe/... $(TEST_FLAGS)
 
 # A package, and after plus signs those whose tests are tried on what its own tests do not notice.
 MUTANTS ?= internal/engine/observed internal/engine/drift internal/engine/plan+internal/engine \

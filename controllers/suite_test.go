@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"runtime/pprof"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -143,7 +144,22 @@ func startOperator(installation string, change ...func(*rest.Config, *ctrl.Optio
 func (o *operator) Stop() {
 	GinkgoHelper()
 	o.stop()
-	Eventually(o.done).WithTimeout(30*time.Second).Should(Receive(BeNil()), "the operator stops cleanly")
+	Eventually(o.done).WithTimeout(time.Minute).Should(Receive(BeNil()), func() string {
+		return "the operator stops cleanly; what runs of it:\n" + stacks()
+	})
+}
+
+// stacks are those of the goroutines that are in this module's code.
+func stacks() string {
+	var all strings.Builder
+	_ = pprof.Lookup("goroutine").WriteTo(&all, 1)
+	var ours []string
+	for stack := range strings.SplitSeq(all.String(), "\n\n") {
+		if strings.Contains(stack, "/kong-jwt-operator/") {
+			ours = append(ours, stack)
+		}
+	}
+	return strings.Join(ours, "\n\n")
 }
 
 // countWrites counts the requests that change something, but for events: they are no part of a resource.

@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 # Every step is a make target. Cheap ones first; the control plane is compiled
 # before what waits for it, so that its minutes are seen for what they are.
-steps=(tools verify build lint unit race fuzz-quick control-plane test-crds test-controllers test-chart test-image contract bench-quick chaos-quick)
+steps=(tools verify build lint unit fuzz-quick control-plane test-crds test-controllers test-chart test-image contract bench-quick chaos-quick)
 # Mostly waits for Kong's timers: runs beside the steps that come after the
 # control plane, and is shown when it ends.
 beside=e2e

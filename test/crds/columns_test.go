@@ -10,10 +10,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/discovery"
-	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"github.com/kongjwt/kong-jwt-operator/test/testenv"
 )
 
 // shown is what kubectl get shows of one object: the API server makes the cells, kubectl only prints them.
@@ -71,15 +68,11 @@ func showings() []shown {
 
 // The columns answer whether it works, on which gateway, since when and what comes next.
 func TestColumns(t *testing.T) {
-	config := testenv.For(t)
-	kube, err := client.New(config, client.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	kube := newClient(t)
 	for _, s := range showings() {
 		t.Run(s.kind, func(t *testing.T) {
 			name := s.create(t, kube)
-			table := getTable(t, config, s.resource, s.kind == "KongGateway", name)
+			table := getTable(t, s.resource, s.kind == "KongGateway", name)
 			s.compare(t, table, name)
 		})
 	}
@@ -104,9 +97,9 @@ func (s shown) create(t *testing.T, kube client.Client) string {
 }
 
 // getTable asks for what kubectl get asks for.
-func getTable(t *testing.T, config *rest.Config, resource string, cluster bool, name string) metav1.Table {
+func getTable(t *testing.T, resource string, cluster bool, name string) metav1.Table {
 	t.Helper()
-	kube, err := discovery.NewDiscoveryClientForConfig(config)
+	kube, err := discovery.NewDiscoveryClientForConfig(serving)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +145,7 @@ func (s shown) compare(t *testing.T, table metav1.Table, name string) {
 // Every kind has its short name. kubectl get kongjwt lists all kinds of a team: who may not read gateways, which are
 // the cluster's, would get an error with each list.
 func TestShortNamesAndCategory(t *testing.T) {
-	served, err := discovery.NewDiscoveryClientForConfigOrDie(testenv.For(t)).ServerResourcesForGroupVersion("kongjwt.dev/v1alpha1")
+	served, err := discovery.NewDiscoveryClientForConfigOrDie(serving).ServerResourcesForGroupVersion("kongjwt.dev/v1alpha1")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,15 +2,18 @@
 package crds
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/test/testenv"
@@ -247,9 +250,27 @@ func TestRefusedAtChange(t *testing.T) {
 	}
 }
 
+// serving is the API server of all tests here. Each makes objects with names of their own.
+var serving *rest.Config
+
+func TestMain(m *testing.M) {
+	var stop func() error
+	var err error
+	if serving, stop, err = testenv.Start(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, "start an API server:", err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	if err := stop(); err != nil {
+		fmt.Fprintln(os.Stderr, "stop the API server:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
 func newClient(t *testing.T) client.Client {
 	t.Helper()
-	kube, err := client.New(testenv.For(t), client.Options{})
+	kube, err := client.New(serving, client.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
