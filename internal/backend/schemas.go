@@ -67,6 +67,15 @@ func (s *Schemas) loadEntity(ctx context.Context, kind kong.Kind) error {
 	return nil
 }
 
+// Has says whether Load would read nothing.
+func (s *Schemas) Has(e kong.Entity) bool {
+	_, found := s.entity(e.Kind)
+	if found && e.Kind == kong.KindPlugin {
+		_, found = s.get(e.Fields.Text("name"))
+	}
+	return found
+}
+
 // Load reads the schemas of an entity's kind and of its plugin, once. The error is a *status.StalledError where this
 // Kong has no such plugin.
 func (s *Schemas) Load(ctx context.Context, e kong.Entity) error {

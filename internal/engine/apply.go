@@ -26,8 +26,14 @@ func (r *syncRun) apply(ctx context.Context) error {
 	if err := r.checkRival(ctx); err != nil {
 		return err
 	}
+	ops := r.plan()
+	if len(ops) > 0 || len(r.left) > 0 {
+		if err := r.visit.takeSlot(); err != nil {
+			return err
+		}
+	}
 	// Ops go one after another. Those of different owners go side by side, bounded by admission.
-	for _, o := range r.plan() {
+	for _, o := range ops {
 		if r.holdsBack(o) {
 			r.blocked[o.Target.ID] = true
 			continue

@@ -10,7 +10,7 @@
 // Nothing here knows Kubernetes: what an owner wants comes in as a desired.Set, and what to do next goes out as an
 // error of internal/status or as an Event.
 //
-// The way of a Sync (sync.go): admission lets in one call an owner, and a bounded number a gateway. locate finds the
+// The way of a Sync (sync.go): admission lets in one call an owner, and a bounded number that write. locate finds the
 // ids that the wanted entities have in Kong (adopt.go). apply takes the difference op by op (apply.go): the gates say
 // whether an op may be done at this moment, conflicts.go whether somebody else has what is unique in it, and write.go
 // sends it and records the answer before the next op begins. What is refused, or has to wait, holds back what depends

@@ -123,24 +123,45 @@ func TestCancelledSyncIsInDoubt(t *testing.T) {
 	}
 }
 
-// The other owners of a Kong that answers slowly come again and again, and what they would read is read for nothing.
-func TestWhereAllSlotsAreTakenAnOwnerIsSentAwayAtOnce(t *testing.T) {
+// The other owners of a Kong that answers slowly come again and again, and what they would read is read for nothing. An
+// owner of which Kong holds all is in nobody's way.
+func TestWhereAllSlotsAreTaken(t *testing.T) {
 	r := newRig(t)
-	slots := cap(r.gateway.admission.slots)
-	leave := func() {}
-	for i := range slots {
-		var ok bool
-		if leave, ok = r.gateway.admission.admit(desired.ConsumerOwner("team", fmt.Sprint(i))); !ok {
-			t.Fatalf("slot %d of %d is not free", i, slots)
+	settled := r.consumer("jane", "jane", "k2")
+	r.mustSync(settled)
+	var first *visit
+	for i := range cap(r.gateway.admission.slots) {
+		v, err := r.gateway.admission.enter(t.Context(), desired.ConsumerOwner("team", fmt.Sprint(i)))
+		if err == nil {
+			err = v.takeSlot()
+		}
+		if err != nil {
+			t.Fatalf("slot %d is not free: %v", i, err)
+		}
+		if first == nil {
+			first = v
 		}
 	}
-	john := desired.ConsumerOwner("team", "john")
-	var wait *status.WaitError
-	if err := r.gateway.Usable(john); !errors.As(err, &wait) || !wait.Quiet || wait.After <= 0 {
-		t.Errorf("got %v", err)
+	john := r.consumer("john", "john", "k1")
+	sentAway := func(err error) {
+		t.Helper()
+		var wait *status.WaitError
+		if !errors.As(err, &wait) || !wait.Quiet || wait.After <= 0 {
+			t.Errorf("got %v", err)
+		}
 	}
-	leave()
-	if err := r.gateway.Usable(john); err != nil {
+	sentAway(r.gateway.Usable(john.Owner))
+	_, err := r.sync(john)
+	sentAway(err)
+	if r.there(kong.KindConsumer, "john") {
+		t.Error("john is written without a slot")
+	}
+	if writes := r.mustSync(settled); writes != 0 {
+		t.Errorf("%d writes of what is there", writes)
+	}
+	first.leave()
+	if err := r.gateway.Usable(john.Owner); err != nil {
 		t.Error(err)
 	}
+	r.mustSync(john)
 }

@@ -30,14 +30,17 @@ func (e *Engine) Delete(ctx context.Context, owner desired.Owner) error {
 // returns nil; nothing is remembered of the owner then. Errors are as Sync's. A crash half way leaves some entities
 // with tags: the finalizer is still there, and the next call goes on with those.
 func (e *Engine) Orphan(ctx context.Context, owner desired.Owner) error {
-	if err := e.Usable(owner); err != nil {
+	if err := e.reachable(owner); err != nil {
 		return err
 	}
-	leave, err := e.admission.enter(ctx, owner)
+	visit, err := e.admission.enter(ctx, owner)
 	if err != nil {
 		return err
 	}
-	defer leave()
+	defer visit.leave()
+	if err := visit.takeSlot(); err != nil {
+		return err
+	}
 	e.drifts.Forget(owner)
 	for _, held := range e.observed.Of(owner) {
 		if err := e.untag(ctx, held); err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine/arbiter"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine/plan"
+	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
 
@@ -54,6 +55,7 @@ type syncRun struct {
 	options SyncOptions
 	// withdraws says that access goes whatever the drift policy is.
 	withdraws bool
+	visit     *visit
 	turn      *arbiter.Turn
 	result    Result
 	attempt
@@ -84,14 +86,20 @@ func (e *Engine) Sync(ctx context.Context, set desired.Set, options SyncOptions)
 // hashes rest on them. An error leaves what has been done, and recorded, as it is: the next Sync goes on from there.
 func (e *Engine) sync(ctx context.Context, run *syncRun) (Result, error) {
 	owner := run.set.Owner
-	if err := e.Usable(owner); err != nil {
+	if err := e.reachable(owner); err != nil {
 		return run.result, err
 	}
-	done, err := e.admission.enter(ctx, owner)
-	if err != nil {
+	var err error
+	if run.visit, err = e.admission.enter(ctx, owner); err != nil {
 		return run.result, err
 	}
-	defer done()
+	defer run.visit.leave()
+	// A plan that finds nothing to do needs no slot: after a start nearly all are such (apply).
+	if run.asks() {
+		if err := run.visit.takeSlot(); err != nil {
+			return run.result, err
+		}
+	}
 	// They are told once, also where the rest fails.
 	run.result.Drifts = e.drifts.Take(owner)
 	e.attachments.detach(owner, run.set.Attach)
@@ -110,6 +118,14 @@ func (e *Engine) sync(ctx context.Context, run *syncRun) (Result, error) {
 		e.memory.succeeded(owner, e.observed.Fingerprint(owner))
 	}
 	return run.result, err
+}
+
+// asks says whether Kong is asked for something before there is a plan: for the target of attachTo, for what else runs
+// where claims are checked, or for a schema.
+func (r *syncRun) asks() bool {
+	return r.set.Attach != nil || slices.ContainsFunc(r.set.Entities, func(e kong.Entity) bool {
+		return e.Kind == kong.KindPlugin && e.Fields.Text("name") == desired.PluginClaims || !r.link.schemas.Has(e)
+	})
 }
 
 // plansAtOnce is how often a plan is made anew before others get their turn.
@@ -177,8 +193,8 @@ func waitForPush() error {
 	return status.Wait(jitter(pushAgain), v1alpha1.ReasonProgressing, "waiting until Kong runs the configuration with it")
 }
 
-// admission bounds how many owners are synced at once, and each to one Sync at a time. The bound is that of the
-// client's connections: with more Syncs than connections, each would only wait longer for its answers. An owner has
+// admission bounds how many owners ask Kong for something at once, and each to one Sync at a time. The bound is that of
+// the client's connections: with more Syncs than connections, each would only wait longer for its answers. An owner has
 // one Sync at a time: two plans at once would each take back what the other did.
 type admission struct {
 	gateway string
@@ -201,27 +217,35 @@ func newAdmission(gateway string, concurrency int, stopped <-chan struct{}) *adm
 	}
 }
 
-// admit takes a slot for an owner, until leave is called. ok is false where there is no slot, or where the owner is
-// inside already.
-func (a *admission) admit(owner desired.Owner) (leave func(), ok bool) {
+// visit is one owner inside, with a slot or without. It is for one goroutine.
+type visit struct {
+	*admission
+	owner desired.Owner
+	slot  bool
+}
+
+// takeSlot is called before the first request of a visit; again, it does nothing. No worker waits here: those of other
+// gateways would run out of workers. The error is the wait for a slot.
+func (v *visit) takeSlot() error {
+	if v.slot {
+		return nil
+	}
 	select {
-	case a.slots <- struct{}{}:
+	case v.slots <- struct{}{}:
+		v.slot = true
+		return nil
 	default:
-		return nil, false
+		return v.busy()
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.inside[owner] {
-		<-a.slots
-		return nil, false
+}
+
+func (v *visit) leave() {
+	if v.slot {
+		<-v.slots
 	}
-	a.inside[owner] = true
-	return func() {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		delete(a.inside, owner)
-		<-a.slots
-	}, true
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	delete(v.inside, v.owner)
 }
 
 // open says that the engine was not stopped. The wait is quiet: the status of the resource was true of the engine that
@@ -241,16 +265,18 @@ func (a *admission) open() error {
 // busyPause is how long an owner stays away from a gateway whose slots are all taken.
 const busyPause = 200 * time.Millisecond
 
-// enter takes a slot for an owner. No worker waits here: those of other gateways would run out of workers.
-func (a *admission) enter(ctx context.Context, owner desired.Owner) (leave func(), err error) {
+// enter lets an owner in that is not inside. The error is a wait, or that of ctx.
+func (a *admission) enter(ctx context.Context, owner desired.Owner) (*visit, error) {
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
-	leave, ok := a.admit(owner)
-	if !ok {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.inside[owner] {
 		return nil, a.busy()
 	}
-	return leave, nil
+	a.inside[owner] = true
+	return &visit{admission: a, owner: owner}, nil
 }
 
 // busy is the wait for a slot.
@@ -272,11 +298,15 @@ func (a *admission) vacant() error {
 // that comes while it is away is woken when it is back, or when it is known why it does not come. It sends nothing.
 // Where all slots are taken an owner is sent away here, before its Secrets are read for nothing.
 func (e *Engine) Usable(owner desired.Owner) error {
-	if err := e.admission.open(); err != nil {
-		return err
-	}
-	if err := e.monitor.usable(owner); err != nil {
+	if err := e.reachable(owner); err != nil {
 		return err
 	}
 	return e.admission.vacant()
+}
+
+func (e *Engine) reachable(owner desired.Owner) error {
+	if err := e.admission.open(); err != nil {
+		return err
+	}
+	return e.monitor.usable(owner)
 }
