@@ -2,7 +2,6 @@ package ingress
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -28,6 +27,8 @@ type run struct {
 	result engine.Result
 	// open says that something has to wait for a push before it is written.
 	open bool
+	// early are the plugins that would let somebody in too early.
+	early map[objects.Reference]bool
 }
 
 // aim is how an owner's objects are brought to what is wanted.
@@ -46,6 +47,7 @@ func (r *rooms) begin(owner desired.Owner, aim aim, want []objects.Object) *run 
 	one := &run{
 		rooms: r, owner: owner, aim: aim,
 		own: map[objects.Reference]held.Object{}, want: map[objects.Reference]objects.Object{},
+		early: map[objects.Reference]bool{},
 	}
 	for _, o := range r.held.Of(owner) {
 		one.own[o.Reference] = o
@@ -85,6 +87,9 @@ func (r *run) bringAll(ctx context.Context, want []objects.Object) error {
 			if err := r.validate(ctx, want); err != nil {
 				return err
 			}
+			if err := r.bringGuards(ctx, want); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -106,14 +111,8 @@ func (r *run) bring(ctx context.Context, o objects.Object) error {
 	if there && before.Sum == o.Sum && !before.Stale || o.Content == nil {
 		return nil
 	}
-	// What was written as it is wanted let nobody in too early: where somebody changed it, it is put right at
-	// once.
-	if there && before.Sum != o.Sum {
-		early, err := r.widensEarly(ctx, o)
-		if early || err != nil {
-			r.open = true
-			return errors.Join(err, r.narrowOne(ctx, o))
-		}
+	if r.early[o.Reference] {
+		return nil
 	}
 	// A plugin whose configuration is its own needs nothing: whom it no longer admits is kept out at once.
 	needsBelow := o.Entity == kong.KindRoute || o.Entity == kong.KindService ||

@@ -13,6 +13,7 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/ingress/guards"
 	"github.com/kongjwt/kong-jwt-operator/internal/ingress/held"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 	"github.com/kongjwt/kong-jwt-operator/internal/objects"
@@ -130,69 +131,124 @@ func (r *run) takeRoutes(ctx context.Context) error {
 // narrow takes those groups out of the acl plugins that are not wanted, and adds to those that they keep out.
 func (r *run) narrow(ctx context.Context) error {
 	for _, o := range r.want {
-		if err := r.narrowOne(ctx, o); err != nil {
+		if o.Content["plugin"] != "acl" {
+			continue
+		}
+		change, err := r.change(ctx, o)
+		if err == nil && change.Narrows {
+			err = r.bringBetween(ctx, o, change)
+		}
+		if err != nil {
+			return fmt.Errorf("take groups out of %s: %w", o.Reference, err)
+		}
+	}
+	return nil
+}
+
+// bringGuards finds which of the plugins that are wanted would let somebody in too early: while a route, a service or
+// an annotation is not in Kong as it is wanted, or another plugin that keeps somebody out. Those wait, and what else
+// they change, whom they shut out, is written at once.
+func (r *run) bringGuards(ctx context.Context, want []objects.Object) error {
+	changes := map[objects.Reference]guards.Change{}
+	for _, o := range want {
+		change, err := r.change(ctx, o)
+		if err != nil {
+			return err
+		}
+		changes[o.Reference] = change
+	}
+	reaches, pushed := r.reaches(kong.KindRoute) || r.reaches(kong.KindService) || r.reaches(attached), r.barrier.Pushed()
+	for _, o := range want {
+		change := changes[o.Reference]
+		early := change.Widens && (reaches || slices.ContainsFunc(want, func(other objects.Object) bool {
+			return other.Reference != o.Reference && isGuard(other) &&
+				(changes[other.Reference].Narrows || r.own[other.Reference].Epoch > pushed)
+		}))
+		if !early {
+			continue
+		}
+		if change.Narrows {
+			if err := r.bringBetween(ctx, o, change); err != nil {
+				return err
+			}
+		}
+		r.early[o.Reference], r.open = true, true
+	}
+	return nil
+}
+
+// bringBetween writes a plugin that admits only whom the one that is there and the wanted one admit.
+func (r *run) bringBetween(ctx context.Context, o objects.Object, change guards.Change) error {
+	between := change.Between
+	for _, part := range r.objects.Configured(o, between.Config, between.Off, between.Protocols) {
+		if err := r.bring(ctx, part); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *run) narrowOne(ctx context.Context, o objects.Object) error {
-	is, there := r.own[o.Reference]
-	if o.Entity != kong.KindPlugin || o.Content["plugin"] != "acl" || !there || is.Sum == o.Sum {
-		return nil
+// change says what becomes of a plugin that keeps somebody out; nothing where it is as it is wanted, or not there.
+func (r *run) change(ctx context.Context, o objects.Object) (guards.Change, error) {
+	if is, there := r.own[o.Reference]; !there || !isGuard(o) || is.Sum == o.Sum {
+		return guards.Change{}, nil
 	}
 	live, err := r.cluster.get(ctx, o.Reference)
 	if err != nil || live == nil {
-		return err // somebody deleted it: the next Sync writes it, and the others are narrowed all the same
+		return guards.Change{}, err
 	}
-	list, groups, narrower := desired.NarrowGroups(configOf(o.Content), configOf(live.Object))
-	if !narrower {
+	former, err := configOf(live.Object, func(secret objects.Reference) (kong.Fields, error) {
+		is, err := r.cluster.get(ctx, secret)
+		if err != nil || is == nil {
+			return nil, err
+		}
+		return parseConfig(dataOf(is)["config"]), nil
+	})
+	if err != nil {
+		return guards.Change{}, fmt.Errorf("read the configuration of %s: %w", o.Reference, err)
+	}
+	now, _ := configOf(o.Content, func(secret objects.Reference) (kong.Fields, error) { // it has no error
+		texts := kong.Fields(r.want[secret].Content).Object("stringData")
+		return parseConfig(kong.Fields(texts).Text("config")), nil
+	})
+	plugin, _ := o.Content["plugin"].(string)
+	return guards.Compare(plugin, guardOf(live.Object, former), guardOf(o.Content, now)), nil
+}
+
+// isGuard says whether an object is a plugin that keeps somebody out.
+func isGuard(o objects.Object) bool {
+	plugin, _ := o.Content["plugin"].(string)
+	return o.Entity == kong.KindPlugin && desired.KeepsOut(plugin)
+}
+
+func guardOf(content map[string]any, config kong.Fields) guards.Guard {
+	return guards.Guard{
+		Config: config, Off: content["disabled"] == true, Protocols: kong.Fields(content).Strings("protocols"),
+	}
+}
+
+// configOf is the configuration of a plugin in an object's content. One in a Secret is read; where that is not there,
+// nobody is known to be admitted.
+func configOf(content map[string]any, read func(objects.Reference) (kong.Fields, error)) (kong.Fields, error) {
+	from := kong.Fields(kong.Fields(content).Object("configFrom")).Object("secretKeyRef")
+	if from == nil {
+		return kong.Fields(content).Object("config"), nil
+	}
+	secret := objects.Reference{APIVersion: "v1", Kind: kindSecret.Kind}
+	secret.Namespace, secret.Name = kong.Fields(from).Text("namespace"), kong.Fields(from).Text("name")
+	config, err := read(secret)
+	if config == nil {
+		config = kong.Fields{"deny": guards.Everywhere}
+	}
+	return config, err
+}
+
+// parseConfig reads the configuration of a plugin out of a Secret; nil where it is none.
+func parseConfig(text string) (config kong.Fields) {
+	if json.Unmarshal([]byte(text), &config) != nil {
 		return nil
 	}
-	raw, err := json.Marshal(map[string]any{"config": map[string]any{list: groups},
-		"metadata": map[string]any{"annotations": objects.Unknown()}})
-	if err != nil {
-		return err
-	}
-	printed, err := r.cluster.patch(ctx, o.Reference, raw)
-	if err != nil {
-		return fmt.Errorf("take groups out of %s: %w", o.Reference, err)
-	}
-	is.Epoch, is.Print, is.Sum = r.barrier.Wrote(), printed, objects.UnknownSum
-	r.own[o.Reference] = is
-	r.held.Put(is)
-	r.held.Withdrew(r.owner, is.Epoch)
-	r.result.Writes++
-	return nil
-}
-
-// widensEarly says whether an acl plugin would let in somebody while what is reached is not as it is wanted: whom a
-// change lets in gets to the routes that it leaves, and to nothing that it takes away.
-func (r *run) widensEarly(ctx context.Context, o objects.Object) (bool, error) {
-	if o.Entity != kong.KindPlugin || o.Content["plugin"] != "acl" ||
-		!r.reaches(kong.KindRoute) && !r.reaches(kong.KindService) {
-		return false, nil
-	}
-	live, err := r.cluster.get(ctx, o.Reference)
-	if err != nil || live == nil {
-		return false, err
-	}
-	return widens(live.Object, o.Content), nil
-}
-
-// widens says whether an acl plugin as it is wanted lets in somebody whom the one that is there keeps out.
-func widens(is, want map[string]any) bool {
-	if isOff, off := is["disabled"] == true, want["disabled"] == true; isOff || off {
-		return !isOff
-	}
-	former, now := configOf(is), configOf(want)
-	if list, _, wider := desired.NarrowGroups(former, now); list != "" {
-		return wider
-	}
-	// Another list: who is not allowed is kept out by the one, and who is denied by the other.
-	allowed, denied := now.Strings("allow"), former.Strings("deny")
-	return len(allowed) == 0 || slices.ContainsFunc(allowed, func(group string) bool { return slices.Contains(denied, group) })
+	return config
 }
 
 // guarded gives a service with the plugins that it is to lose, as long as a route that relied on them is not as it is
@@ -222,12 +278,15 @@ func (r *run) guarded(ctx context.Context, o objects.Object) (objects.Object, er
 	return r.objects.Naming(o, named), nil
 }
 
-// reaches says whether Kong may have a route or a service of the owner's otherwise than it is wanted. One that nobody
-// gets to does not count.
+// attached stands for the object of somebody else's that plugins are put on.
+const attached = kong.Kind("attached")
+
+// reaches says whether Kong may have a route or a service of the owner's otherwise than it is wanted, or what its
+// plugins are put on. One that nobody gets to does not count.
 func (r *run) reaches(kind kong.Kind) bool {
 	pushed := r.barrier.Pushed()
 	for reference, is := range r.own {
-		if is.Entity != kind || is.Guarded {
+		if is.Guarded || is.Entity != kind && !(is.Attached && kind == attached) {
 			continue
 		}
 		want, wanted := r.want[reference]
@@ -237,6 +296,3 @@ func (r *run) reaches(kind kong.Kind) bool {
 	}
 	return kind == kong.KindRoute && r.held.LastRemoved(r.owner) > pushed
 }
-
-// configOf is the configuration of a plugin in an object's content.
-func configOf(content map[string]any) kong.Fields { return kong.Fields(content).Object("config") }

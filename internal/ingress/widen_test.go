@@ -2,7 +2,9 @@ package ingress
 
 import (
 	"context"
-	"encoding/json"
+	"encoding/base64"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -18,6 +20,7 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/ingress/barrier"
+	"github.com/kongjwt/kong-jwt-operator/internal/ingress/guards"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 	"github.com/kongjwt/kong-jwt-operator/internal/objects"
 )
@@ -38,7 +41,7 @@ func (*pusher) Behind(string, uint64) string { return "" }
 func (*pusher) Remove(context.Context) error { return nil }
 
 // pushing are rooms of a gateway, push has the controller push what is written, and live are the objects that there
-// are, by their kinds: one of each.
+// are, by their kinds, the last of each, and by their kinds and names.
 func pushing(t *testing.T) (r *rooms, push func(), live map[string]*unstructured.Unstructured) {
 	t.Helper()
 	live = map[string]*unstructured.Unstructured{}
@@ -49,30 +52,31 @@ func pushing(t *testing.T) (r *rooms, push func(), live map[string]*unstructured
 			asks.ApplyOptions(options)
 			raw, err := runtime.DefaultUnstructuredConverter.ToUnstructured(a)
 			if o := (&unstructured.Unstructured{Object: raw}); err == nil && len(asks.DryRun) == 0 {
-				live[o.GetKind()] = o.DeepCopy()
+				copied := o.DeepCopy()
+				live[o.GetKind()], live[o.GetKind()+"/"+o.GetName()] = copied, copied
 			}
 			return err
 		},
-		Get: func(_ context.Context, _ client.WithWatch, _ client.ObjectKey, o client.Object, _ ...client.GetOption) error {
-			is, there := live[o.GetObjectKind().GroupVersionKind().Kind]
+		Get: func(_ context.Context, _ client.WithWatch, key client.ObjectKey, o client.Object, _ ...client.GetOption) error {
+			kind := o.GetObjectKind().GroupVersionKind().Kind
+			is, there := live[kind+"/"+key.Name]
+			if !there {
+				is, there = live[kind], live[kind] != nil && live[kind].GetName() == key.Name
+			}
 			if !there {
 				return apierrors.NewNotFound(schema.GroupResource{}, o.GetName())
 			}
-			is.DeepCopyInto(o.(*unstructured.Unstructured)) //nolint:forcetypeassert // nothing else is read
-			return nil
-		},
-		Patch: func(_ context.Context, _ client.WithWatch, o client.Object, patch client.Patch, _ ...client.PatchOption) error {
-			raw, err := patch.Data(o)
-			var change struct{ Config map[string]any }
-			if err == nil {
-				err = json.Unmarshal(raw, &change)
+			u, _ := o.(*unstructured.Unstructured) // nothing else is read
+			is.DeepCopyInto(u)
+			data := map[string]string{}
+			for name, text := range kong.Fields(is.Object).Object("stringData") {
+				data[name] = base64.StdEncoding.EncodeToString([]byte(fmt.Sprint(text)))
 			}
-			// There is one list.
-			live[o.GetObjectKind().GroupVersionKind().Kind].Object["config"] = change.Config
-			return err
+			return unstructured.SetNestedStringMap(u.Object, data, "data")
 		},
 		Delete: func(_ context.Context, _ client.WithWatch, o client.Object, _ ...client.DeleteOption) error {
 			delete(live, o.GetObjectKind().GroupVersionKind().Kind)
+			delete(live, o.GetObjectKind().GroupVersionKind().Kind+"/"+o.GetName())
 			return nil
 		},
 	})}
@@ -90,6 +94,15 @@ func pushing(t *testing.T) (r *rooms, push func(), live map[string]*unstructured
 // reached are the objects of a service with a route on a path, and an acl plugin where there are groups.
 func reached(t *testing.T, r *rooms, path string, groups ...string) []objects.Object {
 	t.Helper()
+	if len(groups) == 0 {
+		return exposed(t, r, path)
+	}
+	return exposed(t, r, path, kong.Fields{"name": "acl", "config": map[string]any{"allow": groups}})
+}
+
+// exposed are the objects of a service with a route on a path, and with plugins.
+func exposed(t *testing.T, r *rooms, path string, plugins ...kong.Fields) []objects.Object {
+	t.Helper()
 	owner := desired.ServiceOwner("team", "api")
 	of := func(kind kong.Kind, part string, fields kong.Fields) kong.Entity {
 		fields["tags"] = r.objects.Scope.Tags(owner, part)
@@ -100,10 +113,10 @@ func reached(t *testing.T, r *rooms, path string, groups ...string) []objects.Ob
 	set := desired.Set{Owner: owner, Entities: []kong.Entity{
 		service, of(kong.KindRoute, "route:main", kong.Fields{"service": on, "paths": []string{path}}),
 	}}
-	if len(groups) > 0 {
-		set.Entities = append(set.Entities, of(kong.KindPlugin, "acl", kong.Fields{
-			"name": "acl", "service": on, "config": map[string]any{"allow": groups},
-		}))
+	for _, plugin := range plugins {
+		fields := maps.Clone(plugin)
+		fields["service"] = on
+		set.Entities = append(set.Entities, of(kong.KindPlugin, fields.Text("name"), fields))
 	}
 	all, err := r.objects.Of(set, nil, nil)
 	if err != nil {
@@ -160,33 +173,126 @@ func TestNobodyIsLetInBeforeTheRouteThatReliedOnItIsAnother(t *testing.T) {
 	}
 }
 
-func TestAnACLIsWiderWhereSomebodyMayBeLetIn(t *testing.T) {
-	acl := func(list string, groups ...any) map[string]any {
-		return map[string]any{"config": map[string]any{list: groups}}
+// addressed is the configuration of an ip-restriction plugin.
+func addressed(allow ...any) kong.Fields {
+	return kong.Fields{"name": "ip-restriction", "config": map[string]any{"allow": allow}}
+}
+
+// checking is the jwt plugin, or that of claims, with a configuration.
+func checking(plugin string, config map[string]any) kong.Fields {
+	return kong.Fields{"name": plugin, "config": config}
+}
+
+func TestALooserGuardWaitsForTheRouteThatReliedOnItAndARouteForAStricterOne(t *testing.T) {
+	jwt := func(config map[string]any) kong.Fields { return checking("jwt", config) }
+	claims := func(programs ...any) kong.Fields {
+		return checking(desired.PluginClaims, map[string]any{"access": programs})
 	}
-	off := func(content map[string]any) map[string]any {
-		content["disabled"] = true
-		return content
-	}
-	for name, c := range map[string]struct {
-		is, want map[string]any
-		wider    bool
-	}{
-		"a group comes":             {acl("allow", "a"), acl("allow", "a", "b"), true},
-		"a group leaves":            {acl("allow", "a", "b"), acl("allow", "a"), false},
-		"a group is denied no more": {acl("deny", "a", "b"), acl("deny", "a"), true},
-		"a group is denied":         {acl("deny", "a"), acl("deny", "a", "b"), false},
-		"all but some":              {acl("allow", "a"), acl("deny", "b"), true},
-		"some of those not denied":  {acl("deny", "b"), acl("allow", "a"), false},
-		"some of those denied":      {acl("deny", "b"), acl("allow", "b"), true},
-		"it is turned off":          {acl("allow", "a"), off(acl("allow", "a")), true},
-		"it is turned on":           {off(acl("allow", "a")), acl("allow", "b"), false},
-		"it stays off":              {off(acl("allow", "a")), off(acl("allow", "b")), false},
+	for name, c := range map[string]struct{ former, now []kong.Fields }{
+		"anybody may call":              {[]kong.Fields{jwt(nil)}, []kong.Fields{jwt(map[string]any{"anonymous": "guest"})}},
+		"nobody may call without token": {[]kong.Fields{jwt(map[string]any{"anonymous": "guest"})}, []kong.Fields{jwt(nil)}},
+		"other claims":                  {[]kong.Fields{claims("a")}, []kong.Fields{claims("b")}},
+		"more addresses":                {[]kong.Fields{addressed("10.1.0.0/16")}, []kong.Fields{addressed("10.0.0.0/8")}},
+		"other addresses":               {[]kong.Fields{addressed("10.1.0.0/16")}, []kong.Fields{addressed("10.2.0.0/16")}},
+		"addresses in place of tokens": {
+			[]kong.Fields{jwt(nil), addressed("10.0.0.0/8")},
+			[]kong.Fields{jwt(map[string]any{"anonymous": "guest"}), addressed("10.2.0.0/16")},
+		},
 	} {
-		if got := widens(c.is, c.want); got != c.wider {
-			t.Errorf("%s: %v", name, got)
+		for path, moves := range map[string]bool{"/public": true, "/admin": false} {
+			if !moves && len(c.now) == 1 {
+				continue // nothing else changes
+			}
+			r, push, live := pushing(t)
+			owner := desired.ServiceOwner("team", "api")
+			program := func(want []objects.Object) bool {
+				result, _ := r.program(t.Context(), owner, aim{}, want)
+				return result.Applied
+			}
+			former := exposed(t, r, "/admin", c.former...)
+			for !program(former) {
+				push()
+			}
+			state := func() (path string, is map[string]guards.Guard) {
+				return pathOf(t, live), guardsOf(t, live)
+			}
+			_, before := state()
+			want := exposed(t, r, path, c.now...)
+			kongPath, inKong := state()
+			for i := 0; !program(want); i++ {
+				nowPath, now := state()
+				// What is written may be in Kong with all, or nothing, of what else was written since the last push.
+				for plugin, guard := range now {
+					widens := guards.Compare(plugin, before[plugin], guard).Widens
+					if widens && moves && kongPath != path {
+						t.Errorf("%s: %s lets somebody in who gets to /admin", name, plugin)
+					}
+					for other, was := range inKong {
+						if widens && other != plugin && guards.Compare(other, was, guardOfWant(t, r, want, other)).Narrows {
+							t.Errorf("%s: %s lets somebody in before %s shuts them out", name, plugin, other)
+						}
+					}
+				}
+				for plugin, guard := range inKong {
+					if moves && nowPath == path && guards.Compare(plugin, guard, guardOfWant(t, r, want, plugin)).Narrows {
+						t.Errorf("%s: whom %s shuts out gets to %s", name, plugin, path)
+					}
+				}
+				push()
+				if kongPath, inKong = state(); i > 12 {
+					t.Fatalf("%s: never done", name)
+				}
+			}
+			for plugin, guard := range guardsOf(t, live) {
+				if got := guards.Compare(plugin, guard, guardOfWant(t, r, want, plugin)); got.Narrows || got.Widens {
+					t.Errorf("%s: %s is %v at the end", name, plugin, map[string]any(guard.Config))
+				}
+			}
+			if got := pathOf(t, live); got != path {
+				t.Errorf("%s: at the end on %s", name, got)
+			}
 		}
 	}
+}
+
+// pathOf is the path of the one Ingress.
+func pathOf(t *testing.T, live map[string]*unstructured.Unstructured) string {
+	t.Helper()
+	spec, _, _ := unstructured.NestedSlice(live["Ingress"].Object, "spec", "rules")
+	rule, _ := spec[0].(map[string]any)
+	paths, _, _ := unstructured.NestedSlice(rule, "http", "paths")
+	first, _ := paths[0].(map[string]any)
+	text, _ := first["path"].(string)
+	return text
+}
+
+// guardsOf are the plugins that are there, by their names in Kong.
+func guardsOf(t *testing.T, live map[string]*unstructured.Unstructured) map[string]guards.Guard {
+	t.Helper()
+	all := map[string]guards.Guard{}
+	for key, o := range live {
+		if plugin, _ := o.Object["plugin"].(string); strings.Contains(key, "/") && plugin != "" {
+			config, err := configOf(o.Object, func(secret objects.Reference) (kong.Fields, error) {
+				raw, _, err := unstructured.NestedString(live["Secret/"+secret.Name].Object, "stringData", "config")
+				return parseConfig(raw), err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			all[plugin] = guardOf(o.Object, config)
+		}
+	}
+	return all
+}
+
+// guardOfWant is a plugin as it is wanted.
+func guardOfWant(t *testing.T, r *rooms, want []objects.Object, plugin string) guards.Guard {
+	t.Helper()
+	all := map[string]*unstructured.Unstructured{}
+	for _, o := range want {
+		all[o.Kind+"/"+o.Name] = &unstructured.Unstructured{Object: o.Content}
+	}
+	return guardsOf(t, all)[plugin]
 }
 
 func TestAnEditedListOfGroupsIsPutRightThoughARouteIsNotPushed(t *testing.T) {

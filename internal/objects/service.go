@@ -22,42 +22,53 @@ var inline = []string{"jwt", "acl", desired.PluginClaims}
 func (b *builder) addPlugin(e kong.Entity) {
 	ownership, _ := desired.ParseTags(e.Fields.Tags())
 	name := b.name(b.set.Owner, "plugin", ownership.Part)
-	config := e.Fields.Object("config")
-	content := map[string]any{"plugin": e.Fields.Text("name"), "config": plain(config)}
-	if !slices.Contains(inline, e.Fields.Text("name")) {
-		raw, err := json.Marshal(config)
-		if err != nil {
-			raw = []byte("{}") // cannot be: it is made of JSON values
-		}
-		secret := Object{
-			Reference: Reference{
-				groupCore, kindSecret, b.Namespace, b.contentName(b.set.Owner, "config", ownership.Part, string(raw)),
-			},
-			Owner: b.set.Owner, Part: ownership.Part,
-			Content: map[string]any{"type": "Opaque", "immutable": true, "stringData": map[string]any{"config": string(raw)}},
-		}
-		secret = b.finish(secret, meta{labels: map[string]string{labelSecret: "true"}})
-		b.objects = append(b.objects, secret)
-		delete(content, "config")
-		content["configFrom"] = map[string]any{
-			"secretKeyRef": map[string]any{"name": secret.Name, "namespace": secret.Namespace, "key": "config"},
-		}
-	}
-	if enabled, given := e.Fields["enabled"].(bool); given && !enabled {
-		content["disabled"] = true
-	}
-	if protocols := e.Fields.Strings("protocols"); len(protocols) > 0 {
-		content["protocols"] = plain(protocols)
-	}
+	content := map[string]any{"plugin": e.Fields.Text("name")}
+	enabled, given := e.Fields["enabled"].(bool)
 	o := b.of(e, Reference{GroupKong, KindClusterPlugin, "", name}, content)
-	b.objects = append(b.objects, b.finish(o, meta{
-		annotations: map[string]string{AnnotationClass: b.Class}, tags: e.Fields.Tags(),
-	}))
+	b.objects = append(b.objects, b.configured(o, e.Fields.Object("config"), given && !enabled, e.Fields.Strings("protocols"),
+		meta{annotations: map[string]string{AnnotationClass: b.Class}, tags: e.Fields.Tags()})...)
 	for _, field := range []string{"service", "route", "consumer"} {
 		if id := e.Fields.Ref(field); id != "" {
 			b.plugins[id] = append(b.plugins[id], name)
 		}
 	}
+}
+
+// Configured gives a plugin with another configuration, after the Secret that it is in where it may be secret.
+func (s Settings) Configured(plugin Object, config map[string]any, off bool, protocols []string) []Object {
+	return s.configured(plugin, config, off, protocols, meta{annotations: written(plugin)})
+}
+
+func (s Settings) configured(plugin Object, config map[string]any, off bool, protocols []string, metadata meta) []Object {
+	var all []Object
+	content := map[string]any{"plugin": plugin.Content["plugin"]}
+	if slices.Contains(inline, fmt.Sprint(content["plugin"])) {
+		content["config"] = plain(config)
+	} else {
+		raw, err := json.Marshal(config)
+		if err != nil {
+			raw = []byte("{}") // cannot be: it is made of JSON values
+		}
+		secret := s.finish(Object{
+			Reference: Reference{
+				groupCore, kindSecret, s.Namespace, s.contentName(plugin.Owner, "config", plugin.Part, string(raw)),
+			},
+			Owner: plugin.Owner, Part: plugin.Part,
+			Content: map[string]any{"type": "Opaque", "immutable": true, "stringData": map[string]any{"config": string(raw)}},
+		}, meta{labels: map[string]string{labelSecret: "true"}})
+		all = append(all, secret)
+		content["configFrom"] = map[string]any{
+			"secretKeyRef": map[string]any{"name": secret.Name, "namespace": secret.Namespace, "key": "config"},
+		}
+	}
+	if off {
+		content["disabled"] = true
+	}
+	if len(protocols) > 0 {
+		content["protocols"] = plain(protocols)
+	}
+	plugin.Content = content
+	return append(all, s.finish(plugin, metadata))
 }
 
 // addService adds the Service that a service's host is behind, with all that its annotations say.
