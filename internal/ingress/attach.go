@@ -74,12 +74,23 @@ func (r *run) attach(ctx context.Context, o objects.Object) error {
 	} else if !attached {
 		before.Epoch = r.barrier.Wrote() // written by a process of before
 	}
-	now := held.Object{Object: o, Print: o.Sum, Epoch: before.Epoch}
+	noteAttached(r, o, before.Epoch)
+	return nil
+}
+
+// noteAttached records the annotation of an object as it was written in an epoch.
+func noteAttached(r *run, o objects.Object, epoch uint64) {
+	before := r.own[o.Reference]
+	now := held.Object{Object: o, Print: o.Sum, Epoch: epoch, Since: before.Since}
 	now.Content = nil
+	if now.Epoch != before.Epoch {
+		now.Repaired(before)
+	} else if now.Epoch > r.barrier.Confirmed() {
+		now.Repairs = before.Repairs
+	}
 	r.own[o.Reference] = now
 	r.held.Put(now)
 	r.targets.Take(r.owner)
-	return nil
 }
 
 // pause has a stalled owner look again now and then; it is woken, too, when its target changes.

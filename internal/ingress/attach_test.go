@@ -96,3 +96,43 @@ func TestNothingIsAttachedWhileAKongPluginThatCameMeanwhileHidesIt(t *testing.T)
 		t.Error("not attached though nothing hides it")
 	}
 }
+
+func TestSomebodyIsLetInThoughAnAnnotationIsTakenOffAllTheTime(t *testing.T) {
+	r, push, live := pushing(t)
+	r.cluster = cluster{interceptor.NewClient(r.cluster.kube, interceptor.Funcs{
+		List: func(context.Context, client.WithWatch, client.ObjectList, ...client.ListOption) error { return nil },
+	})}
+	owner := desired.ServiceOwner("team", "api")
+	target := desired.Target{Kind: kong.KindService, Name: "orders", Object: "Service"}
+	of := func(plugins ...kong.Fields) []objects.Object {
+		set := desired.Set{Owner: owner, Attach: &target}
+		for _, plugin := range plugins {
+			name := plugin.Text("name")
+			plugin["service"], plugin["tags"] = map[string]any{"id": desired.AttachedID}, r.objects.Scope.Tags(owner, name)
+			set.Entities = append(set.Entities, kong.Entity{Kind: kong.KindPlugin, ID: name, Fields: plugin})
+		}
+		all, err := r.objects.Of(set, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	live["Service"] = empty(objects.Target(owner, target))
+	// Managed fields are not kept here: the annotation is put on again each time.
+	program := func(want []objects.Object) { _, _ = r.program(t.Context(), owner, aim{target: target}, want) }
+	for range 3 {
+		program(of(checking("jwt", nil)))
+		push()
+	}
+	want := of(checking("jwt", map[string]any{"anonymous": "guest"}), addressed("10.0.0.0/8"))
+	for passes := 0; guardsOf(t, live)["jwt"].Config.Text("anonymous") == ""; passes++ {
+		program(want)
+		if early := guardsOf(t, live)["jwt"].Config.Text("anonymous") != ""; early && passes < 4 {
+			t.Errorf("let in after %d passes", passes)
+		}
+		// What is pushed is what was written one pass before.
+		if _, err := r.barrier.Look(t.Context()); err != nil || passes > 20 {
+			t.Fatal("kept out for ever", err)
+		}
+	}
+}

@@ -109,6 +109,9 @@ func (r *run) bring(ctx context.Context, o objects.Object) error {
 		}
 	}
 	if there && before.Sum == o.Sum && !before.Stale || o.Content == nil {
+		if before.Repairs > 0 && before.Epoch <= r.barrier.Confirmed() {
+			r.held.Rests(o.Reference)
+		}
 		return nil
 	}
 	if r.early[o.Reference] {
@@ -137,11 +140,11 @@ func (r *run) settled(rank objects.Rank, is held.Object) bool {
 	if is.Guarded {
 		enough = b.Confirmed
 	}
-	if is.Guarded && is.Epoch > enough {
+	if is.Guarded && is.Since > enough {
 		return false
 	}
 	for _, o := range r.own {
-		if o.Rank() < rank && o.Epoch > enough {
+		if o.Rank() < rank && o.Since > enough {
 			return false
 		}
 	}
@@ -159,11 +162,12 @@ func (r *run) apply(ctx context.Context, o objects.Object) error {
 	now := held.Object{Object: o, Print: print, Made: before.Made, UID: string(uid), Written: before.Written}
 	now.Content = nil
 	if before.Print == print { // it was as it should be
-		now.Epoch = before.Epoch
+		now.Epoch, now.Since, now.Repairs = before.Epoch, before.Since, before.Repairs
 		r.note(now)
 		return nil
 	}
 	now.Epoch, now.Written = r.barrier.Wrote(), r.start.Now()
+	now.Repaired(before)
 	if !there {
 		now.Made = now.Epoch
 	}

@@ -134,7 +134,7 @@ func (r *run) narrow(ctx context.Context) error {
 		if o.Content["plugin"] != "acl" {
 			continue
 		}
-		change, err := r.change(ctx, o)
+		change, err := changeOf(ctx, r, o)
 		if err == nil && change.Narrows {
 			err = r.bringBetween(ctx, o, change)
 		}
@@ -151,7 +151,7 @@ func (r *run) narrow(ctx context.Context) error {
 func (r *run) bringGuards(ctx context.Context, want []objects.Object) error {
 	changes := map[objects.Reference]guards.Change{}
 	for _, o := range want {
-		change, err := r.change(ctx, o)
+		change, err := changeOf(ctx, r, o)
 		if err != nil {
 			return err
 		}
@@ -162,7 +162,7 @@ func (r *run) bringGuards(ctx context.Context, want []objects.Object) error {
 		change := changes[o.Reference]
 		early := change.Widens && (reaches || slices.ContainsFunc(want, func(other objects.Object) bool {
 			return other.Reference != o.Reference && isGuard(other) &&
-				(changes[other.Reference].Narrows || r.own[other.Reference].Epoch > pushed)
+				(changes[other.Reference].Narrows || r.own[other.Reference].Since > pushed)
 		}))
 		if !early {
 			continue
@@ -188,8 +188,8 @@ func (r *run) bringBetween(ctx context.Context, o objects.Object, change guards.
 	return nil
 }
 
-// change says what becomes of a plugin that keeps somebody out; nothing where it is as it is wanted, or not there.
-func (r *run) change(ctx context.Context, o objects.Object) (guards.Change, error) {
+// changeOf says what becomes of a plugin that keeps somebody out; nothing where it is as it is wanted, or not there.
+func changeOf(ctx context.Context, r *run, o objects.Object) (guards.Change, error) {
 	if is, there := r.own[o.Reference]; !there || !isGuard(o) || is.Sum == o.Sum {
 		return guards.Change{}, nil
 	}
@@ -290,7 +290,7 @@ func (r *run) reaches(kind kong.Kind) bool {
 			continue
 		}
 		want, wanted := r.want[reference]
-		if !wanted || is.Epoch > pushed || want.Content != nil && want.Sum != is.Sum {
+		if !wanted || is.Since > pushed || want.Content != nil && want.Sum != is.Sum {
 			return true
 		}
 	}

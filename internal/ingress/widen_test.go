@@ -255,6 +255,56 @@ func TestALooserGuardWaitsForTheRouteThatReliedOnItAndARouteForAStricterOne(t *t
 	}
 }
 
+func TestSomebodyIsLetInThoughWhatTheyGetToIsEditedAllTheTime(t *testing.T) {
+	for _, kind := range []string{"Ingress", "Service"} {
+		r, push, live := pushing(t)
+		owner := desired.ServiceOwner("team", "api")
+		program := func(want []objects.Object) bool {
+			result, _ := r.program(t.Context(), owner, aim{}, want)
+			return result.Applied
+		}
+		former := exposed(t, r, "/admin", addressed("10.1.0.0/16"))
+		for !program(former) {
+			push()
+		}
+		want := exposed(t, r, "/public", addressed("10.0.0.0/8"))
+		edit := func() {
+			live[kind].SetLabels(map[string]string{"edited": "yes"})
+			for _, o := range want {
+				if o.Kind == kind {
+					r.held.Changed(o.Reference, "edited")
+				}
+			}
+		}
+		widened := func() bool {
+			guard := guardsOf(t, live)["ip-restriction"]
+			return !guards.Compare("ip-restriction", guard, guardOfWant(t, r, want, "ip-restriction")).Widens
+		}
+		for edits := 0; !widened(); edits++ {
+			if edits > 20 {
+				t.Errorf("%s: kept out for ever", kind)
+				break
+			}
+			edit()
+			program(want)
+			if widened() && edits < 3 {
+				t.Errorf("%s: let in after %d edits", kind, edits)
+			}
+			push()
+			edit()
+			program(want) // before what was edited is in Kong
+		}
+		for i := 0; !program(want); i++ {
+			if push(); i > 10 {
+				t.Fatalf("%s: never done", kind)
+			}
+		}
+		if path := pathOf(t, live); path != "/public" || live[kind].GetLabels()["edited"] != "" {
+			t.Errorf("%s: %s, labels %v", kind, path, live[kind].GetLabels())
+		}
+	}
+}
+
 // pathOf is the path of the one Ingress.
 func pathOf(t *testing.T, live map[string]*unstructured.Unstructured) string {
 	t.Helper()

@@ -137,7 +137,8 @@ func (c *Change) acl(former, wanted kong.Fields) {
 		c.Narrows, c.Widens, c.Between.Config[list] = c.Narrows || narrower, c.Widens || wider, groups
 		return
 	}
-	// Who is in groups of both lists is let in by the one and kept out by the other, and Kong takes no plugin with both.
+	// Who is in groups of both lists is let in by the one and kept out by the other, and Kong takes no plugin with
+	// both.
 	nobody := []string{desired.Nobody}
 	c.Narrows, c.Widens = c.Narrows || !slices.Equal(former.Strings("allow"), nobody), true
 	c.Between.Config["allow"] = nobody

@@ -23,6 +23,10 @@ type Object struct {
 	// Epoch is when it was written last; see internal/ingress/barrier. Made is when this process made it; zero
 	// where it was there.
 	Epoch, Made uint64
+	// Since is when it was written as it is wanted, for what waits for it, and Repairs how often it was put right
+	// without being seen in Kong; see Repaired.
+	Since   uint64
+	Repairs int
 	// UID tells it apart from another of its name. Written is when this process wrote it last; zero where it was
 	// there.
 	UID     string
@@ -97,6 +101,7 @@ func (s *Store) Replace(found []Object, since uint64, wrote func() uint64) map[d
 			continue // it is added below
 		case known:
 			one.Epoch, one.Made, one.Stale, one.Written = before.Epoch, before.Made, before.Stale, before.Written
+			one.Since, one.Repairs = before.Since, before.Repairs
 			if before.Print != one.Print {
 				s.writing.tell(one.Reference, one.Print)
 				one.Print, one.Stale = "", true
@@ -106,7 +111,7 @@ func (s *Store) Replace(found []Object, since uint64, wrote func() uint64) map[d
 			if epoch == 0 {
 				epoch = wrote()
 			}
-			one.Epoch, one.Stale = epoch, true // whatever somebody did to it meanwhile
+			one.Epoch, one.Since, one.Stale = epoch, epoch, true // whatever somebody did to it meanwhile
 			if !first {
 				changed[one.Owner] = true // it is nobody's wish, or a write that failed was done
 			}

@@ -35,3 +35,28 @@ func (s *Store) Writing(r objects.Reference) (done func()) {
 		delete(s.writing, r)
 	}
 }
+
+// mostRepairs is how often what waits for an object waits anew because somebody changed that object.
+const mostRepairs = 3
+
+// Repaired notes on an object that was written now since when it is as it is wanted, after it was before: from now on,
+// unless somebody changes it time after time before it is seen in Kong. Nothing waits for it for ever.
+func (o *Object) Repaired(before Object) {
+	o.Since, o.Repairs = o.Epoch, 0
+	if before.Sum != o.Sum {
+		return
+	}
+	if o.Repairs = before.Repairs + 1; o.Repairs > mostRepairs {
+		o.Since = before.Since
+	}
+}
+
+// Rests notes that an object was seen in Kong as it is wanted.
+func (s *Store) Rests(r objects.Reference) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if o, there := s.owners[s.owner[r]][r]; there {
+		o.Repairs = 0
+		s.owners[o.Owner][r] = o
+	}
+}
