@@ -125,7 +125,9 @@ func (r *run) bring(ctx context.Context, o objects.Object) error {
 		r.open = true
 		return r.apply(ctx, r.objects.Guard(o))
 	case needsBelow && there && !r.settled(o.Rank(), before):
-		r.open = true
+		if r.open = true; before.Guarded && before.Stale {
+			return r.apply(ctx, r.objects.Guard(o)) // somebody may have opened it
+		}
 		return nil
 	}
 	return r.apply(ctx, o)

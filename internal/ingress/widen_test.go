@@ -305,6 +305,42 @@ func TestSomebodyIsLetInThoughWhatTheyGetToIsEditedAllTheTime(t *testing.T) {
 	}
 }
 
+func TestARouteThatSomebodyOpensBeforeItsPluginsAreInKongIsGuardedAgain(t *testing.T) {
+	r, push, live := pushing(t)
+	want := exposed(t, r, "/admin", addressed("10.0.0.0/8"))
+	program := func() bool {
+		result, _ := r.program(t.Context(), desired.ServiceOwner("team", "api"), aim{}, want)
+		return result.Applied
+	}
+	host := func() string {
+		rules, _, _ := unstructured.NestedSlice(live["Ingress"].Object, "spec", "rules")
+		rule, _ := rules[0].(map[string]any)
+		text, _ := rule["host"].(string)
+		return text
+	}
+	program()
+	guard := host()
+	for range 10 {
+		live["Ingress"].Object["spec"] = map[string]any{"rules": []any{map[string]any{"host": "api.example"}}}
+		for _, o := range want {
+			if o.Kind == "Ingress" {
+				r.held.Changed(o.Reference, "edited")
+			}
+		}
+		if program(); host() != guard || !strings.HasSuffix(guard, ".invalid") {
+			t.Fatalf("reached by host %q", host())
+		}
+	}
+	for i := 0; !program(); i++ {
+		if push(); i > 10 {
+			t.Fatal("never done")
+		}
+	}
+	if host() != "" {
+		t.Errorf("reached by host %q alone", host())
+	}
+}
+
 // pathOf is the path of the one Ingress.
 func pathOf(t *testing.T, live map[string]*unstructured.Unstructured) string {
 	t.Helper()
