@@ -5,7 +5,9 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
+	"maps"
 	"slices"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -31,9 +33,14 @@ type barrierObject struct {
 	// secret is the credential of a KongConsumer that is not written yet, and nonce what both are made of.
 	nonce  string
 	secret objects.Object
+	// last is the Secret that was written last: another process may have written the KongConsumer since.
+	last string
 	// unswept says that there may be Secrets that nothing names.
 	unswept bool
 }
+
+// fresh is how much older than the one that is written now a Secret is that another process cannot be about to name.
+const fresh = time.Minute
 
 // Write implements barrier.Object. The Secret of the former credential goes once nothing names it. While the
 // KongConsumer cannot be written, its Secret stays the same.
@@ -53,24 +60,32 @@ func (b *barrierObject) Write(ctx context.Context) (generation int64, err error)
 			return 0, err
 		}
 	}
+	if _, _, err := b.cluster.apply(ctx, b.secret); err != nil {
+		return 0, err
+	}
 	if b.unswept {
 		b.unswept = !b.sweep(ctx, append(named, b.secret.Name))
 	}
 	consumer := b.objects.Barrier(b.nonce, b.secret.Name)
-	for _, o := range []objects.Object{b.secret, consumer} {
-		if _, _, err := b.cluster.apply(ctx, o); err != nil {
-			return 0, err
-		}
+	if _, _, err := b.cluster.apply(ctx, consumer); err != nil {
+		return 0, err
 	}
 	b.nonce = ""
-	if !b.sweepNamed(ctx, named) {
+	if b.last != "" && !slices.Contains(named, b.last) {
+		named = append(named, b.last)
+	}
+	if b.last = b.secret.Name; !b.sweepNamed(ctx, named) {
 		b.unswept = true
+	}
+	secret, err := b.cluster.get(ctx, b.secret.Reference)
+	if err != nil {
+		return 0, err
 	}
 	live, err := b.cluster.get(ctx, consumer.Reference)
 	switch {
 	case err != nil:
 		return 0, err
-	case live == nil:
+	case live == nil, secret == nil && slices.Contains(credentialNames(live), b.secret.Name):
 		return 0, errors.New("somebody deleted it at once") // whatever came then would confirm it
 	}
 	return live.GetGeneration(), nil
@@ -90,19 +105,25 @@ func (b *barrierObject) renew() error {
 	return nil
 }
 
-// sweep deletes the barrier's Secrets but for some, and says whether all of them are gone.
+// sweep deletes the barrier's Secrets but for some, and says whether all of them are gone. One that is about as young
+// as the Secret that is written now may be another process's, which names it in a moment.
 func (b *barrierObject) sweep(ctx context.Context, but []string) bool {
-	var unnamed []string
-	err := b.secrets(ctx, func(r objects.Reference) {
+	unnamed, now := map[string]time.Time{}, time.Time{}
+	err := b.secrets(ctx, func(r objects.Reference, made time.Time) {
+		if r.Name == b.secret.Name {
+			now = made
+		}
 		if !slices.Contains(but, r.Name) {
-			unnamed = append(unnamed, r.Name)
+			unnamed[r.Name] = made
 		}
 	})
 	if err != nil {
 		b.start.Log.Error(err, "Cannot list the Secrets that the ingress controller was asked with")
 		return false
 	}
-	return b.sweepNamed(ctx, unnamed)
+	all := len(unnamed)
+	maps.DeleteFunc(unnamed, func(_ string, made time.Time) bool { return now.Sub(made) < fresh })
+	return b.sweepNamed(ctx, slices.Sorted(maps.Keys(unnamed))) && len(unnamed) == all
 }
 
 // sweepNamed deletes the barrier's Secrets that have names, and says whether all of them are gone.
@@ -118,13 +139,13 @@ func (b *barrierObject) sweepNamed(ctx context.Context, names []string) bool {
 	return swept
 }
 
-// secrets lists the barrier's Secrets.
-func (b *barrierObject) secrets(ctx context.Context, each func(objects.Reference)) error {
+// secrets lists the barrier's Secrets, and when the API server made each.
+func (b *barrierObject) secrets(ctx context.Context, each func(r objects.Reference, made time.Time)) error {
 	labels := client.MatchingLabels{objects.LabelBarrier: b.objects.ScopeLabel()}
 	return b.cluster.pages(ctx, kindSecret, []client.ListOption{labels},
 		func(m *metav1.PartialObjectMetadata) {
 			if m.Namespace == b.objects.Namespace {
-				each(referenceOf(kindSecret, m))
+				each(referenceOf(kindSecret, m), m.CreationTimestamp.Time)
 			}
 		})
 }
@@ -160,6 +181,6 @@ func (b *barrierObject) Behind(key string, pushed uint64) string {
 // Remove implements barrier.Object.
 func (b *barrierObject) Remove(ctx context.Context) error {
 	errs := []error{b.cluster.remove(ctx, b.reference())}
-	err := b.secrets(ctx, func(r objects.Reference) { errs = append(errs, b.cluster.remove(ctx, r)) })
+	err := b.secrets(ctx, func(r objects.Reference, _ time.Time) { errs = append(errs, b.cluster.remove(ctx, r)) })
 	return errors.Join(append(errs, err)...)
 }

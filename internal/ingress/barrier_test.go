@@ -96,8 +96,8 @@ func newBarrier(t *testing.T) (*barrierObject, *barrierCluster) {
 	c := &barrierCluster{}
 	c.WithWatch = interceptor.NewClient(fake.NewClientBuilder().Build(), interceptor.Funcs{
 		Get: func(_ context.Context, kube client.WithWatch, key client.ObjectKey, o client.Object, _ ...client.GetOption) error {
-			if c.consumer == nil {
-				return kube.Get(t.Context(), key, &corev1.Secret{}) // not found
+			if c.consumer == nil || o.GetObjectKind().GroupVersionKind().Kind == kindSecret.Kind {
+				return kube.Get(t.Context(), key, &corev1.Secret{}) // it is there, or not found
 			}
 			c.consumer.DeepCopyInto(o.(*unstructured.Unstructured))
 			return nil
@@ -110,7 +110,7 @@ func newBarrier(t *testing.T) (*barrierObject, *barrierCluster) {
 				return err
 			case o.GetKind() == "Secret":
 				err := kube.Create(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
-					Name: o.GetName(), Namespace: o.GetNamespace(), Labels: o.GetLabels(),
+					Name: o.GetName(), Namespace: o.GetNamespace(), Labels: o.GetLabels(), CreationTimestamp: metav1.Unix(1000, 0),
 				}})
 				return client.IgnoreAlreadyExists(err)
 			case c.refuses:
@@ -201,6 +201,7 @@ func TestTheFirstBarrierSweepsTheSecretsThatNothingNames(t *testing.T) {
 	for _, namespace := range []string{"system", "elsewhere"} {
 		err := c.Create(t.Context(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{
 			Name: "left-" + namespace, Namespace: namespace, Labels: map[string]string{objects.LabelBarrier: b.objects.ScopeLabel()},
+			CreationTimestamp: metav1.Unix(900, 0),
 		}})
 		if err != nil {
 			t.Fatal(err)
@@ -212,5 +213,56 @@ func TestTheFirstBarrierSweepsTheSecretsThatNothingNames(t *testing.T) {
 	}
 	if names := c.secretNames(t); len(names) != 2 || slices.Contains(names, "left-system") {
 		t.Errorf("Secrets %v", names)
+	}
+}
+
+func TestABarrierLeavesAnotherProcessTheSecretThatThisOneIsAboutToName(t *testing.T) {
+	first, c := newBarrier(t)
+	second := &barrierObject{about: first.about, unswept: true}
+	between := func(then func()) client.WithWatch { // once the first Secret is written
+		return interceptor.NewClient(c, interceptor.Funcs{
+			Apply: func(ctx context.Context, kube client.WithWatch, a runtime.ApplyConfiguration, options ...client.ApplyOption) error {
+				err := kube.Apply(ctx, a, options...)
+				if once := then; once != nil {
+					then = nil
+					once()
+				}
+				return err
+			},
+		})
+	}
+	second.cluster = cluster{between(func() {
+		if _, err := first.Write(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})}
+	if _, err := second.Write(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if names := c.secretNames(t); !slices.Contains(names, credentialNames(c.consumer)[0]) {
+		t.Errorf("the KongConsumer names %v, and there are %v", credentialNames(c.consumer), names)
+	}
+	for _, b := range []*barrierObject{first, second} {
+		if _, err := b.Write(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	if names := c.secretNames(t); !slices.Equal(names, credentialNames(c.consumer)) {
+		t.Errorf("the KongConsumer names %v, and there are %v", credentialNames(c.consumer), names)
+	}
+}
+
+func TestABarrierWhoseSecretIsDeletedAtOnceIsNotWritten(t *testing.T) {
+	b, c := newBarrier(t)
+	b.cluster = cluster{interceptor.NewClient(c, interceptor.Funcs{
+		Apply: func(ctx context.Context, kube client.WithWatch, a runtime.ApplyConfiguration, options ...client.ApplyOption) error {
+			if err := kube.Apply(ctx, a, options...); err != nil {
+				return err
+			}
+			return kube.DeleteAllOf(ctx, &corev1.Secret{}, client.InNamespace("system"))
+		},
+	})}
+	if generation, err := b.Write(t.Context()); err == nil {
+		t.Errorf("generation %d of a consumer without a credential", generation)
 	}
 }
