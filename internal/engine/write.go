@@ -119,7 +119,7 @@ func (r *syncRun) delete(ctx context.Context, o plan.Op) error {
 		return err
 	}
 	e := o.Target.Entry
-	defer r.observed.Sending(e.ID)()
+	defer r.observed.Deleting(e)()
 	err := r.link.current().Delete(ctx, e.Kind, e.ConsumerID, e.ID)
 	if kong.IsNotFound(err) {
 		err = r.deleteMoved(ctx, e)

@@ -77,6 +77,21 @@ func TestAListingDoesNotJudgeWhatIsNewer(t *testing.T) {
 	}
 }
 
+// What Kong takes along with an entity is gone before its answer is there, and nobody else did it.
+func TestAListingDoesNotJudgeWhatGoesAlong(t *testing.T) {
+	s := newStore()
+	parent, child := consumer(john, 1), credential(john, "child")
+	wrote(s, parent, child)
+	answered := s.Deleting(parent)
+	if findings := s.Judge(nil, s.Mark(), false); len(findings) > 0 {
+		t.Errorf("judged %v", verdicts(findings))
+	}
+	answered()
+	if findings := verdicts(s.Judge(nil, s.Mark(), false)); findings[parent.ID] != Deleted || findings[child.ID] != Deleted {
+		t.Errorf("judged %v once the request is answered", findings)
+	}
+}
+
 func TestJudge(t *testing.T) {
 	held, changed := consumer(john, 1), consumer(john, 2)
 	taken := held

@@ -76,12 +76,34 @@ func (s *Store) Reset() {
 func (s *Store) Sending(id string) (sent func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.inFlight[id]++
+	return s.sending(id)
+}
+
+// Deleting is Sending for a request that deletes an entity, and what Kong takes along with it.
+func (s *Store) Deleting(e plan.Entry) (sent func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ids := []string{e.ID}
+	for _, child := range s.index.of(e.Owner) {
+		if slices.Contains(child.Parents(), e.ID) {
+			ids = append(ids, child.ID)
+		}
+	}
+	return s.sending(ids...)
+}
+
+// sending counts requests. The caller holds the lock; sent takes it.
+func (s *Store) sending(ids ...string) (sent func()) {
+	for _, id := range ids {
+		s.inFlight[id]++
+	}
 	return func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if s.inFlight[id]--; s.inFlight[id] == 0 {
-			delete(s.inFlight, id)
+		for _, id := range ids {
+			if s.inFlight[id]--; s.inFlight[id] == 0 {
+				delete(s.inFlight, id)
+			}
 		}
 	}
 }
