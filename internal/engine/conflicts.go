@@ -71,6 +71,11 @@ func (r *syncRun) unreserve(w plan.Wanted, keys []desired.UniqueKey, taken bool)
 // holder names who holds a key: another owner's entity, or a route that is not this operator's.
 func (r *syncRun) holder(key desired.UniqueKey, w plan.Wanted, foreign map[desired.UniqueKey][]kong.Entity) string {
 	if held, found := r.observed.Holder(key, w.ID); found && held.Owner != w.Owner {
+		// It may have got the key, or never have. Two that are uncertain, and each hold what the other wants,
+		// would else wait for each other until the next listing.
+		if held.Uncertain {
+			r.relist()
+		}
 		return held.Owner.String()
 	}
 	if key.Kind != desired.UniqueRoute {

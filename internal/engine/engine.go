@@ -159,6 +159,8 @@ type rooms struct {
 	memory      *memory
 	// doubt has Kong asked whether it is there; the owner is woken when it is back.
 	doubt func(owner desired.Owner)
+	// relist has Kong listed, which settles what is uncertain.
+	relist func()
 	// lack records that Kong refused a write for want of a license, and says what the owner does meanwhile.
 	lack func(owner desired.Owner, err error) error
 }
@@ -172,7 +174,7 @@ func newEngine(a about, api AdminAPI, stopped <-chan struct{}) *Engine {
 	r.observed = observed.New(a.scope, r.clocks, a.options.Now)
 	r.arbiter = arbiter.New(func(owner desired.Owner) { r.wake(owner, EventFreed) }, a.settings.DriftInterval)
 	m := newMonitor(r)
-	r.doubt, r.lack = m.ask, m.lack
+	r.doubt, r.lack, r.relist = m.ask, m.lack, func() { request(m.relist) }
 	r.link = newLink(r.about, api, &hearer{rooms: r, monitor: m})
 	return &Engine{rooms: r, known: known{r}, monitor: m, admission: newAdmission(a.scope.Gateway, a.settings.Client.Concurrency, stopped)}
 }

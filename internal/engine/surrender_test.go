@@ -1,11 +1,14 @@
 package engine
 
 import (
+	"fmt"
+	"net/http"
 	"testing"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
 )
 
 // as gives an owner what another wants: it keeps its own ids.
@@ -58,6 +61,29 @@ func TestTwoThatChangePlaces(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What became of a write that was not answered is looked for where it is in the way of somebody else: the next listing
+// may be hours away.
+func TestTwoThatChangePlacesAndAreUncertain(t *testing.T) {
+	r := newRig(t)
+	left, right := r.consumer("left", "anna", "k1"), r.consumer("right", "bert", "k2")
+	for i, set := range []desired.Set{left, right} {
+		r.mustSync(set)
+		r.sim.Faults.Set(1, kongsim.Fault{Methods: []string{http.MethodPut}, ResetBefore: true})
+		_, err := r.sync(r.as(set.Owner, r.consumer("other", fmt.Sprint("other", i), fmt.Sprint("other", i))))
+		r.waits(err, "cannot be written")
+		r.sim.Faults.Set(1)
+	}
+	swapped := []desired.Set{r.as(left.Owner, right), r.as(right.Owner, left)}
+	r.eventually("both have changed places", func() bool {
+		done := true
+		for _, set := range swapped {
+			result, err := r.sync(set)
+			done = done && err == nil && result.Writes == 0
+		}
+		return done
+	})
 }
 
 // Whoever cannot have what is wanted keeps what there is, as long as nobody waits for that.
