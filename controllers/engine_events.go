@@ -10,10 +10,11 @@ import (
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/controllers/lifecycle"
 	"github.com/kongjwt/kong-jwt-operator/internal/catchup"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine"
 	"github.com/kongjwt/kong-jwt-operator/internal/index"
@@ -88,15 +89,11 @@ func (q *controllerQueue) addAll(requests []reconcile.Request, later bool) {
 	}
 }
 
-// laterPriority goes behind what was changed in Kubernetes, and before what an informer listed when it started, which
-// comes in any order: a request that is in the queue already takes its place among those that are added now.
-const laterPriority = handler.LowPriority + 1
-
 // enqueue adds requests; later puts them behind what was changed in Kubernetes.
 func enqueue(queue requestQueue, requests []reconcile.Request, later bool) {
 	byPriority, ok := queue.(priorityqueue.PriorityQueue[reconcile.Request])
 	if ok && later {
-		byPriority.AddWithOpts(priorityqueue.AddOpts{Priority: new(laterPriority)}, requests...)
+		byPriority.AddWithOpts(priorityqueue.AddOpts{Priority: new(lifecycle.LaterPriority)}, requests...)
 		return
 	}
 	for _, request := range requests {
@@ -154,8 +151,8 @@ func (r *eventRouter) Route(e engine.Event) {
 }
 
 // Start enqueues the users of gateways whose engine has just come up, until the manager stops. It implements
-// manager.Runnable. The error is always nil: a list that fails is logged by index.Find, and the users are woken by the
-// next change of theirs.
+// manager.Runnable. The error is always nil: a list that fails is logged, and the users are woken by the next change
+// of theirs.
 func (r *eventRouter) Start(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, r.connected.ShutDown)
 	defer stop()
@@ -170,15 +167,26 @@ func (r *eventRouter) Start(ctx context.Context) error {
 }
 
 // enqueueUsers enqueues everything on a gateway whose engine has just come up: nothing else tells those that waited
-// for it. All are looked up and sorted before the first of them may work: see hasEnqueued.
+// for it. All are looked up and sorted before the first of them may work: see hasEnqueued. What was deleted or changed
+// while nobody looked goes first: access may have to be taken away.
 func (r *eventRouter) enqueueUsers(ctx context.Context, gateway string) {
-	users := map[string][]reconcile.Request{}
-	for _, kind := range v1alpha1.GatewayUserKinds() {
-		users[kind.Name] = index.Find(ctx, r.reader, kind.Name, index.Gateway, "", gateway)
-		slices.SortFunc(users[kind.Name], func(a, b reconcile.Request) int { return byName(a.NamespacedName, b.NamespacedName) })
+	type lot struct {
+		kind  string
+		later bool
 	}
+	users := map[lot][]reconcile.Request{}
 	for _, kind := range v1alpha1.GatewayUserKinds() {
-		r.queues[kind.Name].addAll(users[kind.Name], true)
+		err := index.ForEach(ctx, r.reader, kind.Name, index.Gateway, "", gateway, func(user v1alpha1.Resource) {
+			to := lot{kind.Name, !lifecycle.IsUrgent(user)}
+			users[to] = append(users[to], reconcile.Request{NamespacedName: client.ObjectKeyFromObject(user)})
+		})
+		if err != nil {
+			log.FromContext(ctx).Error(err, "Cannot look up who uses a KongGateway", "gateway", gateway, "kind", kind.Name)
+		}
+	}
+	for to, requests := range users {
+		slices.SortFunc(requests, func(a, b reconcile.Request) int { return byName(a.NamespacedName, b.NamespacedName) })
+		r.queues[to.kind].addAll(requests, to.later)
 	}
 	r.enqueued.Store(gateway, true)
 }

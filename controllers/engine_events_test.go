@@ -164,6 +164,16 @@ func TestWhatChangedGoesBeforeWhatIsLookedAtAgain(t *testing.T) {
 	g.Expect(order[2]).To(Equal("resynced"))
 }
 
+func TestWhatWasChangedWhileNobodyLookedGoesFirst(t *testing.T) {
+	changed := &v1alpha1.JwtConsumer{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "jim", Generation: 2}}
+	changed.Spec.GatewayRef.Name, changed.Status.ObservedGeneration = "eu", 1
+	router := newRouter(t, changed)
+	router.enqueueUsers(t.Context(), "eu")
+	NewWithT(t).Expect(enqueued(router)).To(Equal([]string{
+		"JwtConsumer a/jane later", "JwtConsumer a/jim", "JwtConsumer a/john later", "JwtProtectedService a/shop later",
+	}))
+}
+
 // What is looked at in the order of names takes its Secrets in the order in which they are read ahead: in any other
 // order thousands of them would be held, or read one by one.
 func TestUsersOfAGatewayAreLookedAtInTheOrderOfNames(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -94,6 +95,35 @@ var _ = Describe("A gateway in trouble", func() {
 		})
 		ready(ctx, quick...)
 		Expect(w.howManyReady(ctx, w.name)).To(BeNumerically("<", 40), "the slow one is not done when the healthy one is")
+	})
+
+	It("that has thousands of writes to take still takes access away at once", func(ctx SpecContext) {
+		w := newWorld(ctx, kongsim.Options{}, func(g *v1alpha1.KongGateway) { g.Spec.AdminAPI.Concurrency = 4 })
+		storm, leave := w.many(ctx, "storm", 120), w.many(ctx, "leaves", 4)
+		ready(ctx, slices.Concat(storm, leave)...)
+		var taken []any
+		for _, consumer := range leave {
+			taken = append(taken, consumer.(*v1alpha1.JwtConsumer).Status.Credentials[0].KongID)
+		}
+		for _, id := range w.values(ctx, "jwts", "id") {
+			if !slices.Contains(taken, id) {
+				Expect(w.send(ctx, http.MethodDelete, "/jwts/"+id.(string), nil)).To(Equal(http.StatusNoContent))
+			}
+		}
+		there := func() int { return len(w.list(ctx, "jwts")) }
+		// Four at a time: 30 s for all of them, however fast this machine is.
+		w.kong.Faults.Set(1, kongsim.Fault{Methods: []string{http.MethodPut}, Latency: time.Second})
+		w.askFor(ctx, w.gateway)
+		Eventually(there).WithTimeout(soon).WithPolling(poll).Should(BeNumerically(">", len(taken)), "the storm has begun")
+		for _, consumer := range leave[1:] {
+			Expect(kube.Delete(ctx, consumer)).To(Succeed())
+		}
+		change(ctx, leave[0].(*v1alpha1.JwtConsumer), func(c *v1alpha1.JwtConsumer) { c.Spec.Credentials[0].Name = "other" })
+		Eventually(func() []any { return w.values(ctx, "jwts", "id") }).WithTimeout(soon).WithPolling(poll).
+			ShouldNot(ContainElement(BeElementOf(taken...)))
+		Expect(there()).To(BeNumerically("<", len(storm)/2), "the storm goes on")
+		w.kong.Faults.Set(0)
+		ready(ctx, storm...)
 	})
 
 	It("lets go of hundreds of resources that are deleted at once, their Secrets too", func(ctx SpecContext) {

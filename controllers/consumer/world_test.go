@@ -312,7 +312,7 @@ func (w *world) connected() {
 	w.t.Helper()
 	running, _ := w.gateways.Get(gatewayName)
 	for late := time.After(time.Minute); ; {
-		err := running.Usable(desired.ConsumerOwner(namespace, w.name))
+		err := running.Usable(desired.ConsumerOwner(namespace, w.name), false)
 		if err == nil {
 			return
 		}

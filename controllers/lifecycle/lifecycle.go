@@ -84,7 +84,7 @@ func (l *Lifecycle) Run(
 	}
 	// Secrets are not read, and nothing is begun or given up, for a gateway that takes nothing now.
 	owner := resolve.OwnerOf(object)
-	if err := gateway.Engine.Usable(owner); err != nil {
+	if err := gateway.Engine.Usable(owner, IsUrgent(object)); err != nil {
 		return err
 	}
 	if err := l.Gateways.AwaitTurn(object.GatewayName()); err != nil {

@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
@@ -78,7 +79,23 @@ func (l *Lifecycle) WriteStatus(ctx context.Context, out Outcome) (ctrl.Result, 
 	if failure != nil {
 		return ctrl.Result{}, failure // it backs off
 	}
-	return ctrl.Result{RequeueAfter: status.Sooner(after, look)}, nil
+	result := ctrl.Result{RequeueAfter: status.Sooner(after, look)}
+	// What comes back because time has passed goes behind what was changed: thousands may be due at once.
+	if !IsUrgent(out.Object) {
+		result.Priority = new(LaterPriority)
+	}
+	return result, nil
+}
+
+// LaterPriority goes behind what was changed in Kubernetes, and before what an informer listed when it started, which
+// comes in any order: a request that is in the queue already takes its place among those that are added now.
+const LaterPriority = handler.LowPriority + 1
+
+// IsUrgent says whether access may have to be taken away: the resource is being deleted, its spec was changed since it
+// was looked at, or Kong still accepts what was taken away.
+func IsUrgent(object v1alpha1.Resource) bool {
+	return !object.GetDeletionTimestamp().IsZero() || *object.GetObservedGeneration() != object.GetGeneration() ||
+		apimeta.IsStatusConditionTrue(*object.GetConditions(), v1alpha1.ConditionRevocationPending)
 }
 
 // overdue says whether Kong still accepts what was taken away from a resource, whatever else is wrong with it.

@@ -49,6 +49,43 @@ func TestAFailureBesideAQuietWaitIsTold(t *testing.T) {
 	}
 }
 
+// Thousands may be due at once, and what takes access away goes before them.
+func TestWhatComesBackInTimeGoesBehindWhatWasChanged(t *testing.T) {
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	deleted := metav1.Now()
+	for name, c := range map[string]struct {
+		change  func(*v1alpha1.JwtConsumer)
+		err     error
+		carries bool
+	}{
+		"a rotation that is due": {func(*v1alpha1.JwtConsumer) {}, status.Wait(time.Second, v1alpha1.ReasonProgressing, "due"), false},
+		"a deletion that waits": {
+			func(c *v1alpha1.JwtConsumer) {
+				c.DeletionTimestamp, c.Finalizers = &deleted, []string{v1alpha1.Finalizer}
+			},
+			status.Wait(time.Second, v1alpha1.ReasonKongUnreachable, "away"), true,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			consumer := &v1alpha1.JwtConsumer{ObjectMeta: metav1.ObjectMeta{Namespace: "team", Name: "john", UID: "john", Generation: 1}}
+			c.change(consumer)
+			kube := fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(consumer).WithObjects(consumer).Build()
+			life := New(kube, resolve.Gateways{Reader: kube}, events.NewFakeRecorder(10))
+			object := &v1alpha1.JwtConsumer{}
+			if err := kube.Get(t.Context(), client.ObjectKeyFromObject(consumer), object); err != nil {
+				t.Fatal(err)
+			}
+			result, err := life.WriteStatus(t.Context(), Outcome{Before: object.DeepCopy(), Object: object, Err: c.err})
+			if keeps := result.Priority == nil; err != nil || result.RequeueAfter <= 0 || keeps != c.carries {
+				t.Errorf("got %+v, %v", result, err)
+			}
+		})
+	}
+}
+
 // The answer to a write of a status is lost, and the cache does not know of it yet: the resource must not go on to
 // say what was true at that moment.
 func TestAStatusWhoseAnswerWasLostIsWrittenAnew(t *testing.T) {

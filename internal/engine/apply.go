@@ -28,7 +28,7 @@ func (r *syncRun) apply(ctx context.Context) error {
 	}
 	ops := r.plan()
 	if len(ops) > 0 || len(r.left) > 0 {
-		if err := r.visit.takeSlot(); err != nil {
+		if err := r.visit.takeSlot(r.withdraws); err != nil {
 			return err
 		}
 	}

@@ -92,7 +92,7 @@ type Programmer interface {
 	Capabilities() kong.Capabilities
 	AwaitUpgrade(owner desired.Owner)
 
-	Usable(owner desired.Owner) error
+	Usable(owner desired.Owner, urgent bool) error
 	Sync(ctx context.Context, set desired.Set, options SyncOptions) (Result, error)
 	Revoke(ctx context.Context, owner desired.Owner) (Result, error)
 	RemoveAccess(ctx context.Context, owner desired.Owner, keeps func(part string) bool) (Result, error)

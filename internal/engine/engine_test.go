@@ -133,7 +133,7 @@ func TestWhereAllSlotsAreTaken(t *testing.T) {
 	for i := range cap(r.gateway.admission.slots) {
 		v, err := r.gateway.admission.enter(t.Context(), desired.ConsumerOwner("team", fmt.Sprint(i)))
 		if err == nil {
-			err = v.takeSlot()
+			err = v.takeSlot(false)
 		}
 		if err != nil {
 			t.Fatalf("slot %d is not free: %v", i, err)
@@ -150,7 +150,7 @@ func TestWhereAllSlotsAreTaken(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	}
-	sentAway(r.gateway.Usable(john.Owner))
+	sentAway(r.gateway.Usable(john.Owner, false))
 	_, err := r.sync(john)
 	sentAway(err)
 	if r.there(kong.KindConsumer, "john") {
@@ -159,8 +159,14 @@ func TestWhereAllSlotsAreTaken(t *testing.T) {
 	if writes := r.mustSync(settled); writes != 0 {
 		t.Errorf("%d writes of what is there", writes)
 	}
+	if err := r.gateway.Usable(john.Owner, true); err != nil {
+		t.Errorf("access that may have to be taken away waits: %v", err)
+	}
+	if err := r.gateway.Delete(t.Context(), settled.Owner); err != nil || r.there(kong.KindConsumer, "jane") {
+		t.Errorf("access is not taken away: %v", err)
+	}
 	first.leave()
-	if err := r.gateway.Usable(john.Owner); err != nil {
+	if err := r.gateway.Usable(john.Owner, false); err != nil {
 		t.Error(err)
 	}
 	r.mustSync(john)

@@ -38,7 +38,7 @@ func (e *Engine) Orphan(ctx context.Context, owner desired.Owner) error {
 		return err
 	}
 	defer visit.leave()
-	if err := visit.takeSlot(); err != nil {
+	if err := visit.takeSlot(true); err != nil {
 		return err
 	}
 	e.drifts.Forget(owner)

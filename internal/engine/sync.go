@@ -96,7 +96,7 @@ func (e *Engine) sync(ctx context.Context, run *syncRun) (Result, error) {
 	defer run.visit.leave()
 	// A plan that finds nothing to do needs no slot: after a start nearly all are such (apply).
 	if run.asks() {
-		if err := run.visit.takeSlot(); err != nil {
+		if err := run.visit.takeSlot(run.withdraws); err != nil {
 			return run.result, err
 		}
 	}
@@ -199,11 +199,16 @@ func waitForPush() error {
 type admission struct {
 	gateway string
 	slots   chan struct{}
+	// reserved are slots beside them, for what takes access away: thousands of owners may want the others.
+	reserved chan struct{}
 	// stopped is closed when the engine is stopped.
 	stopped <-chan struct{}
 	mu      sync.Mutex
 	inside  map[desired.Owner]bool
 }
+
+// reservedSlots is how many slots are for what takes access away.
+const reservedSlots = 4
 
 // defaultConcurrency is how many owners are synced at once where the client's settings do not say.
 const defaultConcurrency = 50
@@ -213,7 +218,8 @@ func newAdmission(gateway string, concurrency int, stopped <-chan struct{}) *adm
 		concurrency = defaultConcurrency
 	}
 	return &admission{
-		gateway: gateway, slots: make(chan struct{}, concurrency), stopped: stopped, inside: map[desired.Owner]bool{},
+		gateway: gateway, slots: make(chan struct{}, concurrency), reserved: make(chan struct{}, reservedSlots),
+		stopped: stopped, inside: map[desired.Owner]bool{},
 	}
 }
 
@@ -221,27 +227,34 @@ func newAdmission(gateway string, concurrency int, stopped <-chan struct{}) *adm
 type visit struct {
 	*admission
 	owner desired.Owner
-	slot  bool
+	// slot is where one was taken; nil: none was.
+	slot chan struct{}
 }
 
 // takeSlot is called before the first request of a visit; again, it does nothing. No worker waits here: those of other
 // gateways would run out of workers. The error is the wait for a slot.
-func (v *visit) takeSlot() error {
-	if v.slot {
+func (v *visit) takeSlot(withdraws bool) error {
+	if v.slot != nil {
 		return nil
 	}
-	select {
-	case v.slots <- struct{}{}:
-		v.slot = true
-		return nil
-	default:
-		return v.busy()
+	from := []chan struct{}{v.slots}
+	if withdraws {
+		from = append(from, v.reserved)
 	}
+	for _, slots := range from {
+		select {
+		case slots <- struct{}{}:
+			v.slot = slots
+			return nil
+		default:
+		}
+	}
+	return v.busy()
 }
 
 func (v *visit) leave() {
-	if v.slot {
-		<-v.slots
+	if v.slot != nil {
+		<-v.slot
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -286,22 +299,23 @@ func (a *admission) busy() error {
 	return wait
 }
 
-// vacant says whether there is a slot at this moment.
-func (a *admission) vacant() error {
-	if len(a.slots) == cap(a.slots) {
-		return a.busy()
+// vacant says whether there is a slot at this moment; urgent is for an owner of whom access may be taken away.
+func (a *admission) vacant(urgent bool) error {
+	if len(a.slots) < cap(a.slots) || urgent && len(a.reserved) < cap(a.reserved) {
+		return nil
 	}
-	return nil
+	return a.busy()
 }
 
 // Usable says whether the gateway can be written to now: the error is a *status.WaitError where it cannot. An owner
 // that comes while it is away is woken when it is back, or when it is known why it does not come. It sends nothing.
-// Where all slots are taken an owner is sent away here, before its Secrets are read for nothing.
-func (e *Engine) Usable(owner desired.Owner) error {
+// Where all slots are taken an owner is sent away here, before its Secrets are read for nothing. urgent says that access
+// may have to be taken away: there are slots for that alone.
+func (e *Engine) Usable(owner desired.Owner, urgent bool) error {
 	if err := e.reachable(owner); err != nil {
 		return err
 	}
-	return e.admission.vacant()
+	return e.admission.vacant(urgent)
 }
 
 func (e *Engine) reachable(owner desired.Owner) error {

@@ -60,7 +60,7 @@ func TestWithoutDefinitionsTheGatewaySaysSoAndGoesOnWhenTheyCome(t *testing.T) {
 		"Install the custom resource definitions") {
 		t.Errorf("%+v", state)
 	}
-	if e.Usable(desired.ConsumerOwner("n", "c")) == nil {
+	if e.Usable(desired.ConsumerOwner("n", "c"), false) == nil {
 		t.Error("a consumer may be written without definitions")
 	}
 	installed.Store(true)
@@ -69,7 +69,7 @@ func TestWithoutDefinitionsTheGatewaySaysSoAndGoesOnWhenTheyCome(t *testing.T) {
 			break
 		}
 	}
-	if err := e.Usable(desired.ConsumerOwner("n", "c")); err != nil {
+	if err := e.Usable(desired.ConsumerOwner("n", "c"), false); err != nil {
 		t.Error(err)
 	}
 }

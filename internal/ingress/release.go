@@ -22,7 +22,7 @@ import (
 
 // Delete implements engine.Programmer: it is done once the controller has taken all out of Kong.
 func (e *Engine) Delete(ctx context.Context, owner desired.Owner) error {
-	if err := e.Usable(owner); err != nil {
+	if err := e.usable(); err != nil {
 		return err
 	}
 	if _, err := e.program(ctx, owner, aim{}, nil); err != nil {
@@ -77,7 +77,7 @@ func (e *Engine) Orphans(gone func(desired.Owner) (bool, error), maxPercent int)
 
 // Revoke implements engine.Programmer.
 func (e *Engine) Revoke(ctx context.Context, owner desired.Owner) (engine.Result, error) {
-	if err := e.Usable(owner); err != nil {
+	if err := e.usable(); err != nil {
 		return engine.Result{}, err
 	}
 	return e.withdraw(ctx, owner, func(o held.Object) bool { return o.Entity == kong.KindJWT })
@@ -86,7 +86,7 @@ func (e *Engine) Revoke(ctx context.Context, owner desired.Owner) (engine.Result
 // RemoveAccess implements engine.Programmer.
 func (e *Engine) RemoveAccess(ctx context.Context, owner desired.Owner, keeps func(part string) bool) (engine.Result,
 	error) {
-	if err := e.Usable(owner); err != nil {
+	if err := e.usable(); err != nil {
 		return engine.Result{}, err
 	}
 	return e.withdraw(ctx, owner, func(o held.Object) bool {
@@ -139,7 +139,7 @@ func (r *rooms) withdraw(ctx context.Context, owner desired.Owner, goes func(hel
 // RemoveRoutes implements engine.Programmer.
 func (e *Engine) RemoveRoutes(ctx context.Context, owner desired.Owner) (engine.Result, error) {
 	var result engine.Result
-	if err := e.Usable(owner); err != nil {
+	if err := e.usable(); err != nil {
 		return result, err
 	}
 	for _, o := range e.held.Of(owner) {
@@ -157,7 +157,7 @@ func (e *Engine) RemoveRoutes(ctx context.Context, owner desired.Owner) (engine.
 
 // NarrowAccess implements engine.Programmer.
 func (e *Engine) NarrowAccess(ctx context.Context, access desired.Set) (engine.Result, error) {
-	if err := e.Usable(access.Owner); err != nil {
+	if err := e.usable(); err != nil {
 		return engine.Result{}, err
 	}
 	want, err := e.objects.Of(access, nil, nil)

@@ -22,7 +22,9 @@ import (
 
 // Usable implements engine.Programmer: an engine that knows the objects takes writes, whether or not the controller
 // takes them now.
-func (e *Engine) Usable(desired.Owner) error {
+func (e *Engine) Usable(desired.Owner, bool) error { return e.usable() }
+
+func (e *Engine) usable() error {
 	if e.link.isStopped() {
 		wait := status.Wait(time.Second, v1alpha1.ReasonGatewayNotReady, "KongGateway %s changed; looking again",
 			e.start.Scope.Gateway)
@@ -41,7 +43,7 @@ func (e *Engine) Usable(desired.Owner) error {
 // controller's push, is waited for.
 func (e *Engine) Sync(ctx context.Context, set desired.Set, options engine.SyncOptions) (engine.Result, error) {
 	owner := set.Owner
-	if err := e.Usable(owner); err != nil {
+	if err := e.usable(); err != nil {
 		return engine.Result{}, err
 	}
 	if set.Attach != nil && set.Attach.Object == "" {
