@@ -25,25 +25,43 @@ func TestAChangeShutsOutAndLetsIn(t *testing.T) {
 		change         int
 		between        kong.Fields // of what does both
 	}{
-		"a group comes":             {"acl", acl("allow", "a"), acl("allow", "a", "b"), widens, nil},
-		"a group leaves":            {"acl", acl("allow", "a", "b"), acl("allow", "a"), narrows, nil},
-		"a group takes a place":     {"acl", acl("allow", "a", "c"), acl("allow", "b", "c"), narrows | widens, kong.Fields{"allow": []string{"c"}}},
+		"a group comes":  {"acl", acl("allow", "a"), acl("allow", "a", "b"), widens, nil},
+		"a group leaves": {"acl", acl("allow", "a", "b"), acl("allow", "a"), narrows, nil},
+		"a group takes a place": {
+			"acl", acl("allow", "a", "c"), acl("allow", "b", "c"), narrows | widens, kong.Fields{"allow": []string{"c"}},
+		},
 		"a group is denied no more": {"acl", acl("deny", "a", "b"), acl("deny", "a"), widens, nil},
 		"a group is denied":         {"acl", acl("deny", "a"), acl("deny", "a", "b"), narrows, nil},
-		"all but some":              {"acl", acl("allow", "a", "b"), acl("deny", "b"), narrows | widens, nobody},
-		"some of those not denied":  {"acl", acl("deny", "b"), acl("allow", "a"), narrows | widens, nobody},
-		"some of those denied":      {"acl", acl("deny", "b"), acl("allow", "b"), narrows | widens, nobody},
-		"anybody without a token":   {"jwt", kong.Fields{}, kong.Fields{"anonymous": "guest"}, widens, nil},
-		"nobody without a token":    {"jwt", kong.Fields{"anonymous": "guest"}, kong.Fields{}, narrows, nil},
-		"another without a token":   {"jwt", kong.Fields{"anonymous": "a"}, kong.Fields{"anonymous": "b"}, narrows | widens, kong.Fields{}},
-		"a realm":                   {"jwt", kong.Fields{"realm": "a"}, kong.Fields{"realm": "b"}, 0, nil},
-		"what Kong takes anyway":    {"jwt", kong.Fields{}, kong.Fields{"key_claim_name": "iss", "uri_param_names": strs("jwt")}, 0, nil},
-		"times are verified":        {"jwt", kong.Fields{}, kong.Fields{"claims_to_verify": strs("exp")}, narrows, nil},
-		"tokens may last longer":    {"jwt", kong.Fields{"maximum_expiration": 60}, kong.Fields{"maximum_expiration": 90}, widens, nil},
-		"tokens may last for ever":  {"jwt", kong.Fields{"maximum_expiration": 60}, kong.Fields{}, widens, nil},
-		"tokens may last less long": {"jwt", kong.Fields{"maximum_expiration": int64(0)}, kong.Fields{"maximum_expiration": 9.0}, narrows, nil},
-		"preflights pass":           {"jwt", kong.Fields{}, kong.Fields{"run_on_preflight": false}, widens, nil},
-		"tokens in a cookie":        {"jwt", kong.Fields{}, kong.Fields{"cookie_names": strs("c")}, widens, nil},
+		"all but some": {
+			"acl", acl("allow", "a", "b"), acl("deny", "b"), narrows | widens, nobody,
+		},
+		"some of those not denied": {"acl", acl("deny", "b"), acl("allow", "a"), narrows | widens, nobody},
+		"some of those denied":     {"acl", acl("deny", "b"), acl("allow", "b"), narrows | widens, nobody},
+		"anybody without a token":  {"jwt", kong.Fields{}, kong.Fields{"anonymous": "guest"}, widens, nil},
+		"nobody without a token":   {"jwt", kong.Fields{"anonymous": "guest"}, kong.Fields{}, narrows, nil},
+		"another without a token": {
+			"jwt", kong.Fields{"anonymous": "a"}, kong.Fields{"anonymous": "b"}, narrows | widens, kong.Fields{},
+		},
+		"a realm": {"jwt", kong.Fields{"realm": "a"}, kong.Fields{"realm": "b"}, 0, nil},
+		"what Kong takes anyway": {
+			"jwt", kong.Fields{}, kong.Fields{"key_claim_name": "iss", "uri_param_names": strs("jwt")}, 0, nil,
+		},
+		"times are verified": {
+			"jwt", kong.Fields{}, kong.Fields{"claims_to_verify": strs("exp")}, narrows, nil,
+		},
+		"tokens may last longer": {
+			"jwt", kong.Fields{"maximum_expiration": 60}, kong.Fields{"maximum_expiration": 90}, widens, nil,
+		},
+		"tokens may last for ever": {"jwt", kong.Fields{"maximum_expiration": 60}, kong.Fields{}, widens, nil},
+		"tokens may last less long": {
+			"jwt", kong.Fields{"maximum_expiration": int64(0)}, kong.Fields{"maximum_expiration": 9.0}, narrows, nil,
+		},
+		"preflights pass": {
+			"jwt", kong.Fields{}, kong.Fields{"run_on_preflight": false}, widens, nil,
+		},
+		"tokens in a cookie": {
+			"jwt", kong.Fields{}, kong.Fields{"cookie_names": strs("c")}, widens, nil,
+		},
 		"tokens of another claim": {
 			"jwt", kong.Fields{"anonymous": "a"}, kong.Fields{"anonymous": "a", "key_claim_name": "kid"}, narrows | widens,
 			kong.Fields{"key_claim_name": "kid", "header_names": []string{}, "uri_param_names": []string{}},
@@ -59,11 +77,17 @@ func TestAChangeShutsOutAndLetsIn(t *testing.T) {
 		"one program less": {
 			desired.PluginClaims, kong.Fields{"access": strs("new", "old")}, kong.Fields{"access": strs("new")}, widens, nil,
 		},
-		"a range in a range":    {"ip-restriction", acl("allow", "10.0.0.0/8"), acl("allow", "10.1.0.0/16"), narrows, nil},
-		"a range about a range": {"ip-restriction", acl("allow", "10.1.2.3"), acl("allow", "10.1.0.0/16"), widens, nil},
-		"any address":           {"ip-restriction", acl("allow", "10.0.0.0/8"), kong.Fields{}, widens, nil},
-		"an address is denied":  {"ip-restriction", acl("deny", "10.0.0.1"), acl("deny", "10.0.0.0/24"), narrows, nil},
-		"no address is denied":  {"ip-restriction", acl("deny", "10.0.0.1"), nil, widens, nil},
+		"a range in a range": {
+			"ip-restriction", acl("allow", "10.0.0.0/8"), acl("allow", "10.1.0.0/16"), narrows, nil,
+		},
+		"a range about a range": {
+			"ip-restriction", acl("allow", "10.1.2.3"), acl("allow", "10.1.0.0/16"), widens, nil,
+		},
+		"any address": {"ip-restriction", acl("allow", "10.0.0.0/8"), kong.Fields{}, widens, nil},
+		"an address is denied": {
+			"ip-restriction", acl("deny", "10.0.0.1"), acl("deny", "10.0.0.0/24"), narrows, nil,
+		},
+		"no address is denied": {"ip-restriction", acl("deny", "10.0.0.1"), nil, widens, nil},
 		"every address is denied": {
 			"ip-restriction", acl("allow", "10.0.0.1"), kong.Fields{"deny": strs("::/0", "0.0.0.0/0")}, narrows, nil,
 		},
@@ -93,7 +117,8 @@ func TestAChangeShutsOutAndLetsIn(t *testing.T) {
 }
 
 func TestAGuardThatIsTurnedOffOrSeesFewerRequestsLetsIn(t *testing.T) {
-	on, off := guards.Guard{Config: kong.Fields{"allow": strs("a")}}, guards.Guard{Config: kong.Fields{"allow": strs("b")}, Off: true}
+	on := guards.Guard{Config: kong.Fields{"allow": strs("a")}}
+	off := guards.Guard{Config: kong.Fields{"allow": strs("b")}, Off: true}
 	web := guards.Guard{Config: on.Config, Protocols: []string{"http"}}
 	for name, c := range map[string]struct {
 		former, wanted guards.Guard
@@ -113,9 +138,13 @@ func TestAGuardThatIsTurnedOffOrSeesFewerRequestsLetsIn(t *testing.T) {
 }
 
 func TestBetweenTwoRestrictionsAreOnlyAddressesOfBoth(t *testing.T) {
-	texts := []string{"10.0.0.0/8", "10.1.0.0/16", "10.1.2.0/24", "10.1.2.3", "10.2.0.0/16", "0.0.0.0/0", "fd00::/8", "fd00::1"}
+	texts := []string{
+		"10.0.0.0/8", "10.1.0.0/16", "10.1.2.0/24", "10.1.2.3", "10.2.0.0/16", "0.0.0.0/0", "fd00::/8", "fd00::1",
+	}
 	var addrs []netip.Addr
-	for _, text := range []string{"10.1.2.3", "10.1.2.4", "10.1.9.9", "10.2.0.1", "10.9.9.9", "1.1.1.1", "fd00::1", "fd00::2", "fe80::1"} {
+	for _, text := range []string{
+		"10.1.2.3", "10.1.2.4", "10.1.9.9", "10.2.0.1", "10.9.9.9", "1.1.1.1", "fd00::1", "fd00::2", "fe80::1",
+	} {
 		addrs = append(addrs, netip.MustParseAddr(text))
 	}
 	in := func(list []string, addr netip.Addr) bool {
