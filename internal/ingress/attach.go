@@ -55,6 +55,9 @@ func (r *run) attach(ctx context.Context, o objects.Object) error {
 		}
 	}
 	if !isAttached(live, manager, o) {
+		if before.Sum == o.Sum && pauses(r, before) {
+			return nil
+		}
 		conflict := r.cluster.attach(ctx, live, o, manager)
 		if apierrors.IsConflict(conflict) && len(managersOf(conflict)) > 0 {
 			r.lost(o.Reference)
@@ -81,9 +84,10 @@ func (r *run) attach(ctx context.Context, o objects.Object) error {
 // noteAttached records the annotation of an object as it was written in an epoch.
 func noteAttached(r *run, o objects.Object, epoch uint64) {
 	before := r.own[o.Reference]
-	now := held.Object{Object: o, Print: o.Sum, Epoch: epoch, Since: before.Since}
+	now := held.Object{Object: o, Print: o.Sum, Epoch: epoch, Since: before.Since, Written: before.Written}
 	now.Content = nil
 	if now.Epoch != before.Epoch {
+		now.Written = r.start.Now()
 		now.Repaired(before)
 	} else if now.Epoch > r.barrier.Confirmed() {
 		now.Repairs = before.Repairs

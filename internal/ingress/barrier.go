@@ -33,6 +33,8 @@ type barrierObject struct {
 	// secret is the credential of a KongConsumer that is not written yet, and nonce what both are made of.
 	nonce  string
 	secret objects.Object
+	// asks says that the route by which data planes are asked was in Kong: whatever becomes of it, they are asked.
+	asks bool
 	// last is the Secret that was written last: another process may have written the KongConsumer since.
 	last string
 	// unswept says that there may be Secrets that nothing names.
@@ -169,10 +171,11 @@ func (b *barrierObject) Read(ctx context.Context) (barrier.Answer, error) {
 }
 
 // Behind implements barrier.Object: data planes are asked once the route that asks them is in Kong, as far as the
-// controller says. That route itself needs a push.
+// controller says. That route itself needs a push. Who changes it later makes nobody believe the controller alone.
 func (b *barrierObject) Behind(key string, pushed uint64) string {
 	route, found := b.held.Find(desired.ProbeRouteID(b.start.Scope))
-	if b.ask == nil || !found || route.Guarded || route.Epoch > pushed {
+	there := b.ask != nil && found && !route.Guarded
+	if b.asks = there && (b.asks || route.Since <= pushed); !b.asks {
 		return ""
 	}
 	return b.ask(key)

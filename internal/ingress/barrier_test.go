@@ -58,7 +58,7 @@ func TestDataPlanesAreAskedForABarrierOnceTheRouteThatAsksIsInKong(t *testing.T)
 		return "behind"
 	}}
 	b.start.Scope = scope
-	route := held.Object{Epoch: 5, Object: objects.Object{
+	route := held.Object{Epoch: 5, Since: 5, Object: objects.Object{
 		Reference: objects.Reference{Kind: "Ingress", Name: "probe"}, Owner: desired.GatewayOwner("g"),
 		Entity: kong.KindRoute, ID: desired.ProbeRouteID(scope), Guarded: true,
 	}}
@@ -76,6 +76,12 @@ func TestDataPlanesAreAskedForABarrierOnceTheRouteThatAsksIsInKong(t *testing.T)
 	}
 	if behind := b.Behind("now", 5); behind != "behind" || !slices.Equal(asked, []string{"now"}) {
 		t.Errorf("%q: asked for %v", behind, asked)
+	}
+	// Somebody changes it.
+	route.Epoch, route.Since, route.Stale = 7, 7, true
+	b.held.Put(route)
+	if behind := b.Behind("edited", 6); behind != "behind" {
+		t.Errorf("the controller's word alone counts: %q", behind)
 	}
 	b.ask = nil
 	if behind := b.Behind("nobody", 5); behind != "" {

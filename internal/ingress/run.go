@@ -155,6 +155,9 @@ func (r *run) settled(rank objects.Rank, is held.Object) bool {
 
 func (r *run) apply(ctx context.Context, o objects.Object) error {
 	before, there := r.own[o.Reference]
+	if before.Sum == o.Sum && pauses(r, before) {
+		return nil
+	}
 	narrows := there && r.narrows(ctx, o, before)
 	defer r.held.Writing(o.Reference)()
 	print, uid, err := r.cluster.apply(ctx, o)
@@ -179,6 +182,13 @@ func (r *run) apply(ctx context.Context, o objects.Object) error {
 	r.note(now)
 	r.result.Writes++
 	return nil
+}
+
+// pauses says whether an object that somebody changed is put right later: they change it all the time.
+func pauses(r *run, before held.Object) bool {
+	still := r.start.Now().Sub(before.Written) < before.Pause()
+	r.open = r.open || still
+	return still
 }
 
 // note records an object as it was written. Its owner looks again where somebody may have changed it since.

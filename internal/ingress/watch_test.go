@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-logr/logr/funcr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -177,5 +178,48 @@ func TestAFingerprintChangesWithWhatSomebodyChangesOfAService(t *testing.T) {
 	consumer.ResourceVersion = "2" // of its status
 	if fingerprint(objects.KindConsumer, consumer) != before {
 		t.Error("the controller's word is taken for a change")
+	}
+}
+
+func TestWhatSomebodyChangesAllTheTimeIsPutRightWithPauses(t *testing.T) {
+	r, push, _ := pushing(t)
+	now := time.Unix(1000, 0)
+	r.start.Now = func() time.Time { return now }
+	want := exposed(t, r, "/")
+	program := func() (writes int) {
+		result, _ := r.program(t.Context(), desired.ServiceOwner("team", "api"), aim{}, want)
+		return result.Writes
+	}
+	for range 5 {
+		program()
+		push()
+	}
+	edits := func(times int) (writes int) {
+		for range times {
+			for _, o := range want {
+				if o.Kind == "Ingress" {
+					r.held.Changed(o.Reference, "edited")
+				}
+			}
+			writes += program()
+		}
+		return writes
+	}
+	if writes := edits(1000); writes != 10 {
+		t.Errorf("written %d times", writes)
+	}
+	for range 3 {
+		now = now.Add(5 * time.Second)
+		if writes := edits(100); writes != 1 {
+			t.Errorf("after a pause written %d times", writes)
+		}
+	}
+	now = now.Add(5 * time.Second)
+	for range 3 {
+		program()
+		push()
+	}
+	if writes := edits(3); writes != 3 {
+		t.Errorf("after a rest written %d times", writes)
 	}
 }

@@ -1,6 +1,10 @@
 package held
 
-import "github.com/kongjwt/kong-jwt-operator/internal/objects"
+import (
+	"time"
+
+	"github.com/kongjwt/kong-jwt-operator/internal/objects"
+)
 
 // writing are the fingerprints that were told of the objects that are being written.
 type writing map[objects.Reference]map[string]bool
@@ -49,6 +53,21 @@ func (o *Object) Repaired(before Object) {
 	if o.Repairs = before.Repairs + 1; o.Repairs > mostRepairs {
 		o.Since = before.Since
 	}
+}
+
+// Between repairs that come at once and those that follow, which pause.
+const (
+	quickRepairs = 10
+	repairPause  = 5 * time.Second
+)
+
+// Pause is how long after it was written an object that somebody changes all the time is not put right: whoever can do
+// that has it as they want between any two writes, and does not have the operator write without bound.
+func (o *Object) Pause() time.Duration {
+	if o.Repairs < quickRepairs {
+		return 0
+	}
+	return repairPause
 }
 
 // Rests notes that an object was seen in Kong as it is wanted.
