@@ -66,7 +66,23 @@ func (c cluster) list(ctx context.Context, s objects.Settings) ([]held.Object, e
 			return nil, fmt.Errorf("list %s: %w", kind.Kind, err)
 		}
 	}
-	return all, nil
+	return all, c.findGuarded(ctx, all)
+}
+
+// findGuarded reads the routes whose description is not believed: whether anybody gets to one of those decides what has
+// to be in Kong before it opens.
+func (c cluster) findGuarded(ctx context.Context, all []held.Object) error {
+	for i, o := range all {
+		if o.Kind != kindIngress.Kind || o.Sum != objects.UnknownSum {
+			continue
+		}
+		live, err := c.get(ctx, o.Reference)
+		if err != nil {
+			return fmt.Errorf("get %s: %w", o.Reference, err)
+		}
+		all[i].Guarded = live != nil && objects.IsGuard(live.GetAnnotations(), live.Object)
+	}
+	return nil
 }
 
 // plugins gives the KongPlugins of a namespace, or of all: where one has the name of a KongClusterPlugin, the

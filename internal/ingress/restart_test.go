@@ -118,3 +118,36 @@ func TestAfterARestartARevocationIsPendingWhereSomethingIsLeftThatNobodyWants(t 
 		t.Errorf("of one from whom this process took something: %v", err)
 	}
 }
+
+func TestARouteIsKnownToBeGuardedThoughTheSeedOfTheSealsIsLost(t *testing.T) {
+	former, _, _ := pushing(t)
+	route := exposed(t, former, "/admin")[1]
+	guarded := former.objects.Guard(route)
+	for name, c := range map[string]struct {
+		live    map[string]any
+		guarded bool
+	}{"guarded": {guarded.Content, true}, "open": {route.Content, false}} {
+		u := &unstructured.Unstructured{Object: c.live}
+		kube := interceptor.NewClient(fake.NewClientBuilder().Build(), interceptor.Funcs{
+			List: func(_ context.Context, _ client.WithWatch, list client.ObjectList, _ ...client.ListOption) error {
+				if found, is := list.(*metav1.PartialObjectMetadataList); is && found.Kind == "IngressList" {
+					found.Items = []metav1.PartialObjectMetadata{{ObjectMeta: metav1.ObjectMeta{
+						Name: u.GetName(), Namespace: u.GetNamespace(), Labels: u.GetLabels(), Annotations: u.GetAnnotations(),
+					}}}
+				}
+				return nil
+			},
+			Get: func(_ context.Context, _ client.WithWatch, _ client.ObjectKey, o client.Object, _ ...client.GetOption) error {
+				is, _ := o.(*unstructured.Unstructured) // nothing else is read
+				u.DeepCopyInto(is)
+				return nil
+			},
+		})
+		now := former.objects
+		now.Key = []byte("another")
+		found, err := cluster{kube}.list(t.Context(), now)
+		if err != nil || len(found) != 1 || found[0].Guarded != c.guarded || found[0].Owner != route.Owner {
+			t.Errorf("%s: %+v, %v", name, found, err)
+		}
+	}
+}

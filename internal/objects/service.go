@@ -200,12 +200,30 @@ func (s Settings) Guard(o Object) Object {
 			delete(annotations, name)
 		}
 	}
-	annotations[annotationPrefix+"headers.x-kongjwt-guard"] = secret
+	annotations[annotationGuard] = secret
 	spec, _ := guarded.Content["spec"].(map[string]any)
 	rules, _ := spec["rules"].([]any)
 	rule, _ := rules[0].(map[string]any)
-	rule["host"] = secret + ".kongjwt-guard.invalid"
+	rule["host"] = secret + guardHost
 	return s.finish(guarded, meta{annotations: annotations})
+}
+
+// Where a guarded route is: the header, and the end of its host.
+const (
+	annotationGuard = annotationPrefix + "headers.x-kongjwt-guard"
+	guardHost       = ".kongjwt-guard.invalid"
+)
+
+// IsGuard says whether an Ingress is as Guard gives it, by what the controller makes of it, whatever it says of itself.
+func IsGuard(annotations map[string]string, ingress map[string]any) bool {
+	spec, _ := ingress["spec"].(map[string]any)
+	rules, _ := spec["rules"].([]any)
+	return annotations[annotationGuard] != "" && len(rules) > 0 && spec["defaultBackend"] == nil &&
+		!slices.ContainsFunc(rules, func(one any) bool {
+			rule, _ := one.(map[string]any)
+			host, _ := rule["host"].(string)
+			return !strings.HasSuffix(host, guardHost)
+		}) && annotations[annotationPrefix+"host-aliases"] == ""
 }
 
 // Naming gives an object that names more plugins than it does.

@@ -101,7 +101,8 @@ func (s *Store) Replace(found []Object, since uint64, wrote func() uint64) map[d
 			continue // it is added below
 		case known:
 			one.Epoch, one.Made, one.Stale, one.Written = before.Epoch, before.Made, before.Stale, before.Written
-			one.Since, one.Repairs = before.Since, before.Repairs
+			// As this process wrote it: where somebody opened a guarded route, it is guarded again.
+			one.Since, one.Repairs, one.Guarded = before.Since, before.Repairs, before.Guarded
 			if before.Print != one.Print {
 				s.writing.tell(one.Reference, one.Print)
 				one.Print, one.Stale = "", true

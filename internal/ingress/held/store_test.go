@@ -229,3 +229,18 @@ func TestAnObjectThatSomebodyChangedIsToldOnceAndAppliedAgain(t *testing.T) {
 		}
 	}
 }
+
+func TestAListingDoesNotUndoWhetherThisProcessOpenedARoute(t *testing.T) {
+	for _, guarded := range []bool{true, false} {
+		s := held.New()
+		route := object(api, kong.KindRoute, "main")
+		route.Epoch, route.Guarded = 7, guarded
+		s.Put(route)
+		edited := route
+		edited.Print, edited.Guarded = "2", !guarded
+		s.Replace([]held.Object{edited}, 7, func() uint64 { return 9 })
+		if is, _ := s.Get(route.Reference); is.Guarded != guarded || !is.Stale {
+			t.Errorf("guarded %v, and now %+v", guarded, is)
+		}
+	}
+}
