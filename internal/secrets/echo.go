@@ -14,10 +14,13 @@ type echoes struct {
 	// writing counts the writes under way.
 	writing map[client.ObjectKey]int
 	// written are those that the watch has not reported yet.
-	written map[client.ObjectKey][]echo
+	written writes
 	// early were reported before the answer to a write came: it is not known yet whose they are.
 	early map[client.ObjectKey][]report
 }
+
+// writes are those of this process to each Secret, the oldest first.
+type writes map[client.ObjectKey][]echo
 
 // echo is a write to a Secret, by the version that it got.
 type echo struct {
@@ -34,7 +37,7 @@ type report struct {
 }
 
 func newEchoes() *echoes {
-	return &echoes{writing: map[client.ObjectKey]int{}, written: map[client.ObjectKey][]echo{}, early: map[client.ObjectKey][]report{}}
+	return &echoes{writing: map[client.ObjectKey]int{}, written: writes{}, early: map[client.ObjectKey][]report{}}
 }
 
 // begin says that a write to a Secret is under way. done takes the version that it got, or "" where it failed.
@@ -62,7 +65,7 @@ func (e *echoes) end(key client.ObjectKey, own echo) (others []report) {
 	}
 	delete(e.writing, key)
 	for _, one := range e.early[key] {
-		if !e.take(key, one.echo) {
+		if !e.written.take(key, one.echo) {
 			others = append(others, one)
 		}
 	}
@@ -75,7 +78,7 @@ func (e *echoes) end(key client.ObjectKey, own echo) (others []report) {
 func (e *echoes) reported(key client.ObjectKey, one report) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.take(key, one.echo) {
+	if e.written.take(key, one.echo) {
 		return false
 	}
 	if e.writing[key] > 0 {
@@ -86,14 +89,13 @@ func (e *echoes) reported(key client.ObjectKey, one report) bool {
 }
 
 // take says whether a reported change is a write of this process for its owner, and forgets it and those before it.
-// The caller holds the lock.
-func (e *echoes) take(key client.ObjectKey, reported echo) bool {
-	at := slices.Index(e.written[key], reported)
+func (w writes) take(key client.ObjectKey, reported echo) bool {
+	at := slices.Index(w[key], reported)
 	if at < 0 {
 		return false
 	}
-	if e.written[key] = e.written[key][at+1:]; len(e.written[key]) == 0 {
-		delete(e.written, key)
+	if w[key] = w[key][at+1:]; len(w[key]) == 0 {
+		delete(w, key)
 	}
 	return true
 }

@@ -74,7 +74,7 @@ func (s *Store) Judge(listing []plan.Entry, mark uint64, rehash bool) []Finding 
 
 // judge holds one listed entity against what is known of it. The order of the cases matters: an uncertain entity is no
 // drift, whatever it turned out to be, and one whose hash differs for a new schema is none either.
-func (s *Store) judge(listed plan.Entry, mark uint64, rehash bool) (Finding, bool) {
+func (s *contents) judge(listed plan.Entry, mark uint64, rehash bool) (Finding, bool) {
 	held := s.index.entries[listed.ID]
 	if held != nil && held.Stamp > mark || s.deleted[listed.ID] > mark || s.inFlight[listed.ID] > 0 {
 		return Finding{}, false

@@ -20,13 +20,17 @@ import (
 
 // Store is what one Kong is known to hold. It may be used from many goroutines.
 type Store struct {
-	now    func() time.Time
-	clocks *propagation.Clocks
-
 	// mu guards what follows, and is held for no I/O. clocks have a lock of their own, which is taken inside this
 	// one.
-	mu    sync.Mutex
-	index *index
+	mu sync.Mutex
+	contents
+}
+
+// contents are what a Store keeps. They have no lock: one goroutine at a time.
+type contents struct {
+	now    func() time.Time
+	clocks *propagation.Clocks
+	index  *index
 	// writes counts the writes of this process; entries carry its value.
 	writes uint64
 	// inFlight counts requests under way, by the id of the entity that they write. Between the request and its
@@ -58,9 +62,9 @@ func (c Change) Freed() []desired.UniqueKey {
 
 // New makes an empty Store. What leaves it is told to clocks.
 func New(scope desired.Scope, clocks *propagation.Clocks, now func() time.Time) *Store {
-	return &Store{
+	return &Store{contents: contents{
 		now: now, clocks: clocks, index: newIndex(scope), inFlight: map[string]int{}, deleted: map[string]uint64{},
-	}
+	}}
 }
 
 // Reset drops everything: another Kong is there.
@@ -73,37 +77,29 @@ func (s *Store) Reset() {
 
 // Sending records that a request about an entity is under way, until sent is called: a listing does not judge the
 // entity meanwhile. It counts, since two requests about one entity may be under way.
-func (s *Store) Sending(id string) (sent func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.sending(id)
+func (s *Store) Sending(ids ...string) (sent func()) {
+	s.count(1, ids)
+	return func() { s.count(-1, ids) }
 }
 
 // Deleting is Sending for a request that deletes an entity, and what Kong takes along with it.
 func (s *Store) Deleting(e plan.Entry) (sent func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	ids := []string{e.ID}
-	for _, child := range s.index.of(e.Owner) {
+	for _, child := range s.Of(e.Owner) {
 		if slices.Contains(child.Parents(), e.ID) {
 			ids = append(ids, child.ID)
 		}
 	}
-	return s.sending(ids...)
+	return s.Sending(ids...)
 }
 
-// sending counts requests. The caller holds the lock; sent takes it.
-func (s *Store) sending(ids ...string) (sent func()) {
+// count adds to the requests that are under way for entities.
+func (s *Store) count(requests int, ids []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, id := range ids {
-		s.inFlight[id]++
-	}
-	return func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		for _, id := range ids {
-			if s.inFlight[id]--; s.inFlight[id] == 0 {
-				delete(s.inFlight, id)
-			}
+		if s.inFlight[id] += requests; s.inFlight[id] == 0 {
+			delete(s.inFlight, id)
 		}
 	}
 }
@@ -202,9 +198,8 @@ func (s *Store) Replace(owner desired.Owner, entries []plan.Entry) []Change {
 	return changes
 }
 
-// replace puts an entity in, over what was there. A key that a credential no longer has counts as departed. The caller
-// holds the lock.
-func (s *Store) replace(e plan.Entry) Change {
+// replace puts an entity in, over what was there. A key that a credential no longer has counts as departed.
+func (s *contents) replace(e plan.Entry) Change {
 	change := Change{After: &e}
 	if held := s.index.entries[e.ID]; held != nil {
 		former := *held
@@ -217,9 +212,9 @@ func (s *Store) replace(e plan.Entry) Change {
 	return change
 }
 
-// forget takes an entity out, and tells the clocks: data planes may have it for some time. The caller holds the lock,
-// and has counted the write where it was one of this process.
-func (s *Store) forget(e plan.Entry) Change {
+// forget takes an entity out, and tells the clocks: data planes may have it for some time. A write of this process was
+// counted before.
+func (s *contents) forget(e plan.Entry) Change {
 	s.deleted[e.ID] = s.writes
 	s.clocks.Departed(e)
 	if s.index.entries[e.ID] == nil {
