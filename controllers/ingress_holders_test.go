@@ -147,6 +147,13 @@ var _ = Describe("holders on a Kong of an ingress controller", func() {
 					"KongClusterPlugin": `{"config":{"key_claim_name":"another"}}`,
 				}[before.GetKind()],
 				`{"metadata":{"annotations":{"konghq.com/tags":"another"}}}`,
+				// Server-side apply alone leaves what another manager adds.
+				`{"metadata":{"annotations":{"konghq.com/plugins":"open","konghq.com/host-header":"another"}}}`,
+				map[string]string{
+					"Service":           `{"metadata":{"annotations":{"konghq.com/path":"/admin"}}}`,
+					"Ingress":           `{"spec":{"defaultBackend":{"service":{"name":"another","port":{"number":80}}}}}`,
+					"KongClusterPlugin": `{"config":{"anonymous":"guest"},"disabled":true}`,
+				}[before.GetKind()],
 			} {
 				Expect(kube.Patch(ctx, own(Default), client.RawPatch(types.MergePatchType, []byte(patch)))).To(Succeed())
 				Eventually(right).WithTimeout(soon).Should(Succeed(), patch)

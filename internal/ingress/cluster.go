@@ -69,8 +69,8 @@ func (c cluster) list(ctx context.Context, s objects.Settings) ([]held.Object, e
 	return all, c.findGuarded(ctx, all)
 }
 
-// findGuarded reads the routes whose description is not believed: whether anybody gets to one of those decides what has
-// to be in Kong before it opens.
+// findGuarded reads the routes whose description is not believed: whether anybody gets to one of those decides what
+// has to be in Kong before it opens.
 func (c cluster) findGuarded(ctx context.Context, all []held.Object) error {
 	for i, o := range all {
 		if o.Kind != kindIngress.Kind || o.Sum != objects.UnknownSum {
@@ -140,7 +140,7 @@ func (c cluster) validate(ctx context.Context, o objects.Object) error {
 		client.FieldOwner(v1alpha1.ManagedBy), client.DryRunAll)
 }
 
-// apply writes an object by server-side apply, and gives its fingerprint and its UID.
+// apply writes an object by server-side apply, takes out what others added, and gives its fingerprint and its UID.
 func (c cluster) apply(ctx context.Context, o objects.Object) (print string, uid types.UID, err error) {
 	u := (&unstructured.Unstructured{Object: o.Content}).DeepCopy()
 	err = c.force(ctx, u)
@@ -150,9 +150,8 @@ func (c cluster) apply(ctx context.Context, o objects.Object) (print string, uid
 	if err != nil {
 		return "", "", err
 	}
-	if wanted := credentialNames(&unstructured.Unstructured{Object: o.Content}); len(credentialNames(u)) > len(wanted) {
-		// The list is a set: what another manager wrote into it stays there, until the whole list is written.
-		raw, err := json.Marshal(map[string]any{"credentials": wanted})
+	if surplus := objects.Surplus(o, u.Object); surplus != nil {
+		raw, err := json.Marshal(surplus)
 		if err != nil {
 			return "", "", err
 		}

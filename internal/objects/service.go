@@ -214,7 +214,8 @@ const (
 	guardHost       = ".kongjwt-guard.invalid"
 )
 
-// IsGuard says whether an Ingress is as Guard gives it, by what the controller makes of it, whatever it says of itself.
+// IsGuard says whether an Ingress is as Guard gives it, by what the controller makes of it, and not by what it says of
+// itself.
 func IsGuard(annotations map[string]string, ingress map[string]any) bool {
 	spec, _ := ingress["spec"].(map[string]any)
 	rules, _ := spec["rules"].([]any)
