@@ -30,9 +30,14 @@ func Surplus(o Object, is map[string]any) map[string]any {
 			}
 		}
 	}
-	// The API server itself adds to Services and Secrets.
+	// The API server itself adds to Services and Secrets, and a certificate keeps nobody out.
 	if slices.Contains([]string{kindIngress, KindConsumer, KindClusterPlugin}, o.Kind) {
 		for name, value := range surplus(want, is) {
+			if spec, _ := value.(map[string]any); name == "spec" {
+				if delete(spec, "tls"); len(spec) == 0 {
+					continue
+				}
+			}
 			if !slices.Contains([]string{"apiVersion", "kind", "metadata", "status"}, name) {
 				patch[name] = value
 			}

@@ -27,6 +27,9 @@ func TestWhatSomebodyAddsAndTheControllerReadsIsSurplus(t *testing.T) {
 			`{"kind":"Ingress","spec":{"rules":[{}]}}`, `{"kind":"Ingress","spec":{"rules":[{}],"defaultBackend":{"service":{}}}}`,
 			`{"spec":{"defaultBackend":null}}`,
 		},
+		"a certificate": {
+			`{"kind":"Ingress","spec":{"rules":[{}]}}`, `{"kind":"Ingress","spec":{"rules":[{}],"tls":[{}]}}`, `null`,
+		},
 		"who is without a token, and when": {
 			`{"kind":"KongClusterPlugin","plugin":"jwt","config":{"realm":"a"}}`,
 			`{"kind":"KongClusterPlugin","plugin":"jwt","config":{"realm":"a","anonymous":"guest"},"disabled":true}`,
