@@ -149,6 +149,9 @@ func (r *rig) stalls(err error, reason string, texts ...string) *status.StalledE
 	if stalled.Reason != reason {
 		r.Errorf("reason %s, want %s: %v", stalled.Reason, reason, err)
 	}
+	if stalled.RetryAfter == 0 && !strings.HasPrefix(err.Error(), "spec.gatewayRef") { // which is told when it is back
+		r.Errorf("%v is never tried again", err)
+	}
 	for _, text := range texts {
 		if !strings.Contains(err.Error(), text) {
 			r.Errorf("%q does not say %q", err, text)
