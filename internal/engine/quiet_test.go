@@ -201,7 +201,7 @@ func (w *world) drawHand() {
 		}
 		e.ConsumerID = strangerID
 	case "hang on":
-		fields := kong.Fields{"marker": "foreign", "name": "http-log", string(e.Kind.Singular()): on(e.ID)}
+		fields := kong.Fields{"marker": "foreign", "name": "http-log", e.Kind.Singular(): on(e.ID)}
 		if e.Kind == kong.KindConsumer || e.Kind == kong.KindService {
 			e = kong.Entity{Kind: kong.KindPlugin, ID: "on-" + e.ID, Fields: fields}
 		}

@@ -286,7 +286,7 @@ const attached = kong.Kind("attached")
 func (r *run) reaches(kind kong.Kind) bool {
 	pushed := r.barrier.Pushed()
 	for reference, is := range r.own {
-		if is.Guarded || is.Entity != kind && !(is.Attached && kind == attached) {
+		if is.Guarded || is.Entity != kind && (!is.Attached || kind != attached) {
 			continue
 		}
 		want, wanted := r.want[reference]

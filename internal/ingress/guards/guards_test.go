@@ -168,7 +168,7 @@ func TestBetweenTwoRestrictionsAreOnlyAddressesOfBoth(t *testing.T) {
 		change := guards.Compare("ip-restriction", former, wanted)
 		for _, addr := range addrs {
 			was, is, between := admits(former.Config, addr), admits(wanted.Config, addr), admits(change.Between.Config, addr)
-			if between && !(was && is) || was && !is && !change.Narrows || is && !was && !change.Widens {
+			if between && (!was || !is) || was && !is && !change.Narrows || is && !was && !change.Widens {
 				t.Fatalf("%s: %v, then %v, between %v; %+v", addr, was, is, between, change)
 			}
 		}
