@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"net/http"
 	"testing"
 	"time"
 
@@ -8,6 +9,7 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine/plan"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
 )
 
 // A credential that is replaced goes after the one that replaces it, and also where that cannot come, because the
@@ -159,6 +161,11 @@ func TestWhatWasChangedAndIsNotWantedGoesThoughDriftIsReported(t *testing.T) {
 	set := r.consumer("john", "john", "k1")
 	r.mustSync(set)
 	credential := set.Entities[1]
+	// Another process saw it changed, and it is as it was again.
+	result, err := r.gateway.Sync(t.Context(), set, SyncOptions{Drifted: []string{credential.ID}})
+	if err != nil || len(result.Drifts) > 0 || len(result.Undone) > 0 {
+		t.Errorf("drifts %v, not done %v, error %v", result.Drifts, result.Undone, err)
+	}
 	credential.Fields = kong.Fields{"key": "k1", "secret": "changed", "algorithm": "HS256", "tags": credential.Fields["tags"]}
 	r.hold(credential)
 	r.gateway.relist()
@@ -185,8 +192,11 @@ func TestWhatNobodyWaitsForIsKept(t *testing.T) {
 	left, right := with("left", "anna", "2"), with("right", "bert", "1")
 	_, err := r.sync(left)
 	r.stalls(err, v1alpha1.ReasonConflict, "custom ID 2")
-	_, err = r.sync(right)
+	result, err := r.sync(right)
 	r.stalls(err, v1alpha1.ReasonConflict, "custom ID 1")
+	if result.Writes != 1 {
+		t.Errorf("%d writes, want the one that lets go", result.Writes)
+	}
 	held, err := r.kong.Get(t.Context(), kong.KindConsumer, id(right, kong.KindConsumer))
 	if err != nil || held.Fields.Text("username") != "bert" || held.Fields.Text("custom_id") != "" {
 		t.Errorf("username %q, custom ID %q, error %v", held.Fields.Text("username"), held.Fields.Text("custom_id"), err)
@@ -256,4 +266,49 @@ func TestTheSameOwnerOfAnotherInstallationIsSomebodyElse(t *testing.T) {
 	if !r.there(kong.KindConsumer, foreignID) {
 		t.Error("the other's consumer is gone")
 	}
+}
+
+// Of an owner that is done nothing is kept that went wrong before, and of one that is gone nothing at all.
+func TestWhatIsKeptOfAnOwnerThatIsDone(t *testing.T) {
+	r := newRig(t)
+	set := r.consumer("john", "john", "k1")
+	waits := func() bool {
+		m := r.gateway.monitor
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return m.absent[set.Owner]
+	}
+	r.sim.Faults.Set(1, kongsim.Fault{Methods: []string{http.MethodPut}, ResetBefore: true})
+	_, err := r.sync(set)
+	r.waits(err, "cannot be written")
+	if !waits() {
+		t.Error("it is not woken when Kong is back")
+	}
+	r.sim.Faults.Set(1)
+	r.mustSync(set)
+	if waits() {
+		t.Error("it is woken when Kong is back, and has nothing to do")
+	}
+	if err := r.gateway.Delete(t.Context(), set.Owner); err != nil {
+		t.Fatal(err)
+	}
+	r.gateway.memory.mu.Lock()
+	defer r.gateway.memory.mu.Unlock()
+	if _, kept := r.gateway.memory.settled[set.Owner]; kept {
+		t.Error("it is gone, and it is known still what it left in Kong")
+	}
+}
+
+// Of several plugins on a service the one is named that is in the way.
+func TestThePluginThatIsInTheWayIsNamed(t *testing.T) {
+	r := newRig(t)
+	b := builder{scope: r.scope, set: r.service("api")}
+	service := id(b.set, kong.KindService)
+	r.mustSync(b.set)
+	for id, name := range map[string]string{foreignID: "cors", "ffffffff-0000-4000-8000-000000000001": "key-auth"} {
+		r.hold(kong.Entity{Kind: kong.KindPlugin, ID: id, Fields: kong.Fields{"name": name, "service": on(service)}})
+	}
+	b.add(kong.KindPlugin, "", "plugin cors", kong.Fields{"name": "cors", "service": on(service)})
+	_, err := r.sync(b.set)
+	r.stalls(err, v1alpha1.ReasonConflict, foreignID)
 }
