@@ -123,8 +123,8 @@ func TestCancelledSyncIsInDoubt(t *testing.T) {
 	}
 }
 
-// The other owners of a Kong that answers slowly come again and again, and what they would read is read for nothing. An
-// owner of which Kong holds all is in nobody's way.
+// The other owners of a Kong that answers slowly come again and again, and what they would read is read for nothing.
+// An owner of which Kong holds all is in nobody's way.
 func TestWhereAllSlotsAreTaken(t *testing.T) {
 	r := newRig(t)
 	settled := r.consumer("jane", "jane", "k2")

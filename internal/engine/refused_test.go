@@ -132,7 +132,8 @@ func TestOnlyWhatIsRefusedIsWaitedFor(t *testing.T) {
 	}
 }
 
-// A route that matches more than the one that is wanted is somebody's own, though it is on the service that is adopted.
+// A route that matches more than the one that is wanted is somebody's own, though it is on the service that is
+// adopted.
 func TestARouteThatMatchesMoreIsNotAdopted(t *testing.T) {
 	r := newRig(t)
 	set := r.service("api", "one")

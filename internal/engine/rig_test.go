@@ -149,7 +149,8 @@ func (r *rig) stalls(err error, reason string, texts ...string) *status.StalledE
 	if stalled.Reason != reason {
 		r.Errorf("reason %s, want %s: %v", stalled.Reason, reason, err)
 	}
-	if stalled.RetryAfter == 0 && !strings.HasPrefix(err.Error(), "spec.gatewayRef") { // which is told when it is back
+	// That of a gateway is told when it is back.
+	if stalled.RetryAfter == 0 && !strings.HasPrefix(err.Error(), "spec.gatewayRef") {
 		r.Errorf("%v is never tried again", err)
 	}
 	for _, text := range texts {

@@ -193,9 +193,9 @@ func waitForPush() error {
 	return status.Wait(jitter(pushAgain), v1alpha1.ReasonProgressing, "waiting until Kong runs the configuration with it")
 }
 
-// admission bounds how many owners ask Kong for something at once, and each to one Sync at a time. The bound is that of
-// the client's connections: with more Syncs than connections, each would only wait longer for its answers. An owner has
-// one Sync at a time: two plans at once would each take back what the other did.
+// admission bounds how many owners ask Kong for something at once, and each to one Sync at a time. The bound is that
+// of the client's connections: with more Syncs than connections, each would only wait longer for its answers. An owner
+// has one Sync at a time: two plans at once would each take back what the other did.
 type admission struct {
 	gateway string
 	slots   chan struct{}
@@ -309,8 +309,8 @@ func (a *admission) vacant(urgent bool) error {
 
 // Usable says whether the gateway can be written to now: the error is a *status.WaitError where it cannot. An owner
 // that comes while it is away is woken when it is back, or when it is known why it does not come. It sends nothing.
-// Where all slots are taken an owner is sent away here, before its Secrets are read for nothing. urgent says that access
-// may have to be taken away: there are slots for that alone.
+// Where all slots are taken an owner is sent away here, before its Secrets are read for nothing. urgent says that
+// access may have to be taken away: there are slots for that alone.
 func (e *Engine) Usable(owner desired.Owner, urgent bool) error {
 	if err := e.reachable(owner); err != nil {
 		return err

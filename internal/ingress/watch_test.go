@@ -134,7 +134,8 @@ func TestWhatSomebodyChangesWhileItIsWrittenIsWrittenAgain(t *testing.T) {
 		}
 		program := func(labels ...map[string]string) (stale bool) {
 			*woken, told = nil, labels
-			_, _ = m.program(t.Context(), consumer.Owner, aim{}, []objects.Object{consumer.Object}) // it waits
+			// It waits.
+			_, _ = m.program(t.Context(), consumer.Owner, aim{}, []objects.Object{consumer.Object})
 			is, _ := m.held.Get(consumer.Reference)
 			return is.Stale
 		}

@@ -221,7 +221,8 @@ func TestALooserGuardWaitsForTheRouteThatReliedOnItAndARouteForAStricterOne(t *t
 			kongPath, inKong := state()
 			for i := 0; !program(want); i++ {
 				nowPath, now := state()
-				// What is written may be in Kong with all, or nothing, of what else was written since the last push.
+				// What is written may be in Kong with all, or nothing, of what else was written since
+				// the last push.
 				for plugin, guard := range now {
 					widens := guards.Compare(plugin, before[plugin], guard).Widens
 					if widens && moves && kongPath != path {

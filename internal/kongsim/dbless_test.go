@@ -141,7 +141,8 @@ func TestConfigWhileAnotherLoads(t *testing.T) {
 	answers := make(chan *http.Response, 2)
 	for range 2 {
 		go func() {
-			response, _, _ := a.send(ctx, "POST", "/config", `{"_format_version":"3.0"}`) // one is cut off, when the other was answered
+			// One is cut off, when the other was answered.
+			response, _, _ := a.send(ctx, "POST", "/config", `{"_format_version":"3.0"}`)
 			answers <- response
 		}()
 	}

@@ -137,8 +137,8 @@ type Settings struct {
 	Class string
 	// Namespace is the operator's own: it holds what belongs to no tenant.
 	Namespace string
-	// Key of the sums and seals: without it nobody can guess a secret by its sum. Names and labels do not rest on it:
-	// where it is lost, the objects are found all the same.
+	// Key of the sums and seals: without it nobody can guess a secret by its sum. Names and labels do not rest on
+	// it: where it is lost, the objects are found all the same.
 	Key []byte
 }
 

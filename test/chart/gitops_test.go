@@ -110,7 +110,8 @@ var _ = Describe("What GitOps applies", func() {
 		for _, file := range files {
 			folder := filepath.Base(filepath.Dir(file))
 			if folder == "bank" || folder == "ingress-controller" {
-				// A gateway alone: TestThePolicyOfABank, or test/e2e/ingress_tutorial_test.go; test/crds applies both.
+				// A gateway alone: TestThePolicyOfABank, or test/e2e/ingress_tutorial_test.go;
+				// test/crds applies both.
 				continue
 			}
 			for _, object := range samples(file) {

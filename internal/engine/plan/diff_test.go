@@ -92,8 +92,8 @@ func freeKeys(current []Entry, kind kong.Kind) (free [][]desired.UniqueKey) {
 	return free
 }
 
-// drawUnknown makes the outcome of some writes unknown, as observed.RecordUncertain does, and gives what Kong holds: the
-// former or the later form of an entity, or nothing of it and nothing that belonged to it.
+// drawUnknown makes the outcome of some writes unknown, as observed.RecordUncertain does, and gives what Kong holds:
+// the former or the later form of an entity, or nothing of it and nothing that belonged to it.
 func drawUnknown(t *rapid.T, current []Entry) model {
 	m := modelOf(current)
 	for i := range current {

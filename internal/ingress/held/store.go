@@ -17,8 +17,8 @@ import (
 // Object is an object that is there.
 type Object struct {
 	objects.Object
-	// Print is its fingerprint after this process wrote it, or saw it first; empty once somebody changed it. Whatever
-	// is applied then is new to Kong, also where it is what was there before.
+	// Print is its fingerprint after this process wrote it, or saw it first; empty once somebody changed it.
+	// Whatever is applied then is new to Kong, also where it is what was there before.
 	Print string
 	// Epoch is when it was written last; see internal/ingress/barrier. Made is when this process made it; zero
 	// where it was there.
