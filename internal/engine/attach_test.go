@@ -33,6 +33,16 @@ const (
 	newRoute     = "5f2c0000-0000-4000-8000-000000000004"
 )
 
+// Kong takes an id in place of a name: what may be attached to is told by names.
+func TestAttachToAnIDIsRefused(t *testing.T) {
+	r := newRig(t)
+	r.theirs(theirService, theirRoute)
+	set := r.attached(kong.KindService)
+	set.Attach.Name = theirService
+	_, err := r.sync(set)
+	r.stalls(err, v1alpha1.ReasonTargetNotFound, theirService)
+}
+
 func TestAttachWritesThePluginAlone(t *testing.T) {
 	for _, kind := range []kong.Kind{kong.KindService, kong.KindRoute} {
 		t.Run(string(kind), func(t *testing.T) {

@@ -77,6 +77,7 @@ func TestSomebodyElsesProgramOnARoute(t *testing.T) {
 func TestSomebodyElsesProgramElsewhere(t *testing.T) {
 	for name, script := range map[string]kong.Fields{
 		"everywhere":            {},
+		"another plugin":        {"route": on(theirRoute), "name": "cors", "config": map[string]any{}},
 		"another service":       {"service": on(otherService)},
 		"another route":         {"route": on(otherRoute)},
 		"a route, switched off": {"route": on(theirRoute), "enabled": false},
