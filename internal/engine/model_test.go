@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
@@ -23,10 +24,10 @@ type modelKong struct {
 	// since is when an entity became as it is, and closed when a service lost a route.
 	since, closed map[string]time.Time
 	trouble       []*trouble
-	away          bool
+	away          atomic.Bool
 	// writes are the operator's, and hindered counts the requests that trouble kept from being done, but for those
 	// that put something.
-	writes, hindered int
+	writes, hindered atomic.Int64
 	// guards are the plugins that have to be there before a route of a service is, as its owner wants it now.
 	guards map[string][]kong.Entity
 	// changed are the services of which the operator does not know yet what somebody else did.
@@ -59,7 +60,7 @@ type trouble struct {
 type session struct {
 	AdminAPI // what is not used panics
 	*modelKong
-	dead bool
+	dead atomic.Bool
 }
 
 func (s *session) CloseIdle() {}
@@ -94,9 +95,9 @@ func unavailable() error { return &kong.UnavailableError{Cause: kong.CauseNetwor
 func (s *session) request(ctx context.Context, method string, kind kong.Kind, do func() error) error {
 	s.mu.Lock()
 	found := s.hit(method, kind)
-	broken := s.dead || s.away || ctx.Err() != nil
+	broken := s.dead.Load() || s.away.Load() || ctx.Err() != nil
 	if broken {
-		s.hindered++
+		s.hindered.Add(1)
 	}
 	s.mu.Unlock()
 	if broken {
@@ -109,7 +110,7 @@ func (s *session) request(ctx context.Context, method string, kind kong.Kind, do
 		return found.instead
 	}
 	s.mu.Lock()
-	if s.dead {
+	if s.dead.Load() {
 		s.mu.Unlock()
 		return unavailable()
 	}
@@ -118,7 +119,7 @@ func (s *session) request(ctx context.Context, method string, kind kong.Kind, do
 	if found.duringAfter != nil {
 		found.duringAfter()
 	}
-	if s.dead || found.after != nil {
+	if s.dead.Load() || found.after != nil {
 		return unavailable()
 	}
 	return err
@@ -128,7 +129,7 @@ func (m *modelKong) hit(method string, kind kong.Kind) trouble {
 	for i, t := range m.trouble {
 		if slices.Contains(t.methods, method) && kind != "" && (t.kind == "" || t.kind == kind) {
 			if method != http.MethodPut {
-				m.hindered++
+				m.hindered.Add(1)
 			}
 			if t.count--; t.count == 0 {
 				m.trouble = slices.Delete(m.trouble, i, i+1)
@@ -143,7 +144,7 @@ func notFound() error { return &kong.NotFoundError{} }
 
 func (s *session) Put(ctx context.Context, e kong.Entity) (answer kong.Entity, err error) {
 	return e, s.request(ctx, http.MethodPut, e.Kind, func() error {
-		s.writes++
+		s.writes.Add(1)
 		return s.put(e, false)
 	})
 }
@@ -208,7 +209,7 @@ func isSame(a, b kong.Entity) bool {
 
 func (s *session) Delete(ctx context.Context, kind kong.Kind, consumerID, id string) error {
 	return s.request(ctx, http.MethodDelete, kind, func() error {
-		s.writes++
+		s.writes.Add(1)
 		e, there := s.held[id]
 		if !there || e.Kind != kind || e.ConsumerID != consumerID {
 			return notFound()
@@ -282,7 +283,7 @@ func isForeign(e kong.Entity) bool { return e.Fields.Text("marker") == "foreign"
 func (s *session) PatchTags(ctx context.Context, kind kong.Kind, _, id string, tags []string) (kong.Entity, error) {
 	var e kong.Entity
 	err := s.request(ctx, http.MethodPatch, kind, func() error {
-		s.writes++
+		s.writes.Add(1)
 		var there bool
 		if e, there = s.held[id]; !there {
 			return notFound()

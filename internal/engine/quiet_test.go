@@ -133,9 +133,9 @@ func (w *world) drawTrouble() {
 	case "read fails":
 		t.methods, t.instead = []string{http.MethodGet}, failed
 	case "dies before":
-		t.duringBefore = func() { session.dead = true }
+		t.duringBefore = func() { session.dead.Store(true) }
 	case "dies after":
-		t.duringAfter = func() { session.dead = true }
+		t.duringAfter = func() { session.dead.Store(true) }
 	case "listing":
 		// What a Sync that is under way was planned from is older than the listing.
 		t.duringBefore = w.relist
@@ -148,6 +148,8 @@ func (w *world) drawTrouble() {
 		t.instead = rapid.SampledFrom([]error{nil, unavailable(), &kong.ThrottledError{}}).Draw(w.T, "instead")
 	}
 	w.say("trouble: %s, %d %s", what, t.count, t.kind)
+	w.kong.mu.Lock()
+	defer w.kong.mu.Unlock()
 	w.kong.trouble = append(w.kong.trouble, t)
 }
 
@@ -228,8 +230,9 @@ const restsWithin = 4 * time.Minute
 // quiet lets everything come to rest: nobody disturbs any more, and what owners want can all be had.
 func (w *world) quiet() {
 	w.say("quiet")
-	w.kong.trouble, w.kong.away = nil, false
+	w.kong.away.Store(false)
 	w.kong.mu.Lock()
+	w.kong.trouble = nil
 	for id, e := range w.kong.held {
 		if _, tagged := desired.ParseTags(e.Fields.Tags()); tagged || id == strangerID {
 			continue
@@ -256,13 +259,13 @@ func (w *world) quiet() {
 	w.pass(restsWithin)
 	w.isAsWanted()
 	w.rotation.isSettled()
-	writes := w.kong.writes
+	writes := w.kong.writes.Load()
 	w.pass(2 * listsEvery)
 	for _, a := range w.actors {
 		w.reconcile(a)
 	}
-	if w.kong.writes != writes {
-		w.Fatalf("%d writes once all is as wanted\n%s", w.kong.writes-writes, join(w.story))
+	if now := w.kong.writes.Load(); now != writes {
+		w.Fatalf("%d writes once all is as wanted\n%s", now-writes, join(w.story))
 	}
 }
 
@@ -321,7 +324,7 @@ func TestEverythingComesToRest(t *testing.T) {
 				"rotation": func(t *rapid.T) { w.rotation.drawMove(t) },
 				"hand":     func(*rapid.T) { w.drawHand() },
 				"restart":  func(*rapid.T) { w.start() },
-				"away":     func(*rapid.T) { w.kong.away = !w.kong.away; w.say("away: %v", w.kong.away) },
+				"away":     func(*rapid.T) { w.kong.away.Store(!w.kong.away.Load()); w.say("away: %v", w.kong.away.Load()) },
 				"":         func(*rapid.T) { w.holds() },
 			})
 			w.quiet()

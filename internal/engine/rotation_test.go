@@ -53,10 +53,10 @@ func newRotation(w *world) *rotation {
 // writes says whether a write to Kubernetes is done. The process may die before it.
 func (r *rotation) writes() bool {
 	if r.lives == 0 {
-		r.session.dead = true
+		r.session.dead.Store(true)
 	}
 	r.lives--
-	return !r.session.dead
+	return !r.session.dead.Load()
 }
 
 // reconcile is what the controller does (controllers/consumer, rotate).

@@ -80,8 +80,11 @@ func (w *world) say(format string, args ...any) {
 
 // holds fails where a promise is broken.
 func (w *world) holds() {
-	if len(w.kong.broken) > 0 {
-		w.Fatalf("%s\n%s", w.kong.broken[0], join(w.story))
+	w.kong.mu.Lock()
+	broken := w.kong.broken
+	w.kong.mu.Unlock()
+	if len(broken) > 0 {
+		w.Fatalf("%s\n%s", broken[0], join(w.story))
 	}
 	w.rotation.holds()
 }
@@ -97,7 +100,7 @@ func join(lines []string) (text string) {
 func (w *world) start() {
 	if w.registry != nil {
 		w.say("another process")
-		w.session.dead = true
+		w.session.dead.Store(true)
 		w.registry.Close()
 		synctest.Wait()
 	}
@@ -141,7 +144,7 @@ func (w *world) reconcile(a *actor) {
 	w.mu.Unlock()
 	a.due = time.Time{}
 	w.noteGuards(a)
-	going, hindered := w.going(a), w.kong.hindered
+	going, hindered := w.going(a), w.kong.hindered.Load()
 	err := w.program(a)
 	w.say("%s: %v", a.owner.Name, err)
 	var wait *status.WaitError
@@ -159,7 +162,7 @@ func (w *world) reconcile(a *actor) {
 	if strings.HasSuffix(fmt.Sprint(err), "is busy") {
 		return // it is inside already
 	}
-	if w.kong.hindered > hindered || w.session.dead || !w.gateway.State().Ready {
+	if w.kong.hindered.Load() > hindered || w.session.dead.Load() || !w.gateway.State().Ready {
 		return
 	}
 	for _, id := range going {
@@ -268,7 +271,7 @@ func (w *world) noteGuards(a *actor) {
 func (w *world) turn() (next time.Time) {
 	for range 50 {
 		synctest.Wait()
-		if w.session.dead {
+		if w.session.dead.Load() {
 			w.start()
 		}
 		next = time.Time{}
@@ -286,7 +289,7 @@ func (w *world) turn() (next time.Time) {
 				next = a.due
 			}
 		}
-		if !busy && !w.session.dead {
+		if !busy && !w.session.dead.Load() {
 			return next
 		}
 	}
