@@ -236,7 +236,8 @@ func (m *modelKong) drop(id string, byHand bool) error {
 }
 
 func (m *modelKong) forget(e kong.Entity) {
-	if e.Kind == kong.KindRoute {
+	// Of a route that is nobody's, or somebody else's, the operator cannot know that it was there.
+	if _, ours := desired.ParseTags(e.Fields.Tags()); ours && e.Kind == kong.KindRoute {
 		m.closed[e.Fields.Ref("service")] = time.Now()
 	}
 	delete(m.held, e.ID)
