@@ -167,10 +167,13 @@ func TestWhatChangedGoesBeforeWhatIsLookedAtAgain(t *testing.T) {
 func TestWhatWasChangedWhileNobodyLookedGoesFirst(t *testing.T) {
 	changed := &v1alpha1.JwtConsumer{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "jim", Generation: 2}}
 	changed.Spec.GatewayRef.Name, changed.Status.ObservedGeneration = "eu", 1
-	router := newRouter(t, changed)
+	made := &v1alpha1.JwtConsumer{ObjectMeta: metav1.ObjectMeta{Namespace: "a", Name: "new", Generation: 1}}
+	made.Spec.GatewayRef.Name = "eu"
+	router := newRouter(t, changed, made)
 	router.enqueueUsers(t.Context(), "eu")
 	NewWithT(t).Expect(enqueued(router)).To(Equal([]string{
-		"JwtConsumer a/jane later", "JwtConsumer a/jim", "JwtConsumer a/john later", "JwtProtectedService a/shop later",
+		"JwtConsumer a/jane later", "JwtConsumer a/jim", "JwtConsumer a/john later", "JwtConsumer a/new later",
+		"JwtProtectedService a/shop later",
 	}))
 }
 

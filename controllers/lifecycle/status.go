@@ -92,9 +92,10 @@ func (l *Lifecycle) WriteStatus(ctx context.Context, out Outcome) (ctrl.Result, 
 const LaterPriority = handler.LowPriority + 1
 
 // IsUrgent says whether access may have to be taken away: the resource is being deleted, its spec was changed since it
-// was looked at, or Kong still accepts what was taken away.
+// was looked at, or Kong still accepts what was taken away. Of one that nobody has looked at yet nothing is in Kong.
 func IsUrgent(object v1alpha1.Resource) bool {
-	return !object.GetDeletionTimestamp().IsZero() || *object.GetObservedGeneration() != object.GetGeneration() ||
+	observed := *object.GetObservedGeneration()
+	return !object.GetDeletionTimestamp().IsZero() || observed != 0 && observed != object.GetGeneration() ||
 		apimeta.IsStatusConditionTrue(*object.GetConditions(), v1alpha1.ConditionRevocationPending)
 }
 
