@@ -35,8 +35,15 @@ type Arbiter struct {
 	// waits are the keys that an owner waits for.
 	waits map[desired.Owner]map[lookupKey]bool
 	turns uint64
-	// attempts count conflicts in a row, by owner.
-	attempts map[desired.Owner]int
+	// attempts are the turns in a row that ended with a conflict, by owner.
+	attempts map[desired.Owner]attempts
+}
+
+// attempts are counted by turns: one with a conflict about each of ten keys is one attempt.
+type attempts struct {
+	count int
+	// counted says that the turn at hand is among them.
+	counted bool
 }
 
 type lookupKey struct {
@@ -62,7 +69,7 @@ func New(wake func(desired.Owner), interval time.Duration) *Arbiter {
 		kept:     map[string]map[desired.Owner]bool{},
 		waiting:  map[lookupKey]map[desired.Owner]uint64{},
 		waits:    map[desired.Owner]map[lookupKey]bool{},
-		attempts: map[desired.Owner]int{},
+		attempts: map[desired.Owner]attempts{},
 	}
 }
 
@@ -149,13 +156,17 @@ func (a *Arbiter) Awaited(key desired.UniqueKey, by desired.Owner) bool {
 	return false
 }
 
-// Retry is how long an owner pauses after a conflict: longer with every one in a row.
+// Retry is how long an owner pauses after a conflict: longer with every turn in a row that has one. All conflicts of a
+// turn get the same pause.
 func (a *Arbiter) Retry(owner desired.Owner) time.Duration {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	pause := FirstRetry << min(a.attempts[owner], 10)
-	a.attempts[owner]++
-	return min(pause, max(a.interval, FirstRetry))
+	made := a.attempts[owner]
+	if !made.counted {
+		made = attempts{made.count + 1, true}
+		a.attempts[owner] = made
+	}
+	return min(FirstRetry<<min(made.count-1, 10), max(a.interval, FirstRetry))
 }
 
 // Succeeded begins the pauses of an owner anew.
@@ -194,6 +205,9 @@ func (a *Arbiter) Begin(owner desired.Owner) *Turn {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.turns++
+	if made, failed := a.attempts[owner]; failed {
+		a.attempts[owner] = attempts{count: made.count}
+	}
 	return &Turn{arbiter: a, owner: owner, number: a.turns, refused: map[lookupKey]bool{}}
 }
 
