@@ -21,8 +21,10 @@ const (
 	phaseTimeout = 15 * time.Minute
 	// lookTime is between two looks whether the operator is done: each sums up all resources.
 	lookTime = time.Second
+	// startLookTime is the same after a start, which takes seconds.
+	startLookTime = 200 * time.Millisecond
 	// farLooks is how many looks are left out at most while the operator does not end meanwhile: each has it put
-	// its metrics together.
+	// its metrics together. After a start none is: the pace grows until the last.
 	farLooks = 4
 	// calmTime is how long the work queues have to stay empty for the work to count as done.
 	calmTime = 2 * lookTime
@@ -114,7 +116,7 @@ func (m *subject) measureEmpty(ctx context.Context) error {
 	if err := m.start(ctx); err != nil {
 		return err
 	}
-	if _, err := m.settled(ctx, 0); err != nil {
+	if _, err := m.settled(ctx, 0, lookTime, farLooks); err != nil {
 		return err
 	}
 	var err error
@@ -128,12 +130,12 @@ func (m *subject) measureEmpty(ctx context.Context) error {
 }
 
 // settled returns when so many reconciles are done and the queues stay empty, with the time at which the last work
-// was seen.
-func (m *subject) settled(ctx context.Context, reconciles float64) (last time.Time, err error) {
+// was seen: up to every, or farLooks of it, after it was done.
+func (m *subject) settled(ctx context.Context, reconciles float64, every time.Duration, farLooks int) (last time.Time, err error) {
 	last = time.Now()
 	var former activity
 	skip := 0
-	err = wait.PollUntilContextTimeout(ctx, lookTime, phaseTimeout, true, func(ctx context.Context) (bool, error) {
+	err = wait.PollUntilContextTimeout(ctx, every, phaseTimeout, true, func(ctx context.Context) (bool, error) {
 		if skip > 0 {
 			skip--
 			return false, nil
@@ -193,7 +195,7 @@ func (m *subject) cold(ctx context.Context) error {
 		return err
 	}
 	profiled := m.time(ctx, "cold", newPerSecond)
-	last, err := m.settled(ctx, float64(m.consumers+m.services))
+	last, err := m.settled(ctx, float64(m.consumers+m.services), lookTime, farLooks)
 	if err := errors.Join(err, profiled()); err != nil {
 		return err
 	}
@@ -275,7 +277,7 @@ func (m *subject) idle(ctx context.Context) error {
 	if err := m.awaitListing(ctx); err != nil {
 		return err
 	}
-	if _, err := m.settled(ctx, 0); err != nil {
+	if _, err := m.settled(ctx, 0, lookTime, farLooks); err != nil {
 		return err
 	}
 	if kube, requests, err = m.counted(ctx, before); err != nil {
@@ -317,7 +319,7 @@ func (m *subject) restart(ctx context.Context) error {
 		return err
 	}
 	profiled := m.time(ctx, "restart", knownPerSecond)
-	last, err := m.settled(ctx, float64(m.consumers+m.services))
+	last, err := m.settled(ctx, float64(m.consumers+m.services), startLookTime, 0)
 	if err := errors.Join(err, profiled()); err != nil {
 		return err
 	}
