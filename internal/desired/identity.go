@@ -105,6 +105,11 @@ func (s Scope) ACLID(consumerID, group string) string {
 	return uuid.NewSHA1(namespaceUUID, []byte(name)).String()
 }
 
+// OtherID gives the id that takes the place of one that somebody else has: the same for the same id, for ever.
+func OtherID(id string) string {
+	return uuid.NewSHA1(namespaceUUID, []byte("other\x00"+id)).String()
+}
+
 // ListTags are the tags by which all entities of the scope are listed.
 func (s Scope) ListTags() []string {
 	return []string{tagInstallation + s.Installation, tagGateway + s.Gateway}

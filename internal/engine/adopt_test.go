@@ -222,3 +222,49 @@ func TestLostAnswerOfAnAdoption(t *testing.T) {
 		t.Errorf("wrote %v, want the group's tags alone", got)
 	}
 }
+
+// A resource leaves what it had in Kong, another takes it over, and the first is made again: each has its own then,
+// also in another process, and goes without the other.
+func TestWhatAnotherTookOverIsNotTakenBack(t *testing.T) {
+	r := newRig(t)
+	r.adopting()
+	first := r.consumer("first", "john", "k1")
+	r.mustSync(first)
+	if err := r.gateway.Orphan(t.Context(), first.Owner); err != nil {
+		t.Fatal(err)
+	}
+	second := r.consumer("second", "john", "k1")
+	r.mustSync(second)
+	consumer := r.gateway.ActualID(id(second, kong.KindConsumer))
+	if consumer != id(first, kong.KindConsumer) {
+		t.Fatalf("consumer %s was not taken over", id(first, kong.KindConsumer))
+	}
+
+	first = r.consumer("first", "jane", "k2")
+	r.mustSync(first)
+	for range 2 {
+		for _, e := range slices.Concat(first.Entities, second.Entities) {
+			ownership, _ := desired.ParseTags(e.Fields.Tags())
+			held, err := r.kong.Get(t.Context(), e.Kind, r.gateway.ActualID(e.ID))
+			if err != nil {
+				t.Fatalf("%s of %s: %v", e.Kind, ownership.Owner, err)
+			}
+			if now, _ := desired.ParseTags(held.Fields.Tags()); now.Owner != ownership.Owner {
+				t.Errorf("%s %s is %v, want %v", e.Kind, held.ID, now.Owner, ownership.Owner)
+			}
+			if is, _ := r.gateway.Standing(e.ID); !is {
+				t.Errorf("%s of %s is not known to be in Kong", e.Kind, ownership.Owner)
+			}
+		}
+		r.start(time.Hour)
+		if writes := r.mustSync(first) + r.mustSync(second); writes != 0 {
+			t.Errorf("%d writes after a restart", writes)
+		}
+	}
+	if err := r.gateway.Delete(t.Context(), first.Owner); err != nil {
+		t.Fatal(err)
+	}
+	if !r.there(kong.KindConsumer, consumer) || !r.there(kong.KindJWT, "k1") {
+		t.Error("what the other has is gone")
+	}
+}

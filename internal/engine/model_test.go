@@ -28,11 +28,15 @@ type modelKong struct {
 	// writes are the operator's, and hindered counts the requests that trouble kept from being done, but for those
 	// that put something.
 	writes, hindered atomic.Int64
-	// guards are the plugins that have to be there before a route of a service is, as its owner wants it now.
-	guards map[string][]kong.Entity
+	// guards gives, of each owner, the plugins that have to be there before a route of a service is, as it wants
+	// them now. retained are the owners whose entities stay.
+	guards   map[desired.Owner]func(service string) []kong.Entity
+	retained map[desired.Owner]bool
 	// changed are the services of which the operator does not know yet what somebody else did.
 	changed map[string]bool
 	broken  []string
+	// note tells of each write.
+	note func(format string, args ...any)
 }
 
 // propagates is how long the model's workers take: the sum of its two settings.
@@ -41,7 +45,7 @@ const propagates = 10 * time.Second
 func newModelKong() *modelKong {
 	return &modelKong{
 		held: map[string]kong.Entity{}, since: map[string]time.Time{}, closed: map[string]time.Time{},
-		guards: map[string][]kong.Entity{}, changed: map[string]bool{},
+		guards: map[desired.Owner]func(string) []kong.Entity{}, retained: map[desired.Owner]bool{}, changed: map[string]bool{},
 	}
 }
 
@@ -92,7 +96,7 @@ func (s *session) EntitySchema(context.Context, kong.Kind) (kong.Field, error) {
 func unavailable() error { return &kong.UnavailableError{Cause: kong.CauseNetwork} }
 
 // request does one request, with what is in its way.
-func (s *session) request(ctx context.Context, method string, kind kong.Kind, do func() error) error {
+func (s *session) request(ctx context.Context, method string, kind kong.Kind, do func() error, what ...any) error {
 	s.mu.Lock()
 	found := s.hit(method, kind)
 	broken := s.dead.Load() || s.away.Load() || ctx.Err() != nil
@@ -115,6 +119,9 @@ func (s *session) request(ctx context.Context, method string, kind kong.Kind, do
 		return unavailable()
 	}
 	err := do()
+	if method != http.MethodGet {
+		s.note("  %s %s: %v", method, what, err)
+	}
 	s.mu.Unlock()
 	if found.duringAfter != nil {
 		found.duringAfter()
@@ -146,7 +153,7 @@ func (s *session) Put(ctx context.Context, e kong.Entity) (answer kong.Entity, e
 	return e, s.request(ctx, http.MethodPut, e.Kind, func() error {
 		s.writes.Add(1)
 		return s.put(e, false)
-	})
+	}, e.ID, "of", e.ConsumerID, e.Fields.Tags())
 }
 
 // put does a PUT, or says why Kong would not. byHand says that it is somebody else's.
@@ -193,7 +200,7 @@ func (m *modelKong) promisesOfPut(e, before kong.Entity, was bool) {
 	if e.Kind != kong.KindRoute || was && before.Fields.Ref("service") == service || m.changed[service] {
 		return
 	}
-	for _, guard := range m.guards[service] {
+	for _, guard := range m.guardsOf(e) {
 		held, there := m.held[guard.ID]
 		if there && isSame(held, guard) && time.Since(m.since[guard.ID]) >= propagates {
 			continue
@@ -201,6 +208,16 @@ func (m *modelKong) promisesOfPut(e, before kong.Entity, was bool) {
 		m.broken = append(m.broken, fmt.Sprintf("route %s opens, and plugin %s is not what it should be, or is so for %s",
 			e.Fields.Text("name"), guard.Fields.Text("name"), time.Since(m.since[guard.ID])))
 	}
+}
+
+// guardsOf are the plugins that the owner of a route wants on its service.
+func (m *modelKong) guardsOf(route kong.Entity) []kong.Entity {
+	ownership, _ := desired.ParseTags(route.Fields.Tags())
+	of, known := m.guards[ownership.Owner]
+	if !known {
+		return nil
+	}
+	return of(route.Fields.Ref("service"))
 }
 
 func isSame(a, b kong.Entity) bool {
@@ -215,7 +232,7 @@ func (s *session) Delete(ctx context.Context, kind kong.Kind, consumerID, id str
 			return notFound()
 		}
 		return s.drop(id, false)
-	})
+	}, kind, id, "of", consumerID)
 }
 
 // drop takes an entity out, and what belongs to it.
@@ -254,6 +271,9 @@ func (m *modelKong) promisesOfDelete(e kong.Entity, children []kong.Entity) {
 		if isForeign(gone) {
 			m.broken = append(m.broken, fmt.Sprintf("%s %s goes, which is somebody else's", gone.Kind, gone.ID))
 		}
+		if of, tagged := desired.ParseTags(gone.Fields.Tags()); tagged && m.retained[of.Owner] {
+			m.broken = append(m.broken, fmt.Sprintf("%s %s goes, which is to be retained", gone.Kind, gone.ID))
+		}
 	}
 	service := e.ID
 	if e.Kind == kong.KindPlugin && e.Fields.Text("name") == "jwt" {
@@ -279,7 +299,11 @@ func (m *modelKong) childrenOf(id string) (children []kong.Entity) {
 	return children
 }
 
-func isForeign(e kong.Entity) bool { return e.Fields.Text("marker") == "foreign" }
+// isForeign says whether somebody else made an entity, and nobody has taken it over.
+func isForeign(e kong.Entity) bool {
+	_, tagged := desired.ParseTags(e.Fields.Tags())
+	return e.Fields.Text("marker") == "foreign" && !tagged
+}
 
 func (s *session) PatchTags(ctx context.Context, kind kong.Kind, _, id string, tags []string) (kong.Entity, error) {
 	var e kong.Entity
@@ -293,7 +317,7 @@ func (s *session) PatchTags(ctx context.Context, kind kong.Kind, _, id string, t
 		e.Fields["tags"] = tags
 		s.held[id] = e
 		return nil
-	})
+	}, kind, id, tags)
 	return e, err
 }
 

@@ -104,6 +104,7 @@ func (w *world) drawChange(a *actor) {
 		a.gone = len(a.wants.Entities) == 0
 	default:
 		a.gone, a.due = true, time.Now()
+		a.retains = rapid.Bool().Draw(w.T, "retains")
 	}
 }
 
@@ -185,7 +186,11 @@ func (w *world) drawHand() {
 	if w.alone || e.ID == strangerID {
 		return
 	}
-	what := rapid.SampledFrom([]string{"drop", "change", "untag", "move", "hang on"}).Draw(w.T, "by hand")
+	what := rapid.SampledFrom([]string{"drop", "change", "untag", "move", "hang on", "make"}).Draw(w.T, "by hand")
+	if what == "make" {
+		w.drawOther()
+		return
+	}
 	w.say("by hand: %s %s %s", what, e.Kind, e.ID)
 	w.excuse(e)
 	e.Fields = maps.Clone(e.Fields)
@@ -211,6 +216,38 @@ func (w *world) drawHand() {
 	_ = k.put(e, true) // Kong may refuse it
 }
 
+// drawOther has somebody make what owners want too, and what they may take over where the gateway adopts.
+func (w *world) drawOther() {
+	w.others++
+	e := kong.Entity{ID: fmt.Sprintf("other-%d", w.others), Fields: kong.Fields{"marker": "foreign"}}
+	e.Kind = rapid.SampledFrom([]kong.Kind{kong.KindConsumer, kong.KindJWT, kong.KindService, kong.KindRoute}).Draw(w.T, "made")
+	switch e.Kind {
+	case kong.KindConsumer:
+		e.Fields["username"] = rapid.SampledFrom(usernames).Draw(w.T, "username")
+	case kong.KindJWT:
+		e.ConsumerID = w.drawHeld(kong.KindConsumer)
+		e.Fields["key"], e.Fields["algorithm"] = rapid.SampledFrom(keys).Draw(w.T, "key"), "HS256"
+	case kong.KindService:
+		e.Fields["name"], e.Fields["host"] = rapid.SampledFrom(names).Draw(w.T, "name"), "other.example"
+	default:
+		path := rapid.SampledFrom(paths).Draw(w.T, "path")
+		e.Fields["name"], e.Fields["paths"] = "route"+path, []string{"/" + path}
+		e.Fields["service"] = on(w.drawHeld(kong.KindService))
+	}
+	w.say("by hand: make %s %s %v", e.Kind, e.ID, e.Fields)
+	w.excuse(e)
+	_ = w.kong.put(e, true) // Kong may refuse it
+}
+
+// drawHeld draws the id of something of a kind in Kong; "" where there is nothing.
+func (w *world) drawHeld(kind kong.Kind) string {
+	ids := slices.DeleteFunc(slices.Sorted(maps.Keys(w.kong.held)), func(id string) bool { return w.kong.held[id].Kind != kind })
+	if len(ids) == 0 {
+		return ""
+	}
+	return rapid.SampledFrom(ids).Draw(w.T, "of")
+}
+
 // excuse notes that the operator does not know of a change before it has listed.
 func (w *world) excuse(e kong.Entity) {
 	service := described(e).Service
@@ -233,26 +270,18 @@ func (w *world) quiet() {
 	w.kong.away.Store(false)
 	w.kong.mu.Lock()
 	w.kong.trouble = nil
-	for id, e := range w.kong.held {
-		if _, tagged := desired.ParseTags(e.Fields.Tags()); tagged || id == strangerID {
-			continue
-		}
-		w.excuse(e)
-		for _, child := range w.kong.childrenOf(id) {
-			_ = w.kong.drop(child.ID, true) // a route has no routes
-		}
-		_ = w.kong.drop(id, true) // no more than it
-	}
 	w.kong.mu.Unlock()
+	w.tidy()
 	usernames, names := rapid.Permutation(usernames).Draw(w.T, "usernames"), rapid.Permutation(names).Draw(w.T, "names")
 	keys, paths := rapid.Permutation(keys).Draw(w.T, "keys"), rapid.Permutation(paths).Draw(w.T, "paths")
 	w.rotation.want.Interval, w.rotation.due, w.rotation.lives = 0, time.Now(), -1
 	for i, a := range w.actors[:4] {
 		n := i / 2
 		w.drawSpec(a, usernames[n:n+1], keys[2*n:2*n+2], names[n:n+1], paths[2*n:2*n+2])
-		a.gone = rapid.IntRange(0, 4).Draw(w.T, "gone") == 0
+		a.gone, a.retains = rapid.IntRange(0, 4).Draw(w.T, "gone") == 0, rapid.Bool().Draw(w.T, "retains")
 	}
 	w.pass(time.Minute)
+	w.tidy() // what was retained meanwhile has names that others want
 	if len(w.kong.changed) > 0 {
 		w.list()
 	}
@@ -269,17 +298,38 @@ func (w *world) quiet() {
 	}
 }
 
+// tidy takes out what is nobody's.
+func (w *world) tidy() {
+	w.kong.mu.Lock()
+	defer w.kong.mu.Unlock()
+	for id, e := range w.kong.held {
+		if _, tagged := desired.ParseTags(e.Fields.Tags()); tagged || id == strangerID {
+			continue
+		}
+		w.excuse(e)
+		for _, child := range w.kong.childrenOf(id) {
+			_ = w.kong.drop(child.ID, true) // a route has no routes
+		}
+		_ = w.kong.drop(id, true) // no more than it
+	}
+}
+
 // isAsWanted holds that Kong has what is wanted, and nothing else of the operator's.
 func (w *world) isAsWanted() {
-	want := 1 // the stranger
+	want, held := 0, 0
 	for _, a := range w.actors {
 		w.isDone(a)
 		if !a.gone {
 			want += len(a.wants.Entities)
 		}
 	}
-	if len(w.kong.held) != want {
-		w.Fatalf("%d entities in the end, want %d\n%s", len(w.kong.held), want, join(w.story))
+	for _, e := range w.kong.held {
+		if _, tagged := desired.ParseTags(e.Fields.Tags()); tagged {
+			held++
+		}
+	}
+	if held != want {
+		w.Fatalf("%d entities in the end, want %d\n%s", held, want, join(w.story))
 	}
 }
 

@@ -38,6 +38,10 @@ type world struct {
 	story    []string
 	// alone says that nobody else writes to Kong.
 	alone bool
+	// adopts is spec.adoption: Unowned.
+	adopts bool
+	// others counts what somebody else made.
+	others int
 }
 
 // actor is what controllers do for one owner: a reconcile when its spec changes, when the engine wakes it, and when it
@@ -45,7 +49,8 @@ type world struct {
 type actor struct {
 	owner         desired.Owner
 	wants, former desired.Set
-	gone          bool
+	// gone says that the resource is being deleted, and retains that its deletion policy is Retain.
+	gone, retains bool
 	due           time.Time // zero: never
 	// withdraws says that what is to go goes in a request of its own, before anything else.
 	withdraws bool
@@ -54,7 +59,8 @@ type actor struct {
 }
 
 func newWorld(t *rapid.T, bubble *testing.T) *world {
-	w := &world{T: t, bubble: bubble, kong: newModelKong(), alone: rapid.Bool().Draw(t, "alone")}
+	w := &world{T: t, bubble: bubble, kong: newModelKong(), alone: rapid.Bool().Draw(t, "alone"), adopts: rapid.Bool().Draw(t, "adopts")}
+	w.kong.note = w.say
 	stranger := kong.Fields{"marker": "foreign", "username": "stranger"}
 	_ = w.kong.put(kong.Entity{Kind: kong.KindConsumer, ID: strangerID, Fields: stranger}, true) // it is the first
 	for _, name := range []string{"one", "two"} {
@@ -113,7 +119,7 @@ func (w *world) start() {
 	})
 	w.registry.Listen(w.hear)
 	clear(w.kong.changed) // it lists first of all
-	gateway, err := w.registry.Ensure("default", Settings{DriftInterval: listsEvery})
+	gateway, err := w.registry.Ensure("default", Settings{DriftInterval: listsEvery, Adopt: w.adopts})
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -144,6 +150,7 @@ func (w *world) reconcile(a *actor) {
 	w.mu.Unlock()
 	a.due = time.Time{}
 	w.noteGuards(a)
+	w.noteRetained(a)
 	going, hindered := w.going(a), w.kong.hindered.Load()
 	err := w.program(a)
 	w.say("%s: %v", a.owner.Name, err)
@@ -181,6 +188,9 @@ func (w *world) program(a *actor) error {
 	if a.program != nil {
 		return a.program()
 	}
+	if a.gone && a.retains {
+		return w.gateway.Orphan(ctx, a.owner)
+	}
 	if a.gone {
 		return w.gateway.Delete(ctx, a.owner)
 	}
@@ -196,6 +206,9 @@ func (w *world) program(a *actor) error {
 // going are the ids of what gives access, as far as the operator knows, and is not wanted any more. Whatever is wrong
 // with anything else, it goes.
 func (w *world) going(a *actor) (ids []string) {
+	if a.gone && a.retains {
+		return nil
+	}
 	for _, e := range w.gateway.observed.Of(a.owner) {
 		if plan.TakesAccess(e.Kind) && (a.gone || !a.keeps(e.Part)) {
 			ids = append(ids, e.ID)
@@ -207,7 +220,7 @@ func (w *world) going(a *actor) (ids []string) {
 // isDone holds that Kong has what an owner wants, and no more. The engine said so, or had the time.
 func (w *world) isDone(a *actor) {
 	want := map[string]kong.Entity{}
-	for _, e := range a.wants.Entities {
+	for _, e := range w.actual(a) {
 		if !a.gone {
 			want[e.ID] = e
 		}
@@ -216,7 +229,7 @@ func (w *world) isDone(a *actor) {
 		ownership, tagged := desired.ParseTags(e.Fields.Tags())
 		wanted, is := want[id]
 		if tagged && ownership.Owner == a.owner && (!is || !isSame(e, wanted)) {
-			w.Fatalf("%s has %s %s, and should not, or not so\n%s", a.owner.Name, e.Kind, id, join(w.story))
+			w.Fatalf("%s has %s %s, and should not, or not so: %v, want %v\n%s", a.owner.Name, e.Kind, id, e, wanted, join(w.story))
 		}
 		delete(want, id)
 	}
@@ -252,20 +265,30 @@ func (a *actor) keeps(part string) bool {
 	})
 }
 
+// actual is what an owner wants, under the ids that it has in Kong.
+func (w *world) actual(a *actor) []kong.Entity {
+	ids := w.gateway.observed.ActualIDs(a.wants.Entities)
+	entities := make([]kong.Entity, 0, len(a.wants.Entities))
+	for _, e := range a.wants.Entities {
+		entities = append(entities, relocate(e, ids))
+	}
+	return entities
+}
+
 // noteGuards tells the model which plugins each route of an owner rests on.
 func (w *world) noteGuards(a *actor) {
-	for _, e := range a.wants.Entities {
-		if e.Kind != kong.KindService {
-			continue
-		}
-		w.kong.guards[e.ID] = nil
-		for _, plugin := range a.wants.Entities {
-			if plugin.Fields.Ref("service") == e.ID && plugin.Kind == kong.KindPlugin {
-				w.kong.guards[e.ID] = append(w.kong.guards[e.ID], plugin)
+	w.kong.guards[a.owner] = func(service string) (guards []kong.Entity) {
+		for _, e := range w.actual(a) {
+			if !a.gone && e.Kind == kong.KindPlugin && e.Fields.Ref("service") == service {
+				guards = append(guards, e)
 			}
 		}
+		return guards
 	}
 }
+
+// noteRetained tells the model whose entities are to stay.
+func (w *world) noteRetained(a *actor) { w.kong.retained[a.owner] = a.gone && a.retains }
 
 // turn reconciles who is due until nobody is, and says when the next is; zero: nobody.
 func (w *world) turn() (next time.Time) {

@@ -87,15 +87,25 @@ func (x *index) given(e plan.Entry) string {
 	return x.scope.ID(e.Kind, e.Owner, e.Part)
 }
 
-// actual is the id in Kong of what the operator would give an id: another one where it was adopted. It is read from
-// the tags in Kong and from nowhere else, so that it survives whatever Kubernetes loses.
+// actual is the id in Kong of what the operator would give an id: another one where it was adopted, or where somebody
+// else adopted what had the id. It is read from the tags in Kong and from nowhere else, so that it survives whatever
+// Kubernetes loses.
 func (x *index) actual(given string) string {
-	if x.entries[given] != nil || len(x.adopted[given]) == 0 {
+	if e := x.entries[given]; e != nil && x.given(*e) == given {
 		return given
 	}
 	// Two entities may carry the same tags, such as a copy that somebody made: one of them is taken, always the
 	// same.
-	return slices.Min(slices.Collect(maps.Keys(x.adopted[given])))
+	if len(x.adopted[given]) > 0 {
+		return slices.Min(slices.Collect(maps.Keys(x.adopted[given])))
+	}
+	// A resource left it in Kong when it was deleted, another took it over, and the first is made again: a PUT of
+	// the id would take it from the other, with all that hangs on it.
+	id := given
+	for x.entries[id] != nil {
+		id = desired.OtherID(id)
+	}
+	return id
 }
 
 func insert(index map[string]map[string]*plan.Entry, key string, e *plan.Entry) {
