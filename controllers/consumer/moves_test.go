@@ -81,3 +81,31 @@ func TestAnIssuersKeysStayUntilAnotherSourceHasArrived(t *testing.T) {
 		}
 	}
 }
+
+// What was asked for while a consumer was revoked counts also where it is seen only with the end of the revocation.
+func TestWhatWasAskedForWhileRevokedCountsThoughItIsSeenLate(t *testing.T) {
+	sim := startKong(t)
+	for name, restarts := range map[string]bool{"in one look": false, "by another operator": true} {
+		p := begins(t, sim, "generate")
+		leaked := p.published
+		p.endAll()
+		p.change("revoked", func(c *v1alpha1.JwtConsumer) { c.Spec.Revoked = true })
+		p.act()
+		if restarts {
+			p.restart()
+		}
+		p.annotate(v1alpha1.AnnotationRotate)
+		p.change("not revoked any more", func(c *v1alpha1.JwtConsumer) { c.Spec.Revoked = false })
+		for range 3 {
+			p.act()
+			if _, held := p.inKong()[leaked]; held {
+				t.Fatalf("%s: what may have leaked is in Kong again", name)
+			}
+			p.pass(propagation)
+		}
+		p.settles()
+		if string(p.secret(clientsSecret)["secret"]) == leaked {
+			t.Errorf("%s: clients have it still", name)
+		}
+	}
+}

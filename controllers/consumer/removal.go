@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
+	"github.com/kongjwt/kong-jwt-operator/internal/credential"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
 )
@@ -59,6 +60,33 @@ func (r *reconciliation) awaitRevocation() error {
 	}
 	return status.Wait(remaining, v1alpha1.ReasonAwaitingDataPlane,
 		"no credential is in Kong any more; waiting until every data plane has to refuse them (propagation delay)")
+}
+
+// begin takes the steps that are due before Kong gets anything. A credential that a revocation kept out of Kong until
+// now is decided as it would have been then: a request that was made meanwhile may be seen only now, together with the
+// end of the revocation, and the former material is not to come back. No overlap is owed for it, since nobody could
+// use it.
+func (r *revisions) begin(ctx context.Context) error {
+	asWanted := r.wants
+	r.wants = slices.Clone(asWanted)
+	for i := range r.wants {
+		r.wants[i].Revoked = r.wants[i].Revoked || r.isOut(r.wants[i].Name)
+	}
+	_, err := r.advance(ctx)
+	r.wants = asWanted
+	return err
+}
+
+// isOut says whether nothing of a credential is in Kong, neither by the status as it was left, nor by what Kong holds.
+func (r *revisions) isOut(name string) bool {
+	history := r.of(name)
+	active, found := history.Active()
+	reported := slices.ContainsFunc(r.former, func(s v1alpha1.CredentialStatus) bool {
+		return s.Name == name && s.Revision == active.Number && s.State == v1alpha1.CredentialPending
+	})
+	return found && reported && !slices.ContainsFunc(history.Revisions, func(revision credential.Revision) bool {
+		return r.gateway.Engine.InKong(r.credentialID(revision.Slot), true)
+	})
 }
 
 // removeWithdrawn takes out of Kong what was taken away from a consumer that cannot be programmed, whatever is wrong

@@ -84,8 +84,7 @@ func (s *sources) read(ctx context.Context) error {
 	if err := s.revisions.lookInKong(ctx); err != nil {
 		return err
 	}
-	_, err := s.revisions.advance(ctx)
-	return err
+	return s.revisions.begin(ctx)
 }
 
 // readOne reads what one credential is made of: the Secret that it refers to, or the one that it is published in. One
