@@ -117,8 +117,10 @@ var _ = Describe("A request", func() {
 		consumer := w.rotated("r", &v1alpha1.Rotation{Interval: "1h", Overlap: "30m"})
 		create(ctx, consumer)
 		ready(ctx, consumer)
+		recorded := w.operator.secretWrites.Load()
 		annotate(ctx, consumer, v1alpha1.AnnotationRevokePrevious, "incident-42")
-		ready(ctx, consumer)
+		Eventually(w.operator.secretWrites.Load).WithTimeout(soon).WithPolling(poll).
+			Should(BeNumerically(">", recorded), "seen before the other: the two at once would mean the material in use")
 		annotate(ctx, consumer, v1alpha1.AnnotationRotate, "1")
 		overlapping := []string{w.sayActive(2), "Retiring " + w.name + ".r.made.1"}
 		Eventually(phases(ctx, consumer)).WithTimeout(soon).WithPolling(poll).Should(Equal(overlapping))
