@@ -316,8 +316,9 @@ var _ = Describe("An operator that is told of changes late", func() {
 		annotate(ctx, consumer, v1alpha1.AnnotationRotate, "1")
 		Eventually(phases(ctx, consumer)).WithTimeout(soon).WithPolling(poll).Should(ContainElement(w.sayActive(2)))
 		ready(ctx, consumer)
+		// The counts of a gateway are written a heartbeat later.
+		Eventually(func() int64 { return w.operator.writes.Swap(0) }).WithTimeout(soon).WithPolling(quiet).Should(BeZero())
 		w.kong.ResetRequests()
-		before := w.operator.writes.Load()
 		for range 2 {
 			Expect(replica.Skip(ctx, watched...)).To(Succeed())
 			for _, kind := range watched {
@@ -326,7 +327,7 @@ var _ = Describe("An operator that is told of changes late", func() {
 		}
 		Consistently(func(g Gomega) {
 			g.Expect(w.writes()).To(BeZero())
-			g.Expect(w.operator.writes.Load()).To(Equal(before))
+			g.Expect(w.operator.writes.Load()).To(BeZero())
 		}).WithTimeout(quiet).WithPolling(poll).Should(Succeed())
 	})
 
