@@ -192,6 +192,9 @@ func (w *world) drawHand() {
 		return
 	}
 	w.say("by hand: %s %s %s", what, e.Kind, e.ID)
+	if ownership, ours := desired.ParseTags(e.Fields.Tags()); ours && w.reports {
+		w.touched[ownership.Owner] = true
+	}
 	w.excuse(e)
 	e.Fields = maps.Clone(e.Fields)
 	switch what {
@@ -287,7 +290,9 @@ func (w *world) quiet() {
 	}
 	w.pass(restsWithin)
 	w.isAsWanted()
-	w.rotation.isSettled()
+	if !w.touched[w.rotation.owner] {
+		w.rotation.isSettled()
+	}
 	writes := w.kong.writes.Load()
 	w.pass(2 * listsEvery)
 	for _, a := range w.actors {
@@ -319,12 +324,12 @@ func (w *world) isAsWanted() {
 	want, held := 0, 0
 	for _, a := range w.actors {
 		w.isDone(a)
-		if !a.gone {
+		if !a.gone && !w.touched[a.owner] {
 			want += len(a.wants.Entities)
 		}
 	}
 	for _, e := range w.kong.held {
-		if _, tagged := desired.ParseTags(e.Fields.Tags()); tagged {
+		if ownership, tagged := desired.ParseTags(e.Fields.Tags()); tagged && !w.touched[ownership.Owner] {
 			held++
 		}
 	}

@@ -40,6 +40,11 @@ type world struct {
 	alone bool
 	// adopts is spec.adoption: Unowned.
 	adopts bool
+	// reports is spec.driftPolicy: Report. touched are the owners of what somebody else changed then, which stays
+	// so, and drifts what the engine told of it: the status keeps it.
+	reports bool
+	touched map[desired.Owner]bool
+	drifts  map[desired.Owner][]string
 	// others counts what somebody else made.
 	others int
 }
@@ -59,7 +64,10 @@ type actor struct {
 }
 
 func newWorld(t *rapid.T, bubble *testing.T) *world {
-	w := &world{T: t, bubble: bubble, kong: newModelKong(), alone: rapid.Bool().Draw(t, "alone"), adopts: rapid.Bool().Draw(t, "adopts")}
+	w := &world{
+		T: t, bubble: bubble, kong: newModelKong(), alone: rapid.Bool().Draw(t, "alone"), adopts: rapid.Bool().Draw(t, "adopts"),
+		reports: rapid.Bool().Draw(t, "reports"), touched: map[desired.Owner]bool{}, drifts: map[desired.Owner][]string{},
+	}
 	w.kong.note = w.say
 	stranger := kong.Fields{"marker": "foreign", "username": "stranger"}
 	_ = w.kong.put(kong.Entity{Kind: kong.KindConsumer, ID: strangerID, Fields: stranger}, true) // it is the first
@@ -119,7 +127,7 @@ func (w *world) start() {
 	})
 	w.registry.Listen(w.hear)
 	clear(w.kong.changed) // it lists first of all
-	gateway, err := w.registry.Ensure("default", Settings{DriftInterval: listsEvery, Adopt: w.adopts})
+	gateway, err := w.registry.Ensure("default", Settings{DriftInterval: listsEvery, Adopt: w.adopts, ReportDrift: w.reports})
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -199,7 +207,15 @@ func (w *world) program(a *actor) error {
 			return err
 		}
 	}
-	_, err := w.gateway.Sync(ctx, a.wants, SyncOptions{})
+	result, err := w.gateway.Sync(ctx, a.wants, SyncOptions{Drifted: w.drifts[a.owner]})
+	if result.Applied {
+		w.drifts[a.owner] = nil
+		for _, d := range result.Drifts {
+			if !d.Corrected {
+				w.drifts[a.owner] = append(w.drifts[a.owner], d.ID)
+			}
+		}
+	}
 	return err
 }
 
@@ -219,6 +235,9 @@ func (w *world) going(a *actor) (ids []string) {
 
 // isDone holds that Kong has what an owner wants, and no more. The engine said so, or had the time.
 func (w *world) isDone(a *actor) {
+	if w.touched[a.owner] {
+		return
+	}
 	want := map[string]kong.Entity{}
 	for _, e := range w.actual(a) {
 		if !a.gone {
