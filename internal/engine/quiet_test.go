@@ -85,6 +85,7 @@ var (
 )
 
 func (w *world) drawSpec(a *actor, usernames, keys, names, paths []string) {
+	delete(w.drifts, a.owner) // the status is that of a former spec
 	a.gone, a.due, a.former = false, time.Now(), a.wants
 	a.withdraws = rapid.Bool().Draw(w.T, "withdraws")
 	if a.owner.Kind == "JwtConsumer" {
@@ -100,6 +101,7 @@ func (w *world) drawChange(a *actor) {
 	case "spec":
 		w.drawSpec(a, usernames, keys, names, paths)
 	case "back":
+		delete(w.drifts, a.owner)
 		a.wants, a.former, a.due = a.former, a.wants, time.Now()
 		a.gone = len(a.wants.Entities) == 0
 	default:
@@ -192,9 +194,6 @@ func (w *world) drawHand() {
 		return
 	}
 	w.say("by hand: %s %s %s", what, e.Kind, e.ID)
-	if ownership, ours := desired.ParseTags(e.Fields.Tags()); ours && w.reports {
-		w.touched[ownership.Owner] = true
-	}
 	w.excuse(e)
 	e.Fields = maps.Clone(e.Fields)
 	switch what {
@@ -251,8 +250,11 @@ func (w *world) drawHeld(kind kong.Kind) string {
 	return rapid.SampledFrom(ids).Draw(w.T, "of")
 }
 
-// excuse notes that the operator does not know of a change before it has listed.
+// excuse notes that the operator does not know of a change before it has listed, and what it will leave so.
 func (w *world) excuse(e kong.Entity) {
+	if ownership, ours := desired.ParseTags(e.Fields.Tags()); ours && w.reports {
+		w.touched[ownership.Owner] = true
+	}
 	service := described(e).Service
 	if e.Kind == kong.KindService {
 		service = e.ID
@@ -281,10 +283,10 @@ func (w *world) quiet() {
 	for i, a := range w.actors[:4] {
 		n := i / 2
 		w.drawSpec(a, usernames[n:n+1], keys[2*n:2*n+2], names[n:n+1], paths[2*n:2*n+2])
-		a.gone, a.retains = rapid.IntRange(0, 4).Draw(w.T, "gone") == 0, rapid.Bool().Draw(w.T, "retains")
+		// What is retained now would have names that others want: nobody says when it goes.
+		a.gone, a.retains = rapid.IntRange(0, 4).Draw(w.T, "gone") == 0, false
 	}
 	w.pass(time.Minute)
-	w.tidy() // what was retained meanwhile has names that others want
 	if len(w.kong.changed) > 0 {
 		w.list()
 	}
@@ -313,6 +315,7 @@ func (w *world) tidy() {
 		}
 		w.excuse(e)
 		for _, child := range w.kong.childrenOf(id) {
+			w.excuse(child)
 			_ = w.kong.drop(child.ID, true) // a route has no routes
 		}
 		_ = w.kong.drop(id, true) // no more than it
