@@ -40,7 +40,7 @@ type world struct {
 	alone bool
 	// adopts is spec.adoption: Unowned.
 	adopts bool
-	// reports is spec.driftPolicy: Report. touched are the owners of what somebody else changed then, which stays
+	// reports is spec.drift.policy: Report. touched are the owners of what somebody else changed then, which stays
 	// so, and drifts what the engine told of it: the status keeps it.
 	reports bool
 	touched map[desired.Owner]bool
