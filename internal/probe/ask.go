@@ -29,7 +29,8 @@ type Asker struct {
 const (
 	// agreeing is how many answers of a data plane have to agree. Its workers are not known; each connection
 	// reaches one of them by chance, so that one of four that is behind escapes 16 answers in one of a hundred
-	// times.
+	// times. That is so where proxy_listen has reuseport, as by Kong's default. Without it the worker that is awake
+	// takes most connections.
 	agreeing = 16
 	// timeout of one question, from dialing to the end of the answer.
 	timeout = 3 * time.Second
