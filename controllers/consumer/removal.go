@@ -67,13 +67,11 @@ func (r *reconciliation) awaitRevocation() error {
 // end of the revocation, and the former material is not to come back. No overlap is owed for it, since nobody could
 // use it.
 func (r *revisions) begin(ctx context.Context) error {
-	asWanted := r.wants
-	r.wants = slices.Clone(asWanted)
-	for i := range r.wants {
-		r.wants[i].Revoked = r.wants[i].Revoked || r.isOut(r.wants[i].Name)
+	wants := slices.Clone(r.wants)
+	for i := range wants {
+		wants[i].Revoked = wants[i].Revoked || r.isOut(wants[i].Name)
 	}
-	_, err := r.advance(ctx)
-	r.wants = asWanted
+	_, err := r.advanceTo(ctx, wants)
 	return err
 }
 

@@ -259,13 +259,18 @@ func (r *revisions) wantFor(name string) credential.Want {
 // together cost no more than one. Nothing is changed where the write fails; a *status.WaitError says that somebody
 // else wrote first, and the next reconcile decides again from that.
 func (r *revisions) advance(ctx context.Context) (moved bool, err error) {
+	return r.advanceTo(ctx, r.wants)
+}
+
+// advanceTo is advance to what is wanted of each credential.
+func (r *revisions) advanceTo(ctx context.Context, wants []credential.Want) (moved bool, err error) {
 	next, now := r.state, r.Now()
 	var taken []credential.Step
 	// credential.Decide gives one step a credential at a time, and none once nothing is due: there is an end to
 	// it. No step rests on a write to Kong here, since what was seen does not change meanwhile.
 	for {
 		decision := credential.Decide(credential.Input{
-			State: next, Wants: r.wants, Seen: r.seen,
+			State: next, Wants: wants, Seen: r.seen,
 			Rotate: r.request(v1alpha1.AnnotationRotate), RevokePrevious: r.request(v1alpha1.AnnotationRevokePrevious),
 		}, now)
 		if len(decision.Steps) == 0 {
