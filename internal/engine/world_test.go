@@ -157,8 +157,7 @@ func (w *world) reconcile(a *actor) {
 	delete(w.woken, a.owner)
 	w.mu.Unlock()
 	a.due = time.Time{}
-	w.noteGuards(a)
-	w.noteRetained(a)
+	w.noteWanted(a)
 	going, hindered := w.going(a), w.kong.hindered.Load()
 	err := w.program(a)
 	w.say("%s: %v", a.owner.Name, err)
@@ -294,8 +293,9 @@ func (w *world) actual(a *actor) []kong.Entity {
 	return entities
 }
 
-// noteGuards tells the model which plugins each route of an owner rests on.
-func (w *world) noteGuards(a *actor) {
+// noteWanted tells the model which plugins each route of an owner rests on, and whether what it has is to stay.
+func (w *world) noteWanted(a *actor) {
+	w.kong.retained[a.owner] = a.gone && a.retains
 	w.kong.guards[a.owner] = func(service string) (guards []kong.Entity) {
 		for _, e := range w.actual(a) {
 			if !a.gone && e.Kind == kong.KindPlugin && e.Fields.Ref("service") == service {
@@ -305,9 +305,6 @@ func (w *world) noteGuards(a *actor) {
 		return guards
 	}
 }
-
-// noteRetained tells the model whose entities are to stay.
-func (w *world) noteRetained(a *actor) { w.kong.retained[a.owner] = a.gone && a.retains }
 
 // turn reconciles who is due until nobody is, and says when the next is; zero: nobody.
 func (w *world) turn() (next time.Time) {

@@ -130,8 +130,8 @@ func (m *subject) measureEmpty(ctx context.Context) error {
 }
 
 // settled returns when so many reconciles are done and the queues stay empty, with the time at which the last work
-// was seen: up to every, or farLooks of it, after it was done.
-func (m *subject) settled(ctx context.Context, reconciles float64, every time.Duration, farLooks int) (last time.Time, err error) {
+// was seen: up to every after it was done, or as often more as looks may be left out.
+func (m *subject) settled(ctx context.Context, reconciles float64, every time.Duration, leftOut int) (last time.Time, err error) {
 	last = time.Now()
 	var former activity
 	skip := 0
@@ -145,7 +145,7 @@ func (m *subject) settled(ctx context.Context, reconciles float64, every time.Du
 			return false, nil //nolint:nilerr // It does not listen yet.
 		}
 		if done := now.reconciles - former.reconciles; done > 0 {
-			skip = max(0, min(farLooks, int((reconciles-now.reconciles)/done)-1))
+			skip = max(0, min(leftOut, int((reconciles-now.reconciles)/done)-1))
 		}
 		if now.busy > 0 || now.reconciles != former.reconciles {
 			last = time.Now()
