@@ -40,7 +40,8 @@ func TestPodsAreAskedOneByOne(t *testing.T) {
 	}
 }
 
-// A newer Kong may refuse what a former one took. It is given the rest, and whose the refused is learns of it.
+// A newer Kong may refuse what a former one took. It is given the rest, but for the routes that would be open without
+// what it refuses, and whose the refused is learns of it.
 func TestANodeThatRefusesWhatOthersRunIsGivenTheRest(t *testing.T) {
 	f := newFleetRig(t)
 	john := f.consumer("john", "john", "k1")
@@ -55,6 +56,9 @@ func TestANodeThatRefusesWhatOthersRunIsGivenTheRest(t *testing.T) {
 	defer func() { _ = next.Close() }()
 	f.second = next
 	f.eventually("it is given what it takes", func() bool { return f.onSecond("k1") })
+	if _, err := f.two.Get(t.Context(), kong.KindRoute, "team.api.one"); !kong.IsNotFound(err) {
+		t.Errorf("a route is open without its jwt plugin: %v", err)
+	}
 	f.eventually("whose the rest is learns why", func() bool {
 		f.clock.Step(f.gateway.State().PropagationDelay)
 		_, err = f.sync(api)

@@ -60,6 +60,21 @@ func without(c configuration, ids []string) configuration {
 	return smaller
 }
 
+// protectedBy lists the routes that would be open without an entity: those of the service that a plugin is on.
+func protectedBy(c configuration, id string) (routes []string) {
+	guard := c[id].Fields
+	service := guard.Ref("service")
+	if c[id].Kind != kong.KindPlugin || service == "" || guard.Ref("route") != "" || guard.Ref("consumer") != "" {
+		return nil
+	}
+	for _, child := range childrenByParent(c)[service] {
+		if c[child].Kind == kong.KindRoute {
+			routes = append(routes, child)
+		}
+	}
+	return routes
+}
+
 // removals are those changes that take access away and expose nothing: credentials, groups, routes and consumers that
 // go. They are pushed alone where the rest is refused. A consumer stays where another change still refers to it.
 func removals(base configuration, changes map[string]change) map[string]change {

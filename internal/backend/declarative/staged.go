@@ -188,11 +188,11 @@ func (s *staged) setBase(base configuration) {
 	s.rebase(base)
 }
 
-// cut takes an entity out of what Kong was given, and what belongs to it.
+// cut takes an entity out of what Kong was given, what belongs to it, and the routes that it protects.
 func (s *staged) cut(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.rebase(without(s.base, []string{id}))
+	s.rebase(without(s.base, append(protectedBy(s.base, id), id)))
 }
 
 // pending says whether anything of an owner is staged.
