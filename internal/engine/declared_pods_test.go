@@ -40,6 +40,20 @@ func TestPodsAreAskedOneByOne(t *testing.T) {
 	}
 }
 
+// An operator that starts finds a pod that has nothing, as it starts too.
+func TestAPodThatIsEmptyAtTheStartIsGivenTheConfiguration(t *testing.T) {
+	f := newFleetRig(t)
+	f.pushed(f.consumer("john", "john", "k1"))
+	f.eventually("both run it", func() bool { return f.onBoth("k1") })
+	f.registry.Close()
+	if err := f.two.PostConfig(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	f.start(time.Hour)
+	f.join(f.gateway)
+	f.eventually("the pod runs it", func() bool { return f.onSecond("k1") })
+}
+
 // A newer Kong may refuse what a former one took. It is given the rest, but for the routes that would be open without
 // what it refuses, and whose the refused is learns of it.
 func TestANodeThatRefusesWhatOthersRunIsGivenTheRest(t *testing.T) {

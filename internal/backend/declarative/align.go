@@ -41,8 +41,10 @@ func (b *Backend) Align(ctx context.Context) error {
 			Reason: v1alpha1.ReasonProgressing, Message: "Kong has no database; finding its pods",
 		}
 	}
-	b.posting.Lock()
-	defer b.posting.Unlock()
+	if err := b.posting.take(ctx); err != nil {
+		return err
+	}
+	defer b.posting.leave()
 	if _, err := b.nodes.changed(ctx); err != nil {
 		return err
 	}
@@ -168,7 +170,8 @@ func (b *Backend) runs(c content, base configuration) bool {
 	}
 	// A default that Kong makes at random is shown, and was not given. It is ours all the same.
 	asGiven := c.revision.number > 0 && c.node.lastGiven() == given{c.hash, c.revision.number}
-	return asGiven || b.options.equal(c.ours, base) || b.options.equal(c.ours, b.staged.lastTried())
+	tried, found := b.staged.lastTried()
+	return asGiven || b.options.equal(c.ours, base) || found && b.options.equal(c.ours, tried)
 }
 
 // restore gives a node the configuration that the others run. What it refuses of it, perhaps a newer Kong, goes, and

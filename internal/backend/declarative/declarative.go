@@ -5,7 +5,6 @@ package declarative
 import (
 	"context"
 	"iter"
-	"sync"
 
 	"github.com/go-logr/logr"
 
@@ -65,7 +64,7 @@ type Backend struct {
 	staged   *staged
 	nodes    *nodes
 	// posting is held while a configuration is made and given: no older one may come after a newer.
-	posting sync.Mutex
+	posting turn
 	// revisions numbers the configurations, and aligned says that it is known what the nodes run.
 	revisions revisions
 	aligned   bool
@@ -76,10 +75,34 @@ var _ backend.Backend = (*Backend)(nil)
 // New makes the backend of the nodes behind front, the client of the gateway's own address.
 func New(front API, listener Listener, o Options) *Backend {
 	return &Backend{
-		options: o, listener: listener, staged: newStaged(),
+		options: o, listener: listener, staged: newStaged(), posting: make(turn, 1),
 		nodes: newNodes(front, o.Client, o.SeveralPods, o.Connect),
 	}
 }
+
+// turn is had by one at a time. Who waits for it stops waiting when its context ends: a push may take as long as Kong
+// does.
+type turn chan struct{}
+
+func (t turn) take(ctx context.Context) error {
+	select {
+	case t <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (t turn) tryTake() bool {
+	select {
+	case t <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func (t turn) leave() { <-t }
 
 // Put stages an entity, and gives it as it was sent.
 func (b *Backend) Put(_ context.Context, e kong.Entity) (kong.Entity, error) {
@@ -153,10 +176,10 @@ func (b *Backend) SetNodes(wanted []backend.Node) (changed bool, err error) {
 
 // Healthy asks every node how it is, and tells the listener where one runs something else than it was given.
 func (b *Backend) Healthy(ctx context.Context) error {
-	if !b.posting.TryLock() {
+	if !b.posting.tryTake() {
 		return nil // they are being given a configuration, and say by that how they are
 	}
-	defer b.posting.Unlock()
+	defer b.posting.leave()
 	others, err := b.nodes.changed(ctx)
 	if err == nil && len(others) > 0 {
 		b.listener.Differs()

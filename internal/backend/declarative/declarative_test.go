@@ -254,3 +254,35 @@ func TestAPauseIsThatOfOneNode(t *testing.T) {
 		}
 	})
 }
+
+// What one node refuses, another does not go on with: nobody would take it out there again.
+func TestNoNodeRunsWhatAnotherRefuses(t *testing.T) {
+	id := scope.ID(kong.KindJWT, consumerOf("jane"), "credential:a")
+	for what, refusal := range map[string]error{
+		"named":     &kong.ConfigError{Entities: map[string]map[string]string{id: {"algorithm": "is wrong"}}},
+		"not named": &kong.InvalidError{Code: kong.CodeDeclarativeConfig},
+	} {
+		for _, former := range []string{"", "john"} {
+			one, two := &fakeNode{}, &fakeNode{}
+			b, h := newBackend(t, one, two)
+			if former != "" {
+				put(b, former)
+				b.push(t.Context())
+			}
+			two.refuses = func(entities []kong.Entity) error {
+				if has(entities, "jane") {
+					return refusal
+				}
+				return nil
+			}
+			put(b, "jane")
+			b.push(t.Context())
+			if one.keys() != former || two.keys() != former || h.refused[consumerOf("jane")] == "" {
+				t.Errorf("%s: the nodes run %q and %q, want %q", what, one.keys(), two.keys(), former)
+			}
+			if err := b.Align(t.Context()); err != nil || one.keys() != former || !b.Confirmed(t.Context()) {
+				t.Errorf("%s: afterwards a node runs %q, %v", what, one.keys(), err)
+			}
+		}
+	}
+}

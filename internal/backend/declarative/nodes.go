@@ -43,6 +43,8 @@ type node struct {
 	// given is what the node was seen to run after the last push; zero before the first, and where that is not
 	// known.
 	given given
+	// ahead says that it took a configuration that another node did not.
+	ahead bool
 }
 
 // given is a configuration that a node was given.
@@ -140,7 +142,7 @@ func (f *nodes) close() {
 // post gives a configuration to some nodes. The error is Kong's word on the content where there is one, else that of
 // all nodes that did not take it.
 func (f *nodes) post(ctx context.Context, to []*node, entities []kong.Entity, revision int64) error {
-	errs := make([]error, len(to))
+	errs, took := make([]error, len(to)), make([]bool, len(to))
 	var group errgroup.Group
 	for i, n := range to {
 		if n.passedOver() {
@@ -148,19 +150,31 @@ func (f *nodes) post(ctx context.Context, to []*node, entities []kong.Entity, re
 			continue
 		}
 		group.Go(func() error {
-			if err := n.give(ctx, entities, revision, f.config.Timeout); err != nil && !n.dispensable(err) {
+			err := n.give(ctx, entities, revision, f.config.Timeout)
+			if took[i] = err == nil; !took[i] && !n.dispensable(err) {
 				errs[i] = n.name(err)
 			}
 			return nil
 		})
 	}
 	_ = group.Wait() // errs has them
+	failed := errors.Join(errs...)
+	for i, n := range to {
+		if took[i] {
+			n.setAhead(failed != nil)
+		}
+	}
 	for _, err := range errs {
 		if aboutContent(err) {
 			return err
 		}
 	}
-	return errors.Join(errs...)
+	return failed
+}
+
+// ahead are the nodes that took a configuration that others did not.
+func (f *nodes) ahead() []*node {
+	return slices.DeleteFunc(f.all(), func(n *node) bool { return !n.isAhead() })
 }
 
 // changed finds the nodes that run another configuration than they were given: a new pod, a restarted one, or one that
@@ -227,6 +241,21 @@ func (n *node) setGiven(g given) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.given = g
+}
+
+// setAhead says whether a node took what another did not. It is not relied on to run that then.
+func (n *node) setAhead(ahead bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.ahead = ahead; ahead {
+		n.given = given{}
+	}
+}
+
+func (n *node) isAhead() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.ahead
 }
 
 func (n *node) lastGiven() given {

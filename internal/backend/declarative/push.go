@@ -54,8 +54,10 @@ func (b *Backend) debounce(ctx context.Context) {
 
 // push sends what is staged. What Kong refuses is left out, and its owners are told.
 func (b *Backend) push(ctx context.Context) {
-	b.posting.Lock()
-	defer b.posting.Unlock()
+	if b.posting.take(ctx) != nil {
+		return
+	}
+	defer b.posting.leave()
 	changes := b.staged.snapshot()
 	if len(changes) == 0 || !b.aligned {
 		return // Align asks for a push again
@@ -67,10 +69,24 @@ func (b *Backend) push(ctx context.Context) {
 		}
 		err = b.attempt(ctx, changes)
 	}
+	if err == nil {
+		err = b.takeBack(ctx)
+	}
 	if err != nil && ctx.Err() == nil {
 		b.options.Log.Info("The configuration could not be pushed; it is tried again", "error", err.Error())
 		b.listener.Failed(err)
 	}
+}
+
+// takeBack gives the nodes that took what others refused what all run. What was refused may have been published nowhere,
+// and nobody would take it out again.
+func (b *Backend) takeBack(ctx context.Context) error {
+	ahead := b.nodes.ahead()
+	if len(ahead) == 0 {
+		return nil
+	}
+	b.staged.untry()
+	return b.post(ctx, ahead, b.staged.given())
 }
 
 // withinBudgets leaves out the changes by which a namespace would have more of the configuration than it may, and

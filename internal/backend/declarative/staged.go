@@ -129,11 +129,11 @@ func (s *staged) given() configuration {
 	return s.base
 }
 
-// lastTried is what Kong was to be given last.
-func (s *staged) lastTried() configuration {
+// lastTried is what Kong was to be given last, if anything was.
+func (s *staged) lastTried() (c configuration, found bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.tried
+	return s.tried, s.tried != nil
 }
 
 // try records what Kong is about to be given: base with changes. A deletion among them is owned by whoever staged it.
@@ -142,6 +142,13 @@ func (s *staged) try(changes map[string]change) configuration {
 	defer s.mu.Unlock()
 	s.tried = withChanges(s.base, changes)
 	return s.tried
+}
+
+// untry records that no node may go on with what it was to be given last.
+func (s *staged) untry() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.tried = nil
 }
 
 // snapshot gives all changes.
