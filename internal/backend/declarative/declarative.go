@@ -27,7 +27,7 @@ type API interface {
 type Listener interface {
 	// Accepted: Kong runs what these owners wrote.
 	Accepted(owners []desired.Owner)
-	// Refused: Kong refuses what an owner wrote. It holds these entities of that owner.
+	// Refused: Kong refuses what an owner wrote. It holds these entities of that owner, or is about to.
 	Refused(owner desired.Owner, held []kong.Entity, why *status.StalledError)
 	// Restored: a node ran an entity as shown, which it was given otherwise, and was given it again. nil: it was
 	// not there.

@@ -170,7 +170,8 @@ func (s *staged) commit(c configuration, changes map[string]change) {
 	}
 }
 
-// drop takes back those changes that are an owner's, and gives what Kong was given of that owner.
+// drop takes back those changes that are an owner's, and gives what is left of that owner: what Kong was given, with
+// what was staged since.
 func (s *staged) drop(owner desired.Owner, changes map[string]change) []kong.Entity {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -180,9 +181,14 @@ func (s *staged) drop(owner desired.Owner, changes map[string]change) []kong.Ent
 		}
 	}
 	var held []kong.Entity
-	for _, e := range s.base {
-		if ownerOf(e) == owner {
+	for id, e := range s.base {
+		if _, changing := s.changes[id]; !changing && ownerOf(e) == owner {
 			held = append(held, e)
+		}
+	}
+	for _, c := range s.changes {
+		if c.entity != nil && ownerOf(*c.entity) == owner {
+			held = append(held, *c.entity)
 		}
 	}
 	return held

@@ -112,3 +112,24 @@ func TestChildrenAreThoseThatALookThroughEverythingFinds(t *testing.T) {
 		})
 	})
 }
+
+// What an owner stages while a push is under way outlives the refusal of that push.
+func TestARefusalLeavesWhatWasStagedSince(t *testing.T) {
+	s, owner := newStaged(), consumerOf("john")
+	entity := func(part, secret string) kong.Entity {
+		return kong.Entity{Kind: kong.KindJWT, ID: part, Fields: kong.Fields{"secret": secret, "tags": scope.Tags(owner, part)}}
+	}
+	s.setBase(configuration{"kept": entity("kept", "a"), "going": entity("going", "a")})
+	s.put(entity("refused", "a"))
+	pushed := s.snapshot()
+	s.put(entity("new", "a"))
+	s.remove("going")
+	var left []string
+	for _, e := range s.drop(owner, pushed) {
+		left = append(left, e.ID)
+	}
+	slices.Sort(left)
+	if want := []string{"kept", "new"}; !slices.Equal(left, want) || !s.pending(owner) {
+		t.Errorf("%v is left, want %v; pending: %v", left, want, s.pending(owner))
+	}
+}
