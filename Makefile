@@ -93,7 +93,8 @@ contract: ## Replay Kong's recorded answers; KONG_ADMIN_URL and KONG_PROXY_URL n
 
 .PHONY: e2e
 e2e: build ## End to end, quick part, on a simulated Kong of KONG_VERSION; KONG_ADMIN_URL and KONG_PROXY_URL name a real one; INGRESS=1: behind an ingress controller, a stand-in unless KONG_INGRESS_KUBECONFIG, _CLASS and _PROXY_URLS name a real one
-	@$(all_in_one); export KJO_MANAGER="$(CURDIR)/bin/manager" KJO_PLUGIN="$(CURDIR)/bin/kubectl-kongjwt"; set -x; \
+	@go build -o bin/kongsim ./cmd/kongsim
+	@$(all_in_one); export KJO_MANAGER="$(CURDIR)/bin/manager" KJO_PLUGIN="$(CURDIR)/bin/kubectl-kongjwt" KJO_KONGSIM="$(CURDIR)/bin/kongsim"; set -x; \
 	$(ginkgo) -procs=$(E2E_PROCS) -timeout=$(E2E_TIMEOUT) -label-filter='$(E2E_LABELS)' $(E2E_FLAGS) ./test/e2e
 
 .PHONY: e2e-full

@@ -1,5 +1,10 @@
 // Command kongsim runs a simulated Kong Gateway, for trying the operator out where there is no real one: Admin API
-// and proxy in one process, in memory.
+// and proxy in one process, in memory. Several make a Kong of several nodes:
+//
+//	nodes that share a database    each with the same --database-file
+//	a hybrid Kong                  one with --cluster-listen, others with --cluster-control-plane=http://HOST:PORT
+//
+// It says where it listens, and then that it is ready.
 package main
 
 import (
@@ -49,13 +54,17 @@ func parse(arguments []string) (settings, error) {
 	flags.StringVar(&o.UntrustedLua, "untrusted-lua", "sandbox", "Kong's untrusted_lua: sandbox, on or off")
 	flags.StringVar(&o.Database, "database", "postgres", "postgres or off")
 	flags.IntVar(&o.Workers, "workers", 2, "number of workers, each with its own router, plugins and caches")
-	flags.StringVar(&s.propagation, "propagation", "typical", "how late workers take changes in: instant, typical (one node) or slowest (a node far away)")
+	flags.StringVar(&s.propagation, "propagation", "typical", "how late workers take changes in: instant, typical (one node) or slowest (of a node on its own: a node far away)")
 	flags.DurationVar(&o.DBUpdateFrequency, "db-update-frequency", 5*time.Second, "Kong's db_update_frequency")
 	flags.DurationVar(&o.WorkerStateUpdateFrequency, "worker-state-update-frequency", 5*time.Second, "Kong's worker_state_update_frequency")
 	flags.DurationVar(&o.ServiceTime, "service-time", 0, "how long each Admin API request takes; 5.5ms is like a real Kong's")
 	flags.Float64Var(&o.MaxRate, "max-rate", 0, "how many Admin API requests there are a second; 1785 is like a real Kong's on 2 cores; 0: no end")
 	flags.DurationVar(&o.ConfigLoadTime, "config-load-time", 0, "without a database: how long a configuration takes to load")
 	flags.Int64Var(&o.MaxBodyBytes, "max-body-bytes", 10<<20, "Kong's nginx_admin_client_max_body_size")
+	flags.StringVar(&o.Cluster.DatabaseFile, "database-file", "", "file that has the database, for the nodes that share it; it outlives them; in memory by default")
+	flags.StringVar(&o.Cluster.Address, "cluster-listen", "", "address for data planes, host:port: it is a control plane, and has no proxy")
+	flags.StringVar(&o.Cluster.ControlPlane, "cluster-control-plane", "", "URL of its control plane: it is a data plane, and has no Admin API")
+	flags.DurationVar(&o.Cluster.Lag, "cluster-lag", 0, "how much later a data plane runs what its control plane sent")
 	flags.Uint64Var(&o.Seed, "seed", uint64(time.Now().UnixNano()), "makes delays repeatable")
 	if err := flags.Parse(arguments); err != nil {
 		return settings{}, err
@@ -83,7 +92,11 @@ func (s *settings) complete(rest []string) error {
 	case "typical":
 		s.kong.Propagation = dataplane.Typical()
 	case "slowest":
-		s.kong.Propagation = dataplane.Slowest(s.kong.DBUpdateFrequency, s.kong.WorkerStateUpdateFrequency)
+		poll := s.kong.DBUpdateFrequency
+		if s.kong.Database == "off" || s.kong.Cluster != (kongsim.Cluster{}) {
+			poll = 0 // it polls by itself, or has nothing to poll
+		}
+		s.kong.Propagation = dataplane.Slowest(poll, s.kong.WorkerStateUpdateFrequency)
 	default:
 		return fmt.Errorf("--propagation is instant, typical or slowest, not %q", s.propagation)
 	}
@@ -101,7 +114,11 @@ func run(ctx context.Context, arguments []string, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, kong.Close()) }()
-	fmt.Fprintf(out, "Admin API  %s\nProxy      %s\n", kong.AdminURL(), kong.ProxyURL())
+	for _, at := range []struct{ name, url string }{{"Admin API", kong.AdminURL()}, {"Proxy", kong.ProxyURL()}, {"Cluster", kong.ClusterURL()}} {
+		if at.url != "" {
+			fmt.Fprintf(out, "%-10s %s\n", at.name, at.url)
+		}
+	}
 	if s.control != "" {
 		control, err := net.Listen("tcp", s.control)
 		if err != nil {
@@ -112,6 +129,7 @@ func run(ctx context.Context, arguments []string, out io.Writer) (err error) {
 		defer func() { err = errors.Join(err, server.Close()) }()
 		fmt.Fprintf(out, "Faults     http://%s\n", control.Addr())
 	}
+	fmt.Fprintln(out, "Ready")
 	<-ctx.Done()
 	return nil
 }

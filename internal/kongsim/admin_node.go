@@ -61,7 +61,7 @@ func (a *admin) configuration() object {
 		loaded[name] = true
 	}
 	return object{
-		"database": a.options.Database, "role": a.options.role, "router_flavor": "traditional_compatible",
+		"database": a.options.Database, "role": a.options.role(), "router_flavor": "traditional_compatible",
 		"worker_consistency": "eventual", "worker_state_update_frequency": a.options.WorkerStateUpdateFrequency.Seconds(),
 		"db_update_frequency": a.options.DBUpdateFrequency.Seconds(), "db_update_propagation": 0, "db_cache_ttl": 0,
 		"tls_certificate_verify": a.options.TLSCertificateVerify, "untrusted_lua": a.options.UntrustedLua,

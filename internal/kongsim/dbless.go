@@ -159,8 +159,7 @@ func hashOf(entities object) string {
 
 // dump gives all rows, by kind and id.
 func (s *store) dump() object {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
+	defer s.rlock()()
 	all := object{}
 	for name, t := range s.tables {
 		if len(t.rows) == 0 {

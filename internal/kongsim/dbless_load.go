@@ -232,11 +232,12 @@ func (l *loader) link() schema.Violations {
 			wrong[d.kind.name] = object{d.place(): []any{problem}}
 			return wrong
 		}
-		if _, problem := l.store.putLocked(d.kind, d.row); problem != nil {
+		if l.store.conflict(d.kind, d.row) != nil {
 			field := d.kind.uniques[len(d.kind.uniques)-1][0]
 			wrong[d.kind.name] = object{d.place(): uniquenessText(d.kind.name, field, textOf(d.row, field))}
 			return wrong
 		}
+		l.store.apply(written{Kind: d.kind.name, Row: d.row})
 	}
 	return wrong
 }

@@ -1,7 +1,12 @@
 package kongsim
 
 import (
+	"context"
 	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"reflect"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,72 +36,115 @@ func serves(t *testing.T, node *Server) int {
 	return response.StatusCode
 }
 
-func TestNodesShareADatabase(t *testing.T) {
-	a := startAdmin(t, Options{})
-	late, err := a.AddNode(func(o *Options) { o.Propagation = dataplane.Propagation{RouterMin: time.Hour, RouterMax: time.Hour} })
-	if err != nil {
-		t.Fatal(err)
+// within waits for what comes by a poll.
+func within(t *testing.T, what string, come func() bool) {
+	t.Helper()
+	for began := time.Now(); !come(); {
+		if time.Since(began) > time.Minute {
+			t.Fatal(what)
+		}
 	}
-	b := &adminAPI{late, a.client}
-	b.addRoute(t)
+}
+
+func TestNodesShareADatabase(t *testing.T) {
+	o := Options{Cluster: Cluster{DatabaseFile: filepath.Join(t.TempDir(), "database")}}
+	a := startAdmin(t, o)
+	o.DBUpdateFrequency = time.Hour
+	late := startAdmin(t, o)
+	late.addRoute(t)
 	if found := ids(a.must(t, "GET", "/routes", "")); len(found) != 1 {
 		t.Errorf("the other node's Admin API has %d routes", len(found))
 	}
-	if first, second := serves(t, a.Server), serves(t, late); first != http.StatusBadGateway || second != http.StatusNotFound {
-		t.Errorf("the node that takes changes in at once answers %d, the late one %d", first, second)
-	}
-	if err := late.Close(); err != nil {
-		t.Fatal(err)
-	}
+	within(t, "the other node's workers do not hear of it", func() bool { return serves(t, a.Server) == http.StatusBadGateway })
 	a.must(t, "DELETE", "/routes/api", "")
-	if status := serves(t, a.Server); status != http.StatusNotFound {
-		t.Errorf("without the other node it answers %d", status)
+	if first, second := serves(t, a.Server), serves(t, late.Server); first != http.StatusNotFound || second != http.StatusBadGateway {
+		t.Errorf("the node that wrote answers %d, the one that has not polled yet %d", first, second)
 	}
-	if len(a.database.watchers) != 1 {
-		t.Errorf("%d nodes are told of changes", len(a.database.watchers))
+	if status, answer := a.do(t, "POST", "/services", `{"name":"api","host":"h"}`); status != http.StatusConflict {
+		t.Errorf("a name is there twice: %d %v", status, answer)
 	}
-	third, err := a.AddNode(func(*Options) {})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if found := ids((&adminAPI{third, a.client}).must(t, "GET", "/services", "")); len(found) != 1 {
+	third := startAdmin(t, o)
+	a.must(t, "DELETE", "/services/api", "")
+	if found := ids(third.must(t, "GET", "/services", "")); len(found) != 0 {
 		t.Errorf("a node that comes later has %d services", len(found))
 	}
-	if err := third.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := startAdmin(t, Options{Database: "off"}).AddNode(func(*Options) {}); err == nil {
-		t.Error("nodes without a database share one")
+}
+
+// TestNodesReadWhatOthersWrote: every kind, and every type of value.
+func TestNodesReadWhatOthersWrote(t *testing.T) {
+	o := Options{Cluster: Cluster{DatabaseFile: filepath.Join(t.TempDir(), "database")}}
+	a, b := startAdmin(t, o), startAdmin(t, o)
+	a.must(t, "POST", "/services", `{"name":"api","url":"https://h:1/p","tags":["<t>","ü"],"retries":0}`)
+	a.must(t, "POST", "/services/api/routes", `{"name":"api","paths":["/api"],"headers":{"x":["1"]},"methods":null}`)
+	a.must(t, "POST", "/routes/api/plugins", `{"name":"rate-limiting","config":{"minute":5,"redis":{"host":"h"}}}`)
+	a.must(t, "POST", "/services/api/plugins", `{"name":"jwt","config":{"claims_to_verify":["exp"]}}`)
+	a.must(t, "POST", "/consumers", `{"username":"john","custom_id":"1"}`)
+	a.must(t, "POST", "/consumers/john/jwt", `{"key":"k","secret":"s"}`)
+	a.must(t, "POST", "/consumers/john/acls", `{"group":"g"}`)
+	a.must(t, "POST", "/consumers/john/key-auth", `{"key":"k"}`)
+	a.must(t, "PATCH", "/services/api", `{"retries":3}`)
+	for name, k := range kinds {
+		first, second := a.must(t, "GET", "/"+k.path, ""), b.must(t, "GET", "/"+k.path, "")
+		if len(ids(first)) == 0 || !reflect.DeepEqual(first, second) {
+			t.Errorf("%s: one node has %v, the other %v", name, first, second)
+		}
+		if own, others := a.database.all(k), b.database.all(k); !reflect.DeepEqual(own, others) {
+			t.Errorf("%s: one node holds %#v, the other %#v", name, own, others)
+		}
 	}
 }
 
 func TestHybridHasAControlPlaneAndDataPlanes(t *testing.T) {
-	control, err := StartControlPlane(Options{})
+	o := Options{Cluster: Cluster{DatabaseFile: filepath.Join(t.TempDir(), "database"), Address: "127.0.0.1:0"}}
+	control, err := Start(o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = control.Close() })
-	plane, err := control.AddDataPlane(0, func(*Options) {})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = plane.Close() })
+	plane := startAdmin(t, Options{Cluster: Cluster{ControlPlane: control.ClusterURL()}})
 	if control.ProxyURL() != "" || plane.AdminURL() != "" {
 		t.Errorf("the control plane has a proxy at %q, the data plane an Admin API at %q", control.ProxyURL(), plane.AdminURL())
 	}
-	a := &adminAPI{control, http.DefaultClient}
+	a := &adminAPI{control, plane.client}
 	if role := valueAt(a.must(t, "GET", "/", ""), "configuration.role"); role != "control_plane" {
 		t.Errorf("its role is %v", role)
 	}
 	a.addRoute(t)
-	for began := time.Now(); serves(t, plane) != http.StatusBadGateway; {
-		if time.Since(began) > time.Minute {
-			t.Fatal("the data plane does not get what the control plane has")
+	within(t, "the data plane does not get what the control plane has", func() bool { return serves(t, plane.Server) == http.StatusBadGateway })
+
+	o.Cluster.Address = strings.TrimPrefix(control.ClusterURL(), "http://")
+	if err := control.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if status := serves(t, plane.Server); status != http.StatusBadGateway {
+		t.Errorf("without its control plane it answers %d", status)
+	}
+	again := startAdmin(t, o)
+	again.must(t, "DELETE", "/routes/api", "")
+	within(t, "the data plane does not come back to its control plane", func() bool { return serves(t, plane.Server) == http.StatusNotFound })
+}
+
+func TestNodesThatNoKongIs(t *testing.T) {
+	for _, o := range []Options{
+		{Database: "off", Cluster: Cluster{DatabaseFile: "file"}},
+		{Database: "off", Cluster: Cluster{Address: "127.0.0.1:0"}},
+		{Cluster: Cluster{ControlPlane: "http://127.0.0.1:1", Address: "127.0.0.1:0"}},
+		{Cluster: Cluster{ControlPlane: "http://127.0.0.1:1", DatabaseFile: "file"}},
+		{Cluster: Cluster{DatabaseFile: t.TempDir()}},
+	} {
+		if node, err := Start(o); err == nil {
+			t.Errorf("%+v started", o.Cluster)
+			_ = node.Close()
 		}
 	}
-	if _, err := startAdmin(t, Options{}).AddDataPlane(0, func(*Options) {}); err == nil {
-		t.Error("a Kong that is no control plane has a data plane")
-	}
+}
+
+// directly asks a handler without a network.
+type directly struct{ handler http.Handler }
+
+func (d directly) RoundTrip(r *http.Request) (*http.Response, error) {
+	w := httptest.NewRecorder()
+	d.handler.ServeHTTP(w, r)
+	return w.Result(), r.Context().Err()
 }
 
 // TestDataPlaneIsWhatTheControlPlaneWas: one configuration after the other, each of them whole.
@@ -104,7 +152,8 @@ func TestDataPlaneIsWhatTheControlPlaneWas(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const lag = 10 * time.Second
 		control, plane := newStore(time.Now), newStore(time.Now)
-		stop := plane.follow(control, lag)
+		ctx, stop := context.WithCancel(t.Context())
+		go follow(ctx, plane, directly{outlet(ctx, control)}, "http://control", lag)
 		swaps := 0
 		plane.watch(func(c dataplane.Change) {
 			if c.Everything {

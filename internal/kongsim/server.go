@@ -10,6 +10,7 @@
 //	dataplane/   the proxy: its workers, each as late as it is, and plugins
 //	faults.go    what can be made to go wrong, and how fast it is        control.go: the same from outside
 //	server.go    both on their listeners                                 nodes.go: several nodes, other versions
+//	journal/     the file by which nodes share a database
 //
 // The two halves meet in dataplane.Source, by which workers read the database, and in dataplane.Change, by which the
 // store tells them of writes.
@@ -62,6 +63,8 @@ type Options struct {
 	// ConfigLoadTime is how long a configuration of a Kong without a database takes to load. Others are answered
 	// 429 meanwhile.
 	ConfigLoadTime time.Duration
+	// Cluster is what it has in common with other nodes.
+	Cluster Cluster
 	// Seed makes what is random repeatable.
 	Seed uint64
 	// ServiceTime is how long each Admin API request takes; MaxRate how many there are a second. 0: as fast as it
@@ -70,8 +73,7 @@ type Options struct {
 	MaxRate     float64
 
 	faults   *Faults
-	database *store
-	role     string // Kong's role
+	database *store // of a former Kong
 }
 
 // Server is a running simulated Kong.
@@ -85,12 +87,14 @@ type Server struct {
 	handler  http.Handler // of the Admin API
 	requests requestLog
 
-	// leave ends what the node learns of changes by.
-	leave func()
+	// end ends what the node learns of changes by, works; unwatch ends what its workers do.
+	end, unwatch func()
+	works        sync.WaitGroup
 
-	mu    sync.Mutex // guards admin
-	admin *listening // nil: a data plane has no Admin API
-	front *listening // of the proxy; nil: a control plane has none
+	mu      sync.Mutex // guards admin
+	admin   *listening // nil: a data plane has no Admin API
+	front   *listening // of the proxy; nil: a control plane has none
+	cluster *listening // of a control plane, for its data planes
 }
 
 // listening is a server on its listener.
@@ -103,40 +107,71 @@ type listening struct {
 // Start starts a simulated Kong. Close stops it.
 func Start(o Options) (*Server, error) {
 	o = o.withDefaults()
+	if err := o.check(); err != nil {
+		return nil, err
+	}
 	s := &Server{Faults: &Faults{}, options: o}
 	s.options.faults = s.Faults
 	library, err := schema.Load(o.Database == "off", kong.ParseVersion(o.Version), o.changes())
 	if err != nil {
 		return nil, fmt.Errorf("read the schemas: %w", err)
 	}
-	database := o.database
-	if database == nil {
-		database = newStore(time.Now)
+	if s.database, err = o.open(library); err != nil {
+		return nil, err
 	}
-	s.database = database
-	if o.database != nil {
-		database.reread(library, time.Now())
-	}
-	s.proxy = dataplane.New(database, dataplane.Options{
+	s.proxy = dataplane.New(s.database, dataplane.Options{
 		Workers: o.Workers, Propagation: o.Propagation, Seed: o.Seed, Version: o.Version, UntrustedLua: o.UntrustedLua,
 	})
-	s.leave = database.watch(s.proxy.Changed)
+	s.unwatch = s.database.watch(s.proxy.Changed)
+	living, end := context.WithCancel(context.Background())
+	s.end = end
+	if o.Cluster.DatabaseFile != "" {
+		s.works.Go(func() { s.database.poll(living, o.DBUpdateFrequency) })
+	}
+	if o.Cluster.ControlPlane != "" {
+		s.works.Go(func() { follow(living, s.database, &http.Transport{}, o.Cluster.ControlPlane, o.Cluster.Lag) })
+	}
 	api := &admin{
-		dao:     &dao{store: database, library: library, readOnly: o.Database == "off"},
+		dao:     &dao{store: s.database, library: library, readOnly: o.Database == "off"},
 		options: s.options, version: kong.ParseVersion(o.Version), nodeID: schema.NewID(), config: &declarative{current: emptyHash},
 	}
 	s.handler = s.requests.wrap(s.Faults.Wrap(newPace(o.ServiceTime, o.MaxRate).wrap(api)))
-	if o.role != roleDataPlane {
-		if s.admin, err = listen(o.AdminAddress, &http.Server{Handler: s.handler}); err != nil {
-			return nil, errors.Join(fmt.Errorf("listen for the Admin API: %w", err), s.Close())
-		}
-	}
-	if o.role != roleControlPlane {
-		if s.front, err = listen(o.ProxyAddress, &http.Server{Handler: s.proxy, ConnContext: s.proxy.ConnContext}); err != nil {
-			return nil, errors.Join(fmt.Errorf("listen for the proxy: %w", err), s.Close())
-		}
+	if err := s.listen(living); err != nil {
+		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// open gives the database: a former Kong's, as this version reads it, that of a file, or an empty one.
+func (o Options) open(library *schema.Library) (*store, error) {
+	switch {
+	case o.database != nil:
+		o.database.reread(library, time.Now())
+		return o.database, nil
+	case o.Cluster.DatabaseFile != "":
+		return openStore(o.Cluster.DatabaseFile, time.Now)
+	}
+	return newStore(time.Now), nil
+}
+
+// listen opens what a node of its role has.
+func (s *Server) listen(living context.Context) (err error) {
+	o := s.options
+	if o.Cluster.ControlPlane == "" {
+		if s.admin, err = listen(o.AdminAddress, &http.Server{Handler: s.handler}); err != nil {
+			return fmt.Errorf("listen for the Admin API: %w", err)
+		}
+	}
+	if o.Cluster.Address != "" {
+		if s.cluster, err = listen(o.Cluster.Address, &http.Server{Handler: outlet(living, s.database)}); err != nil {
+			return fmt.Errorf("listen for data planes: %w", err)
+		}
+		return nil
+	}
+	if s.front, err = listen(o.ProxyAddress, &http.Server{Handler: s.proxy, ConnContext: s.proxy.ConnContext}); err != nil {
+		return fmt.Errorf("listen for the proxy: %w", err)
+	}
+	return nil
 }
 
 // changes are how the schemas differ from those of the version.
@@ -163,7 +198,6 @@ func (o Options) withDefaults() Options {
 	set(&o.Version, "3.9.3")
 	set(&o.Database, "postgres")
 	set(&o.UntrustedLua, "sandbox")
-	set(&o.role, roleTraditional)
 	if o.Workers == 0 {
 		o.Workers = 2
 	}
@@ -218,6 +252,9 @@ func (s *Server) AdminURL() string { return s.adminListening().url() }
 // ProxyURL is where the proxy is; empty for a control plane.
 func (s *Server) ProxyURL() string { return s.front.url() }
 
+// ClusterURL is where a control plane's data planes find it; empty for others.
+func (s *Server) ClusterURL() string { return s.cluster.url() }
+
 func (s *Server) adminListening() *listening {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -246,8 +283,10 @@ func (s *Server) StartAdmin() error {
 
 // Close stops the server; requests under way get a second to end.
 func (s *Server) Close() error {
-	s.leave()
-	err := errors.Join(s.adminListening().close(), s.front.close())
+	s.end()
+	s.unwatch()
+	s.works.Wait()
+	err := errors.Join(s.adminListening().close(), s.front.close(), s.cluster.close(), s.database.journal.Close())
 	s.proxy.Close()
 	return err
 }

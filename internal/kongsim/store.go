@@ -1,15 +1,15 @@
 package kongsim
 
 import (
+	"encoding/json"
 	"maps"
-	"math"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/dataplane"
-	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/schema"
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/journal"
 )
 
 // object is an entity, or a part of one, in the Admin API's form: what encoding/json decodes. A name that is not there
@@ -75,6 +75,10 @@ type store struct {
 	tables map[string]*table
 	unique map[string]string // kind, fields and values to id
 	now    func() time.Time
+	// journal is what nodes that share the database write; nil: it is this node's alone. unheard are changes of
+	// others, which the workers have not been told of.
+	journal *journal.Journal
+	unheard []dataplane.Change
 	// watchers are told of each change, once it can be read: the workers of each node.
 	watchers map[int]func(dataplane.Change)
 	watched  int // how many there ever were
@@ -112,66 +116,6 @@ func (s *store) notify(c dataplane.Change) {
 	}
 }
 
-// find gives the row that an id, or the kind's lookup field, names.
-func (s *store) find(k *kind, name string) object {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if schema.IsUUID(name) {
-		return s.tables[k.name].rows[strings.ToLower(name)]
-	}
-	if k.lookup == "" {
-		return nil
-	}
-	return s.findUnique(k, []string{k.lookup}, object{k.lookup: name})
-}
-
-// findBy gives the row that holds a unique combination of values.
-func (s *store) findBy(k *kind, fields []string, values object) object {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.findUnique(k, fields, values)
-}
-
-func (s *store) findUnique(k *kind, fields []string, values object) object {
-	key := uniqueKey(k, fields, values)
-	if key == "" {
-		return nil
-	}
-	return s.tables[k.name].rows[s.unique[key]]
-}
-
-// page lists rows by id: those after an id that keep takes, size at most; more says that there are others.
-func (s *store) page(k *kind, within object, after string, size int, keep func(object) bool) (rows []object, more bool) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	t := s.tables[k.name]
-	ids := t.order
-	for name := range within {
-		ids = slices.Sorted(maps.Keys(t.children[name][refID(within, name)]))
-	}
-	start, found := slices.BinarySearch(ids, after)
-	if found {
-		start++
-	}
-	for _, id := range ids[start:] {
-		row := t.rows[id]
-		if keep != nil && !keep(row) {
-			continue
-		}
-		if len(rows) == size {
-			return rows, true
-		}
-		rows = append(rows, row)
-	}
-	return rows, false
-}
-
-// all lists rows by id.
-func (s *store) all(k *kind) []object {
-	rows, _ := s.page(k, nil, "", math.MaxInt, nil)
-	return rows
-}
-
 func idOf(row object) string { id, _ := row["id"].(string); return id }
 
 func refID(row object, name string) string {
@@ -196,19 +140,57 @@ func holdsNUL(value any) bool {
 	return false
 }
 
+// written is a write: a row, new or over a former one, or the id of one that goes with all that refers to it.
+type written struct {
+	Kind    string `json:"kind"`
+	Row     object `json:"row,omitempty"`
+	Removed string `json:"removed,omitempty"`
+}
+
+// write does a write, unless refused says no to what the database holds.
+func (s *store) write(w written, refused func() *failed) *failed {
+	change, problem := s.commit(w, refused)
+	if problem == nil && change != nil {
+		s.notify(*change)
+	}
+	return problem
+}
+
+// commit gives what changed; nil: what was to go is not there.
+func (s *store) commit(w written, refused func() *failed) (*dataplane.Change, *failed) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.journal != nil {
+		unlock, err := s.journal.Lock()
+		if err != nil {
+			return nil, unexpected()
+		}
+		defer unlock()
+		s.hear()
+	}
+	if w.Row == nil && s.tables[w.Kind].rows[w.Removed] == nil {
+		return nil, nil
+	}
+	if problem := refused(); problem != nil {
+		return nil, problem
+	}
+	if s.journal != nil {
+		line, err := json.Marshal(w)
+		if err != nil || s.journal.Append(line) != nil {
+			return nil, unexpected()
+		}
+	}
+	change := s.apply(w)
+	return &change, nil
+}
+
 // put writes a row, new or over a former one. It fails where a unique value is another's, or a row that it refers to
 // is not there.
 func (s *store) put(k *kind, row object) *failed {
 	if holdsNUL(row) {
 		return unexpected()
 	}
-	s.mu.Lock()
-	change, problem := s.putLocked(k, row)
-	s.mu.Unlock()
-	if problem == nil {
-		s.notify(change)
-	}
-	return problem
+	return s.write(written{Kind: k.name, Row: row}, func() *failed { return s.conflict(k, row) })
 }
 
 // insert is put for a row that must be new.
@@ -216,34 +198,49 @@ func (s *store) insert(k *kind, row object) *failed {
 	if holdsNUL(row) {
 		return unexpected()
 	}
-	s.mu.Lock()
-	if s.tables[k.name].rows[idOf(row)] != nil {
-		s.mu.Unlock()
-		return primaryKeyViolation(idOf(row))
-	}
-	change, problem := s.putLocked(k, row)
-	s.mu.Unlock()
-	if problem == nil {
-		s.notify(change)
-	}
-	return problem
+	return s.write(written{Kind: k.name, Row: row}, func() *failed {
+		if s.tables[k.name].rows[idOf(row)] != nil {
+			return primaryKeyViolation(idOf(row))
+		}
+		return s.conflict(k, row)
+	})
 }
 
-func (s *store) putLocked(k *kind, row object) (dataplane.Change, *failed) {
-	id := idOf(row)
+// remove deletes a row and what goes with it. It fails where a row refers to it that does not go.
+func (s *store) remove(k *kind, id string) *failed {
+	return s.write(written{Kind: k.name, Removed: id}, func() *failed {
+		if by := s.holder(k, id); by != "" {
+			return referenced(by, k.name)
+		}
+		return nil
+	})
+}
+
+// conflict is why a row cannot be written.
+func (s *store) conflict(k *kind, row object) *failed {
 	for _, fields := range k.uniques {
 		key := uniqueKey(k, fields, row)
-		if holder := s.unique[key]; key != "" && holder != "" && holder != id {
-			return dataplane.Change{}, uniqueViolation(fields, row)
+		if holder := s.unique[key]; key != "" && holder != "" && holder != idOf(row) {
+			return uniqueViolation(fields, row)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(k.references)) {
 		target := k.references[name]
 		if to := refID(row, name); to != "" && s.tables[target].rows[to] == nil {
-			return dataplane.Change{}, foreignMissing(name, target, to)
+			return foreignMissing(name, target, to)
 		}
 	}
-	t := s.tables[k.name]
+	return nil
+}
+
+// apply does a write that nothing forbids.
+func (s *store) apply(w written) (change dataplane.Change) {
+	k, t := kinds[w.Kind], s.tables[w.Kind]
+	if w.Row == nil {
+		s.drop(k, t.rows[w.Removed], &change, false)
+		return change
+	}
+	id := idOf(w.Row)
 	former := t.rows[id]
 	if former == nil {
 		at, _ := slices.BinarySearch(t.order, id)
@@ -251,9 +248,9 @@ func (s *store) putLocked(k *kind, row object) (dataplane.Change, *failed) {
 	} else {
 		s.unindex(k, former)
 	}
-	t.rows[id] = row
-	s.index(k, row)
-	return changeOf(k, former, row), nil
+	t.rows[id] = w.Row
+	s.index(k, w.Row)
+	return changeOf(k, former, w.Row)
 }
 
 func (s *store) index(k *kind, row object) {
@@ -309,25 +306,6 @@ func uniqueKey(k *kind, fields []string, row object) string {
 		key.WriteString("\x00" + name + "=" + value)
 	}
 	return key.String()
-}
-
-// remove deletes a row and what goes with it. It fails where a row refers to it that does not go.
-func (s *store) remove(k *kind, id string) *failed {
-	s.mu.Lock()
-	row := s.tables[k.name].rows[id]
-	if row == nil {
-		s.mu.Unlock()
-		return nil
-	}
-	if by := s.holder(k, id); by != "" {
-		s.mu.Unlock()
-		return referenced(by, k.name)
-	}
-	var change dataplane.Change
-	s.drop(k, row, &change, false)
-	s.mu.Unlock()
-	s.notify(change)
-	return nil
 }
 
 // holder is the kind that keeps a row from being deleted, or nothing.

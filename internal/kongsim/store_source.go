@@ -4,19 +4,90 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
+	"strings"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/jwtplugin"
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/dataplane"
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/schema"
 	"github.com/kongjwt/kong-jwt-operator/internal/router"
 )
 
 var _ dataplane.Source = (*store)(nil)
 
-// routing captures routes and services for a router.
-func (s *store) Routing() func() dataplane.Routing {
+// rlock locks for reading what the database holds now, whoever wrote it.
+func (s *store) rlock() (unlock func()) {
 	s.mu.RLock()
-	defer s.mu.RUnlock()
+	if s.journal == nil || !s.journal.Grown() {
+		return s.mu.RUnlock
+	}
+	s.mu.RUnlock()
+	s.catchUp()
+	s.mu.RLock()
+	return s.mu.RUnlock
+}
+
+// find gives the row that an id, or the kind's lookup field, names.
+func (s *store) find(k *kind, name string) object {
+	defer s.rlock()()
+	if schema.IsUUID(name) {
+		return s.tables[k.name].rows[strings.ToLower(name)]
+	}
+	if k.lookup == "" {
+		return nil
+	}
+	return s.findUnique(k, []string{k.lookup}, object{k.lookup: name})
+}
+
+// findBy gives the row that holds a unique combination of values.
+func (s *store) findBy(k *kind, fields []string, values object) object {
+	defer s.rlock()()
+	return s.findUnique(k, fields, values)
+}
+
+func (s *store) findUnique(k *kind, fields []string, values object) object {
+	key := uniqueKey(k, fields, values)
+	if key == "" {
+		return nil
+	}
+	return s.tables[k.name].rows[s.unique[key]]
+}
+
+// page lists rows by id: those after an id that keep takes, size at most; more says that there are others.
+func (s *store) page(k *kind, within object, after string, size int, keep func(object) bool) (rows []object, more bool) {
+	defer s.rlock()()
+	t := s.tables[k.name]
+	ids := t.order
+	for name := range within {
+		ids = slices.Sorted(maps.Keys(t.children[name][refID(within, name)]))
+	}
+	start, found := slices.BinarySearch(ids, after)
+	if found {
+		start++
+	}
+	for _, id := range ids[start:] {
+		row := t.rows[id]
+		if keep != nil && !keep(row) {
+			continue
+		}
+		if len(rows) == size {
+			return rows, true
+		}
+		rows = append(rows, row)
+	}
+	return rows, false
+}
+
+// all lists rows by id.
+func (s *store) all(k *kind) []object {
+	rows, _ := s.page(k, nil, "", math.MaxInt, nil)
+	return rows
+}
+
+// Routing captures routes and services for a router.
+func (s *store) Routing() func() dataplane.Routing {
+	defer s.rlock()()
 	routes, services := maps.Clone(s.tables["routes"].rows), maps.Clone(s.tables["services"].rows)
 	return func() dataplane.Routing {
 		captured := dataplane.Routing{Services: map[string]*router.Service{}}
@@ -30,10 +101,9 @@ func (s *store) Routing() func() dataplane.Routing {
 	}
 }
 
-// plugins captures the plugins for an iterator.
+// Plugins captures the plugins for an iterator.
 func (s *store) Plugins() func() []*dataplane.PluginView {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
+	defer s.rlock()()
 	rows := maps.Clone(s.tables["plugins"].rows)
 	return func() []*dataplane.PluginView {
 		views := make([]*dataplane.PluginView, 0, len(rows))
@@ -64,8 +134,7 @@ func (s *store) Consumer(ref string) (jwtplugin.Consumer, bool) {
 }
 
 func (s *store) Groups(consumerID string) []string {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
+	defer s.rlock()()
 	acls := s.tables["acls"]
 	groups := []string{}
 	for _, id := range slices.Sorted(maps.Keys(acls.children["consumer"][consumerID])) {

@@ -1,7 +1,9 @@
 package kongsim
 
 import (
+	"crypto/rand"
 	"maps"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"testing"
@@ -12,14 +14,24 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/dataplane"
 )
 
-// TestStoreKeepsItsWord writes and deletes at random. Whatever was refused or taken: unique values are held once,
-// references lead somewhere, and the indexes say what the rows say.
+// TestStoreKeepsItsWord writes and deletes at random, at two nodes. Whatever was refused or taken: unique values are
+// held once, references lead somewhere, the indexes say what the rows say, and both nodes have the same.
 func TestStoreKeepsItsWord(t *testing.T) {
 	idPool := []string{
 		"00000000-0000-4000-8000-000000000001", "00000000-0000-4000-8000-000000000002", "00000000-0000-4000-8000-000000000003", "00000000-0000-4000-8000-000000000004",
 	}
+	folder := t.TempDir()
 	rapid.Check(t, func(t *rapid.T) {
-		s := newStore(time.Now)
+		file := filepath.Join(folder, rand.Text())
+		var nodes [2]*store
+		for i := range nodes {
+			node, err := openStore(file, time.Now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = node.journal.Close() }()
+			nodes[i] = node
+		}
 		reference := func(label string) any {
 			if rapid.Bool().Draw(t, label+" set") {
 				return object{"id": rapid.SampledFrom(idPool).Draw(t, label)}
@@ -33,6 +45,7 @@ func TestStoreKeepsItsWord(t *testing.T) {
 			return nil
 		}
 		for range rapid.IntRange(1, 40).Draw(t, "operations") {
+			s := rapid.SampledFrom(nodes[:]).Draw(t, "node")
 			k := kinds[rapid.SampledFrom(kindNames).Draw(t, "kind")]
 			id := rapid.SampledFrom(idPool).Draw(t, "id")
 			if rapid.IntRange(0, 3).Draw(t, "what") == 0 {
@@ -52,6 +65,9 @@ func TestStoreKeepsItsWord(t *testing.T) {
 				}
 			}
 			checkStore(t, s)
+		}
+		if first, second := nodes[0].dump(), nodes[1].dump(); !reflect.DeepEqual(first, second) {
+			t.Fatalf("one node has %v, the other %v", first, second)
 		}
 	})
 }

@@ -36,7 +36,7 @@ func measureBare(ctx context.Context, s settings, dir string) (result bareResult
 	if s.quick {
 		return result, nil
 	}
-	target, err := startKong(ctx, s)
+	target, err := startKong(s)
 	if err != nil {
 		return result, err
 	}

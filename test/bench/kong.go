@@ -1,23 +1,18 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
-	"os"
-	"os/exec"
-	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
+	"github.com/kongjwt/kong-jwt-operator/test/stack"
 )
 
 // kong is the Kong that is measured against, and the count of what it was asked.
@@ -35,43 +30,21 @@ const (
 )
 
 // startKong starts a simulated Kong as a process of its own, or puts a counting proxy before the real one.
-func startKong(ctx context.Context, s settings) (*kong, error) {
+func startKong(s settings) (*kong, error) {
 	if s.adminURL != "" {
 		return countingProxy(s.adminURL)
 	}
-	command := exec.CommandContext(ctx, s.kongsim, //nolint:gosec // The binary that the Makefile built.
+	simulated, err := stack.StartKongsim(
 		"--admin-listen=127.0.0.1:0", "--proxy-listen=127.0.0.1:0", "--control-listen=127.0.0.1:0",
 		"--service-time="+serviceTime, "--max-rate="+maxRate,
 		// The first routes wait for both: they would measure the wait.
 		"--db-update-frequency=500ms", "--worker-state-update-frequency=500ms",
 	)
-	// It stands for a Kong elsewhere: it is to take as little as it can of the processors that are measured, and
-	// one is enough.
-	command.Env = append(os.Environ(), "GOMAXPROCS=1")
-	command.Stderr = os.Stderr
-	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
-	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	out, err := command.StdoutPipe()
 	if err != nil {
 		return nil, err
 	}
-	if err := command.Start(); err != nil {
-		return nil, err
-	}
-	k := &kong{stop: func() error {
-		err := command.Process.Signal(syscall.SIGTERM)
-		return errors.Join(err, command.Wait())
-	}}
-	addresses := map[string]string{}
-	for lines := bufio.NewScanner(out); len(addresses) < 3 && lines.Scan(); {
-		name, address, _ := strings.Cut(lines.Text(), "http://")
-		addresses[strings.TrimSpace(name)] = "http://" + address
-	}
-	if len(addresses) < 3 {
-		return nil, errors.Join(errors.New("the simulated Kong did not start"), k.stop())
-	}
-	k.adminURL = addresses["Admin API"]
-	control := addresses["Faults"] + "/requests"
+	k := &kong{adminURL: simulated.AdminURL, stop: simulated.Stop}
+	control := simulated.FaultsURL + "/requests"
 	k.reset = func(ctx context.Context) error { return ask(ctx, http.MethodDelete, control, nil) }
 	k.requests = func(ctx context.Context) (requests []kongsim.Request, err error) {
 		return requests, ask(ctx, http.MethodGet, control, &requests)

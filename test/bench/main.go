@@ -36,7 +36,6 @@ type settings struct {
 	quick       bool
 	write       string
 	profile     string
-	kongsim     string
 	growth      []int
 }
 
@@ -103,7 +102,7 @@ func measure(ctx context.Context, s settings, dir string, r *report) error {
 func readSettings() (settings, error) {
 	s := settings{
 		consumers: 10000, concurrency: 50,
-		adminURL: os.Getenv("KONG_ADMIN_URL"), write: os.Getenv("WRITE"), kongsim: os.Getenv("KJO_KONGSIM"), profile: os.Getenv("PROFILE"),
+		adminURL: os.Getenv("KONG_ADMIN_URL"), write: os.Getenv("WRITE"), profile: os.Getenv("PROFILE"),
 	}
 	for name, value := range map[string]*int{"N": &s.consumers, "CONCURRENCY": &s.concurrency} {
 		text := os.Getenv(name)
@@ -125,9 +124,6 @@ func readSettings() (settings, error) {
 	}
 	s.quick = os.Getenv("QUICK") == "1"
 	s = s.of(s.consumers)
-	if s.adminURL == "" && s.kongsim == "" {
-		return s, fmt.Errorf("KJO_KONGSIM does not name the simulation's binary; `make bench` builds it")
-	}
 	return s, nil
 }
 

@@ -60,7 +60,7 @@ type operatorResult struct {
 }
 
 func measureOperator(ctx context.Context, s settings, dir string, r *report) (took operatorResult, err error) {
-	target, err := startKong(ctx, s)
+	target, err := startKong(s)
 	if err != nil {
 		return took, err
 	}

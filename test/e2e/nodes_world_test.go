@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -20,8 +21,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
-	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
-	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/dataplane"
 	"github.com/kongjwt/kong-jwt-operator/test/stack"
 )
 
@@ -41,7 +40,11 @@ const (
 )
 
 // kongNode is where a node's Admin API and its proxy are; either may be missing.
-type kongNode struct{ admin, proxy string }
+type kongNode struct {
+	admin, proxy string
+	// process is that of a simulated node.
+	process *nodeProcess
+}
 
 // readNodes reads what KONG_NODES says.
 func readNodes(text string) []kongNode {
@@ -50,7 +53,7 @@ func readNodes(text string) []kongNode {
 	for one := range strings.SplitSeq(text, ",") {
 		admin, proxy, both := strings.Cut(strings.TrimSpace(one), "|")
 		Expect(both).To(BeTrue(), "%s: %q is not ADMIN|PROXY", nodesVariable, one)
-		nodes = append(nodes, kongNode{strings.TrimSuffix(admin, "/"), strings.TrimSuffix(proxy, "/")})
+		nodes = append(nodes, kongNode{admin: strings.TrimSuffix(admin, "/"), proxy: strings.TrimSuffix(proxy, "/")})
 	}
 	return nodes
 }
@@ -82,36 +85,54 @@ func nodesOf(ctx context.Context, kind string) []kongNode {
 // lagOfDataPlane is longer than the time that a gateway that names no data planes gives them.
 const lagOfDataPlane = 3 * time.Second
 
-// simulatedNodes starts two proxies, the second of which is later than the first.
+// nodeProcess is a simulated node: a process, with the flags that it is started with.
+type nodeProcess struct {
+	*stack.Kongsim
+	flags []string
+}
+
+// start starts a node that has ended, at the same addresses.
+func (n *nodeProcess) start() {
+	GinkgoHelper()
+	var err error
+	n.Kongsim, err = stack.StartKongsim(n.flags...)
+	Expect(err).NotTo(HaveOccurred())
+}
+
+// startNode starts a node, which lasts as long as the spec, or its container.
+func startNode(flags ...string) kongNode {
+	GinkgoHelper()
+	for _, listen := range []string{"--admin-listen=", "--proxy-listen="} {
+		address, err := stack.FreeAddress()
+		Expect(err).NotTo(HaveOccurred())
+		flags = append(flags, listen+address)
+	}
+	node := &nodeProcess{flags: append(flags, "--version="+takes.Version, "--propagation=slowest",
+		fmt.Sprintf("--db-update-frequency=%s", simulatedUpdate), fmt.Sprintf("--worker-state-update-frequency=%s", simulatedUpdate))}
+	node.start()
+	DeferCleanup(func() { Expect(node.Stop()).To(Succeed()) })
+	return kongNode{node.AdminURL, node.ProxyURL, node}
+}
+
+// simulatedNodes starts two proxies. Of data planes the second is later than the first.
 func simulatedNodes(kind string) []kongNode {
 	GinkgoHelper()
-	started := func(node *kongsim.Server, err error) *kongsim.Server {
+	database := "--database-file=" + filepath.Join(GinkgoT().TempDir(), "database")
+	switch kind {
+	case sharedDatabase:
+		return []kongNode{startNode(database), startNode(database)}
+	case noDatabase:
+		flags := []string{"--database=off", fmt.Sprintf("--config-load-time=%s", simulatedUpdate/5)}
+		return []kongNode{startNode(flags...), startNode(flags...)}
+	}
+	address, err := stack.FreeAddress()
+	Expect(err).NotTo(HaveOccurred())
+	control := startNode(database, "--cluster-listen="+address)
+	plane := func(lag time.Duration) kongNode {
 		GinkgoHelper()
-		Expect(err).NotTo(HaveOccurred())
-		DeferCleanup(node.Close)
-		return node
+		return startNode("--cluster-control-plane="+control.process.ClusterURL, fmt.Sprintf("--cluster-lag=%s", lag))
 	}
-	o := kongsim.Options{
-		Version: takes.Version, DBUpdateFrequency: simulatedUpdate, WorkerStateUpdateFrequency: simulatedUpdate,
-		Propagation: dataplane.Slowest(0, simulatedUpdate),
-	}
-	late := func(o *kongsim.Options) {
-		o.Propagation, o.Seed = dataplane.Slowest(simulatedUpdate, simulatedUpdate), 1
-	}
-	if kind == hybrid {
-		control := started(kongsim.StartControlPlane(o))
-		first, second := started(control.AddDataPlane(simulatedUpdate, late)), started(control.AddDataPlane(lagOfDataPlane, late))
-		return []kongNode{{admin: control.AdminURL()}, {proxy: first.ProxyURL()}, {proxy: second.ProxyURL()}}
-	}
-	var first, second *kongsim.Server
-	if kind == noDatabase {
-		o.Database, o.ConfigLoadTime = "off", simulatedUpdate/5
-		first, second = started(kongsim.Start(o)), started(kongsim.Start(o))
-	} else {
-		first = started(kongsim.Start(o))
-		second = started(first.AddNode(late))
-	}
-	return []kongNode{{first.AdminURL(), first.ProxyURL()}, {second.AdminURL(), second.ProxyURL()}}
+	return []kongNode{control, plane(simulatedUpdate), plane(lagOfDataPlane)}
 }
 
 // site is a Kong of several nodes, with a KongGateway on it.

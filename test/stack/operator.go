@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -18,20 +19,15 @@ import (
 
 // Operator is the operator's process.
 type Operator struct {
+	*process
 	// LogPath is where it logs.
 	LogPath string
 	// metrics keeps what it serves; nil where it is not observed.
 	metrics func() error
-	command *exec.Cmd
-	exited  chan struct{}
-	err     error
 }
 
-// Bounds of what takes a second or two on an idle machine.
-const (
-	operatorStart = 2 * time.Minute
-	operatorStop  = 30 * time.Second
-)
+// operatorStart bounds what takes a second or two on an idle machine.
+const operatorStart = 2 * time.Minute
 
 // StartOperator starts the operator's binary, under the rights that the chart gives it, and returns when it is ready.
 // It ends with Stop, with Kill, or with the stack.
@@ -51,7 +47,7 @@ func (s *Stack) StartOperator(ctx context.Context, flags ...string) (*Operator, 
 	}
 	defer func() { _ = logFile.Close() }() // the process has its own descriptor
 
-	o := &Operator{LogPath: logPath, exited: make(chan struct{})}
+	o := &Operator{LogPath: logPath}
 	kubeconfig, err := s.operatorKubeconfig(ctx)
 	if err != nil {
 		return nil, err
@@ -62,18 +58,12 @@ func (s *Stack) StartOperator(ctx context.Context, flags ...string) (*Operator, 
 		return nil, err
 	}
 	arguments = append(append(arguments, observed...), flags...)
-	o.command = exec.Command(binary, arguments...) //nolint:gosec // The binary that the caller built.
-	o.command.Env = append(os.Environ(), s.operatorEnv...)
-	o.command.Stdout, o.command.Stderr = logFile, logFile
-	// The terminal's interrupt is the caller's: it stops the operator when it has cleaned up.
-	o.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := o.command.Start(); err != nil {
-		return nil, fmt.Errorf("start %s: %w", binary, err)
+	command := exec.Command(binary, arguments...) //nolint:gosec // The binary that the caller built.
+	command.Env = append(os.Environ(), s.operatorEnv...)
+	command.Stdout, command.Stderr = logFile, logFile
+	if o.process, err = begin("the operator (it logs to "+logPath+")", command); err != nil {
+		return nil, err
 	}
-	go func() {
-		o.err = o.command.Wait()
-		close(o.exited)
-	}()
 	s.cleanups = append(s.cleanups, o.Stop)
 	if err := o.awaitReady(ctx, probe); err != nil {
 		return nil, errors.Join(err, o.Stop())
@@ -99,7 +89,7 @@ func (s *Stack) observe(o *Operator) ([]string, error) {
 
 // keepMetrics adds what is served to a file.
 func keepMetrics(url, path string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), operatorStop)
+	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -139,24 +129,10 @@ func (o *Operator) awaitReady(ctx context.Context, address string) error {
 
 // Stop asks the operator to end, and waits until it has.
 func (o *Operator) Stop() error {
-	select {
-	case <-o.exited:
+	if o.hasEnded() {
 		return nil
-	default:
 	}
-	unkept := o.KeepMetrics()
-	if err := o.signal(syscall.SIGTERM); err != nil {
-		return err
-	}
-	select {
-	case <-o.exited:
-		if o.err != nil {
-			return fmt.Errorf("the operator ended with %w, see %s", o.err, o.LogPath)
-		}
-		return unkept
-	case <-time.After(operatorStop):
-		return errors.Join(errors.New("the operator did not stop in time"), o.Kill())
-	}
+	return errors.Join(o.KeepMetrics(), o.process.Stop())
 }
 
 // KeepMetrics adds what an observed operator serves to MetricsFile; Stop does as well.
@@ -167,45 +143,17 @@ func (o *Operator) KeepMetrics() error {
 	return o.metrics()
 }
 
-// Freeze stops the process where it is, as on a node that hangs, until Thaw. One that has ended stays so.
-func (o *Operator) Freeze() error { return o.signal(syscall.SIGSTOP) }
-
-// Thaw lets a frozen process go on.
-func (o *Operator) Thaw() error { return o.signal(syscall.SIGCONT) }
-
-func (o *Operator) signal(s os.Signal) error {
-	if err := o.command.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return err
-	}
-	return nil
-}
-
-// Ended is closed once the process has ended.
-func (o *Operator) Ended() <-chan struct{} { return o.exited }
-
-// Failed says of a process that has ended whether it called that a failure.
-func (o *Operator) Failed() bool {
-	<-o.exited
-	return o.err != nil
-}
-
-// PID of the process.
-func (o *Operator) PID() int { return o.command.Process.Pid }
-
-// Kill ends the operator at once, as a crash would.
-func (o *Operator) Kill() error {
-	if err := o.command.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return err
-	}
-	<-o.exited
-	return nil
-}
-
-// FreeAddress is a loopback address that nothing listens on.
+// FreeAddress is a loopback address that nothing listens on, and that the system gives to no client: a process that was
+// killed can come back to it.
 func FreeAddress() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	const first, count = 20_000, 12_000 // below the ports that systems give to clients
+	for {
+		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", first+rand.N(count))) //nolint:gosec // Any will do.
+		switch {
+		case err == nil:
+			return listener.Addr().String(), listener.Close()
+		case !errors.Is(err, syscall.EADDRINUSE):
+			return "", err
+		}
 	}
-	return listener.Addr().String(), listener.Close()
 }
