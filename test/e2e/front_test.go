@@ -38,6 +38,8 @@ func newFrontAt(address, adminURL string) *front {
 	Expect(err).NotTo(HaveOccurred())
 	f := &front{}
 	forward := httputil.NewSingleHostReverseProxy(target)
+	// It is away where the Admin API is.
+	forward.ErrorHandler = func(http.ResponseWriter, *http.Request, error) { panic(http.ErrAbortHandler) }
 	f.handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			f.mu.Lock()

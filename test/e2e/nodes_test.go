@@ -42,14 +42,22 @@ func (c *clients) begin(ctx SpecContext, proxy string) {
 	c.at[proxy] = t
 }
 
+// refused is how many requests were refused so far.
+func (c *clients) refused() (n int64) {
+	for _, t := range c.at {
+		n += t.refused.Load()
+	}
+	return n
+}
+
 // end stops the clients of a node, of which none may have been refused.
 func (c *clients) end(proxy, what string) {
 	GinkgoHelper()
 	t := c.at[proxy]
 	delete(c.at, proxy)
+	Eventually(t.requests.Load).Should(BeNumerically(">", 100), "the clients are at work")
 	t.end(fmt.Sprintf("%s, at %s", what, proxy))
 	Expect(t.refused.Load()).To(BeZero(), func() string { return proxy + ": " + t.firstRefusal() })
-	Expect(t.requests.Load()).To(BeNumerically(">", 100), "the clients were at work")
 }
 
 var _ = Describe("Several nodes", onNodes(), func() {
@@ -95,6 +103,40 @@ var _ = Describe("Several nodes", onNodes(), func() {
 	}
 	each("refuse nothing while a credential is rotated", rotate(2))
 	Describe("for long,", Label("full"), func() { each("refuse nothing while a credential is rotated", rotate(20)) })
+
+	each("refuse nothing while one after the other is killed in a rotation, and comes back", func(ctx SpecContext, s *site) {
+		if s.nodes[0].process == nil {
+			Skip("what " + nodesVariable + " names is not killed")
+		}
+		r := newRotatingOn(ctx, s.gateway)
+		all := newClients(r)
+		for _, proxy := range s.proxies() {
+			all.begin(ctx, proxy)
+		}
+		for number, node := range s.nodes {
+			former, err := signing(readSecret(ctx, r.consumer.Namespace, "caller-made"))
+			Expect(err).NotTo(HaveOccurred())
+			if node.proxy != "" {
+				all.end(node.proxy, "a node that is to be killed")
+			}
+			r.begin(ctx, number+1)
+			r.somewhere(ctx)
+			Expect(node.process.Kill()).To(Succeed())
+			Consistently(all.refused).WithContext(ctx).Should(BeZero())
+			node.process.start()
+			if node.proxy != "" {
+				all.begin(ctx, node.proxy) // it serves what the others do
+			}
+			r.through(ctx, number+1)
+			for _, c := range s.everywhere(at(r.path).with(former)) {
+				expectRefused(ctx, c, http.StatusUnauthorized, "No credentials found")
+			}
+		}
+		r.rotate(ctx, len(s.nodes)+1, false)
+		for _, proxy := range s.proxies() {
+			all.end(proxy, "each node was killed in a rotation")
+		}
+	})
 
 	each("all refuse a credential when its revocation is done", func(ctx SpecContext, s *site) {
 		const material = "a secret that several nodes hold, longer than thirty-two bytes"

@@ -104,8 +104,18 @@ func startSimulated(propagation time.Duration) (adminURL, proxyURL string) {
 	return simulated.AdminURL(), simulated.ProxyURL()
 }
 
-// rotate asks for a rotation, and waits until it is through: the former credential is gone from Kong.
+// rotate asks for a rotation, and waits until it is through.
 func (r *rotating) rotate(ctx SpecContext, number int, kill bool) {
+	GinkgoHelper()
+	r.begin(ctx, number)
+	if kill {
+		r.killSomewhere(ctx)
+	}
+	r.through(ctx, number)
+}
+
+// begin asks for a rotation.
+func (r *rotating) begin(ctx SpecContext, number int) {
 	GinkgoHelper()
 	update(ctx, r.consumer, func(c *v1alpha1.JwtConsumer) {
 		if c.Annotations == nil {
@@ -113,9 +123,11 @@ func (r *rotating) rotate(ctx SpecContext, number int, kill bool) {
 		}
 		c.Annotations[v1alpha1.AnnotationRotate] = strconv.Itoa(number)
 	})
-	if kill {
-		r.killSomewhere(ctx)
-	}
+}
+
+// through waits until a rotation is through: the former credential is gone from Kong.
+func (r *rotating) through(ctx SpecContext, number int) {
+	GinkgoHelper()
 	key := fmt.Sprintf("%s.caller.made.%d", r.consumer.Namespace, number+1)
 	Eventually(func(g Gomega) {
 		g.Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(r.consumer), r.consumer)).To(Succeed())
@@ -128,6 +140,16 @@ func (r *rotating) rotate(ctx SpecContext, number int, kill bool) {
 // killSomewhere kills the operator at a random moment of a rotation, and starts it again.
 func (r *rotating) killSomewhere(ctx SpecContext) {
 	GinkgoHelper()
+	r.somewhere(ctx)
+	Expect(operator.Kill()).To(Succeed())
+	var err error
+	operator, err = env.StartOperator(ctx)
+	Expect(err).NotTo(HaveOccurred())
+}
+
+// somewhere waits until a random moment of a rotation.
+func (r *rotating) somewhere(ctx SpecContext) {
+	GinkgoHelper()
 	gateway := &v1alpha1.KongGateway{}
 	Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(r.gateway), gateway)).To(Succeed())
 	longest := overlapOfRotation + time.Second
@@ -139,10 +161,6 @@ func (r *rotating) killSomewhere(ctx SpecContext) {
 	case <-ctx.Done():
 	case <-moment.C:
 	}
-	Expect(operator.Kill()).To(Succeed())
-	var err error
-	operator, err = env.StartOperator(ctx)
-	Expect(err).NotTo(HaveOccurred())
 }
 
 var _ = Describe("Rotation under traffic", Serial, func() {
