@@ -126,7 +126,11 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		v1alpha1.KindJwtProtectedService: services,
 		v1alpha1.KindJwtToken:            tokens,
 	} {
-		if err := reconciler.Setup(mgr, startSource{router.queues[kind], caughtUp}, options); err != nil {
+		start := startSource{controllerQueue: router.queues[kind], caughtUp: caughtUp}
+		if kind == v1alpha1.KindKongGateway {
+			start.first, start.kinds = gateways.ConnectAll, []string{kind}
+		}
+		if err := reconciler.Setup(mgr, start, options); err != nil {
 			return fmt.Errorf("set up the %s controller: %w", kind, err)
 		}
 	}

@@ -20,6 +20,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
@@ -152,6 +153,25 @@ func (r *Reconciler) run(ctx context.Context, object *v1alpha1.KongGateway) (aga
 	look, failed := r.askDataPlanes(ctx, object, engine) // what belongs to nobody goes all the same
 	again, err = r.prune(ctx, object, engine)
 	return status.Sooner(again, look), errors.Join(failed, err)
+}
+
+// ConnectAll starts the engines of the gateways that the cache has, before the controller works: what their Kongs hold
+// is listed while the cache catches up with what else decisions rest on. Nothing is written. Where it cannot be done
+// the reconcile says why.
+func (r *Reconciler) ConnectAll(ctx context.Context) {
+	var gateways v1alpha1.KongGatewayList
+	if err := r.Client.List(ctx, &gateways); err != nil {
+		return
+	}
+	for i := range gateways.Items {
+		object := &gateways.Items[i]
+		if object.Spec.IngressController != nil || object.Spec.Suspend || !controllerutil.ContainsFinalizer(object, v1alpha1.Finalizer) {
+			continue
+		}
+		if settings, err := r.settings(ctx, object); err == nil {
+			_, _ = r.engines.Ensure(object.Name, settings)
+		}
+	}
 }
 
 // connect keeps the engine of a gateway as the spec, the Secrets and the pods of Kong are now. A read that fails

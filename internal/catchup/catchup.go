@@ -7,6 +7,7 @@ package catchup
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -37,18 +38,23 @@ type CatchUp struct {
 	cached, live client.Reader
 	kinds        []Kind
 	begin        sync.Once
-	done         chan struct{}
-	mu           sync.Mutex
-	behind       string // what is awaited, for the error
+	// done are closed when a kind has caught up, by its name.
+	done   map[string]chan struct{}
+	mu     sync.Mutex
+	behind string // what is awaited, for the error
 }
 
 // New makes a CatchUp of a cache. live reads past it.
 func New(cached, live client.Reader, kinds ...Kind) *CatchUp {
-	return &CatchUp{cached: cached, live: live, kinds: kinds, done: make(chan struct{})}
+	c := &CatchUp{cached: cached, live: live, kinds: kinds, done: map[string]chan struct{}{}}
+	for _, kind := range kinds {
+		c.done[kind.GVK.Kind] = make(chan struct{})
+	}
+	return c
 }
 
 const (
-	page  = 500
+	page  = 2000
 	pause = 50 * time.Millisecond
 	// looks at the cache until the API server is asked again: what is gone since is not waited for.
 	looks = 20
@@ -58,33 +64,36 @@ const (
 // for all that follows.
 func (c *CatchUp) Begin(ctx context.Context) {
 	c.begin.Do(func() {
-		var all sync.WaitGroup
 		for _, kind := range c.kinds {
-			all.Go(func() { c.follow(ctx, kind) })
+			go func() {
+				if c.follow(ctx, kind) {
+					close(c.done[kind.GVK.Kind])
+				}
+			}()
 		}
-		go func() {
-			all.Wait()
-			if ctx.Err() == nil {
-				close(c.done)
-			}
-		}()
 	})
 }
 
-// Await returns when the cache has caught up. The error is that ctx ended before.
-func (c *CatchUp) Await(ctx context.Context) error {
-	select {
-	case <-c.done:
-		return nil
-	case <-ctx.Done():
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		return fmt.Errorf("the cache is behind the API server (%s): %w", c.behind, ctx.Err())
+// Await returns when the cache has caught up with kinds, which New was given; none: with all. The error is that ctx
+// ended before.
+func (c *CatchUp) Await(ctx context.Context, kinds ...string) error {
+	if len(kinds) == 0 {
+		kinds = slices.Collect(maps.Keys(c.done))
 	}
+	for _, kind := range kinds {
+		select {
+		case <-c.done[kind]:
+		case <-ctx.Done():
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return fmt.Errorf("the cache is behind the API server (%s): %w", c.behind, ctx.Err())
+		}
+	}
+	return nil
 }
 
-// follow returns when the cache of a kind has caught up, or ctx has ended.
-func (c *CatchUp) follow(ctx context.Context, kind Kind) {
+// follow returns true when the cache of a kind has caught up, or false when ctx has ended.
+func (c *CatchUp) follow(ctx context.Context, kind Kind) bool {
 	var wanted *versions
 	for ctx.Err() == nil {
 		now, err := c.read(ctx, kind)
@@ -101,7 +110,7 @@ func (c *CatchUp) follow(ctx context.Context, kind Kind) {
 		var late []string
 		for range looks {
 			if late, err = c.late(ctx, kind, wanted); err == nil && len(late) == 0 {
-				return
+				return true
 			}
 			sleep(ctx, pause)
 		}
@@ -110,6 +119,7 @@ func (c *CatchUp) follow(ctx context.Context, kind Kind) {
 		}
 		c.note(ctx, kind, fmt.Sprintf("%d late, %s among them", len(late), late[0]))
 	}
+	return false
 }
 
 func (c *CatchUp) note(ctx context.Context, kind Kind, what string) {

@@ -165,3 +165,31 @@ func TestOnlyWhatIsCachedIsAskedFor(t *testing.T) {
 		g.Expect(server.asked[i].Raw).To(BeNil(), "no resourceVersion: the newest state")
 	}
 }
+
+func TestSomeKindsAreNotWaitedForWithTheOthers(t *testing.T) {
+	g := NewWithT(t)
+	namespaces := Kind{
+		GVK: corev1.SchemeGroupVersion.WithKind("Namespace"), NewList: func() client.ObjectList { return &corev1.NamespaceList{} },
+	}
+	server := &lists{answers: []answer{live("9", "", "a", "9")}}
+	behind := &lists{answers: []answer{cached("a", "5")}}
+	waits := New(butNamespaces{behind}, server, services(), namespaces)
+	waits.Begin(t.Context())
+	g.Expect(waits.Await(t.Context(), "Namespace")).To(Succeed())
+	short, cancel := context.WithTimeout(t.Context(), 4*pause)
+	defer cancel()
+	g.Expect(waits.Await(short)).To(MatchError(context.DeadlineExceeded))
+	behind.then(cached("a", "9"))
+	g.Expect(waits.Await(t.Context())).To(Succeed())
+}
+
+// butNamespaces has the newest Namespace there is.
+type butNamespaces struct{ *lists }
+
+func (b butNamespaces) List(ctx context.Context, list client.ObjectList, options ...client.ListOption) error {
+	if namespaces, ok := list.(*corev1.NamespaceList); ok {
+		namespaces.Items = []corev1.Namespace{{ObjectMeta: metav1.ObjectMeta{Name: "a", ResourceVersion: "9"}}}
+		return nil
+	}
+	return b.lists.List(ctx, list, options...)
+}
