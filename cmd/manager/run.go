@@ -80,6 +80,7 @@ func run(ctx context.Context, s settings) error {
 			return fmt.Errorf("add %s: %w", path, err)
 		}
 	}
+	go giveBackMemory(ctx)
 	return mgr.Start(ctx)
 }
 

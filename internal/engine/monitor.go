@@ -296,7 +296,7 @@ func (m *monitor) gain() {
 	m.reported = m.observed.Counts()
 	waiting, first := keysOf(m.absent), !m.connected
 	m.connected = true
-	clear(m.absent)
+	m.absent = map[desired.Owner]bool{} // cleared, it would keep room for thousands
 	m.mu.Unlock()
 	m.log.Info("Gateway is ready", "kongVersion", m.link.describe().Version,
 		"propagationDelay", m.clocks.Delay().String())

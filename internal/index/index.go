@@ -72,7 +72,7 @@ func Each(add func(object client.Object, name string, values client.IndexerFunc)
 // buckets is how many sets the values of an index share that has nearly as many values as there are resources. The
 // cache has two sets of some 300 bytes for every value: with four values a consumer they would be the largest part of
 // all that is kept of one. All of a set is looked through for one value: of 10,000 consumers with four, ten.
-const buckets = 4096
+const buckets = 512
 
 // stored gives what the cache indexes an object by.
 func (d definition) stored(object client.Object) []string {
