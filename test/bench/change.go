@@ -2,12 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
@@ -57,7 +61,7 @@ func (m *subject) change(ctx context.Context) error {
 	if err := admin.forgetOne(ctx); err != nil {
 		return err
 	}
-	m.took.change = at(half, took)
+	m.took.change, m.took.rareChange = at(half, took), at(most, took)
 	m.report.change(took, puts, ratios)
 	m.report.exactly(fmt.Sprintf("change: requests to Kong beside the one that differs, %d changes", len(took)), others, 0)
 	return m.awaitCounts(ctx)
@@ -118,4 +122,63 @@ func (m *subject) settledOne(ctx context.Context, key client.ObjectKey) (object 
 		return object.Status.ObservedGeneration == object.Generation, err
 	})
 	return object, err
+}
+
+// follow is what the fastest program needs that does what a change of a consumer asks for, and decides nothing: it
+// watches, reads the two Secrets of what has changed, and sends one PUT. It gives the times from Kubernetes' answer to
+// Kong's.
+func (m *subject) follow(ctx context.Context, kubeconfig string) (took []time.Duration, err error) {
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	kube, err := unthrottled(config)
+	if err != nil {
+		return nil, err
+	}
+	changes, err := kube.Watch(ctx, &v1alpha1.JwtConsumerList{})
+	if err != nil {
+		return nil, err
+	}
+	defer changes.Stop()
+	admin := newBareKong(m.target.adminURL, 1)
+	for i := range m.changes() {
+		object := &v1alpha1.JwtConsumer{}
+		key := client.ObjectKeyFromObject(consumer(i * m.consumers / m.changes()))
+		if err := m.kube.Get(ctx, key, object); err != nil {
+			return nil, err
+		}
+		before := object.DeepCopy()
+		object.Spec.Groups = []string{object.Namespace + ".followed"}
+		done := make(chan error, 1)
+		go func() { done <- followOne(ctx, kube, changes, admin, key, before.ResourceVersion) }()
+		if err := m.kube.Patch(ctx, object, client.MergeFrom(before)); err != nil {
+			return nil, err
+		}
+		written := time.Now()
+		if err := <-done; err != nil {
+			return nil, err
+		}
+		took = append(took, time.Since(written))
+	}
+	return took, admin.forgetOne(ctx)
+}
+
+// followOne waits for a change of a consumer, and does what it asks for.
+func followOne(ctx context.Context, kube client.Client, changes watch.Interface, admin *bareKong, key client.ObjectKey, former string) error {
+	for change := range changes.ResultChan() {
+		object, ok := change.Object.(client.Object)
+		if !ok || client.ObjectKeyFromObject(object) != key || object.GetResourceVersion() == former {
+			continue
+		}
+		for _, name := range []string{publishedName(key.Name), stateName(key.Name)} {
+			var secret corev1.Secret
+			if err := kube.Get(ctx, client.ObjectKey{Namespace: key.Namespace, Name: name}, &secret); err != nil {
+				return err
+			}
+		}
+		_, err := admin.one(ctx)
+		return err
+	}
+	return errors.New("the watch has ended")
 }

@@ -44,6 +44,13 @@ const routesPerService = 3
 func main() {
 	ctrl.SetLogger(logr.Discard()) // controller-runtime complains where there is none
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	if len(os.Args) == 4 && os.Args[1] == readCommand {
+		if err := read(ctx, os.Args[2], os.Args[3]); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(2)
+		}
+		return
+	}
 	good, err := run(ctx)
 	stop()
 	switch {

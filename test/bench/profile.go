@@ -19,6 +19,9 @@ const (
 	knownPerSecond = 1500
 )
 
+// heapFile is what a profile of the heap is called, after the name of the phase.
+const heapFile = "-heap.pb.gz"
+
 // heap writes down what the operator's heap holds, after a collection, and Go's account of its memory, where a folder
 // for profiles is named.
 func (m *subject) heap(ctx context.Context, phase string) error {
@@ -26,7 +29,7 @@ func (m *subject) heap(ctx context.Context, phase string) error {
 		return nil
 	}
 	// The text has the state that was measured, so it comes before the collection.
-	for _, one := range []struct{ file, query string }{{phase + "-memory.txt", "heap?debug=1"}, {phase + "-heap.pb.gz", "heap?gc=1"}} {
+	for _, one := range []struct{ file, query string }{{phase + "-memory.txt", "heap?debug=1"}, {phase + heapFile, "heap?gc=1"}} {
 		if err := m.save(ctx, one.file, one.query); err != nil {
 			return err
 		}
@@ -37,7 +40,7 @@ func (m *subject) heap(ctx context.Context, phase string) error {
 // time writes down what the operator and the kube-apiserver spend their time on, while the operator works on a phase:
 // from its start. The function that it returns waits for the end, and says what went wrong.
 func (m *subject) time(ctx context.Context, phase string, perSecond int) func() error {
-	if m.profile == "" {
+	if m.profile == "" || len(m.growth) > 0 {
 		return func() error { return nil }
 	}
 	seconds := fmt.Sprint(max(1, m.consumers/perSecond))

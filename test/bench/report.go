@@ -31,8 +31,13 @@ func newReport(s settings) *report { return &report{settings: s} }
 const (
 	maxWallRatio   = 1.25
 	maxChangeRatio = 2.0
-	maxMemory      = 175 << 20 // docs/design/2026-11-29-metrics-and-memory.md says of what
-	maxMemoryStart = 230 << 20 // a start holds the Secrets that it listed for a minute
+	// Against programs that do the same and decide nothing.
+	maxReadingRatio = 2.0
+	maxCacheRatio   = 1.5
+	maxFollowRatio  = 1.5
+	maxRareRatio    = 3.0
+	maxMemory       = 175 << 20 // docs/design/2026-11-29-metrics-and-memory.md says of what
+	maxMemoryStart  = 230 << 20 // a start holds the Secrets that it listed for a minute
 )
 
 func (r *report) add(good bool, what, measured, limit string) {
@@ -215,6 +220,32 @@ func (r *report) restart(s settings, kube kubeCounts, requests []kongsim.Request
 	r.atMost("restart: requests to Kubernetes, all together", kube.of(func(string, string) bool { return true }), restartRequests)
 	r.note("restart: time until all was looked at", seconds(wall))
 	r.add(now <= maxMemoryStart, "restart: resident, now and at its highest", mebibytes(now)+", "+mebibytes(highest), "<= "+mebibytes(maxMemoryStart))
+}
+
+// reading holds a restart and memory against a program that reads the same and keeps controller-runtime's cache of it.
+func (r *report) reading(took operatorResult, empty int64, all time.Duration, cached int64) {
+	ratio := took.restart.Seconds() / all.Seconds()
+	r.add(ratio <= maxReadingRatio, "restart: against a program that reads the same, and that is all",
+		fmt.Sprintf("%s, %.2f", seconds(all), ratio), fmt.Sprintf("<= %.2f", maxReadingRatio))
+	ratio = float64(took.resident-empty) / float64(cached)
+	r.add(ratio <= maxCacheRatio, "memory: growth a 1,000 consumers, of a program with controller-runtime's cache of the same, and nothing of Kong's",
+		fmt.Sprintf("%s, %.2f", mebibytes(cached*1000/int64(r.consumers)), ratio), fmt.Sprintf("<= %.2f", maxCacheRatio))
+}
+
+// following holds a change against a program that follows changes and does what they ask for.
+func (r *report) following(took operatorResult, changes []time.Duration) {
+	for _, one := range []struct {
+		what           string
+		operator, bare time.Duration
+		limit          float64
+	}{
+		{"median", took.change, at(half, changes), maxFollowRatio},
+		{"of 99 in 100", took.rareChange, at(most, changes), maxRareRatio},
+	} {
+		ratio := one.operator.Seconds() / one.bare.Seconds()
+		r.add(ratio <= one.limit, "change: against a program that follows it, reads the two Secrets and sends the PUT, "+one.what,
+			fmt.Sprintf("%s, %.2f", milliseconds(one.bare), ratio), fmt.Sprintf("<= %.2f", one.limit))
+	}
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
