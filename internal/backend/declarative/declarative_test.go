@@ -286,3 +286,33 @@ func TestNoNodeRunsWhatAnotherRefuses(t *testing.T) {
 		}
 	}
 }
+
+// Pods that are not ready are not waited for, but a configuration that none of them took is in no Kong.
+func TestWhatNoNodeTookIsNotAccepted(t *testing.T) {
+	one, two := &fakeNode{}, &fakeNode{}
+	b, h := newBackend(t, one, two)
+	for _, n := range []*fakeNode{one, two} {
+		n.away = true
+	}
+	if _, err := b.SetNodes([]backend.Node{{Address: "node-0"}, {Address: "node-1"}}); err != nil {
+		t.Fatal(err)
+	}
+	put(b, "john")
+	b.push(t.Context())
+	if err := b.Healthy(t.Context()); err == nil {
+		t.Error("no node answers, and Kong is healthy")
+	}
+	b.push(t.Context())
+	if h.accepted[consumerOf("john")] || len(h.failed) == 0 {
+		t.Errorf("accepted: %v; failures: %v", h.accepted, h.failed)
+	}
+	two.mu.Lock()
+	two.away = false
+	two.mu.Unlock()
+	if err := b.Align(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if b.push(t.Context()); !h.accepted[consumerOf("john")] || two.keys() != "john" {
+		t.Errorf("the node that is there runs %q", two.keys())
+	}
+}

@@ -159,6 +159,9 @@ func (f *nodes) post(ctx context.Context, to []*node, entities []kong.Entity, re
 	}
 	_ = group.Wait() // errs has them
 	failed := errors.Join(errs...)
+	if failed == nil && !slices.Contains(took, true) {
+		failed = noneAnswers()
+	}
 	for i, n := range to {
 		if took[i] {
 			n.setAhead(failed != nil)
@@ -177,6 +180,9 @@ func (f *nodes) ahead() []*node {
 	return slices.DeleteFunc(f.all(), func(n *node) bool { return !n.isAhead() })
 }
 
+// noneAnswers says that there is no node but such that nobody waits for: nothing is run by any.
+func noneAnswers() error { return &kong.UnavailableError{Cause: kong.CauseNetwork} }
+
 // changed finds the nodes that run another configuration than they were given: a new pod, a restarted one, or one that
 // somebody else wrote to.
 func (f *nodes) changed(ctx context.Context) ([]*node, error) {
@@ -191,6 +197,9 @@ func (f *nodes) changed(ctx context.Context) ([]*node, error) {
 	}
 	if err := group.Wait(); err != nil {
 		return nil, err
+	}
+	if len(f.present()) == 0 {
+		return nil, noneAnswers()
 	}
 	var others []*node
 	for i, n := range all {
