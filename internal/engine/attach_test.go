@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -102,6 +103,48 @@ func TestAttachedTargetGoesAndComesBack(t *testing.T) {
 		held, err := r.kong.Get(t.Context(), kong.KindPlugin, id(set, kong.KindPlugin))
 		return err == nil && held.Fields.Ref("service") == newService
 	})
+}
+
+// A listing looks at what is attached to, and at nothing that was: what it finds is told once.
+func TestAListingLooksAtWhatIsAttachedTo(t *testing.T) {
+	r := newRig(t)
+	r.theirs(theirService, theirRoute)
+	set, byID := r.attached(kong.KindRoute), r.set("JwtProtectedService", "by id").set
+	r.mustSync(set)
+	set = r.attached(kong.KindService)
+	r.clock.Step(r.gateway.State().PropagationDelay)
+	r.mustSync(set)
+	byID.Attach = &desired.Target{Kind: kong.KindService, Name: theirService} // a name, and not an id
+	_, err := r.sync(byID)
+	r.stalls(err, v1alpha1.ReasonTargetNotFound)
+
+	listed := func() (woken []string) {
+		t.Helper()
+		r.sim.ResetRequests()
+		r.gateway.relist()
+		r.expect(EventChanged, nil)
+		for len(eventsOf(r.registry)) > 0 {
+			if e := <-eventsOf(r.registry); e.Owner != nil && e.Reason == EventFreed {
+				woken = append(woken, e.Owner.Name)
+			}
+		}
+		return woken
+	}
+	for len(eventsOf(r.registry)) > 0 {
+		<-eventsOf(r.registry)
+	}
+	if woken := listed(); len(woken) > 0 {
+		t.Errorf("%v are woken, and nothing changed", woken)
+	}
+	if slices.Contains(r.requests(), "GET /routes/theirs") {
+		t.Error("nothing is attached to the route any more, and it is asked for")
+	}
+	tags := append(r.scope.Tags(desired.ServiceOwner("team", "other"), "service"), "by-hand")
+	r.hold(kong.Entity{Kind: kong.KindService, ID: theirService, Fields: kong.Fields{"name": "theirs", "host": "upstream.example", "tags": tags}})
+	r.gateway.relist()
+	r.expect(EventFreed, &set.Owner)
+	_, err = r.sync(set)
+	r.stalls(err, v1alpha1.ReasonConflict, "is managed already")
 }
 
 func TestAttachToWhatTheOperatorManages(t *testing.T) {

@@ -1,7 +1,10 @@
 package engine
 
 import (
+	"net/http/httputil"
+	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -81,5 +84,49 @@ func TestANodeThatRefusesWhatOthersRunIsGivenTheRest(t *testing.T) {
 	f.stalls(err, v1alpha1.ReasonKongRejected, "plugin jwt", "realm")
 	if !f.gateway.State().Ready {
 		t.Error("the gateway is not ready for one entity that is refused")
+	}
+}
+
+// A Kong that is given no database any more holds nothing of what was known.
+func TestAKongThatLosesItsDatabaseIsAnother(t *testing.T) {
+	r := newRig(t)
+	second, err := kongsim.Start(kongsim.Options{Database: "off"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = second.Close() }()
+	var at atomic.Pointer[url.URL]
+	point := func(address string) {
+		u, err := url.Parse(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at.Store(u)
+	}
+	point(r.sim.AdminURL())
+	front := serve(t, &httputil.ReverseProxy{Rewrite: func(request *httputil.ProxyRequest) { request.SetURL(at.Load()) }}, nil)
+	r.registry.Close()
+	r.registry = listening(Options{Installation: "here", Now: r.clock.Now, Heartbeat: 20 * time.Millisecond})
+	if r.gateway, err = r.registry.Ensure("default", Settings{Client: kong.Config{URL: front}, DriftInterval: time.Hour}); err != nil {
+		t.Fatal(err)
+	}
+	r.expect(EventConnected, nil)
+	john := r.consumer("john", "john", "k1")
+	r.mustSync(john)
+	r.theirs(theirService, theirRoute)
+	r.mustSync(r.attached(kong.KindService))
+
+	point(second.AdminURL())
+	r.gateway.relist()
+	r.expect(EventConnected, nil)
+	if r.gateway.Holds(john.Owner) || r.gateway.State().Database != "off" {
+		t.Error("what the former Kong held is taken for what this one holds")
+	}
+	_, err = r.sync(r.attached(kong.KindService))
+	if err == nil || !strings.Contains(err.Error(), "spec.attachTo: a Kong without a database") {
+		t.Errorf("got %v", err)
+	}
+	if r.pushed(john); given(second) == 0 {
+		t.Error("it was given nothing")
 	}
 }

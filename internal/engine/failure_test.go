@@ -91,9 +91,14 @@ func TestFailuresNameTheFieldTheCauseAndTheRemedy(t *testing.T) {
 	tlsPort := plain(place{400, "text/html", "<html><head><title>400 The plain HTTP request was sent to HTTPS port</title></head></html>"})
 	plainPort := plain(node)
 	plainPort.URL = strings.Replace(plainPort.URL, "http:", "https:", 1)
+	address, _ := withTLS(&tls.Config{}, func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.IPv4(192, 0, 2, 1)} })
+	notToSign, text := withTLS(&tls.Config{}, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} })
+	notToSign.CA = text
 	noToken := plain(place{401, "application/json", `{"message":"Invalid RBAC credentials"}`})
 	wrongToken, wrongWorkspace := noToken, plain(place{404, "application/json", `{"message":"Workspace 'shop' not found"}`})
 	wrongToken.AuthToken, wrongWorkspace.Workspace = "token", "shop"
+	weakToken := wrongToken
+	weakToken.Workspace = "shop"
 	closed := kong.Config{URL: "http://127.0.0.1:1"}
 
 	for what, c := range map[string]struct {
@@ -115,14 +120,17 @@ func TestFailuresNameTheFieldTheCauseAndTheRemedy(t *testing.T) {
 		"a page that is not found": {plain(place{404, "text/html", "<html>404</html>"}), "InvalidSpec", true, []string{"a web page answers"}},
 		"the proxy's port": {plain(place{404, "application/json", `{"message":"no Route matched with those values"}`}), "InvalidSpec", true,
 			[]string{"Kong's proxy answers", "8001"}},
-		"another API":             {plain(place{200, "application/json", `{"swagger":"2.0"}`}), "InvalidSpec", true, []string{"no Admin API (status 200)"}},
-		"another API's 404":       {plain(place{404, "application/json", `{"message":"Not found"}`}), "InvalidSpec", true, []string{"no Admin API: it answers 404"}},
-		"a mesh":                  {plain(place{403, "text/plain", "RBAC: access denied"}), "KongUnreachable", true, []string{"a mesh or a proxy before the Admin API", "403"}},
-		"no token":                {noToken, "InvalidSpec", true, []string{"spec.adminAPI.auth: is not set", "Name the Secret"}},
-		"a wrong token":           {wrongToken, "SecretInvalid", true, []string{"spec.adminAPI.auth.secretRef: the Admin API refuses the token"}},
-		"no such workspace":       {wrongWorkspace, "InvalidSpec", true, []string{"spec.adminAPI.workspace: Kong has no workspace shop"}},
-		"nobody listens":          {closed, "KongUnreachable", false, []string{"spec.adminAPI: Kong does not answer", "connection refused", "NetworkPolicy", "every 5s"}},
-		"what is before it fails": {plain(place{502, "text/html", "<html>502</html>"}), "KongUnreachable", false, []string{"does not answer as it should"}},
+		"another API":              {plain(place{200, "application/json", `{"swagger":"2.0"}`}), "InvalidSpec", true, []string{"no Admin API (status 200)"}},
+		"another API's 404":        {plain(place{404, "application/json", `{"message":"Not found"}`}), "InvalidSpec", true, []string{"no Admin API: it answers 404"}},
+		"a mesh":                   {plain(place{403, "text/plain", "RBAC: access denied"}), "KongUnreachable", true, []string{"a mesh or a proxy before the Admin API", "403"}},
+		"no token":                 {noToken, "InvalidSpec", true, []string{"spec.adminAPI.auth: is not set", "Name the Secret"}},
+		"a wrong token":            {wrongToken, "SecretInvalid", true, []string{"spec.adminAPI.auth.secretRef: the Admin API refuses the token", "and may write."}},
+		"a token that is too weak": {weakToken, "SecretInvalid", true, []string{"and may write in workspace shop."}},
+		"another address":          {address, "KongUnreachable", true, []string{"tls.serverName: Kong's certificate is for 192.0.2.1, and not"}},
+		"not for servers":          {notToSign, "KongUnreachable", true, []string{"spec.adminAPI.tls: Kong's certificate cannot be verified"}},
+		"no such workspace":        {wrongWorkspace, "InvalidSpec", true, []string{"spec.adminAPI.workspace: Kong has no workspace shop"}},
+		"nobody listens":           {closed, "KongUnreachable", false, []string{"spec.adminAPI: Kong does not answer", "connection refused", "NetworkPolicy", "every 5s"}},
+		"what is before it fails":  {plain(place{502, "text/html", "<html>502</html>"}), "KongUnreachable", false, []string{"does not answer as it should"}},
 	} {
 		t.Run(what, func(t *testing.T) {
 			client, err := kong.New(c.config)

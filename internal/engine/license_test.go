@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
@@ -55,8 +56,30 @@ func TestALicenseThatIsMissingIsTheGateways(t *testing.T) {
 	r.expect(EventRecovered, &jane.Owner)
 	r.mustSync(jane)
 	r.mustSync(changed)
+	r.sim.ResetRequests()
+	r.gateway.relist()
+	r.expect(EventChanged, nil)
+	if n := r.trials(); n > 0 {
+		t.Errorf("Kong has its license, and is tried %d times", n)
+	}
 	if !r.there(kong.KindJWT, "k3") || r.there(kong.KindJWT, "k1") {
 		t.Error("what was withdrawn meanwhile is not withdrawn")
+	}
+}
+
+// The pause between two trials doubles to its end; a write that was under way changes nothing.
+func TestTrialsForALicenseHavePauses(t *testing.T) {
+	l, now := &license{}, time.Unix(1_700_000_000, 0)
+	if !l.due(now) {
+		t.Error("nothing is wrong, and it is waited for")
+	}
+	for _, pause := range []time.Duration{firstLicensePause, 2 * firstLicensePause, 4 * firstLicensePause, 8 * firstLicensePause, lastLicensePause, lastLicensePause} {
+		l.note(&kong.UnlicensedError{}, now)
+		l.note(&kong.UnlicensedError{}, now.Add(pause-1))
+		if l.due(now.Add(pause-1)) || !l.due(now.Add(pause)) {
+			t.Errorf("not after %s", pause)
+		}
+		now = now.Add(pause)
 	}
 }
 

@@ -86,6 +86,25 @@ func TestTwoThatChangePlacesAndAreUncertain(t *testing.T) {
 	})
 }
 
+// What may never have come into Kong is not put there to give up its name.
+func TestWhatMayNotBeThereIsNotLetGo(t *testing.T) {
+	r := newRig(t)
+	left, right, third := r.consumer("left", "anna"), r.consumer("right", "anna"), r.consumer("third", "cecil")
+	r.mustSync(third)
+	unlisted := kongsim.Fault{Methods: []string{http.MethodGet}, PathPrefix: "/acls", Status: 500}
+	r.sim.Faults.Set(1, kongsim.Fault{Methods: []string{http.MethodPut}, PathPrefix: "/consumers", ResetBefore: true}, unlisted)
+	_, err := r.sync(left)
+	r.waits(err, "cannot be written")
+	r.sim.Faults.Set(1, unlisted)
+	_, err = r.sync(right)
+	r.stalls(err, v1alpha1.ReasonConflict, left.Owner.String())
+	_, err = r.sync(r.as(left.Owner, third))
+	r.stalls(err, v1alpha1.ReasonConflict, third.Owner.String())
+	if r.there(kong.KindConsumer, id(left, kong.KindConsumer)) {
+		t.Error("it is in Kong under a name that nobody asked for")
+	}
+}
+
 // Whoever cannot have what is wanted keeps what there is, as long as nobody waits for that.
 func TestNothingIsLetGoThatNobodyWaitsFor(t *testing.T) {
 	r := newRig(t)
