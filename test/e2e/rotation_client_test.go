@@ -33,18 +33,24 @@ const (
 
 // mount is a Secret as a container sees it that has it as a volume: whole, and late.
 type mount struct {
-	content atomic.Pointer[corev1.Secret]
+	content atomic.Pointer[shown]
+}
+
+// shown is what a mount shows, and when that was asked for.
+type shown struct {
+	*corev1.Secret
+	since time.Time
 }
 
 // follow reads the Secret now, and then again and again until ctx ends, each time after a delay that a kubelet could
 // have.
 func (m *mount) follow(ctx context.Context, namespace, name string) error {
 	read := func() error {
-		secret := &corev1.Secret{}
-		if err := env.Client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, secret); err != nil {
+		now := &shown{&corev1.Secret{}, time.Now()}
+		if err := env.Client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, now.Secret); err != nil {
 			return err
 		}
-		m.content.Store(secret)
+		m.content.Store(now)
 		return nil
 	}
 	if err := read(); err != nil {
@@ -129,8 +135,8 @@ func (t *traffic) add(ctx context.Context, namespace, secret string, token beare
 }
 
 // count sends one request. One that the end of the traffic cuts off does not count.
-func (t *traffic) count(ctx context.Context, secret *corev1.Secret, token bearer, sender *http.Client) {
-	err := t.send(ctx, secret, token, sender)
+func (t *traffic) count(ctx context.Context, mounted *shown, token bearer, sender *http.Client) {
+	err := t.send(ctx, mounted.Secret, token, sender)
 	if ctx.Err() != nil {
 		return
 	}
@@ -142,7 +148,8 @@ func (t *traffic) count(ctx context.Context, secret *corev1.Secret, token bearer
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.first == "" {
-		t.first = fmt.Sprintf("%s, with key %s of Secret version %s: %v", time.Now().Format(time.StampMilli), secret.Data["key"], secret.ResourceVersion, err)
+		t.first = fmt.Sprintf("%s, with key %s of Secret %s, version %s, asked for %s ago: %v", time.Now().Format(time.StampMilli),
+			mounted.Data["key"], mounted.Name, mounted.ResourceVersion, time.Since(mounted.since), err)
 	}
 }
 
