@@ -88,7 +88,7 @@ var _ = Describe("Several nodes", onNodes(), func() {
 
 	rotate := func(rotations int) func(SpecContext, *site) {
 		return func(ctx SpecContext, s *site) {
-			r := newRotatingOn(ctx, s.gateway)
+			r := newRotatingOn(ctx, s.gateway, overlapOfMany)
 			all := newClients(r)
 			for _, proxy := range s.proxies() {
 				all.begin(ctx, proxy)
@@ -108,7 +108,7 @@ var _ = Describe("Several nodes", onNodes(), func() {
 		if s.nodes[0].process == nil {
 			Skip("what " + nodesVariable + " names is not killed")
 		}
-		r := newRotatingOn(ctx, s.gateway)
+		r := newRotatingOn(ctx, s.gateway, overlapOfMany)
 		all := newClients(r)
 		for _, proxy := range s.proxies() {
 			all.begin(ctx, proxy)
@@ -191,7 +191,7 @@ var _ = Describe("Several nodes", onNodes(), func() {
 		s := newSite(ctx, noDatabase, false)
 		first := s.pods.come(ctx, s.nodes[0])
 		s.ready(ctx)
-		r := newRotatingOn(ctx, s.gateway)
+		r := newRotatingOn(ctx, s.gateway, overlapOfMany)
 		all := newClients(r)
 		all.begin(ctx, first.node.proxy)
 		// comes adds a pod, which serves nothing that is open on its way to what the others have.

@@ -18,9 +18,12 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim/dataplane"
 )
 
-// overlapOfRotation is longer than the kubelet's delay here, as the documentation asks for, and than a client of a
-// busy machine takes to read a Secret.
-const overlapOfRotation = 6 * time.Second
+// Overlaps are longer than the kubelet's delay here, as the documentation asks for, and than the operator and a client
+// of a busy machine take until they have read a Secret: of specs that run alone, and of those that run side by side.
+const (
+	overlapOfRotation = 6 * time.Second
+	overlapOfMany     = 12 * time.Second
+)
 
 // rotationCase is one way to rotate under traffic.
 type rotationCase struct {
@@ -45,6 +48,7 @@ func (c rotationCase) String() string {
 type rotating struct {
 	gateway  *v1alpha1.KongGateway
 	consumer *v1alpha1.JwtConsumer
+	overlap  time.Duration
 	path     string
 	url      string
 }
@@ -65,7 +69,7 @@ func newRotating(ctx SpecContext, c rotationCase) *rotating {
 		})
 		awaitReady(ctx, on)
 	}
-	r := newRotatingOn(ctx, on)
+	r := newRotatingOn(ctx, on, overlapOfRotation)
 	r.url = strings.TrimSuffix(proxyURL, "/") + r.path
 	return r
 }
@@ -74,15 +78,15 @@ func newRotating(ctx SpecContext, c rotationCase) *rotating {
 func unique(name string) string { return name + "-" + strings.ToLower(rand.Text()[:8]) }
 
 // newRotatingOn makes them on a gateway. Where its proxies are is the caller's matter.
-func newRotatingOn(ctx SpecContext, on *v1alpha1.KongGateway) *rotating {
+func newRotatingOn(ctx SpecContext, on *v1alpha1.KongGateway, overlap time.Duration) *rotating {
 	GinkgoHelper()
-	r := &rotating{gateway: on}
+	r := &rotating{gateway: on, overlap: overlap}
 	namespace := newNamespace(ctx, unique("rotation"))
 	service := newService(namespace, "api", func(s *v1alpha1.JwtProtectedServiceSpec) { s.GatewayRef.Name = r.gateway.Name })
 	r.consumer = newConsumer(namespace, "caller", func(s *v1alpha1.JwtConsumerSpec) {
 		s.GatewayRef.Name = r.gateway.Name
 		s.Credentials = []v1alpha1.Credential{{Name: "made", Algorithm: "HS256", Generate: &v1alpha1.Generate{
-			SecretName: "caller-made", Rotation: &v1alpha1.Rotation{Interval: "1h", Overlap: v1alpha1.Duration(overlapOfRotation.String())},
+			SecretName: "caller-made", Rotation: &v1alpha1.Rotation{Interval: "1h", Overlap: v1alpha1.Duration(overlap.String())},
 		}}}
 	})
 	token := newToken(namespace, "caller", "made")
@@ -152,7 +156,7 @@ func (r *rotating) somewhere(ctx SpecContext) {
 	GinkgoHelper()
 	gateway := &v1alpha1.KongGateway{}
 	Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(r.gateway), gateway)).To(Succeed())
-	longest := overlapOfRotation + time.Second
+	longest := r.overlap + time.Second
 	if delay, err := time.ParseDuration(gateway.Status.PropagationDelay); err == nil {
 		longest += delay
 	}
