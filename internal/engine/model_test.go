@@ -16,15 +16,28 @@ import (
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 )
 
-// modelKong is a Kong in memory: what refers to what, what is unique, what goes along with what. It answers at once,
-// unless there is trouble, and notes each write of the operator's that breaks a promise.
+// modelKong is a Kong in memory, or one node of several: what refers to what, what is unique, what goes along with
+// what. It answers at once, unless there is trouble, and notes each write of the operator's that breaks a promise.
 type modelKong struct {
-	mu   sync.Mutex
+	*modelNodes
 	held map[string]kong.Entity
 	// since is when an entity became as it is, and closed when a service lost a route.
 	since, closed map[string]time.Time
-	trouble       []*trouble
 	away          atomic.Bool
+	pod
+}
+
+// modelNodes is what the nodes of a model have in common.
+type modelNodes struct {
+	mu      sync.Mutex
+	trouble []*trouble
+	// at is the moment of the last request, and inARow how many there were at it.
+	at     time.Time
+	inARow int
+	// wiped says that no node is left that has what clients were told of.
+	wiped bool
+	// delay is how long a write takes to be everywhere.
+	delay time.Duration
 	// writes are the operator's, and hindered counts the requests that trouble kept from being done, but for those
 	// that put something.
 	writes, hindered atomic.Int64
@@ -32,6 +45,10 @@ type modelKong struct {
 	// them now. retained are the owners whose entities stay.
 	guards   map[desired.Owner]func(service string) []kong.Entity
 	retained map[desired.Owner]bool
+	// specs are what each owner wanted, one after the other.
+	specs map[desired.Owner][]desired.Set
+	// kept are, without a database, the entities that are to be retained, by id.
+	kept map[string]desired.Owner
 	// changed are the services of which the operator does not know yet what somebody else did.
 	changed map[string]bool
 	broken  []string
@@ -42,43 +59,38 @@ type modelKong struct {
 // propagates is how long the model's workers take: the sum of its two settings.
 const propagates = 10 * time.Second
 
-func newModelKong() *modelKong {
+func newModelKong(common *modelNodes) *modelKong {
 	return &modelKong{
-		held: map[string]kong.Entity{}, since: map[string]time.Time{}, closed: map[string]time.Time{},
-		guards: map[desired.Owner]func(string) []kong.Entity{}, retained: map[desired.Owner]bool{}, changed: map[string]bool{},
+		modelNodes: common, held: map[string]kong.Entity{}, since: map[string]time.Time{}, closed: map[string]time.Time{},
 	}
-}
-
-// trouble is what goes wrong with some requests. Of several that match, the first counts.
-type trouble struct {
-	methods []string
-	kind    kong.Kind // empty: any
-	count   int
-	// instead is the answer of a request that is not done, after of one that was. during is what happens between
-	// the request and its answer, before it is done or after.
-	instead, after            error
-	duringBefore, duringAfter func()
 }
 
 // session is the connection of one process of the operator. It ends with the process.
 type session struct {
 	AdminAPI // what is not used panics
 	*modelKong
-	dead atomic.Bool
+	dead *atomic.Bool
 }
 
 func (s *session) CloseIdle() {}
 
 func (s *session) Node(ctx context.Context) (node kong.Node, err error) {
+	database := "postgres"
+	if s.declarative() {
+		database = "off"
+	}
 	return kong.Node{
-		Version: "3.9.3", Edition: "community", Database: "postgres",
+		Version: "3.9.3", Edition: "community", Database: database,
 		DBUpdateFrequency: propagates / 2, WorkerStateUpdateFrequency: propagates / 2,
 		Plugins: map[string]bool{"jwt": true, "acl": true, "cors": true, "rate-limiting": true},
 	}, s.request(ctx, http.MethodGet, "", func() error { return nil })
 }
 
-func (s *session) Status(ctx context.Context) (kong.Status, error) {
-	return kong.Status{DatabaseReachable: true}, s.request(ctx, http.MethodGet, "", func() error { return nil })
+func (s *session) Status(ctx context.Context) (status kong.Status, err error) {
+	return status, s.request(ctx, http.MethodGet, "", func() error {
+		status = kong.Status{DatabaseReachable: true, ConfigurationHash: s.hash()}
+		return nil
+	})
 }
 
 func (s *session) Capabilities(_ context.Context, node kong.Node) (kong.Capabilities, error) {
@@ -103,7 +115,11 @@ func (s *session) request(ctx context.Context, method string, kind kong.Kind, do
 	if broken {
 		s.hindered.Add(1)
 	}
+	pauses := s.pauses()
 	s.mu.Unlock()
+	if !pauses {
+		<-ctx.Done()
+	}
 	if broken {
 		return unavailable()
 	}
@@ -120,7 +136,7 @@ func (s *session) request(ctx context.Context, method string, kind kong.Kind, do
 	}
 	err := do()
 	if method != http.MethodGet {
-		s.note("  %s %s: %v", method, what, err)
+		s.note("  %s %v: %v", method, what, err)
 	}
 	s.mu.Unlock()
 	if found.duringAfter != nil {
@@ -130,21 +146,6 @@ func (s *session) request(ctx context.Context, method string, kind kong.Kind, do
 		return unavailable()
 	}
 	return err
-}
-
-func (m *modelKong) hit(method string, kind kong.Kind) trouble {
-	for i, t := range m.trouble {
-		if slices.Contains(t.methods, method) && kind != "" && (t.kind == "" || t.kind == kind) {
-			if method != http.MethodPut {
-				m.hindered.Add(1)
-			}
-			if t.count--; t.count == 0 {
-				m.trouble = slices.Delete(m.trouble, i, i+1)
-			}
-			return *t
-		}
-	}
-	return trouble{}
 }
 
 func notFound() error { return &kong.NotFoundError{} }
@@ -202,7 +203,7 @@ func (m *modelKong) promisesOfPut(e, before kong.Entity, was bool) {
 	}
 	for _, guard := range m.guardsOf(e) {
 		held, there := m.held[guard.ID]
-		if there && isSame(held, guard) && time.Since(m.since[guard.ID]) >= propagates {
+		if there && isSame(held, guard) && time.Since(m.since[guard.ID]) >= m.delay {
 			continue
 		}
 		m.broken = append(m.broken, fmt.Sprintf("route %s opens, and plugin %s is not what it should be, or is so for %s",
@@ -284,7 +285,7 @@ func (m *modelKong) promisesOfDelete(e kong.Entity, children []kong.Entity) {
 	if _, ours := desired.ParseTags(m.held[service].Fields.Tags()); !ours {
 		return // as with spec.attachTo: what protects it goes with its owner
 	}
-	if open || had && time.Since(closed) < propagates {
+	if open || had && time.Since(closed) < m.delay {
 		m.broken = append(m.broken, fmt.Sprintf("%s %s goes while a worker may have a route of its service", e.Kind, e.ID))
 	}
 }

@@ -51,7 +51,9 @@ type monitor struct {
 	health
 	// connected says that Kong was listed at least once.
 	connected bool
-	reported  Counts
+	// checking says that a check is under way, which looks at every node itself.
+	checking bool
+	reported Counts
 	// absent are the owners to wake when the gateway is back.
 	absent map[desired.Owner]bool
 	// rehash says that hashes of before mean nothing until Kong is listed: its schemas changed.
@@ -147,6 +149,8 @@ func (m *monitor) answers(ctx context.Context) error {
 // license is asked for before owners are let in, and nodes that differ are brought together before one of them is
 // listed. The event has the gateway's own resource look for orphans, also where gain has nothing to tell.
 func (m *monitor) check(ctx context.Context) {
+	m.setChecking(true)
+	defer m.setChecking(false)
 	err := m.open(ctx)
 	if err == nil {
 		err = m.tryLicense(ctx)
@@ -165,6 +169,22 @@ func (m *monitor) check(ctx context.Context) {
 		m.orphans.Listed()
 		m.changed(EventChanged)
 		m.gain()
+	}
+}
+
+func (m *monitor) setChecking(checking bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.checking = checking
+}
+
+// differs has Kong listed, because a node runs something else than it was given. A check that fails meets such nodes
+// too: the next heartbeat is soon enough to try again.
+func (m *monitor) differs() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ready && !m.checking {
+		request(m.relist)
 	}
 }
 

@@ -3,7 +3,6 @@ package engine
 import (
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -112,50 +111,6 @@ func (w *world) drawChange(a *actor) {
 
 func (w *world) drawActor() *actor { return w.actors[rapid.IntRange(0, 3).Draw(w.T, "owner")] }
 
-// drawTrouble makes something go wrong with some of the next requests.
-func (w *world) drawTrouble() {
-	failed := &kong.UnavailableError{Request: kong.Request{Status: http.StatusInternalServerError}, Cause: kong.CauseServer}
-	refused := &kong.InvalidError{Code: kong.CodeSchemaViolation, Fields: map[string]string{"name": "is wrong"}}
-	t := &trouble{methods: []string{http.MethodPut, http.MethodDelete}, count: rapid.IntRange(1, 3).Draw(w.T, "count")}
-	t.kind = rapid.SampledFrom(append([]kong.Kind{""}, kong.Kinds()...)).Draw(w.T, "kind")
-	session := w.session
-	what := rapid.SampledFrom([]string{
-		"lost", "not done", "fails", "throttled", "refused", "read fails", "dies before", "dies after", "listing", "another",
-	}).Draw(w.T, "trouble")
-	switch what {
-	case "lost":
-		t.after = unavailable()
-	case "not done":
-		t.instead = unavailable()
-	case "fails":
-		t.instead = failed
-	case "throttled":
-		t.instead = &kong.ThrottledError{RetryAfter: 3 * time.Second}
-	case "refused":
-		t.methods, t.instead = []string{http.MethodPut}, refused
-	case "read fails":
-		t.methods, t.instead = []string{http.MethodGet}, failed
-	case "dies before":
-		t.duringBefore = func() { session.dead.Store(true) }
-	case "dies after":
-		t.duringAfter = func() { session.dead.Store(true) }
-	case "listing":
-		// What a Sync that is under way was planned from is older than the listing.
-		t.duringBefore = w.relist
-		if rapid.Bool().Draw(w.T, "after") {
-			t.duringBefore, t.duringAfter = nil, w.relist
-		}
-	case "another":
-		a := w.drawActor()
-		t.count, t.duringBefore = 1, func() { w.reconcile(a) }
-		t.instead = rapid.SampledFrom([]error{nil, unavailable(), &kong.ThrottledError{}}).Draw(w.T, "instead")
-	}
-	w.say("trouble: %s, %d %s", what, t.count, t.kind)
-	w.kong.mu.Lock()
-	defer w.kong.mu.Unlock()
-	w.kong.trouble = append(w.kong.trouble, t)
-}
-
 // list lists Kong at once. Where it can, the operator knows what somebody else did.
 func (w *world) list() {
 	_, before := w.gateway.orphans.Suspects(nil)
@@ -177,7 +132,7 @@ func (w *world) listed(before uint64) {
 
 // drawHand has somebody else change something in Kong. The operator knows nothing of it before the next listing.
 func (w *world) drawHand() {
-	k := w.kong
+	k := w.drawNode()
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	ids := slices.Sorted(maps.Keys(k.held))
@@ -189,10 +144,14 @@ func (w *world) drawHand() {
 		return
 	}
 	what := rapid.SampledFrom([]string{"drop", "change", "untag", "move", "hang on", "make"}).Draw(w.T, "by hand")
+	if k.declarative() && (what == "make" || what == "move") {
+		return // what is nobody's here is what all of it is
+	}
 	if what == "make" {
 		w.drawOther()
 		return
 	}
+	k.lost = k.declarative()
 	w.say("by hand: %s %s %s", what, e.Kind, e.ID)
 	w.excuse(e)
 	e.Fields = maps.Clone(e.Fields)
@@ -272,11 +231,14 @@ const restsWithin = 4 * time.Minute
 // quiet lets everything come to rest: nobody disturbs any more, and what owners want can all be had.
 func (w *world) quiet() {
 	w.say("quiet")
-	w.kong.away.Store(false)
 	w.kong.mu.Lock()
 	w.kong.trouble = nil
 	w.kong.mu.Unlock()
+	for _, node := range append(w.nodes, w.front) {
+		node.away.Store(false)
+	}
 	w.tidy()
+	w.tidyPods()
 	usernames, names := rapid.Permutation(usernames).Draw(w.T, "usernames"), rapid.Permutation(names).Draw(w.T, "names")
 	keys, paths := rapid.Permutation(keys).Draw(w.T, "keys"), rapid.Permutation(paths).Draw(w.T, "paths")
 	w.rotation.want.Interval, w.rotation.due, w.rotation.lives = 0, time.Now(), -1
@@ -291,6 +253,9 @@ func (w *world) quiet() {
 		w.list()
 	}
 	w.pass(restsWithin)
+	if w.kong.declarative() {
+		w.pass(2 * listsEvery) // what a configuration was refused for is tried again within that
+	}
 	w.isAsWanted()
 	if !w.touched[w.rotation.owner] {
 		w.rotation.isSettled()
@@ -310,7 +275,7 @@ func (w *world) tidy() {
 	w.kong.mu.Lock()
 	defer w.kong.mu.Unlock()
 	for id, e := range w.kong.held {
-		if _, tagged := desired.ParseTags(e.Fields.Tags()); tagged || id == strangerID {
+		if _, tagged := desired.ParseTags(e.Fields.Tags()); tagged || id == strangerID || w.kong.declarative() {
 			continue
 		}
 		w.excuse(e)
@@ -325,15 +290,20 @@ func (w *world) tidy() {
 // isAsWanted holds that Kong has what is wanted, and nothing else of the operator's.
 func (w *world) isAsWanted() {
 	want, held := 0, 0
+	for _, node := range w.nodes {
+		node.lost = false
+	}
 	for _, a := range w.actors {
 		w.isDone(a)
 		if !a.gone && !w.touched[a.owner] {
-			want += len(a.wants.Entities)
+			want += len(w.nodes) * len(a.wants.Entities)
 		}
 	}
-	for _, e := range w.kong.held {
-		if ownership, tagged := desired.ParseTags(e.Fields.Tags()); tagged && !w.touched[ownership.Owner] {
-			held++
+	for _, node := range w.nodes {
+		for _, e := range node.all() {
+			if ownership, tagged := desired.ParseTags(e.Fields.Tags()); tagged && !w.touched[ownership.Owner] {
+				held++
+			}
 		}
 	}
 	if held != want {
@@ -382,7 +352,8 @@ func TestEverythingComesToRest(t *testing.T) {
 				"rotation": func(t *rapid.T) { w.rotation.drawMove(t) },
 				"hand":     func(*rapid.T) { w.drawHand() },
 				"restart":  func(*rapid.T) { w.start() },
-				"away":     func(*rapid.T) { w.kong.away.Store(!w.kong.away.Load()); w.say("away: %v", w.kong.away.Load()) },
+				"away":     func(*rapid.T) { w.drawAway() },
+				"pod":      func(*rapid.T) { w.drawPod() },
 				"":         func(*rapid.T) { w.holds() },
 			})
 			w.quiet()

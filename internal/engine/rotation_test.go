@@ -86,6 +86,7 @@ func (r *rotation) reconcile() error {
 		}
 		seen.Clients = r.secret
 		if !moved && round > 0 {
+			r.kong.wiped = false
 			return nil
 		}
 	}
@@ -186,9 +187,9 @@ func (r *rotation) sync(history credential.History, seen *credential.Seen) error
 // publish writes the Secret for clients. What they had before is good until each has read the new one.
 func (r *rotation) publish(revision credential.Revision) {
 	r.say("publish %d", revision.Number)
-	id, held := r.inKong(revision.Material)
+	since, held := r.inKong(revision.Material)
 	first := r.secret == nil
-	if r.alone && (!held || !first && time.Since(r.kong.since[id]) < propagates) {
+	if r.alone && (!held || !first && time.Since(since) < r.kong.delay) {
 		r.Fatalf("revision %d is published before every data plane has to know it\n%s", revision.Number, join(r.story))
 	}
 	r.read()
@@ -205,13 +206,26 @@ func (r *rotation) read() {
 	}
 }
 
-func (r *rotation) inKong(m credential.Material) (id string, held bool) {
-	for id, e := range r.kong.held {
-		if e.Kind == kong.KindJWT && e.Fields.Text("key") == m.Key && e.Fields.Text("secret") == m.Secret.Reveal() {
-			return id, true
+// inKong says whether each node holds a credential, and since when.
+func (r *rotation) inKong(m credential.Material) (since time.Time, held bool) {
+	r.kong.mu.Lock()
+	defer r.kong.mu.Unlock()
+	has := func(e kong.Entity) bool {
+		return e.Kind == kong.KindJWT && e.Fields.Text("key") == m.Key && e.Fields.Text("secret") == m.Secret.Reveal()
+	}
+	for _, node := range r.nodes {
+		found := false
+		for id, e := range node.held {
+			if has(e) && node.since[id].After(since) {
+				since = node.since[id]
+			}
+			found = found || has(e)
+		}
+		if !found && !node.lost && !node.wiped {
+			return since, false
 		}
 	}
-	return "", false
+	return since, true
 }
 
 // holds fails where a client may use what Kong does not hold, and nobody ended or took away.

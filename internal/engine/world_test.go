@@ -3,9 +3,11 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,7 +29,9 @@ const listsEvery = time.Hour
 type world struct {
 	*rapid.T
 	bubble   *testing.T
-	kong     *modelKong
+	kong     *modelKong   // the first of nodes
+	nodes    []*modelKong // one, where there is a database
+	front    *modelKong   // what answers at the gateway's address
 	session  *session
 	registry *Registry
 	gateway  *Engine
@@ -61,16 +65,16 @@ type actor struct {
 	withdraws bool
 	// program is another way to bring Kong to what the owner wants; nil: world.program.
 	program func() error
+	// leaving is what was to go with the next configuration.
+	leaving leaving
 }
 
 func newWorld(t *rapid.T, bubble *testing.T) *world {
 	w := &world{
-		T: t, bubble: bubble, kong: newModelKong(), alone: rapid.Bool().Draw(t, "alone"), adopts: rapid.Bool().Draw(t, "adopts"),
+		T: t, bubble: bubble, alone: rapid.Bool().Draw(t, "alone"), adopts: rapid.Bool().Draw(t, "adopts"),
 		reports: rapid.Bool().Draw(t, "reports"), touched: map[desired.Owner]bool{}, drifts: map[desired.Owner][]string{},
 	}
-	w.kong.note = w.say
-	stranger := kong.Fields{"marker": "foreign", "username": "stranger"}
-	_ = w.kong.put(kong.Entity{Kind: kong.KindConsumer, ID: strangerID, Fields: stranger}, true) // it is the first
+	w.makeNodes(rapid.Bool().Draw(t, "without a database"))
 	for _, name := range []string{"one", "two"} {
 		for _, kind := range []string{"JwtConsumer", "JwtProtectedService"} {
 			w.actors = append(w.actors, &actor{owner: desired.Owner{Kind: kind, Namespace: "team", Name: kind + " " + name}, gone: true})
@@ -89,6 +93,8 @@ func (w *world) close() {
 }
 
 func (w *world) say(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.story = append(w.story, time.Now().Format("15:04:05 ")+fmt.Sprintf(format, args...))
 }
 
@@ -118,22 +124,27 @@ func (w *world) start() {
 		w.registry.Close()
 		synctest.Wait()
 	}
-	w.session = &session{modelKong: w.kong}
+	w.session = &session{modelKong: w.kong, dead: &atomic.Bool{}}
 	w.woken = map[desired.Owner]bool{}
-	session := w.session
+	dead := w.session.dead
 	w.registry = NewRegistry(Options{
 		Installation: "here", Heartbeat: 30 * time.Second, Log: logr.Discard(), Drifted: w.drifted,
-		Connect: func(kong.Config) (AdminAPI, error) { return session, nil },
+		Connect: func(to kong.Config) (AdminAPI, error) { return &session{modelKong: w.at(to.URL), dead: dead}, nil },
 	})
 	w.registry.Listen(w.hear)
-	clear(w.kong.changed) // it lists first of all
-	gateway, err := w.registry.Ensure("default", Settings{DriftInterval: listsEvery, Adopt: w.adopts, ReportDrift: w.reports})
+	if !w.kong.declarative() { // where there is no database, what a pod has is all that is known at the start
+		clear(w.kong.changed) // it lists first of all
+	}
+	gateway, err := w.registry.Ensure("default", Settings{
+		DriftInterval: listsEvery, Adopt: w.adopts, ReportDrift: w.reports, Pods: w.kong.declarative(),
+	})
 	if err != nil {
 		w.Fatal(err)
 	}
 	w.gateway = gateway
+	w.namePods()
 	for _, a := range w.actors {
-		a.due = time.Now() // a controller that starts looks at everything
+		a.due, a.leaving = time.Now(), leaving{} // a controller that starts looks at everything
 	}
 	synctest.Wait()
 }
@@ -157,6 +168,7 @@ func (w *world) reconcile(a *actor) {
 	delete(w.woken, a.owner)
 	w.mu.Unlock()
 	a.due = time.Time{}
+	w.hasLeft(a)
 	w.noteWanted(a)
 	going, hindered := w.going(a), w.kong.hindered.Load()
 	err := w.program(a)
@@ -177,6 +189,10 @@ func (w *world) reconcile(a *actor) {
 		return // it is inside already
 	}
 	if w.kong.hindered.Load() > hindered || w.session.dead.Load() || !w.gateway.State().Ready {
+		return
+	}
+	if w.kong.declarative() {
+		a.leaving.with(going, hindered)
 		return
 	}
 	for _, id := range going {
@@ -234,16 +250,21 @@ func (w *world) going(a *actor) (ids []string) {
 
 // isDone holds that Kong has what an owner wants, and no more. The engine said so, or had the time.
 func (w *world) isDone(a *actor) {
-	if w.touched[a.owner] {
-		return
+	for _, node := range w.nodes {
+		if !w.touched[a.owner] && !node.lost {
+			w.isDoneAt(a, node)
+		}
 	}
+}
+
+func (w *world) isDoneAt(a *actor, node *modelKong) {
 	want := map[string]kong.Entity{}
 	for _, e := range w.actual(a) {
 		if !a.gone {
 			want[e.ID] = e
 		}
 	}
-	for id, e := range w.kong.held {
+	for id, e := range node.all() {
 		ownership, tagged := desired.ParseTags(e.Fields.Tags())
 		wanted, is := want[id]
 		if tagged && ownership.Owner == a.owner && (!is || !isSame(e, wanted)) {
@@ -295,7 +316,16 @@ func (w *world) actual(a *actor) []kong.Entity {
 
 // noteWanted tells the model which plugins each route of an owner rests on, and whether what it has is to stay.
 func (w *world) noteWanted(a *actor) {
+	w.kong.mu.Lock()
+	defer w.kong.mu.Unlock()
 	w.kong.retained[a.owner] = a.gone && a.retains
+	maps.DeleteFunc(w.kong.kept, func(_ string, owner desired.Owner) bool { return owner == a.owner && !(a.gone && a.retains) })
+	for _, e := range w.gateway.observed.Of(a.owner) {
+		if a.gone && a.retains {
+			w.kong.kept[e.ID] = a.owner
+		}
+	}
+	w.kong.specs[a.owner] = append(w.kong.specs[a.owner], a.wants)
 	w.kong.guards[a.owner] = func(service string) (guards []kong.Entity) {
 		for _, e := range w.actual(a) {
 			if !a.gone && e.Kind == kong.KindPlugin && e.Fields.Ref("service") == service {

@@ -254,11 +254,7 @@ func (h *hearer) Restored(shown, given *kong.Entity) {
 
 // Differs implements declarative.Listener. A node runs another configuration than it was given: what is observed may
 // be wrong, and is listed anew.
-func (h *hearer) Differs() {
-	if h.monitor.isReady() {
-		request(h.monitor.relist)
-	}
-}
+func (h *hearer) Differs() { h.monitor.differs() }
 
 // Failed implements declarative.Listener.
 func (h *hearer) Failed(err error) { h.monitor.failed(err) }
