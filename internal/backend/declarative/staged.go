@@ -170,13 +170,16 @@ func (s *staged) commit(c configuration, changes map[string]change) {
 	}
 }
 
-// drop takes back those changes that are an owner's, and gives what is left of that owner: what Kong was given, with
-// what was staged since.
+// drop takes back those changes that are an owner's, and what it staged since, which may rest on them: a route on its
+// plugin. Access that is taken away since stays staged. It gives what is left of that owner: what Kong was given, with
+// that.
 func (s *staged) drop(owner desired.Owner, changes map[string]change) []kong.Entity {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for id, c := range changes {
-		if c.owner == owner && s.changes[id] == c {
+	ending := removals(s.base, s.changes)
+	for id, c := range maps.Clone(s.changes) {
+		_, ends := ending[id]
+		if c.owner == owner && (!ends || changes[id] == c) {
 			s.unstage(id)
 		}
 	}
