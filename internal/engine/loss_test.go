@@ -98,7 +98,15 @@ func TestDoubtIsResolved(t *testing.T) {
 	if !r.gateway.Holds(set.Owner) {
 		t.Error("what may be in Kong is not released")
 	}
+	consumer := id(set, kong.KindConsumer)
+	inKong := func() [2]bool { return [2]bool{r.gateway.InKong(consumer, false), r.gateway.InKong(consumer, true)} }
+	if got := inKong(); got != [2]bool{false, true} {
+		t.Errorf("in Kong, by what was before: %v", got)
+	}
 	r.mustSync(set)
+	if got := inKong(); got != [2]bool{true, true} {
+		t.Errorf("in Kong, once it is known: %v", got)
+	}
 	lose(func() error { _, err := r.sync(r.consumer("john", "john", "k2")); return err })
 	if writes := r.mustSync(set); writes != 1 {
 		t.Errorf("%d writes to go back to what was there before the doubt", writes)
