@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -143,6 +144,56 @@ func TestAdoptionByMatch(t *testing.T) {
 	}
 }
 
+// meddled is an Admin API that somebody else changes just before a route is read.
+type meddled struct {
+	AdminAPI
+	meanwhile func()
+}
+
+func (m *meddled) Get(ctx context.Context, kind kong.Kind, nameOrID string) (kong.Entity, error) {
+	if change := m.meanwhile; kind == kong.KindRoute && change != nil {
+		m.meanwhile = nil
+		change()
+	}
+	return m.AdminAPI.Get(ctx, kind, nameOrID)
+}
+
+// Of all routes a listing tells, and of the one that is to be adopted what it is at that moment.
+func TestARouteThatChangesIsNotAdopted(t *testing.T) {
+	for what, change := range map[string]func(r *rig, route kong.Entity){
+		"deleted": func(r *rig, route kong.Entity) { r.drop(kong.KindRoute, "", route.ID) },
+		"serves another path": func(r *rig, route kong.Entity) {
+			route.Fields["paths"] = []string{"/another"}
+			r.hold(route)
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			r := newRig(t)
+			set, named := r.service("api", "one"), r.service("api", "one")
+			last := len(named.Entities) - 1
+			named.Entities[last].Fields["name"] = "by-hand"
+			ids := r.byHand(named)
+			given := set.Entities[last].ID
+			route := relocate(named.Entities[last], ids)
+			route.Fields["tags"] = nil
+			api := &meddled{meanwhile: func() { change(r, route) }}
+			r.registry.options.Connect = func(config kong.Config) (AdminAPI, error) {
+				client, err := kong.New(config)
+				api.AdminAPI = client
+				return api, err
+			}
+			r.adopting()
+			r.opened(set)
+			if actual := r.gateway.ActualID(given); actual != given || !r.there(kong.KindRoute, given) {
+				t.Errorf("the route is %s, want one of its own", actual)
+			}
+			if held, err := r.kong.Get(t.Context(), kong.KindRoute, route.ID); err == nil && len(held.Fields.Tags()) > 0 {
+				t.Errorf("somebody else's has tags %v", held.Fields.Tags())
+			}
+		})
+	}
+}
+
 // TestNotAdopted: what somebody claims, or what is somebody else's part, stays a conflict, and nothing of it is
 // written.
 func TestNotAdopted(t *testing.T) {
@@ -181,6 +232,9 @@ func TestNotAdopted(t *testing.T) {
 		}, "held by several"},
 		{"a route of another service", func(*rig) []kong.Entity {
 			return []kong.Entity{{Kind: kong.KindRoute, ID: foreignID, Fields: kong.Fields{"paths": []string{"/one"}}}}
+		}, func(r *rig) desired.Set { return r.service("api", "one") }, "/one"},
+		{"a route that has another path too", func(*rig) []kong.Entity {
+			return []kong.Entity{{Kind: kong.KindRoute, ID: foreignID, Fields: kong.Fields{"paths": []string{"/one", "/two"}}}}
 		}, func(r *rig) desired.Set { return r.service("api", "one") }, "/one"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
