@@ -159,12 +159,18 @@ func TestWhatFailsIsNotAskedForWithoutAPause(t *testing.T) {
 			}
 		}
 		w.front.away.Store(true)
+		w.nodes[1].mu.Lock()
 		clear(w.nodes[1].held)
+		w.nodes[1].mu.Unlock()
 		time.Sleep(time.Minute)
 		w.front.away.Store(false)
 		time.Sleep(time.Minute)
-		if len(w.kong.broken) > 0 || len(w.nodes[1].all()) == 0 {
-			t.Errorf("%v; the node holds %d entities", w.kong.broken, len(w.nodes[1].all()))
+		held := len(w.nodes[1].all())
+		w.kong.mu.Lock()
+		broken := slices.Clone(w.kong.broken)
+		w.kong.mu.Unlock()
+		if len(broken) > 0 || held == 0 {
+			t.Errorf("%v; the node holds %d entities", broken, held)
 		}
 	})
 }

@@ -319,7 +319,7 @@ func (w *world) noteWanted(a *actor) {
 	w.kong.mu.Lock()
 	defer w.kong.mu.Unlock()
 	w.kong.retained[a.owner] = a.gone && a.retains
-	maps.DeleteFunc(w.kong.kept, func(_ string, owner desired.Owner) bool { return owner == a.owner && !(a.gone && a.retains) })
+	maps.DeleteFunc(w.kong.kept, func(_ string, owner desired.Owner) bool { return owner == a.owner && (!a.gone || !a.retains) })
 	for _, e := range w.gateway.observed.Of(a.owner) {
 		if a.gone && a.retains {
 			w.kong.kept[e.ID] = a.owner
