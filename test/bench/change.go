@@ -9,6 +9,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/clientcmd"
@@ -136,7 +137,12 @@ func (m *subject) follow(ctx context.Context, kubeconfig string) (took []time.Du
 	if err != nil {
 		return nil, err
 	}
-	changes, err := kube.Watch(ctx, &v1alpha1.JwtConsumerList{})
+	var now v1alpha1.JwtConsumerList
+	if err := kube.List(ctx, &now, client.Limit(1)); err != nil {
+		return nil, err
+	}
+	// Without a version, all that there is would come first.
+	changes, err := kube.Watch(ctx, &v1alpha1.JwtConsumerList{}, &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: now.ResourceVersion}})
 	if err != nil {
 		return nil, err
 	}
