@@ -128,7 +128,11 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	} {
 		start := startSource{controllerQueue: router.queues[kind], caughtUp: caughtUp}
 		if kind == v1alpha1.KindKongGateway {
-			start.first, start.kinds = gateways.ConnectAll, []string{kind}
+			start.first = func(ctx context.Context) {
+				if caughtUp.Await(ctx, kind) == nil {
+					gateways.ConnectAll(ctx)
+				}
+			}
 		}
 		if err := reconciler.Setup(mgr, start, options); err != nil {
 			return fmt.Errorf("set up the %s controller: %w", kind, err)

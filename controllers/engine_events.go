@@ -37,9 +37,8 @@ type controllerQueue struct {
 type startSource struct {
 	*controllerQueue
 	caughtUp *catchup.CatchUp
-	// first is called when the cache has caught up with kinds, before it has with the others; nil: nothing is.
+	// first is called before the cache has caught up; nil: nothing is.
 	first func(ctx context.Context)
-	kinds []string
 }
 
 // Start implements source.Source.
@@ -52,9 +51,6 @@ func (s startSource) Start(ctx context.Context, queue requestQueue) error {
 // WaitForSync implements source.SyncingSource: no worker of the controller runs before it returns.
 func (s startSource) WaitForSync(ctx context.Context) error {
 	if s.first != nil {
-		if err := s.caughtUp.Await(ctx, s.kinds...); err != nil {
-			return err
-		}
 		s.first(ctx)
 	}
 	return s.caughtUp.Await(ctx)

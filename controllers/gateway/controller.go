@@ -155,9 +155,10 @@ func (r *Reconciler) run(ctx context.Context, object *v1alpha1.KongGateway) (aga
 	return status.Sooner(again, look), errors.Join(failed, err)
 }
 
-// ConnectAll starts the engines of the gateways that the cache has, before the controller works: what their Kongs hold
-// is listed while the cache catches up with what else decisions rest on. Nothing is written. Where it cannot be done
-// the reconcile says why.
+// ConnectAll connects the gateways that the cache has, before the controller works: what their Kongs hold is listed
+// while the cache catches up with what else decisions rest on. Nothing of a resource is written. It goes by connect,
+// since an engine that is there is used: how data planes are asked has to be known before. Where it cannot be done the
+// reconcile says why.
 func (r *Reconciler) ConnectAll(ctx context.Context) {
 	var gateways v1alpha1.KongGatewayList
 	if err := r.Client.List(ctx, &gateways); err != nil {
@@ -168,9 +169,7 @@ func (r *Reconciler) ConnectAll(ctx context.Context) {
 		if object.Spec.IngressController != nil || object.Spec.Suspend || !controllerutil.ContainsFinalizer(object, v1alpha1.Finalizer) {
 			continue
 		}
-		if settings, err := r.settings(ctx, object); err == nil {
-			_, _ = r.engines.Ensure(object.Name, settings)
-		}
+		_, _ = r.connect(ctx, object)
 	}
 }
 

@@ -144,7 +144,8 @@ func (w *world) drawRefusal(kind kong.Kind) error {
 	}).Draw(w.T, "refusal")
 }
 
-// A node that differs has all listed, which fails meanwhile for another reason: that is no cause to ask without a pause.
+// A node that differs has all listed, which fails meanwhile for another reason: that is no cause to ask without a
+// pause.
 func TestWhatFailsIsNotAskedForWithoutAPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{bubble: t}

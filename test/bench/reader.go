@@ -28,7 +28,8 @@ import (
 const readCommand = "read"
 
 // reading is what a program needs that reads what an operator has to read after its start, and does nothing with it:
-// controller-runtime's cache of the same kinds, as it comes, the content of the operator's Secrets, and what Kong holds.
+// controller-runtime's cache of the same kinds, as it comes, the content of the operator's Secrets, and what Kong
+// holds.
 type reading struct {
 	// Took is the time from the start of the process until all was read.
 	Took time.Duration

@@ -69,24 +69,16 @@ func (b *Backend) push(ctx context.Context) {
 		}
 		err = b.attempt(ctx, changes)
 	}
-	if err == nil {
-		err = b.takeBack(ctx)
+	if ahead := b.nodes.ahead(); err == nil && len(ahead) > 0 {
+		// They took what others refused, and go back to what all run: it may be published nowhere, and nobody
+		// would take it out again.
+		b.staged.untry()
+		err = b.post(ctx, ahead, b.staged.given())
 	}
 	if err != nil && ctx.Err() == nil {
 		b.options.Log.Info("The configuration could not be pushed; it is tried again", "error", err.Error())
 		b.listener.Failed(err)
 	}
-}
-
-// takeBack gives the nodes that took what others refused what all run. What was refused may have been published nowhere,
-// and nobody would take it out again.
-func (b *Backend) takeBack(ctx context.Context) error {
-	ahead := b.nodes.ahead()
-	if len(ahead) == 0 {
-		return nil
-	}
-	b.staged.untry()
-	return b.post(ctx, ahead, b.staged.given())
 }
 
 // withinBudgets leaves out the changes by which a namespace would have more of the configuration than it may, and
