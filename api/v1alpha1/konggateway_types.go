@@ -232,7 +232,7 @@ type KongGatewayStatus struct {
 	// +optional
 	Mode GatewayMode `json:"mode,omitempty"`
 	// propagationDelay is how long a change may take to reach every worker of every node: Kong's
-	// db_update_frequency and worker_state_update_frequency, and a margin.
+	// db_update_frequency, db_update_propagation and worker_state_update_frequency, and a margin.
 	// +optional
 	PropagationDelay string `json:"propagationDelay,omitempty"`
 	// managed counts the entities in Kong that are this operator's, by kind.

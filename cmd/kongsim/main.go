@@ -56,6 +56,7 @@ func parse(arguments []string) (settings, error) {
 	flags.IntVar(&o.Workers, "workers", 2, "number of workers, each with its own router, plugins and caches")
 	flags.StringVar(&s.propagation, "propagation", "typical", "how late workers take changes in: instant, typical (one node) or slowest (of a node on its own: a node far away)")
 	flags.DurationVar(&o.DBUpdateFrequency, "db-update-frequency", 5*time.Second, "Kong's db_update_frequency")
+	flags.DurationVar(&o.DBUpdatePropagation, "db-update-propagation", 0, "Kong's db_update_propagation, of the nodes that share a database file")
 	flags.DurationVar(&o.WorkerStateUpdateFrequency, "worker-state-update-frequency", 5*time.Second, "Kong's worker_state_update_frequency")
 	flags.DurationVar(&o.ServiceTime, "service-time", 0, "how long each Admin API request takes; 5.5ms is like a real Kong's")
 	flags.Float64Var(&o.MaxRate, "max-rate", 0, "how many Admin API requests there are a second; 1785 is like a real Kong's on 2 cores; 0: no end")

@@ -80,7 +80,7 @@ const defaultFrequency = 5 * time.Second
 func Describe(node kong.Node) Description {
 	d := Description{Node: node, Exclusive: node.Database == "off"}
 	if !d.Exclusive { // without a database, every worker takes a configuration as a whole
-		d.Delay = orDefault(node.DBUpdateFrequency) + orDefault(node.WorkerStateUpdateFrequency)
+		d.Delay = orDefault(node.DBUpdateFrequency) + node.DBUpdatePropagation + orDefault(node.WorkerStateUpdateFrequency)
 	}
 	return d
 }

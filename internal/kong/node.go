@@ -25,6 +25,9 @@ type Node struct {
 	WorkerConsistency string
 	// DBUpdateFrequency is how often nodes ask the database for changes of other nodes.
 	DBUpdateFrequency time.Duration
+	// DBUpdatePropagation is how long other nodes wait with a change that they heard of: as long as read replicas of
+	// the database may be behind (kong/cluster_events/init.lua).
+	DBUpdatePropagation time.Duration
 	// WorkerStateUpdateFrequency is how often each worker rebuilds its router and its plugins.
 	WorkerStateUpdateFrequency time.Duration
 	// MaxBody is the longest request body that the Admin API takes, in bytes; zero where it has no limit, or does
@@ -67,6 +70,7 @@ func (c *Client) Node(ctx context.Context) (Node, error) {
 			TLSCertificateVerify       bool    `json:"tls_certificate_verify"`
 			UntrustedLua               string  `json:"untrusted_lua"`
 			DBUpdateFrequency          float64 `json:"db_update_frequency"`
+			DBUpdatePropagation        float64 `json:"db_update_propagation"`
 			WorkerStateUpdateFrequency float64 `json:"worker_state_update_frequency"`
 			MaxBody                    any     `json:"nginx_admin_client_max_body_size"`
 		} `json:"configuration"`
@@ -90,6 +94,7 @@ func (c *Client) Node(ctx context.Context) (Node, error) {
 		TLSCertificateVerify:       root.Configuration.TLSCertificateVerify,
 		UntrustedLua:               root.Configuration.UntrustedLua,
 		DBUpdateFrequency:          seconds(root.Configuration.DBUpdateFrequency),
+		DBUpdatePropagation:        seconds(root.Configuration.DBUpdatePropagation),
 		WorkerStateUpdateFrequency: seconds(root.Configuration.WorkerStateUpdateFrequency),
 		MaxBody:                    nginxSize(root.Configuration.MaxBody),
 		Plugins:                    make(map[string]bool, len(root.Plugins.Available)),

@@ -9,7 +9,7 @@ import (
 func TestNode(t *testing.T) {
 	const root = `{"node_id":"n1","version":"3.9.3","edition":"community","hostname":"h","tagline":"Welcome to kong",
 		"configuration":{"database":"postgres","router_flavor":"traditional_compatible","worker_consistency":"eventual",
-		"db_update_frequency":5,"worker_state_update_frequency":0.5,"pg_password":"******"},
+		"db_update_frequency":5,"db_update_propagation":1.5,"worker_state_update_frequency":0.5,"pg_password":"******"},
 		"plugins":{"available_on_server":{"jwt":{"version":"3.9.3","priority":1450},"acl":true,"off":false},"enabled_in_cluster":["jwt"]}}`
 	fake := answering(t, 200, root)
 	node, err := connect(t, fake.URL).Node(t.Context())
@@ -23,8 +23,9 @@ func TestNode(t *testing.T) {
 		node.RouterFlavor != "traditional_compatible" || node.WorkerConsistency != "eventual" {
 		t.Errorf("%+v", node)
 	}
-	if node.DBUpdateFrequency != 5*time.Second || node.WorkerStateUpdateFrequency != 500*time.Millisecond {
-		t.Errorf("%v %v", node.DBUpdateFrequency, node.WorkerStateUpdateFrequency)
+	if node.DBUpdateFrequency != 5*time.Second || node.DBUpdatePropagation != 1500*time.Millisecond ||
+		node.WorkerStateUpdateFrequency != 500*time.Millisecond {
+		t.Errorf("%v %v %v", node.DBUpdateFrequency, node.DBUpdatePropagation, node.WorkerStateUpdateFrequency)
 	}
 	if !node.Plugins["jwt"] || !node.Plugins["acl"] || node.Plugins["off"] || len(node.Plugins) != 2 {
 		t.Errorf("plugins %v", node.Plugins)

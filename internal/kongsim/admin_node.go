@@ -63,7 +63,7 @@ func (a *admin) configuration() object {
 	return object{
 		"database": a.options.Database, "role": a.options.role(), "router_flavor": "traditional_compatible",
 		"worker_consistency": "eventual", "worker_state_update_frequency": a.options.WorkerStateUpdateFrequency.Seconds(),
-		"db_update_frequency": a.options.DBUpdateFrequency.Seconds(), "db_update_propagation": 0, "db_cache_ttl": 0,
+		"db_update_frequency": a.options.DBUpdateFrequency.Seconds(), "db_update_propagation": a.options.DBUpdatePropagation.Seconds(), "db_cache_ttl": 0,
 		"tls_certificate_verify": a.options.TLSCertificateVerify, "untrusted_lua": a.options.UntrustedLua,
 		"plugins": []string{"bundled"}, "loaded_plugins": loaded,
 		"nginx_admin_client_max_body_size": nginxSize(a.options.MaxBodyBytes), "nginx_worker_processes": "auto",

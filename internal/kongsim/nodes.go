@@ -17,8 +17,8 @@ import (
 // Cluster is what a node has in common with others, which may be other processes. The zero value: nothing.
 type Cluster struct {
 	// DatabaseFile has the database, for all nodes that name it; it outlives each. What a node reads of it is what
-	// any of them wrote; its workers hear of the others' writes by a poll each DBUpdateFrequency, as Kong's do by
-	// cluster events.
+	// any of them wrote; its workers hear of the others' writes by a poll each DBUpdateFrequency, and
+	// DBUpdatePropagation later, as Kong's do by cluster events.
 	DatabaseFile string
 	// Address is what the control plane of a hybrid Kong listens on, host:port, for its data planes. It has no
 	// proxy.
@@ -86,8 +86,8 @@ func (s *store) catchUp() {
 // soonest is the shortest time between two polls.
 const soonest = 10 * time.Millisecond
 
-// poll tells the workers of what others wrote, again and again until ctx is done.
-func (s *store) poll(ctx context.Context, every time.Duration) {
+// poll reads what others wrote, again and again until ctx is done, and tells the workers of it a while later.
+func (s *store) poll(ctx context.Context, every, later time.Duration) {
 	ticker := time.NewTicker(max(every, soonest))
 	defer ticker.Stop()
 	for {
@@ -101,8 +101,15 @@ func (s *store) poll(ctx context.Context, every time.Duration) {
 		heard := s.unheard
 		s.unheard = nil
 		s.mu.Unlock()
-		for _, change := range heard {
-			s.notify(change)
+		tell := func() {
+			for _, change := range heard {
+				s.notify(change)
+			}
+		}
+		if later > 0 {
+			time.AfterFunc(later, tell)
+		} else {
+			tell()
 		}
 	}
 }

@@ -51,11 +51,19 @@ func TestNodesShareADatabase(t *testing.T) {
 	a := startAdmin(t, o)
 	o.DBUpdateFrequency = time.Hour
 	late := startAdmin(t, o)
+	o.DBUpdateFrequency, o.DBUpdatePropagation = 0, time.Hour
+	replica := startAdmin(t, o)
 	late.addRoute(t)
 	if found := ids(a.must(t, "GET", "/routes", "")); len(found) != 1 {
 		t.Errorf("the other node's Admin API has %d routes", len(found))
 	}
 	within(t, "the other node's workers do not hear of it", func() bool { return serves(t, a.Server) == http.StatusBadGateway })
+	if status := serves(t, replica.Server); status != http.StatusNotFound {
+		t.Errorf("a node that waits for its read replica answers %d", status)
+	}
+	if said := valueAt(replica.must(t, "GET", "/", ""), "configuration.db_update_propagation"); said != 3600.0 {
+		t.Errorf("it says %v", said)
+	}
 	a.must(t, "DELETE", "/routes/api", "")
 	if first, second := serves(t, a.Server), serves(t, late.Server); first != http.StatusNotFound || second != http.StatusBadGateway {
 		t.Errorf("the node that wrote answers %d, the one that has not polled yet %d", first, second)

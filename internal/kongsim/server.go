@@ -51,9 +51,9 @@ type Options struct {
 	UntrustedLua string
 	// Database is "postgres" (the default) or "off".
 	Database string
-	// DBUpdateFrequency and WorkerStateUpdateFrequency are what GET / says of them. How late workers are is
-	// Propagation's matter.
-	DBUpdateFrequency, WorkerStateUpdateFrequency time.Duration
+	// DBUpdateFrequency, DBUpdatePropagation and WorkerStateUpdateFrequency are what GET / says of them. How late
+	// workers are is Propagation's matter; what other nodes wrote, Cluster's.
+	DBUpdateFrequency, DBUpdatePropagation, WorkerStateUpdateFrequency time.Duration
 	// Workers (2 by default) and Propagation are the proxy's.
 	Workers     int
 	Propagation dataplane.Propagation
@@ -126,7 +126,7 @@ func Start(o Options) (*Server, error) {
 	living, end := context.WithCancel(context.Background())
 	s.end = end
 	if o.Cluster.DatabaseFile != "" {
-		s.works.Go(func() { s.database.poll(living, o.DBUpdateFrequency) })
+		s.works.Go(func() { s.database.poll(living, o.DBUpdateFrequency, o.DBUpdatePropagation) })
 	}
 	if o.Cluster.ControlPlane != "" {
 		s.works.Go(func() { follow(living, s.database, &http.Transport{}, o.Cluster.ControlPlane, o.Cluster.Lag) })

@@ -82,6 +82,9 @@ func nodesOf(ctx context.Context, kind string) []kongNode {
 	return nodes
 }
 
+// lagOfReplica is db_update_propagation of nodes that share a database: longer than the margin that is waited anyway.
+const lagOfReplica = 2 * time.Second
+
 // lagOfDataPlane is longer than the time that a gateway that names no data planes gives them.
 const lagOfDataPlane = 3 * time.Second
 
@@ -120,7 +123,8 @@ func simulatedNodes(kind string) []kongNode {
 	database := "--database-file=" + filepath.Join(GinkgoT().TempDir(), "database")
 	switch kind {
 	case sharedDatabase:
-		return []kongNode{startNode(database), startNode(database)}
+		flags := []string{database, fmt.Sprintf("--db-update-propagation=%s", lagOfReplica)}
+		return []kongNode{startNode(flags...), startNode(flags...)}
 	case noDatabase:
 		flags := []string{"--database=off", fmt.Sprintf("--config-load-time=%s", simulatedUpdate/5)}
 		return []kongNode{startNode(flags...), startNode(flags...)}
