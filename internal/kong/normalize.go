@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
+	"unicode/utf8"
 )
 
 // Normalize is the configuration as Kong keeps it: defaults filled in, null for what has none, other
@@ -24,15 +26,75 @@ func (s Schema) Normalize(config map[string]any) (map[string]any, error) {
 
 var errNoJSON = errors.New("kong: the configuration cannot be written as JSON")
 
-// values is a copy of the object in encoding/json's own types.
+// values is a copy of the object in encoding/json's own types: what a body that is sent is for whoever reads it.
 func values(object map[string]any) (map[string]any, error) {
-	out := map[string]any{}
-	body, err := Fields(object).body()
+	read, err := decoded(object)
+	if out, is := read.(map[string]any); is || err != nil {
+		return out, err
+	}
+	return map[string]any{}, nil
+}
+
+// decoded is a copy of a value in encoding/json's own types. Text is written and read again for types alone that are
+// rare: each entity is looked at so at each start, for thousands of them.
+func decoded(value any) (any, error) {
+	switch v := value.(type) {
+	case nil, bool:
+		return v, nil
+	case string:
+		if utf8.ValidString(v) {
+			return v, nil
+		}
+	case int:
+		return float64(v), nil
+	case float64:
+		if !math.IsNaN(v) && !math.IsInf(v, 0) {
+			return v, nil
+		}
+	case []string:
+		return decodedList(v)
+	case []any:
+		return decodedList(v)
+	case Fields:
+		return decodedObject(v)
+	case map[string]any:
+		return decodedObject(v)
+	}
+	var out any
+	body, err := json.Marshal(plain(value))
 	if err != nil || json.Unmarshal(body, &out) != nil {
 		return nil, errNoJSON
 	}
-	if out == nil {
-		out = map[string]any{}
+	return out, nil
+}
+
+func decodedList[T any](list []T) (any, error) {
+	if list == nil {
+		return nil, nil
+	}
+	out := make([]any, len(list))
+	for i, value := range list {
+		var err error
+		if out[i], err = decoded(value); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func decodedObject(object map[string]any) (any, error) {
+	if object == nil {
+		return nil, nil
+	}
+	out := make(map[string]any, len(object))
+	for name, value := range object {
+		if !utf8.ValidString(name) {
+			return nil, errNoJSON
+		}
+		var err error
+		if out[name], err = decoded(value); err != nil {
+			return nil, err
+		}
 	}
 	return out, nil
 }
@@ -132,7 +194,8 @@ func (f Field) list(list []any) (any, error) {
 	return out, nil
 }
 
-// sortSet sorts the elements by their JSON and drops duplicates.
+// sortSet sorts the elements and drops duplicates: by their text, what is no text by its JSON, which has no quote before
+// it.
 func sortSet(set *[]any) {
 	type element struct {
 		value any
@@ -140,8 +203,13 @@ func sortSet(set *[]any) {
 	}
 	elements := make([]element, 0, len(*set))
 	for _, value := range *set {
-		key, _ := json.Marshal(value) // decoded from JSON, it can be encoded
-		elements = append(elements, element{value, string(key)})
+		text, is := value.(string)
+		key := `"` + text
+		if !is {
+			encoded, _ := json.Marshal(value) // decoded from JSON, it can be encoded
+			key = string(encoded)
+		}
+		elements = append(elements, element{value, key})
 	}
 	slices.SortFunc(elements, func(a, b element) int { return cmp.Compare(a.key, b.key) })
 	elements = slices.CompactFunc(elements, func(a, b element) bool { return a.key == b.key })

@@ -1,7 +1,9 @@
 package kong
 
 import (
+	"encoding/json"
 	"maps"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -302,5 +304,44 @@ func TestNormalizeSharesNoDefault(t *testing.T) {
 			t.Fatalf("%v, want %v", sub, want)
 		}
 		sub["a"] = "changed"
+	}
+}
+
+// TestValuesAreAsSentAndRead holds a value that is taken over against one that was written as a body and read again.
+func TestValuesAreAsSentAndRead(t *testing.T) {
+	object := map[string]any{
+		"null": nil, "yes": true, "text": "<é & \u2028>", "bytes": "a\xff\xfe", "int": 80, "long": int64(1) << 60, "number": 0.1,
+		"list": []any{1, "a", nil, []string{"b"}}, "strings": []string{"a", "b"}, "no strings": []string(nil), "no list": []any(nil),
+		"object": map[string]any{"a": Fields{"b": []Fields{{"c": 1}}}}, "no object": map[string]any(nil), "no fields": Fields(nil),
+		"texts": map[string]string{"a": "b"}, "objects": []map[string]any{{"a": 1}}, "struct": struct{ A int }{1}, "empty": []any{},
+	}
+	body, err := Fields(object).body()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want map[string]any
+	if err := json.Unmarshal(body, &want); err != nil {
+		t.Fatal(err)
+	}
+	got, err := values(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range object {
+		if !reflect.DeepEqual(got[name], want[name]) {
+			t.Errorf("%s: %#v, and %#v as JSON", name, got[name], want[name])
+		}
+	}
+	got["list"].([]any)[0], got["object"].(map[string]any)["a"] = "another", "another"
+	if object["list"].([]any)[0] != 1 || object["object"].(map[string]any)["a"].(Fields) == nil {
+		t.Error("a copy was changed, and what it is of with it")
+	}
+	for what, bad := range map[string]any{"NaN": math.NaN(), "a name that is no text": map[string]any{"\xff": 1}, "a function": func() {}} {
+		if _, err := values(map[string]any{"a": bad}); err == nil {
+			t.Errorf("%s was taken", what)
+		}
+	}
+	if got, err := values(nil); err != nil || got == nil || len(got) > 0 {
+		t.Errorf("nothing is %v, %v", got, err)
 	}
 }
