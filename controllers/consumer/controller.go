@@ -120,7 +120,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	// All that follows changes the status in place. before is what the patch is made against.
 	before := consumer.DeepCopy()
-	run := newReconciliation(r, consumer)
+	run := newReconciliation(r, before, consumer)
 	err := run.removeRevoked(ctx)
 	// Also where the revocation failed: the status has to say so. Run's error is the first of the two, so that the
 	// status names what Run waits for.

@@ -53,8 +53,9 @@ type reconciliation struct {
 	report      *report
 }
 
-func newReconciliation(r *Reconciler, consumer *v1alpha1.JwtConsumer) *reconciliation {
-	s := &subject{Reconciler: r, consumer: consumer, former: consumer.DeepCopy().Status.Credentials}
+// newReconciliation makes a reconcile of a consumer, whose status is changed in place; before is a copy of it.
+func newReconciliation(r *Reconciler, before, consumer *v1alpha1.JwtConsumer) *reconciliation {
+	s := &subject{Reconciler: r, consumer: consumer, former: before.Status.Credentials}
 	run := &reconciliation{subject: s}
 	run.revisions = newRevisions(s)
 	run.keySets = newKeySets(s)

@@ -87,10 +87,10 @@ func (r *Reconciler) Setup(mgr ctrl.Manager, woken source.Source, options contro
 		WatchesRawSource(woken).
 		WithOptions(options)
 	for _, users := range v1alpha1.GatewayUserKinds() {
-		build = build.Watches(users.New(), deletedGatewaysOf(r.Client), watch.OnlyWhen(changedGateway))
+		build = build.Watches(users.New(), deletedGatewaysOf(r.Client), watch.AfterStartWhen(changedGateway))
 	}
 	return build.
-		Watches(&v1alpha1.JwtProtectedService{}, gatewaysWithClaims(), watch.OnlyWhen(claimsChanged)).
+		Watches(&v1alpha1.JwtProtectedService{}, gatewaysWithClaims(), watch.AfterStartWhen(claimsChanged)).
 		Complete(r)
 }
 

@@ -36,7 +36,7 @@ func uses(user v1alpha1.GatewayUser, gateway string) bool {
 }
 
 // deletedGatewaysOf enqueues the gateways that a resource uses and that are being deleted: these wait for their last
-// user. Others have nothing to do for a resource that comes or goes, and thousands come when the operator starts.
+// user. Others have nothing to do for a resource that comes or goes.
 func deletedGatewaysOf(reader client.Reader) handler.EventHandler {
 	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, object client.Object) []reconcile.Request {
 		user, ok := object.(v1alpha1.GatewayUser)

@@ -62,8 +62,10 @@ func (g Gateways) AwaitTurn(gateway string) error {
 // Resolve finds the gateway of a name, if it admits resources of the namespace and its engine runs.
 func (g Gateways) Resolve(ctx context.Context, namespace, name string) (Gateway, error) {
 	var object v1alpha1.KongGateway
-	// As it is in the cache: all users of a gateway would else wait whenever its status is written.
-	if err := g.Reader.Get(ctx, client.ObjectKey{Name: name}, &object, client.DisableReadYourWritesConsistency); err != nil {
+	// As it is in the cache: all users of a gateway would else wait whenever its status is written. It is the cache's
+	// own, and only read.
+	err := g.Reader.Get(ctx, client.ObjectKey{Name: name}, &object, client.DisableReadYourWritesConsistency, client.UnsafeDisableDeepCopy)
+	if err != nil {
 		if apierrors.IsNotFound(err) {
 			return Gateway{}, status.Stalled(v1alpha1.ReasonGatewayNotFound,
 				"spec.gatewayRef: KongGateway %s does not exist. Create it, or name another.", name)
