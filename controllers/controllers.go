@@ -118,6 +118,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	// One for all four controllers: a reconcile reads resources of other kinds too, and none begins before all
 	// kinds have caught up. Direct and not Live, which is nil where the cache has everything.
 	caughtUp := catchup.New(kube, o.Direct, o.cachedKinds()...)
+	looks := &firstLooks{engines: o.Gateways, router: router, over: make(chan struct{})}
 	for kind, reconciler := range map[string]interface {
 		Setup(mgr ctrl.Manager, woken source.Source, options controller.Options) error
 	}{
@@ -127,12 +128,16 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		v1alpha1.KindJwtToken:            tokens,
 	} {
 		start := startSource{controllerQueue: router.queues[kind], caughtUp: caughtUp}
-		if kind == v1alpha1.KindKongGateway {
-			start.first = func(ctx context.Context) {
+		switch kind {
+		case v1alpha1.KindKongGateway:
+			start.before = func(ctx context.Context) {
 				if caughtUp.Await(ctx, kind) == nil {
 					gateways.ConnectAll(ctx)
 				}
+				go looks.await(ctx)
 			}
+		case v1alpha1.KindJwtConsumer, v1alpha1.KindJwtProtectedService:
+			start.after = looks.hold
 		}
 		if err := reconciler.Setup(mgr, start, options); err != nil {
 			return fmt.Errorf("set up the %s controller: %w", kind, err)

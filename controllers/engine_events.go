@@ -15,7 +15,6 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/controllers/lifecycle"
-	"github.com/kongjwt/kong-jwt-operator/internal/catchup"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine"
 	"github.com/kongjwt/kong-jwt-operator/internal/index"
 )
@@ -30,30 +29,6 @@ type controllerQueue struct {
 	queue requestQueue
 	// early are the requests of before the controller started: whether each may come after what was changed.
 	early map[client.ObjectKey]bool
-}
-
-// startSource gives a queue to the controller that is built with it, and holds the controller back until the cache has
-// caught up.
-type startSource struct {
-	*controllerQueue
-	caughtUp *catchup.CatchUp
-	// first is called before the cache has caught up; nil: nothing is.
-	first func(ctx context.Context)
-}
-
-// Start implements source.Source.
-func (s startSource) Start(ctx context.Context, queue requestQueue) error {
-	s.caughtUp.Begin(ctx)
-	s.start(queue)
-	return nil
-}
-
-// WaitForSync implements source.SyncingSource: no worker of the controller runs before it returns.
-func (s startSource) WaitForSync(ctx context.Context) error {
-	if s.first != nil {
-		s.first(ctx)
-	}
-	return s.caughtUp.Await(ctx)
 }
 
 // start takes the queue of the controller, and adds what came before there was one.
@@ -115,15 +90,25 @@ type eventRouter struct {
 	queues map[string]*controllerQueue
 	// connected are the gateways whose users are to be enqueued.
 	connected workqueue.TypedInterface[string]
-	// enqueued are the gateways whose users were put into the queues.
-	enqueued sync.Map
+	// turns have for each gateway a channel that is closed when its users were put into the queues.
+	turns sync.Map
 }
 
-// hasEnqueued says whether the users of a gateway are in the queues in their order, since its engine first came up in
-// this process.
+// turn is closed when the users of a gateway are in the queues in their order, since its engine first came up in this
+// process.
+func (r *eventRouter) turn(gateway string) chan struct{} {
+	turn, _ := r.turns.LoadOrStore(gateway, make(chan struct{}))
+	return turn.(chan struct{})
+}
+
+// hasEnqueued says whether the turn of a gateway's users has come.
 func (r *eventRouter) hasEnqueued(gateway string) bool {
-	_, enqueued := r.enqueued.Load(gateway)
-	return enqueued
+	select {
+	case <-r.turn(gateway):
+		return true
+	default:
+		return false
+	}
 }
 
 // newEventRouter makes a router with a queue for each kind.
@@ -195,5 +180,7 @@ func (r *eventRouter) enqueueUsers(ctx context.Context, gateway string) {
 		slices.SortFunc(requests, func(a, b reconcile.Request) int { return byName(a.NamespacedName, b.NamespacedName) })
 		r.queues[to.kind].addAll(requests, to.later)
 	}
-	r.enqueued.Store(gateway, true)
+	if !r.hasEnqueued(gateway) {
+		close(r.turn(gateway))
+	}
 }

@@ -44,8 +44,8 @@ type State struct {
 // listing: nothing is written to a Kong of which it is not known what it holds.
 type monitor struct {
 	*rooms
-	// suspect asks for a heartbeat at once, relist for a listing.
-	suspect, relist chan struct{}
+	// suspect asks for a heartbeat at once, relist for a listing. looked is closed after the first look.
+	suspect, relist, looked chan struct{}
 
 	mu sync.Mutex
 	health
@@ -57,8 +57,7 @@ type monitor struct {
 	// absent are the owners to wake when the gateway is back.
 	absent map[desired.Owner]bool
 	// rehash says that hashes of before mean nothing until Kong is listed: its schemas changed.
-	rehash bool
-
+	rehash  bool
 	license license
 }
 
@@ -73,7 +72,7 @@ type health struct {
 
 func newMonitor(r *rooms) *monitor {
 	return &monitor{
-		rooms: r, suspect: make(chan struct{}, 1), relist: make(chan struct{}, 1),
+		rooms: r, suspect: make(chan struct{}, 1), relist: make(chan struct{}, 1), looked: make(chan struct{}),
 		health: health{reason: v1alpha1.ReasonProgressing, message: "connecting to " + r.settings.Client.URL},
 		absent: map[desired.Owner]bool{},
 	}
@@ -96,6 +95,7 @@ func (m *monitor) run(ctx context.Context) {
 	listing := time.NewTicker(max(m.settings.DriftInterval, time.Second))
 	defer listing.Stop()
 	m.look(ctx)
+	close(m.looked)
 	for {
 		select {
 		case <-ctx.Done():

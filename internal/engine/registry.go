@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"crypto/rand"
+	"maps"
 	"reflect"
 	"sync"
 	"time"
@@ -210,6 +211,28 @@ func (r *Registry) Get(name string) (Programmer, bool) {
 	defer r.mu.Unlock()
 	e, found := r.engines[name]
 	return e.Programmer, found
+}
+
+// AwaitLooks waits until each engine that Ensure has started has asked its Kong for the first time, whatever came of it,
+// or until ctx ends. It gives the names of those that are ready.
+func (r *Registry) AwaitLooks(ctx context.Context) (ready []string) {
+	r.mu.Lock()
+	engines := maps.Clone(r.engines)
+	r.mu.Unlock()
+	for name, running := range engines {
+		engine, is := running.Programmer.(*Engine)
+		if !is {
+			continue
+		}
+		select {
+		case <-engine.monitor.looked:
+		case <-ctx.Done():
+		}
+		if engine.monitor.isReady() {
+			ready = append(ready, name)
+		}
+	}
+	return ready
 }
 
 // Scope gives what ids and tags of a gateway are made of, whether or not its engine runs.

@@ -24,8 +24,8 @@ const (
 	lookTime = time.Second
 	// startLookTime is the same after a start, which takes seconds.
 	startLookTime = 200 * time.Millisecond
-	// farLooks is how many looks are left out at most while the operator does not end meanwhile: each has it put
-	// its metrics together. After a start none is: the pace grows until the last.
+	// farLooks is how many looks are left out at most while the operator is not half done by then: each has it put
+	// its metrics together.
 	farLooks = 4
 	// calmTime is how long the work queues have to stay empty for the work to count as done.
 	calmTime = 2 * lookTime
@@ -122,7 +122,7 @@ func (m *subject) measureEmpty(ctx context.Context) error {
 	if err := m.start(ctx); err != nil {
 		return err
 	}
-	if _, err := m.settled(ctx, 0, lookTime, farLooks); err != nil {
+	if _, err := m.settled(ctx, 0, lookTime); err != nil {
 		return err
 	}
 	var err error
@@ -136,8 +136,8 @@ func (m *subject) measureEmpty(ctx context.Context) error {
 }
 
 // settled returns when so many reconciles are done and the queues stay empty, with the time at which the last work
-// was seen: up to every after it was done, or as often more as looks may be left out.
-func (m *subject) settled(ctx context.Context, reconciles float64, every time.Duration, leftOut int) (last time.Time, err error) {
+// was seen: up to every after it was done.
+func (m *subject) settled(ctx context.Context, reconciles float64, every time.Duration) (last time.Time, err error) {
 	last = time.Now()
 	var former activity
 	skip := 0
@@ -151,7 +151,7 @@ func (m *subject) settled(ctx context.Context, reconciles float64, every time.Du
 			return false, nil //nolint:nilerr // It does not listen yet.
 		}
 		if done := now.reconciles - former.reconciles; done > 0 {
-			skip = max(0, min(leftOut, int((reconciles-now.reconciles)/done)-1))
+			skip = max(0, min(farLooks, int((reconciles-now.reconciles)/done/2)-1))
 		}
 		if now.busy > 0 || now.reconciles != former.reconciles {
 			last = time.Now()
@@ -201,7 +201,7 @@ func (m *subject) cold(ctx context.Context) error {
 		return err
 	}
 	profiled := m.time(ctx, "cold", newPerSecond)
-	last, err := m.settled(ctx, float64(m.consumers+m.services), lookTime, farLooks)
+	last, err := m.settled(ctx, float64(m.consumers+m.services), lookTime)
 	if err := errors.Join(err, profiled()); err != nil {
 		return err
 	}
@@ -287,7 +287,7 @@ func (m *subject) idle(ctx context.Context) error {
 	if err := m.awaitListing(ctx); err != nil {
 		return err
 	}
-	if _, err := m.settled(ctx, 0, lookTime, farLooks); err != nil {
+	if _, err := m.settled(ctx, 0, lookTime); err != nil {
 		return err
 	}
 	used, err := cpuNow(m.process.PID())
@@ -334,7 +334,7 @@ func (m *subject) restart(ctx context.Context) error {
 		return err
 	}
 	profiled := m.time(ctx, "restart", knownPerSecond)
-	last, err := m.settled(ctx, float64(m.consumers+m.services), startLookTime, 0)
+	last, err := m.settled(ctx, float64(m.consumers+m.services), startLookTime)
 	if err := errors.Join(err, profiled()); err != nil {
 		return err
 	}
