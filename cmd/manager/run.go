@@ -41,7 +41,7 @@ const leaseName = "kong-jwt-operator"
 // +kubebuilder:rbac:groups=authorization.k8s.io,resources=subjectaccessreviews,verbs=create
 
 func run(ctx context.Context, s settings) error {
-	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&s.log)))
+	ctrl.SetLogger(lazily(zap.New(zap.UseFlagOptions(&s.log))))
 	config, err := restConfig(s.kubeconfig)
 	if err != nil {
 		return fmt.Errorf("read the kubeconfig: %w", err)
