@@ -126,21 +126,81 @@ func TestAdoptedEntityIsBroughtToTheSpec(t *testing.T) {
 	}
 }
 
+// Each of several routes is found by what it matches, also once one of them was taken over a moment ago.
 func TestAdoptionByMatch(t *testing.T) {
 	r := newRig(t)
-	set := r.service("api", "one")
-	named := r.service("api", "one")
-	route := len(named.Entities) - 1
-	named.Entities[route].Fields["name"] = "by-hand"
+	set, named := r.service("api", "one", "two"), r.service("api", "one", "two")
+	for _, e := range named.Entities {
+		if e.Kind == kong.KindRoute {
+			e.Fields["name"] = "by-hand." + e.Fields.Text("name")
+		}
+	}
 	ids := r.byHand(named)
 	r.adopting()
 	r.mustSync(set)
-	held, err := r.kong.Get(t.Context(), kong.KindRoute, ids[set.Entities[route].ID])
-	if err != nil {
-		t.Fatal(err)
+	for _, e := range set.Entities {
+		if e.Kind != kong.KindRoute {
+			continue
+		}
+		held, err := r.kong.Get(t.Context(), kong.KindRoute, ids[e.ID])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name := held.Fields.Text("name"); name != e.Fields.Text("name") || len(r.routes()) != 2 {
+			t.Errorf("route %s of %v", name, r.routes())
+		}
 	}
-	if name := held.Fields.Text("name"); name != "team.api.one" || len(r.routes()) != 1 {
-		t.Errorf("route %s of %v", name, r.routes())
+}
+
+// What hangs on the same parent, and is not asked for, stays as it is, and does not keep the rest from being adopted.
+func TestAdoptionLeavesWhatIsBeside(t *testing.T) {
+	for name, c := range map[string]struct {
+		wants  func(r *rig) desired.Set
+		beside func(set desired.Set, ids map[string]string) kong.Entity
+	}{
+		"a group": {
+			func(r *rig) desired.Set { return r.consumer("john", "john") },
+			func(set desired.Set, ids map[string]string) kong.Entity {
+				return kong.Entity{
+					Kind: kong.KindACL, ID: foreignID, ConsumerID: ids[id(set, kong.KindConsumer)], Fields: kong.Fields{"group": "staff"},
+				}
+			},
+		},
+		"a plugin": {
+			func(r *rig) desired.Set { return r.service("api", "one") },
+			func(set desired.Set, ids map[string]string) kong.Entity {
+				return kong.Entity{
+					Kind: kong.KindPlugin, ID: foreignID, Fields: kong.Fields{"name": "cors", "service": on(ids[id(set, kong.KindService)])},
+				}
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			set := c.wants(r)
+			ids := r.byHand(set)
+			r.hold(c.beside(set, ids))
+			r.adopting()
+			r.sim.ResetRequests()
+			r.mustSync(set)
+			r.onlyTags(ids)
+		})
+	}
+}
+
+// A route of the same path for other methods is in nobody's way: it is left, and does not hold up the one that is wanted.
+func TestARouteOfOtherMethodsIsLeft(t *testing.T) {
+	r := newRig(t)
+	set := r.service("api", "one")
+	set.Entities[len(set.Entities)-1].Fields["methods"] = []string{"POST"}
+	r.hold(kong.Entity{Kind: kong.KindRoute, ID: foreignID, Fields: kong.Fields{
+		"name": "by-hand", "paths": []string{"/one"}, "methods": []string{"GET"},
+	}})
+	r.adopting()
+	r.opened(set)
+	held, err := r.kong.Get(t.Context(), kong.KindRoute, foreignID)
+	if err != nil || len(held.Fields.Tags()) > 0 || !r.there(kong.KindRoute, id(set, kong.KindRoute)) {
+		t.Errorf("routes %v; somebody else's has tags %v, %v", r.routes(), held.Fields.Tags(), err)
 	}
 }
 
@@ -229,7 +289,7 @@ func TestNotAdopted(t *testing.T) {
 			set := consumer(r)
 			set.Entities[0].Fields["custom_id"] = "j"
 			return set
-		}, "held by several"},
+		}, "held by several (consumer john (" + foreignID + ") in Kong, which this operator does not manage and consumer jane"},
 		{"a route of another service", func(*rig) []kong.Entity {
 			return []kong.Entity{{Kind: kong.KindRoute, ID: foreignID, Fields: kong.Fields{"paths": []string{"/one"}}}}
 		}, func(r *rig) desired.Set { return r.service("api", "one") }, "/one"},

@@ -127,7 +127,7 @@ func (r *syncRun) conflict(ctx context.Context, w plan.Wanted, cause error) erro
 		if err != nil {
 			return err
 		}
-		if !found || holder.ID == w.ID || !arbiter.Holds(desired.UniqueKeys(holder), key) {
+		if !found || holder.ID == w.ID {
 			continue
 		}
 		ownership, ours := r.ownership(holder)

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -108,6 +109,26 @@ func TestForeignRouteHoldsItsPath(t *testing.T) {
 	r.drop(kong.KindRoute, "", foreignID)
 	r.clock.Step(routesAge)
 	r.mustSync(set)
+}
+
+// All routes are listed for what others have there: once for all who ask at about the same time.
+func TestRoutesAreListedOnceForMany(t *testing.T) {
+	r := newRig(t)
+	var sets []desired.Set
+	for _, name := range []string{"one", "two", "three"} {
+		sets = append(sets, r.service(name, name))
+		_, err := r.sync(sets[len(sets)-1])
+		r.waits(err, "jwt")
+	}
+	r.clock.Step(propagationDelay)
+	r.sim.ResetRequests()
+	for _, set := range sets {
+		r.mustSync(set)
+	}
+	lists := slices.DeleteFunc(r.requests(), func(request string) bool { return !strings.HasPrefix(request, "GET /routes") })
+	if len(lists) != 1 {
+		t.Errorf("%d lists of routes: %v", len(lists), r.requests())
+	}
 }
 
 func TestForeignPluginOnOurService(t *testing.T) {

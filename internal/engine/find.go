@@ -12,7 +12,6 @@ import (
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
-	"github.com/kongjwt/kong-jwt-operator/internal/engine/arbiter"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine/plan"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine/rivals"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
@@ -58,7 +57,7 @@ func (f finder) inPlaceOf(ctx context.Context, w plan.Wanted) (map[string]kong.E
 		if err != nil {
 			return nil, err
 		}
-		if there && holder.ID != w.ID && arbiter.Holds(desired.UniqueKeys(holder), key) {
+		if there && holder.ID != w.ID {
 			found[holder.ID] = holder
 		}
 	}

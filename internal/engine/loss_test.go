@@ -103,6 +103,9 @@ func TestDoubtIsResolved(t *testing.T) {
 	if got := inKong(); got != [2]bool{false, true} {
 		t.Errorf("in Kong, by what was before: %v", got)
 	}
+	if held, _ := r.gateway.Standing(consumer); held {
+		t.Error("what may be in Kong, or not, is taken to stand there")
+	}
 	r.mustSync(set)
 	if got := inKong(); got != [2]bool{true, true} {
 		t.Errorf("in Kong, once it is known: %v", got)

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -264,6 +265,23 @@ func TestAnotherResourcesPluginThatAnswersBeforeClaims(t *testing.T) {
 	r.drop(kong.KindPlugin, "", theirCache)
 	r.expect(EventFreed, &set.Owner)
 	r.mustSync(set)
+}
+
+// A resource may have such a plugin and want its claims checked instead: the plugin goes as the program comes, and the
+// resource is not refused for what it had itself.
+func TestAResourcesOwnPluginThatAnsweredBeforeClaims(t *testing.T) {
+	r := newCachingRig(t, time.Second)
+	set, route := r.checkingOwn()
+	without := desired.Set{Owner: set.Owner, Entities: slices.DeleteFunc(slices.Clone(set.Entities), func(e kong.Entity) bool {
+		return e.Kind == kong.KindPlugin
+	})}
+	r.opened(without)
+	r.caching(kong.Fields{"route": on(route), "tags": r.scope.Tags(set.Owner, "plugin:cache")})
+	r.expect(EventDrift, &set.Owner)
+	r.mustSync(set)
+	if r.there(kong.KindPlugin, theirCache) {
+		t.Error("the plugin is still there")
+	}
 }
 
 // Beyond a few routes, all are listed at once: a Kong with thousands of caches is not asked thousands of times.
