@@ -81,13 +81,11 @@ func (m *memory) reject(owner desired.Owner) {
 	m.rejected[owner] = true
 }
 
-// takeRejected gives the owners of what Kong refused.
-func (m *memory) takeRejected() []desired.Owner {
+// rejectedOwners gives the owners of what Kong refused, until a Sync of theirs goes through.
+func (m *memory) rejectedOwners() []desired.Owner {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	owners := keysOf(m.rejected)
-	clear(m.rejected)
-	return owners
+	return keysOf(m.rejected)
 }
 
 // asks says whether a request for a listing is a new one: not the last one of the owner, nor one that was there when
@@ -122,7 +120,6 @@ func (m *memory) refuse(owner desired.Owner, why *status.StalledError, until tim
 	defer m.mu.Unlock()
 	m.refusals[owner] = refusal{wanted: m.wanted[owner], err: why, until: until}
 	m.rejected[owner] = true
-	delete(m.settled, owner)
 }
 
 // accept drops a refusal: Kong took what the owner wrote.

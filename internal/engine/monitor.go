@@ -210,7 +210,7 @@ func (m *monitor) open(ctx context.Context) error {
 		return nil
 	}
 	// What the former version refused, this one may take.
-	for _, owner := range m.memory.takeRejected() {
+	for _, owner := range m.memory.rejectedOwners() {
 		m.wake(owner, EventFreed)
 	}
 	m.mu.Lock()
