@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
@@ -55,6 +56,32 @@ func TestAPodThatIsEmptyAtTheStartIsGivenTheConfiguration(t *testing.T) {
 	f.start(time.Hour)
 	f.join(f.gateway)
 	f.eventually("the pod runs it", func() bool { return f.onSecond("k1") })
+}
+
+// A pod that is named is given the configuration at once: not when the next heartbeat finds that it runs another.
+func TestAPodThatIsNamedIsNotLeftForAHeartbeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		w := &world{bubble: t}
+		w.makeNodes(true)
+		w.start()
+		defer w.close()
+		john := consumerOf(w.gateway.Scope(), "john")
+		for range 2 {
+			if _, err := w.gateway.Sync(t.Context(), john, SyncOptions{}); err != nil {
+				time.Sleep(pushAgain)
+			}
+		}
+		third := newModelKong(w.kong.modelNodes)
+		third.address = "pod-2"
+		w.nodes = append(w.nodes, third)
+		time.Sleep(31*time.Second - time.Since(began)) // a heartbeat is every 30 s
+		w.namePods()
+		time.Sleep(20 * time.Second)
+		if held := third.all(); len(held) != len(w.nodes[0].all()) || len(held) == 0 {
+			t.Errorf("it holds %d entities, the first %d", len(held), len(w.nodes[0].all()))
+		}
+	})
 }
 
 // A newer Kong may refuse what a former one took. It is given the rest, but for the routes that would be open without

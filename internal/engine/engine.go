@@ -129,7 +129,6 @@ type Engine struct {
 	known
 	monitor   *monitor
 	admission *admission
-	stop      context.CancelFunc
 }
 
 // about is what the parts of an engine have in common.

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine/plan"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
 	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
 	"github.com/kongjwt/kong-jwt-operator/internal/status"
@@ -99,6 +101,116 @@ func TestRegistry(t *testing.T) {
 	r.registry.Remove("default")
 	if _, found := r.registry.Get("default"); found {
 		t.Error("the engine is still there")
+	}
+}
+
+// A gateway has one engine. What another kind of engine is started with says which gateway it is of.
+func TestAnotherKindOfEngine(t *testing.T) {
+	r := newRig(t)
+	type other struct{ Programmer }
+	pruned := map[string]int{}
+	r.registry.options.Pruned = func(gateway string, kind kong.Kind) { pruned[gateway+" "+kind.Singular()]++ }
+	var started []context.Context
+	var with Start
+	start := func(ctx context.Context, s Start) Programmer {
+		started, with = append(started, ctx), s
+		return &other{}
+	}
+	first := r.registry.EnsureOther("default", "a", start)
+	if running, _ := r.registry.Get("default"); running != first {
+		t.Error("it is not found")
+	}
+	_, err := r.gateway.Sync(t.Context(), r.consumer("john", "john"), SyncOptions{})
+	r.waits(err, "looking again")
+	if same := r.registry.EnsureOther("default", "a", start); same != first || len(started) != 1 {
+		t.Error("the same settings start another")
+	}
+	if second := r.registry.EnsureOther("default", "b", start); second == first || len(started) != 2 || started[0].Err() == nil {
+		t.Error("other settings leave the former running")
+	}
+	with.Pruned(kong.KindConsumer)
+	with.Notify(Event{Gateway: "default", Reason: "Told"})
+	r.expect("Told", nil)
+	if with.Scope != r.scope || pruned["default consumer"] != 1 || started[1].Err() != nil {
+		t.Errorf("scope %v, pruned %v, %v", with.Scope, pruned, started[1].Err())
+	}
+	r.registry.options.Pruned = nil
+	with.Pruned(kong.KindConsumer) // nobody counts
+
+	// The first kind has its turn again, though its settings are as they were.
+	r.gateway, err = r.registry.Ensure("default", r.gateway.settings)
+	if err != nil || started[1].Err() == nil {
+		t.Fatalf("the other is left running, %v", err)
+	}
+	r.expect(EventConnected, nil)
+	r.mustSync(r.consumer("john", "john"))
+	r.registry.EnsureOther("default", "b", start)
+	r.registry.Remove("default")
+	if started[2].Err() == nil {
+		t.Error("it is removed, and left running")
+	}
+	r.registry.Remove("default") // there is none
+}
+
+// What stands for a content in the memory of one process says nothing to another: it has secrets in it.
+func TestHashesAreOfOneProcess(t *testing.T) {
+	sum := func() plan.Hash {
+		registry := NewRegistry(Options{})
+		defer registry.Close()
+		return registry.hasher.Sum([]byte(canary))
+	}
+	if sum() == sum() {
+		t.Error("two processes hash alike")
+	}
+}
+
+// An engine whose settings cannot be is none, and the former one is not kept: it would write by settings of before.
+func TestSettingsThatCannotBe(t *testing.T) {
+	r := newRig(t)
+	settings := r.gateway.settings
+	settings.Client.URL = "::"
+	if _, err := r.registry.Ensure("default", settings); err == nil {
+		t.Fatal("it runs")
+	}
+	if _, found := r.registry.Get("default"); found {
+		t.Error("the former one is found")
+	}
+}
+
+// What nobody sets has a default, and nobody has to listen. A registry that is closed asks Kong for nothing more.
+func TestARegistryWithoutOptions(t *testing.T) {
+	r := newRig(t)
+	r.registry.Close()
+	registry := NewRegistry(Options{Installation: "here"})
+	gateway, err := registry.Ensure("default", Settings{Client: kong.Config{URL: r.sim.AdminURL()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.eventually("it is ready", func() bool { return gateway.State().Ready })
+	if delay := gateway.State().PropagationDelay; delay != propagationDelay {
+		t.Errorf("the propagation delay is %s", delay)
+	}
+	registry.Close()
+	_, err = gateway.Sync(t.Context(), r.consumer("john", "john"), SyncOptions{})
+	r.waits(err, "looking again")
+}
+
+// Requests are told of, with the gateway that they are for.
+func TestRequestsAreObserved(t *testing.T) {
+	r := newRig(t)
+	r.registry.Close()
+	var observed atomic.Int64
+	r.registry = listening(Options{Installation: "here", Observe: func(gateway string, _ kong.Observation) {
+		if gateway == "default" {
+			observed.Add(1)
+		}
+	}})
+	if _, err := r.registry.Ensure("default", Settings{Client: kong.Config{URL: r.sim.AdminURL()}}); err != nil {
+		t.Fatal(err)
+	}
+	r.expect(EventConnected, nil)
+	if observed.Load() == 0 {
+		t.Error("no request was told of")
 	}
 }
 

@@ -1,10 +1,14 @@
 package engine
 
 import (
+	"net/http"
 	"testing"
+	"time"
 
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
+	"github.com/kongjwt/kong-jwt-operator/internal/engine/observed"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
+	"github.com/kongjwt/kong-jwt-operator/internal/kongsim"
 )
 
 func TestWhatKongIsKnownToHold(t *testing.T) {
@@ -25,6 +29,13 @@ func TestWhatKongIsKnownToHold(t *testing.T) {
 	}
 	if !r.gateway.HasCredentials(john) {
 		t.Error("what was written is not held")
+	}
+	ids := r.gateway.CredentialIDs(john.Owner, func(part string) bool { return part == "credential:b" })
+	if len(ids) != 1 || ids[0] != john.Entities[2].ID {
+		t.Errorf("the ids of one credential are %v", ids)
+	}
+	if ids = r.gateway.CredentialIDs(john.Owner, func(string) bool { return true }); len(ids) != 2 {
+		t.Errorf("the ids of all credentials are %v", ids)
 	}
 	changed := r.consumer("john", "team.john", "k1", "k2")
 	for _, e := range changed.Entities {
@@ -71,4 +82,107 @@ func TestWhatIsOnItsWayIntoAConfigurationIsNotHeld(t *testing.T) {
 		}
 		return held && result.Applied && err == nil
 	})
+}
+
+// What is asked of Kong itself is what it holds at that moment, and no answer is not a no.
+func TestWhatKongIsAskedFor(t *testing.T) {
+	r := newRig(t)
+	john := r.consumer("john", "john", "k1")
+	r.mustSync(john)
+	credential := id(john, kong.KindJWT)
+	const theirs = "3f2c0000-0000-4000-8000-000000000002"
+	r.hold(kong.Entity{Kind: kong.KindConsumer, ID: foreignID, Fields: kong.Fields{"username": "jane"}})
+	r.hold(kong.Entity{Kind: kong.KindJWT, ID: theirs, ConsumerID: foreignID, Fields: kong.Fields{"key": "k2", "secret": canary}})
+	reads := func(id string) (secret string, found bool, err error) {
+		e, found, err := r.gateway.Credential(t.Context(), id)
+		return e.Fields.Text("secret"), found, err
+	}
+	if secret, found, err := reads(credential); err != nil || !found || secret != canary {
+		t.Errorf("its own credential: %t, %v", found, err)
+	}
+	r.sim.ResetRequests()
+	if secret, found, err := reads(theirs); err != nil || found || secret != "" || len(r.requests()) > 0 {
+		t.Errorf("somebody else's credential: %t, %v, requests %v", found, err, r.requests())
+	}
+	for name, want := range map[string]bool{"john": true, "jane": true, foreignID: true, "nobody": false} {
+		if has, err := r.gateway.HasConsumer(t.Context(), name); err != nil || has != want {
+			t.Errorf("consumer %s: %t, %v", name, has, err)
+		}
+	}
+	for key, want := range map[string]bool{"k1": true, "k2": true, "k3": false} {
+		if holds, err := r.gateway.HoldsKey(t.Context(), key); err != nil || holds != want {
+			t.Errorf("key %s: %t, %v", key, holds, err)
+		}
+	}
+
+	r.sim.Faults.Set(1, kongsim.Fault{Methods: []string{http.MethodGet}, PathPrefix: "/consumers", Status: http.StatusBadGateway},
+		kongsim.Fault{Methods: []string{http.MethodGet}, PathPrefix: "/jwts", Status: http.StatusBadGateway})
+	_, found, err := reads(credential)
+	has, errHas := r.gateway.HasConsumer(t.Context(), "john")
+	holds, errHolds := r.gateway.HoldsKey(t.Context(), "k2")
+	if found || has || holds || err == nil || errHas == nil || errHolds == nil {
+		t.Errorf("Kong fails: %t, %t, %t; %v, %v, %v", found, has, holds, err, errHas, errHolds)
+	}
+	r.sim.Faults.Set(1)
+	r.drop(kong.KindJWT, john.Entities[0].ID, credential)
+	if _, found, err := reads(credential); err != nil || found {
+		t.Errorf("a credential that somebody deleted: %t, %v", found, err)
+	}
+}
+
+// Of an owner that leaves Kong as it is, nothing is waited for and looked for any more.
+func TestWhatIsKnownOfAnOwnerThatLetsGo(t *testing.T) {
+	r := newCachingRig(t, time.Hour)
+	const bob = "5f2c0000-0000-4000-8000-000000000013"
+	r.hold(kong.Entity{Kind: kong.KindConsumer, ID: bob, Fields: kong.Fields{"username": "bob"}})
+	r.caching(kong.Fields{"consumer": on(bob)})
+	set, _ := r.checkingOwn()
+	r.opened(set)
+	if r.gateway.State().ClaimsBypassed == "" {
+		t.Fatal("nothing is said of the plugin that answers before claims are checked")
+	}
+	if err := r.gateway.Orphan(t.Context(), set.Owner); err != nil {
+		t.Fatal(err)
+	}
+	if said := r.gateway.State().ClaimsBypassed; said != "" {
+		t.Errorf("nobody has claims, and it says %s", said)
+	}
+	if woken := r.gateway.memory.differing(r.gateway.observed); len(woken) > 0 {
+		t.Errorf("woken: %v", woken)
+	}
+}
+
+// Of another Kong nothing is known, and nothing is done for what the former one held.
+func TestWhatIsKnownOfAnotherKong(t *testing.T) {
+	r := newRig(t)
+	g := r.gateway
+	john := r.consumer("john", "john", "k1")
+	r.mustSync(john)
+	r.theirs(theirService, theirRoute)
+	r.mustSync(r.checking(kong.KindService))
+	r.opened(r.service("api", "one")) // all routes are listed for it
+	held, _ := g.observed.Get(id(john, kong.KindJWT))
+	g.drifts.Note(observed.Finding{Verdict: observed.Deleted, Change: observed.Change{Before: &held}})
+	gone := func(owner desired.Owner) (bool, error) { return owner == john.Owner, nil }
+	if orphans, err := g.Orphans(gone, 100); err != nil || len(orphans.Confirmed) > 0 {
+		t.Fatalf("%v, %v", orphans, err)
+	}
+
+	g.reset()
+	if g.Filled() || g.Holds(john.Owner) || len(g.memory.differing(g.observed)) > 0 || g.rivals.Wanted() || len(g.attachments.ids()) > 0 {
+		t.Error("something of the former Kong is known")
+	}
+	if _, noted := g.drifts.Get(held.ID); noted {
+		t.Error("a drift of the former Kong is remembered")
+	}
+	if g.foreign.routes != nil {
+		t.Error("the routes of the former Kong are taken for those of this one")
+	}
+	// Two listings of this Kong have to find a resource gone, and not one of each.
+	_, before := g.orphans.Suspects(nil)
+	g.relist()
+	r.eventually("Kong is listed", func() bool { _, now := g.orphans.Suspects(nil); return now > before })
+	if orphans, err := g.Orphans(gone, 100); err != nil || len(orphans.Confirmed) > 0 {
+		t.Errorf("gone at one listing of this Kong, and to be pruned: %v, %v", orphans.Confirmed, err)
+	}
 }

@@ -149,7 +149,6 @@ func (r *Registry) Ensure(name string, s Settings) (*Engine, error) {
 		scope: r.Scope(name), options: r.options, settings: s, hasher: r.hasher,
 		log: r.options.Log.WithValues("gateway", name), notify: r.notify(),
 	}, api, ctx.Done())
-	e.stop = stop
 	r.engines[name] = registered{e, s, stop}
 	go e.monitor.run(ctx)
 	return e, nil

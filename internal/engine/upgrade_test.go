@@ -149,3 +149,37 @@ func TestWhatAnotherKongAddsIsNoDrift(t *testing.T) {
 		}
 	}
 }
+
+// Once Kong was listed after an upgrade, what somebody changes is drift again.
+func TestAChangeAfterAnUpgradeIsDrift(t *testing.T) {
+	v := newVersionRig(t, "3.9.3", kongsim.Schemas{}, false)
+	set := v.consumer("john", "john", "k1")
+	v.mustSync(set)
+	v.become("4.0.0", further)
+	set.Entities[0].Fields["custom_id"] = "by-hand"
+	v.hold(set.Entities[0])
+	v.gateway.relist()
+	v.eventually("it is counted", func() bool { return v.drifted.Load() == 1 })
+}
+
+// What somebody changed, and the policy leaves so, is left so by another version of Kong, whose defaults may be others.
+func TestADriftThatIsLeftOutlastsAnUpgrade(t *testing.T) {
+	v := newVersionRig(t, "3.9.3", kongsim.Schemas{}, true)
+	set := v.service("api", "one")
+	set.Entities[0].Fields["retries"] = 7
+	v.opened(set)
+	theirs := relocate(set.Entities[0], nil)
+	theirs.Fields["host"] = "other.example"
+	v.hold(theirs)
+	v.gateway.relist()
+	v.expect(EventDrift, &set.Owner)
+	leaves := func(when string) {
+		t.Helper()
+		if result, err := v.sync(set); err != nil || result.Writes > 0 || len(result.Drifts) != 1 {
+			t.Errorf("%s: %d writes, drifts %v, %v", when, result.Writes, result.Drifts, err)
+		}
+	}
+	leaves("before the upgrade")
+	v.become("4.0.0", kongsim.Schemas{Changed: map[string]map[string]any{"services.retries": {"default": float64(7)}}})
+	leaves("after it")
+}
