@@ -212,8 +212,8 @@ func (r *Registry) Get(name string) (Programmer, bool) {
 	return e.Programmer, found
 }
 
-// AwaitLooks waits until each engine that Ensure has started has asked its Kong for the first time, whatever came of it,
-// or until ctx ends. It gives the names of those that are ready.
+// AwaitLooks waits until each engine that Ensure has started has asked its Kong for the first time, whatever came of
+// it, or until ctx ends. It gives the names of those that are ready.
 func (r *Registry) AwaitLooks(ctx context.Context) (ready []string) {
 	r.mu.Lock()
 	engines := maps.Clone(r.engines)

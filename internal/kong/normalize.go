@@ -194,8 +194,8 @@ func (f Field) list(list []any) (any, error) {
 	return out, nil
 }
 
-// sortSet sorts the elements and drops duplicates: by their text, what is no text by its JSON, which has no quote before
-// it.
+// sortSet sorts the elements and drops duplicates: by their text, what is no text by its JSON, which has no quote
+// before it.
 func sortSet(set *[]any) {
 	type element struct {
 		value any

@@ -7,9 +7,10 @@
 // In kong/runloop/handler.lua these are two timers of worker_state_update_frequency, for the router and for the
 // plugins iterator; a node of a cluster learns of a change by a poll of the database each db_update_frequency
 // (kong/cluster_events), and waits db_update_propagation more where the database has read replicas. The sum of these
-// and a margin is the propagation delay: after it every worker has loaded a change in both. Kong tells nobody when that is, so it is waited for. The engine's gates ask these clocks before a
-// route is opened and before what protects one goes. Controllers ask them, through the engine, before a credential
-// counts as known everywhere, or as refused everywhere.
+// and a margin is the propagation delay: after it every worker has loaded a change in both. Kong tells nobody when
+// that is, so it is waited for. The engine's gates ask these clocks before a route is opened and before what protects
+// one goes. Controllers ask them, through the engine, before a credential counts as known everywhere, or as refused
+// everywhere.
 package propagation
 
 import (
