@@ -113,8 +113,8 @@ func TestChildrenAreThoseThatALookThroughEverythingFinds(t *testing.T) {
 	})
 }
 
-// What an owner stages while a push is under way rests on what is pushed, as a route does on its plugin: it goes with its
-// refusal, but for access that is taken away.
+// What an owner stages while a push is under way rests on what is pushed, as a route does on its plugin: it goes with
+// its refusal, but for access that is taken away.
 func TestARefusalLeavesWhatWasTakenAwaySince(t *testing.T) {
 	s, owner := newStaged(), consumerOf("john")
 	entity := func(part, secret string) kong.Entity {
