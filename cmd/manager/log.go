@@ -16,7 +16,7 @@ type lazySink struct {
 // lazily is a logger that says the same.
 func lazily(log logr.Logger) logr.Logger { return logr.New(lazySink{LogSink: log.GetSink()}) }
 
-// Init implements logr.LogSink. The sink below was initialised by its own logger.
+// Init implements logr.LogSink. The sink below was initialized by its own logger.
 func (s lazySink) Init(logr.RuntimeInfo) {}
 
 // WithValues implements logr.LogSink.
