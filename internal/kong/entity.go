@@ -106,15 +106,24 @@ type Reader interface {
 var nameFields = map[Kind]string{KindConsumer: "username", KindJWT: "key", KindService: "name", KindRoute: "name"}
 
 // Named finds the entity of a username, key or name; a *NotFoundError where there is none. Kong's plugins find what
-// has a name like a UUID, the Admin API takes that for an id (kong/api/endpoints.lua): it is looked for among all.
+// has a name like a UUID, the Admin API takes that for an id (kong/api/endpoints.lua): it is looked for among all. What
+// an Admin API gives that has another name is not what was asked for.
 func Named(ctx context.Context, from Reader, kind Kind, name string) (Entity, error) {
+	is := func(e Entity) bool { return e.Fields.Text(nameFields[kind]) == name }
 	if uuid.Validate(name) != nil {
-		return from.Get(ctx, kind, name)
+		if e, err := from.Get(ctx, kind, name); err != nil || is(e) {
+			return e, err
+		}
+		return Entity{}, notFound(kind)
 	}
 	for e, err := range from.List(ctx, kind, ListOptions{}) {
-		if err != nil || e.Fields.Text(nameFields[kind]) == name {
+		if err != nil || is(e) {
 			return e, err
 		}
 	}
-	return Entity{}, &NotFoundError{Request: Request{Method: "GET", Path: "/" + string(kind) + "/{id}", Status: 404}}
+	return Entity{}, notFound(kind)
+}
+
+func notFound(kind Kind) error {
+	return &NotFoundError{Request: Request{Method: "GET", Path: "/" + string(kind) + "/{id}", Status: 404}}
 }

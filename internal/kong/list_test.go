@@ -1,6 +1,7 @@
 package kong
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -170,5 +171,29 @@ func TestListOfChildrenOfNoParent(t *testing.T) {
 	}
 	if want := "kong: GET /services/{id}/routes: not found (status 404)"; fmt.Sprint(err) != want {
 		t.Errorf("%v", err)
+	}
+}
+
+// holds is a Kong that has one entity, whatever name or id it is asked for.
+type holds Entity
+
+func (h holds) Get(context.Context, Kind, string) (Entity, error) { return Entity(h), nil }
+
+func (h holds) List(context.Context, Kind, ListOptions) iter.Seq2[Entity, error] {
+	return func(yield func(Entity, error) bool) { yield(Entity(h), nil) }
+}
+
+func TestNamed(t *testing.T) {
+	const uuid = "3f2c0000-0000-4000-8000-000000000001"
+	for name, there := range map[string]bool{"john": true, "John": false, "jane": false, uuid: false} {
+		held := Entity{Kind: KindConsumer, ID: uuid, Fields: Fields{"username": "john"}}
+		e, err := Named(t.Context(), holds(held), KindConsumer, name)
+		if (err == nil) != there || err != nil && !IsNotFound(err) || there && e.ID != uuid {
+			t.Errorf("%s: %v, %v", name, e, err)
+		}
+	}
+	likeID := holds{Kind: KindJWT, ID: "1", Fields: Fields{"key": uuid}}
+	if e, err := Named(t.Context(), likeID, KindJWT, uuid); err != nil || e.ID != "1" {
+		t.Errorf("a key like an id: %v, %v", e, err)
 	}
 }
