@@ -31,7 +31,7 @@ func newReport(s settings) *report { return &report{settings: s} }
 const (
 	maxWallRatio = 1.25
 	// Against programs that do the same and decide nothing.
-	maxReadingRatio = 2.0
+	maxReadingRatio = 2.25
 	maxCacheRatio   = 1.5
 	maxFollowRatio  = 1.5
 	maxRareRatio    = 3.0
