@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -162,14 +163,14 @@ func TestAChangeAfterAnUpgradeIsDrift(t *testing.T) {
 	v.eventually("it is counted", func() bool { return v.drifted.Load() == 1 })
 }
 
-// What somebody changed, and the policy leaves so, is left so by another version of Kong, whose defaults may be others.
+// What somebody changed, and the policy leaves so, is left so by another version of Kong, which fills in other fields.
 func TestADriftThatIsLeftOutlastsAnUpgrade(t *testing.T) {
 	v := newVersionRig(t, "3.9.3", kongsim.Schemas{}, true)
-	set := v.service("api", "one")
-	set.Entities[0].Fields["retries"] = 7
+	set := v.all()[1]
 	v.opened(set)
-	theirs := relocate(set.Entities[0], nil)
-	theirs.Fields["host"] = "other.example"
+	plugin := slices.IndexFunc(set.Entities, func(e kong.Entity) bool { return e.Fields.Text("name") == "jwt" })
+	theirs := relocate(set.Entities[plugin], nil)
+	theirs.Fields["config"] = map[string]any{"key_claim_name": "sub"}
 	v.hold(theirs)
 	v.gateway.relist()
 	v.expect(EventDrift, &set.Owner)
@@ -180,6 +181,6 @@ func TestADriftThatIsLeftOutlastsAnUpgrade(t *testing.T) {
 		}
 	}
 	leaves("before the upgrade")
-	v.become("4.0.0", kongsim.Schemas{Changed: map[string]map[string]any{"services.retries": {"default": float64(7)}}})
+	v.become("4.0.0", further)
 	leaves("after it")
 }
