@@ -163,6 +163,22 @@ func TestAChangeAfterAnUpgradeIsDrift(t *testing.T) {
 	v.eventually("it is counted", func() bool { return v.drifted.Load() == 1 })
 }
 
+// What was written over a drift ends it: that somebody puts back what was there before the drift is another one.
+func TestWhatWasBeforeADriftIsNoneOfWhatIsWantedNow(t *testing.T) {
+	v := newVersionRig(t, "3.9.3", kongsim.Schemas{}, false)
+	first, second := v.consumer("john", "john"), v.consumer("john", "john")
+	second.Entities[0].Fields["custom_id"] = "new"
+	v.mustSync(first)
+	theirs := relocate(first.Entities[0], nil)
+	theirs.Fields["custom_id"] = "by-hand"
+	for changes, by := range []kong.Entity{theirs, first.Entities[0]} {
+		v.hold(by)
+		v.gateway.relist()
+		v.eventually("it is counted", func() bool { return v.drifted.Load() == int64(changes+1) })
+		v.mustSync(second)
+	}
+}
+
 // What somebody changed, and the policy leaves so, is left so by another version of Kong, which fills in other fields.
 func TestADriftThatIsLeftOutlastsAnUpgrade(t *testing.T) {
 	v := newVersionRig(t, "3.9.3", kongsim.Schemas{}, true)
