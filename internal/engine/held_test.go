@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/desired"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine/observed"
 	"github.com/kongjwt/kong-jwt-operator/internal/kong"
@@ -184,5 +185,57 @@ func TestWhatIsKnownOfAnotherKong(t *testing.T) {
 	r.eventually("Kong is listed", func() bool { _, now := g.orphans.Suspects(nil); return now > before })
 	if orphans, err := g.Orphans(gone, 100); err != nil || len(orphans.Confirmed) > 0 {
 		t.Errorf("gone at one listing of this Kong, and to be pruned: %v, %v", orphans.Confirmed, err)
+	}
+}
+
+// Of an owner that is gone nothing is kept that would count for one of the same name.
+func TestNothingIsKeptOfAnOwnerThatIsGone(t *testing.T) {
+	r := newRig(t)
+	john := r.consumer("john", "john", "k1")
+	r.mustSync(john)
+	jane := r.consumer("jane", "john")
+	pause := func() time.Duration {
+		_, err := r.sync(jane)
+		return r.stalls(err, v1alpha1.ReasonConflict).RetryAfter
+	}
+	first := pause()
+	if again := pause(); again <= first {
+		t.Errorf("pauses of %s, and then of %s", first, again)
+	}
+	if err := r.gateway.Orphan(t.Context(), jane.Owner); err != nil {
+		t.Fatal(err)
+	}
+	if again := pause(); again != first {
+		t.Errorf("deleted and made again, it pauses for %s, and not %s", again, first)
+	}
+
+	r.theirs(theirService, theirRoute)
+	guard := r.attached(kong.KindService)
+	r.mustSync(guard)
+	r.drop(kong.KindJWT, id(john, kong.KindConsumer), id(john, kong.KindJWT))
+	r.gateway.relist()
+	r.expect(EventDrift, &john.Owner)
+	for _, owner := range []desired.Owner{guard.Owner, john.Owner} {
+		if err := r.gateway.Orphan(t.Context(), owner); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if ids := r.gateway.attachments.ids(); len(ids) > 0 {
+		t.Errorf("each listing would ask for %v", ids)
+	}
+	if _, noted := r.gateway.drifts.Get(id(john, kong.KindJWT)); noted {
+		t.Error("a drift of it is remembered")
+	}
+}
+
+// A credential of a consumer that was adopted is known by the id that it has in Kong.
+func TestACredentialThatWasAdoptedIsHeld(t *testing.T) {
+	r := newRig(t)
+	john := r.consumer("john", "john", "k1")
+	r.byHand(john)
+	r.adopting()
+	r.mustSync(john)
+	if !r.gateway.HasCredentials(john) {
+		t.Error("Kong has it, and it is not known")
 	}
 }

@@ -41,7 +41,6 @@ func (e *Engine) Orphan(ctx context.Context, owner desired.Owner) error {
 	if err := visit.takeSlot(true); err != nil {
 		return err
 	}
-	e.drifts.Forget(owner)
 	for _, held := range e.observed.Of(owner) {
 		if err := e.untag(ctx, held); err != nil {
 			return e.outcome(owner, entityField(held), backend.Name(held.Kind, held.Part), err)
