@@ -3,6 +3,7 @@ package engine
 import (
 	"net/http/httputil"
 	"net/url"
+	"runtime/pprof"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -156,4 +157,12 @@ func TestAKongThatLosesItsDatabaseIsAnother(t *testing.T) {
 	if r.pushed(john); given(second) == 0 {
 		t.Error("it was given nothing")
 	}
+
+	point(r.sim.AdminURL())
+	r.gateway.relist()
+	r.expect(EventConnected, nil)
+	r.eventually("nothing works for the Kong that is gone", func() bool {
+		var running strings.Builder
+		return pprof.Lookup("goroutine").WriteTo(&running, 1) == nil && !strings.Contains(running.String(), "declarative.(*Backend).Run")
+	})
 }
