@@ -311,3 +311,21 @@ func TestNobodyWritesBeforeAnUpgradedKongIsListed(t *testing.T) {
 		}
 	})
 }
+
+// A new request asks for a listing, once; one that is there when the owner is first seen is an old one.
+func TestANewRequestAsksForAListing(t *testing.T) {
+	watch(t, func(t *testing.T, w *watched, start func() *Engine) {
+		gateway := start()
+		w.took()
+		owner := desired.ConsumerOwner("team", "john")
+		for i, c := range []struct {
+			text  string
+			lists bool
+		}{{"old", false}, {"old", false}, {"new", true}, {"new", false}, {"newer", true}} {
+			gateway.Relist(owner, c.text)
+			if asked, _ := w.took(); strings.Contains(asked, "list") != c.lists {
+				t.Errorf("request %d, %s: Kong is asked for %q", i, c.text, asked)
+			}
+		}
+	})
+}
