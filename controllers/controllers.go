@@ -118,7 +118,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 	// One for all four controllers: a reconcile reads resources of other kinds too, and none begins before all
 	// kinds have caught up. Direct and not Live, which is nil where the cache has everything.
 	caughtUp := catchup.New(kube, o.Direct, o.cachedKinds()...)
-	looks := &firstLooks{engines: o.Gateways, router: router, over: make(chan struct{})}
+	looks := &firstLooks{caughtUp: caughtUp, engines: o.Gateways, router: router, over: make(chan struct{})}
 	for kind, reconciler := range map[string]interface {
 		Setup(mgr ctrl.Manager, woken source.Source, options controller.Options) error
 	}{
@@ -130,12 +130,7 @@ func Setup(ctx context.Context, mgr ctrl.Manager, o Options) error {
 		start := startSource{controllerQueue: router.queues[kind], caughtUp: caughtUp}
 		switch kind {
 		case v1alpha1.KindKongGateway:
-			start.before = func(ctx context.Context) {
-				if caughtUp.Await(ctx, kind) == nil {
-					gateways.ConnectAll(ctx)
-				}
-				go looks.await(ctx)
-			}
+			start.before = func(ctx context.Context) { looks.begin(ctx, gateways.ConnectAll) }
 		case v1alpha1.KindJwtConsumer, v1alpha1.KindJwtProtectedService:
 			start.after = looks.hold
 		}

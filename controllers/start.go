@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/kongjwt/kong-jwt-operator/api/v1alpha1"
 	"github.com/kongjwt/kong-jwt-operator/internal/catchup"
 	"github.com/kongjwt/kong-jwt-operator/internal/engine"
 )
@@ -44,9 +45,18 @@ const lookPatience = 5 * time.Second
 // firstLooks holds the users of gateways back at a start until it is known what the Kongs hold, and they are in the
 // queues in their order: a look before would find out nothing, and all of them would be looked at once more.
 type firstLooks struct {
-	engines *engine.Registry
-	router  *eventRouter
-	over    chan struct{}
+	caughtUp *catchup.CatchUp
+	engines  *engine.Registry
+	router   *eventRouter
+	over     chan struct{}
+}
+
+// begin connects the gateways as soon as the cache has caught up with their kind, and returns: await goes on.
+func (f *firstLooks) begin(ctx context.Context, connectAll func(context.Context)) {
+	if f.caughtUp.Await(ctx, v1alpha1.KindKongGateway) == nil {
+		connectAll(ctx)
+	}
+	go f.await(ctx)
 }
 
 // await ends when all engines that are connected now have asked their Kongs, or lookPatience is over. ctx may end

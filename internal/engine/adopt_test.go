@@ -188,7 +188,8 @@ func TestAdoptionLeavesWhatIsBeside(t *testing.T) {
 	}
 }
 
-// A route of the same path for other methods is in nobody's way: it is left, and does not hold up the one that is wanted.
+// A route of the same path for other methods is in nobody's way: it is left, and does not hold up the one that is
+// wanted.
 func TestARouteOfOtherMethodsIsLeft(t *testing.T) {
 	r := newRig(t)
 	set := r.service("api", "one")

@@ -25,8 +25,8 @@ type Node struct {
 	WorkerConsistency string
 	// DBUpdateFrequency is how often nodes ask the database for changes of other nodes.
 	DBUpdateFrequency time.Duration
-	// DBUpdatePropagation is how long other nodes wait with a change that they heard of: as long as read replicas of
-	// the database may be behind (kong/cluster_events/init.lua).
+	// DBUpdatePropagation is how long other nodes wait with a change that they heard of: as long as read replicas
+	// of the database may be behind (kong/cluster_events/init.lua).
 	DBUpdatePropagation time.Duration
 	// WorkerStateUpdateFrequency is how often each worker rebuilds its router and its plugins.
 	WorkerStateUpdateFrequency time.Duration
